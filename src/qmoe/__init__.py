@@ -1,0 +1,1 @@
+"""Quantum routers for mixtures of experts."""

@@ -1,0 +1,108 @@
+"""Gates and operations as data: what an engine has to do, in order. Definitions are PennyLane's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from qmoe.errors import ConfigError, unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """An angle that is input feature ``index``."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """An angle that is trainable weight ``index``: of the layer in an ansatz, of the circuit in its operations."""
+
+    index: int
+
+
+Angle = Feature | Weight | float
+
+#: name -> (number of wires, number of angles).
+GATES: dict[str, tuple[int, int]] = {
+    "Hadamard": (1, 0),
+    "PauliX": (1, 0),
+    "PauliY": (1, 0),
+    "PauliZ": (1, 0),
+    "S": (1, 0),
+    "T": (1, 0),
+    "SX": (1, 0),
+    "RX": (1, 1),
+    "RY": (1, 1),
+    "RZ": (1, 1),
+    "PhaseShift": (1, 1),
+    "Rot": (1, 3),
+    "CNOT": (2, 0),
+    "CY": (2, 0),
+    "CZ": (2, 0),
+    "SWAP": (2, 0),
+    "ISWAP": (2, 0),
+    "CRX": (2, 1),
+    "CRY": (2, 1),
+    "CRZ": (2, 1),
+    "IsingXX": (2, 1),
+    "IsingYY": (2, 1),
+    "IsingZZ": (2, 1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One unitary gate.
+
+    Args:
+        name: a key of `GATES`, with PennyLane's meaning.
+        wires: the wires it acts on; the first is the control where there is one. Wire 0 is the most significant bit.
+        angles: in radians; each a `Feature`, a `Weight` or a number.
+
+    Raises:
+        ConfigError: for an unknown name, or a wrong number of wires or angles.
+    """
+
+    name: str
+    wires: tuple[int, ...]
+    angles: tuple[Angle, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.name not in GATES:
+            raise unknown("gate", self.name, GATES)
+        object.__setattr__(self, "wires", tuple(self.wires))
+        object.__setattr__(self, "angles", tuple(self.angles))
+        n_wires, n_angles = GATES[self.name]
+        if len(self.wires) != n_wires or len(set(self.wires)) != n_wires or min(self.wires) < 0:
+            raise ConfigError(
+                f"Gate {self.name} on wires {self.wires}: expected {n_wires} different non-negative wire(s)."
+            )
+        if len(self.angles) != n_angles:
+            raise ConfigError(
+                f"Gate {self.name} got {len(self.angles)} angle(s), expected {n_angles}; "
+                "write each as Weight(k), Feature(k) or a number of radians."
+            )
+
+    @property
+    def weight_indices(self) -> Iterator[int]:
+        """Indices of the weights among the angles."""
+        return (angle.index for angle in self.angles if isinstance(angle, Weight))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Prepares the state whose amplitudes are the padded, normalised features (amplitude encoding)."""
+
+    n_wires: int
+
+
+@dataclass(frozen=True, slots=True)
+class Depolarize:
+    """The depolarizing channel, at the circuit's noise strength, on each of ``wires`` in turn."""
+
+    wires: tuple[int, ...]
+
+
+Operation = Gate | Prepare | Depolarize

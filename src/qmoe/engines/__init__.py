@@ -1,0 +1,21 @@
+"""How circuits are executed: one protocol, several engines.
+
+`PennyLaneEngine` lives in `qmoe.engines.pennylane`, so that importing this package does not import PennyLane.
+"""
+
+from qmoe.engines.batched import TorchEngine
+from qmoe.engines.inputs import check_encodable, check_values
+from qmoe.engines.protocol import Engine
+from qmoe.engines.reference import ReferenceEngine
+from qmoe.engines.selection import ENGINES, choose_engine, get_engine
+
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "ReferenceEngine",
+    "TorchEngine",
+    "check_encodable",
+    "check_values",
+    "choose_engine",
+    "get_engine",
+]

@@ -1,0 +1,5 @@
+"""The torch engine: plan, algebra, execution."""
+
+from qmoe.engines.batched.engine import TorchEngine
+
+__all__ = ["TorchEngine"]

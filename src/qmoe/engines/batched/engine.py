@@ -1,0 +1,244 @@
+"""The torch engine: whole stacks and batches as a few tensor operations, on any device."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qmoe.circuits import Circuit, Feature, Gate, Prepare, Weight
+from qmoe.engines.batched.algebra import (
+    AMPLITUDES,
+    PAULI_VECTOR,
+    Algebra,
+    fixed_action,
+    noise_exponents,
+)
+from qmoe.engines.batched.plan import Fixed, Local, Noise, Pair, Run, Stage, make_plan
+from qmoe.engines.protocol import Engine
+
+
+class TorchEngine(Engine):
+    """Batched simulation in torch: any device, autograd, `torch.func` transforms, float32 and float64.
+
+    Gates without features are multiplied into one matrix per model where the state is small, then applied to all samples
+    at once; larger states are carried through the layers. Noise is exact, on the Pauli coefficients of the density matrix.
+    """
+
+    name: ClassVar[str] = "torch"
+
+    def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        algebra = AMPLITUDES if strength is None else PAULI_VECTOR
+        damping = None if strength is None else 1 - strength * (4 / 3)
+        state = _Execution(algebra, circuit, x, weights, damping)
+        for run in make_plan(circuit):
+            state.advance(run)
+        return algebra.read(state.vec, circuit)
+
+
+class _Execution:
+    """One evaluation: the states ``vec`` ``(S, B, d**Q)`` and what acts on them."""
+
+    def __init__(self, algebra: Algebra, circuit: Circuit, x: Tensor, weights: Tensor, damping: Tensor | None) -> None:
+        self.algebra, self.circuit, self.x, self.weights, self.damping = algebra, circuit, x, weights, damping
+        self.size = algebra.d**circuit.n_qubits
+        self.dtype = algebra.dtype(x.dtype)
+        self.started = False
+        self.vec = x.new_zeros(0)
+
+    def advance(self, run: Run) -> None:
+        """Applies one run of stages."""
+        if run.per_sample:
+            for stage in run.stages:
+                if isinstance(stage, Prepare):
+                    self.vec, self.started = self.algebra.prepare(self.x, self.circuit.n_qubits), True
+                elif isinstance(stage, Local):
+                    self._encode(stage)
+        elif self.size <= self.algebra.matrix_dim:
+            identity = torch.eye(self.size, dtype=self.dtype, device=self.x.device)
+            matrix = identity.expand(len(self.x), self.size, self.size)
+            # The rows of the identity are a batch of basis states; what becomes of them is the matrix of the run.
+            self.vec = self.vec @ self._apply(run.stages, matrix, fresh=True)
+        else:
+            self.vec = self._apply(run.stages, self.vec)
+
+    def _encode(self, stage: Local) -> None:
+        if not self.started:
+            rows = _local_matrices(self.algebra, stage.gates, self.x, left=self.algebra.zero)
+            self.vec, self.started = _kron_rows(rows), True
+            return
+        matrices = _local_matrices(self.algebra, stage.gates, self.x)
+        for wire, gates in enumerate(stage.gates):
+            if gates:
+                shape = (*self.x.shape[:2], self.algebra.d**wire, self.algebra.d, -1)
+                split = self.vec.reshape(shape)
+                out = matrices[..., wire, :, :].transpose(-1, -2).unsqueeze(2) @ split
+                self.vec = out.reshape(*self.x.shape[:2], self.size)
+
+    def _apply(self, stages: tuple[Stage, ...], vec: Tensor, fresh: bool = False) -> Tensor:
+        """Applies weight stages to the rows of ``vec``; ``fresh`` says that they are the identity."""
+        locals_ = [stage for stage in stages if isinstance(stage, Local)]
+        slots = tuple(gates for stage in locals_ for gates in stage.gates)
+        q, s = self.circuit.n_qubits, len(self.x)
+        if slots:
+            matrices = _local_matrices(self.algebra, slots, self.weights).unflatten(1, (len(locals_), q))
+        if slots and self.size <= self.algebra.matrix_dim:
+            full = _kron_matrices(matrices)  # all layers at once
+        layer = 0
+        for stage in stages:
+            if isinstance(stage, Local):
+                if self.size <= self.algebra.matrix_dim:
+                    vec = full[:, layer] if fresh else vec @ full[:, layer]
+                else:
+                    vec = self._apply_groups(matrices[:, layer], vec)
+                layer += 1
+            elif isinstance(stage, Pair):
+                vec = self._apply_pair(stage.gate, vec)
+            elif isinstance(stage, Fixed):
+                vec = self._apply_fixed(stage.gates, vec)
+            elif isinstance(stage, Noise):
+                assert self.damping is not None
+                exponents = noise_exponents(stage.counts, self.damping.dtype, self.damping.device)
+                vec = vec * self.damping.reshape(s, 1, 1).pow(exponents)
+            fresh = False
+        return vec
+
+    def _apply_groups(self, matrices: Tensor, vec: Tensor) -> Tensor:
+        """Multiplies Kronecker products of a few wires at a time; ``matrices`` is ``(S, Q, d, d)``."""
+        s, q, d = len(vec), self.circuit.n_qubits, self.algebra.d
+        for first in range(0, q, self.algebra.group):
+            last = min(first + self.algebra.group, q)
+            group = _kron_matrices(matrices[:, first:last])
+            rows = vec.reshape(s, -1, d ** (last - first), d ** (q - last)).transpose(-1, -2)
+            out = rows.reshape(s, -1, d ** (last - first)) @ group
+            vec = out.reshape(rows.shape).transpose(-1, -2).reshape(vec.shape)
+        return vec
+
+    def _apply_pair(self, gate: Gate, vec: Tensor) -> Tensor:
+        s, q, d = len(vec), self.circuit.n_qubits, self.algebra.d
+        matrix = self.algebra.matrices(gate.name, _gather([gate], self.weights)[:, 0])
+        axes = [2 + wire for wire in gate.wires]
+        spread = vec.reshape(*vec.shape[:2], *(d,) * q).movedim(axes, (-2, -1))
+        out = spread.reshape(s, -1, d * d) @ matrix
+        return out.reshape(spread.shape).movedim((-2, -1), axes).reshape(vec.shape)
+
+    def _apply_fixed(self, gates: tuple[Gate, ...], vec: Tensor) -> Tensor:
+        source, inverse, phase, dense = _fixed_tensors(
+            self.algebra, gates, self.circuit.n_qubits, vec.dtype, vec.device
+        )
+        if dense is not None:
+            return vec @ dense
+        moved = _Permute.apply(vec, source, inverse)
+        return moved if phase is None else moved * phase
+
+
+class _Permute(torch.autograd.Function):
+    """``vec[..., source]``; the gradient of a permutation is its inverse, not a scattered sum."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(vec: Tensor, source: Tensor, inverse: Tensor) -> Tensor:
+        del inverse
+        return vec.index_select(-1, source)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        del output
+        ctx.save_for_backward(inputs[1], inputs[2])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        source, inverse = ctx.saved_tensors
+        return _Permute.apply(grad, inverse, source), None, None
+
+
+@functools.lru_cache(maxsize=256)
+def _fixed_tensors(
+    algebra: Algebra, gates: tuple[Gate, ...], n_qubits: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    source, phase = fixed_action(algebra, gates, n_qubits)
+    size = len(source)
+    dense = None
+    if size <= algebra.matrix_dim:
+        table = np.zeros((size, size), dtype=phase.dtype)
+        table[source, range(size)] = phase
+        dense = torch.tensor(table, dtype=dtype, device=device)
+    factor = None if (phase == 1).all() else torch.tensor(phase, dtype=dtype, device=device)
+    index = torch.tensor(source, device=device), torch.tensor(source.argsort(), device=device)
+    return *index, factor, dense
+
+
+def _gather(gates: list[Gate], values: Tensor) -> Tensor:
+    """Angles of gates of one kind: ``(..., N)`` features or weights to ``(..., len(gates), n_angles)``."""
+    angles = [angle for gate in gates for angle in gate.angles]
+    shape = (len(gates), len(gates[0].angles))
+    if not angles:
+        return values.new_zeros((*values.shape[:-1], *shape))
+    numbers = [a for a in angles if not isinstance(a, (Feature, Weight))]
+    if numbers:
+        constants = torch.tensor(numbers, dtype=values.dtype, device=values.device)
+        values = torch.cat([values, constants.expand(*values.shape[:-1], -1)], -1)
+    fresh = iter(range(values.shape[-1] - len(numbers), values.shape[-1]))
+    index = [a.index if isinstance(a, (Feature, Weight)) else next(fresh) for a in angles]
+    start = index[0]
+    if index == list(range(start, start + len(index))):
+        picked = values[..., start : start + len(index)]
+    else:
+        picked = values.index_select(-1, torch.tensor(index, device=values.device))
+    return picked.unflatten(-1, shape)
+
+
+def _local_matrices(
+    algebra: Algebra, slots: tuple[tuple[Gate, ...], ...], values: Tensor, left: np.ndarray | None = None
+) -> Tensor:
+    """The product of each slot's gates, ``(..., len(slots), d, d)``; rows ``(..., len(slots), d)`` from ``left``."""
+    levels = [[s[level] if level < len(s) else None for s in slots] for level in range(max(map(len, slots)))]
+    product = _level(algebra, levels[0], values, left)
+    for gates in levels[1:]:
+        factor = _level(algebra, gates, values, None)
+        product = product @ factor if left is None else (product.unsqueeze(-2) @ factor).squeeze(-2)
+    return product
+
+
+def _level(algebra: Algebra, gates: list[Gate | None], values: Tensor, left: np.ndarray | None) -> Tensor:
+    """One gate per slot (None for none), kinds mixed: computed kind by kind, then put back in order."""
+    groups: dict[str | None, list[int]] = {}
+    for slot, gate in enumerate(gates):
+        groups.setdefault(None if gate is None else gate.name, []).append(slot)
+    parts = []
+    for name, members in groups.items():
+        if name is None:
+            row = np.eye(algebra.d) if left is None else left
+            constant = torch.tensor(row, dtype=algebra.dtype(values.dtype), device=values.device)
+            parts.append(constant.expand(*values.shape[:-1], len(members), *constant.shape))
+        else:
+            chosen = [gate for gate in (gates[m] for m in members) if gate is not None]
+            parts.append(algebra.matrices(name, _gather(chosen, values), left))
+    if len(parts) == 1:
+        return parts[0]
+    order = [slot for members in groups.values() for slot in members]
+    back = torch.tensor(np.argsort(order), device=values.device)
+    axis = values.dim() - 1
+    return torch.cat(parts, axis).index_select(axis, back)
+
+
+def _kron_rows(rows: Tensor) -> Tensor:
+    """``(..., Q, d)`` to ``(..., d**Q)``."""
+    out = rows[..., 0, :]
+    for wire in range(1, rows.shape[-2]):
+        out = (out.unsqueeze(-1) * rows[..., wire, :].unsqueeze(-2)).flatten(-2)
+    return out
+
+
+def _kron_matrices(matrices: Tensor) -> Tensor:
+    """``(..., Q, d, d)`` to ``(..., d**Q, d**Q)``."""
+    out = matrices[..., 0, :, :]
+    for wire in range(1, matrices.shape[-3]):
+        factor = matrices[..., wire, :, :]
+        out = out[..., :, None, :, None] * factor[..., None, :, None, :]
+        out = out.flatten(-4, -3).flatten(-2)
+    return out

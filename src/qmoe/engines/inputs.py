@@ -1,0 +1,67 @@
+"""Checks of input values, for the modules that meet users' data."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor
+
+from qmoe.circuits import AmplitudeEncoding, Encoding
+from qmoe.engines.protocol import check_features
+from qmoe.errors import EncodingRangeWarning, ShapeError
+
+
+def check_values(x: Tensor, in_features: int) -> tuple[float, float] | None:
+    """Raises `ShapeError` for a wrong feature count, dtype, or a value that is not finite.
+
+    Inside `torch.func` transforms and `torch.compile`, where values cannot be looked at, only the shape is checked.
+
+    Returns:
+        The smallest and largest value of ``x``; None where there are none to look at.
+    """
+    check_features(x, in_features)
+    if x.numel() == 0 or torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x):
+        return None
+    low, high = (float(v) for v in x.detach().aminmax())
+    # NaN propagates through aminmax, so two numbers tell of the whole tensor.
+    if not (abs(low) < float("inf") and abs(high) < float("inf")):
+        bad = (~torch.isfinite(x)).nonzero()
+        at = tuple(int(i) for i in bad[0])
+        raise ShapeError(
+            f"x holds {len(bad)} value(s) that are not finite, the first is {float(x[at])} at index {at}; "
+            "drop or impute such rows first."
+        )
+    return low, high
+
+
+def check_encodable(x: Tensor, in_features: int, encoding: Encoding) -> None:
+    """Checks that ``x`` ``(..., in_features)`` can be encoded as it is.
+
+    Raises:
+        ShapeError: as `check_values` does, and for an all-zero row in amplitude encoding.
+
+    Warns:
+        EncodingRangeWarning: when angles reach beyond two pi, or span more than one period within the batch: inputs that
+            differ by a period give the same state.
+    """
+    bounds = check_values(x, in_features)
+    if bounds is None:
+        return
+    if isinstance(encoding, AmplitudeEncoding):
+        zero = (x.detach() == 0).all(-1)
+        if bool(zero.any()):
+            at = tuple(int(i) for i in zero.nonzero()[0])
+            raise ShapeError(
+                f"Row {at if len(at) != 1 else at[0]} of x is all zeros, which amplitude encoding cannot normalise; "
+                "drop such rows or use angle encoding."
+            )
+    period = encoding.period
+    low, high = bounds
+    if period is not None and (max(-low, high) > period * (1 + 1e-6) or high - low > period * (1 + 1e-6)):
+        warnings.warn(
+            f"Angles run from {low:.4g} to {high:.4g} radians, but the encoding repeats every {period:.4g}: different "
+            "inputs give the same state. Scale the features, to [0, pi] for example.",
+            EncodingRangeWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,119 @@
+"""The contract of an engine: a circuit, angles in, read-outs out, differentiable."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from qmoe.circuits import Circuit
+from qmoe.errors import ConfigError, ShapeError, UnsupportedError
+
+
+class Engine(ABC):
+    """Executes circuits. Engines hold no trainable state, so one instance serves any number of models.
+
+    A subclass implements `_evaluate` on the canonical shapes and may narrow `check_supported`.
+    """
+
+    name: ClassVar[str]
+
+    def evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None = None) -> Tensor:
+        """Runs ``circuit`` on every sample, for every model of a stack.
+
+        Axes: ``...S`` any number of stack axes (none for a single model), ``...B`` any number of batch axes, F features.
+
+        Args:
+            circuit: what to run.
+            x: ``(...S, ...B, F)`` features; angles in radians for angle encodings. Float32 or float64.
+            weights: ``(...S, *circuit.weight_shape)``, with the dtype and device of ``x``.
+            noise_strength: ``(...S)`` depolarizing probability of each model, in place of ``circuit.noise.depolarizing``;
+                lets models with different noise train side by side. Only for circuits with noise.
+
+        Returns:
+            ``(...S, ...B, circuit.n_outputs)``: expectation values or probabilities, with the dtype and device of ``x``.
+
+        Raises:
+            ShapeError: when shapes, dtypes or devices do not fit.
+            ConfigError: for a noise strength given to a circuit without noise.
+            UnsupportedError: when the engine cannot run this circuit.
+        """
+        stack = _check(circuit, x, weights, noise_strength)
+        self.check_supported(circuit, x)
+        batch = x.shape[len(stack) : -1]
+        n_stack, n_batch = stack.numel(), batch.numel()
+        flat_x = x.reshape(n_stack, n_batch, x.shape[-1])
+        flat_weights = weights.reshape(n_stack, circuit.n_weights)
+        strength = None
+        if circuit.noise is not None:
+            strength = (
+                x.new_full((n_stack,), circuit.noise.depolarizing)
+                if noise_strength is None
+                else noise_strength.reshape(n_stack)
+            )
+        if n_stack == 0 or n_batch == 0:
+            # Nothing to run; kept in the graph so that backward works on an empty batch too.
+            empty = x.new_zeros((*stack, *batch, circuit.n_outputs))
+            return empty + 0 * (weights.sum() + x.sum())
+        out = self._evaluate(circuit, flat_x, flat_weights, strength)
+        return out.reshape(*stack, *batch, circuit.n_outputs)
+
+    @abstractmethod
+    def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        """Runs ``x`` ``(S, B, F)`` with ``weights`` ``(S, P)`` and ``strength`` ``(S,)`` to ``(S, B, n_outputs)``."""
+
+    def check_supported(self, circuit: Circuit, x: Tensor) -> None:
+        """Raises `UnsupportedError` where this engine cannot run ``circuit`` on tensors like ``x``."""
+        reason = self.why_not(circuit, x.device)
+        if reason is not None:
+            raise UnsupportedError(f"Engine {self.name!r} cannot run this circuit: {reason}")
+
+    def why_not(self, circuit: Circuit, device: torch.device) -> str | None:
+        """Says in one sentence why this engine cannot run ``circuit`` on ``device``; None where it can."""
+        del circuit, device
+        return None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+def _check(circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None) -> torch.Size:
+    """Checks shapes, dtypes and devices; returns the stack shape."""
+    shape = circuit.weight_shape
+    n_stack_axes = weights.dim() - len(shape)
+    if n_stack_axes < 0 or tuple(weights.shape[n_stack_axes:]) != shape:
+        raise ShapeError(f"weights have shape {tuple(weights.shape)}, expected (..., {', '.join(map(str, shape))}).")
+    stack = weights.shape[:n_stack_axes]
+    if x.dim() < n_stack_axes + 1 or x.shape[:n_stack_axes] != stack:
+        raise ShapeError(
+            f"x has shape {tuple(x.shape)}, expected the stack axes {tuple(stack)} of the weights first, then the batch "
+            f"axes, then {circuit.in_features} feature(s); expand x over the stack."
+        )
+    check_features(x, circuit.in_features)
+    if weights.dtype != x.dtype or weights.device != x.device:
+        raise ShapeError(
+            f"x is {x.dtype} on {x.device}, the weights are {weights.dtype} on {weights.device}; "
+            "move or cast one of them (nothing is converted silently)."
+        )
+    if noise_strength is not None:
+        if circuit.noise is None:
+            raise ConfigError(
+                "noise_strength was given, but the circuit has no noise; build it with noise=NoiseModel()."
+            )
+        if noise_strength.shape != stack:
+            raise ShapeError(
+                f"noise_strength has shape {tuple(noise_strength.shape)}, expected the stack shape {tuple(stack)}."
+            )
+    return stack
+
+
+def check_features(x: Tensor, in_features: int) -> None:
+    """Raises `ShapeError` unless ``x`` is a float tensor with ``in_features`` in its last axis."""
+    if x.dtype not in (torch.float32, torch.float64):
+        raise ShapeError(
+            f"x has dtype {x.dtype}, expected torch.float32 or torch.float64; call x.float() or x.double()."
+        )
+    if x.dim() < 1 or x.shape[-1] != in_features:
+        raise ShapeError(f"x has shape {tuple(x.shape)}, expected (..., {in_features}): one column per feature.")
