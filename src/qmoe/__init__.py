@@ -1,1 +1,39 @@
-"""Quantum routers for mixtures of experts."""
+"""Quantum routers for mixtures of experts, and the controls that tell what they are worth.
+
+Example:
+    >>> import torch, qmoe
+    >>> router = qmoe.QuantumRouter(in_features=2, n_experts=2)
+    >>> moe = qmoe.MixtureOfExperts(router, experts=qmoe.LinearExperts(2, 2, n_experts=2))
+    >>> moe(torch.rand(32, 2)).shape
+    torch.Size([32, 2])
+"""
+
+from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Circuit, Gate, NoiseModel, Weight
+from qmoe.errors import ConfigError, QMoEError, ShapeError, StoreError, UnsupportedError
+from qmoe.experts import LinearExperts, MLPExperts, QuantumExperts
+from qmoe.moe import MixtureOfExperts
+from qmoe.routers import LinearRouter, MLPRouter, QuantumRouter, UniformRouter
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AmplitudeEncoding",
+    "AngleEncoding",
+    "Circuit",
+    "ConfigError",
+    "Gate",
+    "LinearExperts",
+    "LinearRouter",
+    "MLPExperts",
+    "MLPRouter",
+    "MixtureOfExperts",
+    "NoiseModel",
+    "QMoEError",
+    "QuantumExperts",
+    "QuantumRouter",
+    "ShapeError",
+    "StoreError",
+    "UniformRouter",
+    "UnsupportedError",
+    "Weight",
+]

@@ -1,0 +1,37 @@
+"""The contract of a set of experts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from qmoe.layers import check_sizes
+
+
+class Experts(nn.Module, ABC):
+    """E experts of one shape, evaluated together: ``(..., F)`` to ``(..., E, O)``.
+
+    Args:
+        in_features: number of features F.
+        out_features: number of outputs O of each expert.
+        n_experts: number of experts E.
+
+    Raises:
+        ConfigError: for sizes below 1.
+    """
+
+    def __init__(self, in_features: int, out_features: int, n_experts: int) -> None:
+        super().__init__()
+        check_sizes(in_features=in_features, out_features=out_features, n_experts=n_experts)
+        self.in_features = in_features
+        self.out_features = out_features
+        self.n_experts = n_experts
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., F)`` features to ``(..., E, O)`` outputs of every expert."""
+
+    def extra_repr(self) -> str:
+        """Sizes."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, n_experts={self.n_experts}"

@@ -1,0 +1,95 @@
+"""Linear and MLP experts, batched over the experts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from qmoe.engines import check_values
+from qmoe.experts.base import Experts
+from qmoe.layers import ACTIVATIONS, check_activation, check_sizes, uniform_linear
+
+
+class LinearExperts(Experts):
+    """``W_e x + b_e`` for every expert e.
+
+    Args:
+        in_features: number of features F.
+        out_features: number of outputs O.
+        n_experts: number of experts E.
+        generator: source of the initial weights; torch's default generator if None.
+        device: where the parameters live.
+        dtype: float32 or float64.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        n_experts: int,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(in_features, out_features, n_experts)
+        self.weight = uniform_linear(
+            n_experts, out_features, in_features, fan_in=in_features, generator=generator, device=device, dtype=dtype
+        )
+        self.bias = uniform_linear(
+            n_experts, out_features, fan_in=in_features, generator=generator, device=device, dtype=dtype
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., F)`` to ``(..., E, O)``."""
+        check_values(x, self.in_features)
+        # All experts as one wide linear layer: one matrix product instead of E.
+        wide = linear(x, self.weight.flatten(0, 1), self.bias.flatten())
+        return wide.unflatten(-1, (self.n_experts, self.out_features))
+
+
+class MLPExperts(Experts):
+    """``W2_e f(W1_e x + b1_e) + b2_e`` for every expert e.
+
+    Args:
+        in_features: number of features F.
+        out_features: number of outputs O.
+        n_experts: number of experts E.
+        hidden: width of the hidden layer.
+        activation: ``"relu"``, ``"tanh"`` or ``"silu"``.
+        generator: source of the initial weights; torch's default generator if None.
+        device: where the parameters live.
+        dtype: float32 or float64.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        n_experts: int,
+        hidden: int = 8,
+        activation: str = "relu",
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(in_features, out_features, n_experts)
+        check_sizes(hidden=hidden)
+        self.hidden = hidden
+        self.activation = check_activation(activation)
+        make = {"generator": generator, "device": device, "dtype": dtype}
+        self.weight1 = uniform_linear(n_experts, hidden, in_features, fan_in=in_features, **make)  # type: ignore[arg-type]
+        self.bias1 = uniform_linear(n_experts, hidden, fan_in=in_features, **make)  # type: ignore[arg-type]
+        self.weight2 = uniform_linear(n_experts, out_features, hidden, fan_in=hidden, **make)  # type: ignore[arg-type]
+        self.bias2 = uniform_linear(n_experts, out_features, fan_in=hidden, **make)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., F)`` to ``(..., E, O)``."""
+        check_values(x, self.in_features)
+        wide = linear(x, self.weight1.flatten(0, 1), self.bias1.flatten())
+        hidden = ACTIVATIONS[self.activation](wide).unflatten(-1, (self.n_experts, self.hidden))
+        return (self.weight2 @ hidden.unsqueeze(-1)).squeeze(-1) + self.bias2
+
+    def extra_repr(self) -> str:
+        """Sizes and activation."""
+        return f"{super().extra_repr()}, hidden={self.hidden}, activation={self.activation!r}"

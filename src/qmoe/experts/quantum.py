@@ -1,0 +1,68 @@
+"""Quantum experts: circuits of one shape, each with weights of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from qmoe.circuits import Ansatz, Circuit, Encoding, Gate, NoiseModel, Readout, as_encoding
+from qmoe.engines import Engine, check_encodable
+from qmoe.engines.running import CircuitModule
+from qmoe.experts.base import Experts
+
+
+class QuantumExperts(Experts):
+    """E circuits evaluated side by side; the outputs of each are its read-outs, ``<Z_i>`` by default.
+
+    The paper's phase 1 uses three with amplitude encoding of 16 features in 4 qubits and 2 layers; its plain quantum
+    neural network is one such expert with no router.
+
+    Args:
+        in_features: number of features F.
+        n_experts: number of experts E.
+        n_qubits: number of qubits Q; by default as few as hold the features.
+        n_layers: number of trainable layers L.
+        encoding: an `Encoding`, or ``"amplitude"`` or ``"angle"``; angle encoding needs ``F == Q``.
+        ansatz: an `Ansatz`, its name, or a list of `Gate` that makes up one layer.
+        readout: ``"expval"`` (O = Q outputs) or ``"born"`` (O = 2**Q).
+        noise: a `NoiseModel`, a depolarizing probability, or None.
+        engine: an engine, its name, or ``"auto"``.
+        generator: source of the initial weights; torch's default generator if None.
+        device: where the parameters live.
+        dtype: float32 or float64.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        n_experts: int,
+        n_qubits: int | None = None,
+        n_layers: int = 2,
+        encoding: str | Encoding = "amplitude",
+        ansatz: str | Ansatz | Iterable[Gate] = "strongly_entangling",
+        readout: str | Readout = "expval",
+        noise: float | NoiseModel | None = None,
+        engine: str | Engine = "auto",
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        encoding = as_encoding(encoding)
+        if n_qubits is None:
+            n_qubits = in_features if encoding.period is not None else max(1, math.ceil(math.log2(in_features)))
+        circuit = Circuit(n_qubits, n_layers, encoding, ansatz, readout, noise, in_features=in_features)
+        super().__init__(in_features, circuit.n_outputs, n_experts)
+        self.quantum = CircuitModule(circuit, n_experts, engine, generator, device, dtype)
+
+    @property
+    def circuit(self) -> Circuit:
+        """The frozen description of one expert's circuit."""
+        return self.quantum.circuit
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., F)`` to ``(..., E, O)``."""
+        check_encodable(x, self.in_features, self.circuit.encoding)
+        return self.quantum(x.expand(self.n_experts, *x.shape)).movedim(0, -2)

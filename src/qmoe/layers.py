@@ -1,0 +1,43 @@
+"""Small building blocks that routers and experts share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from qmoe.errors import ConfigError, unknown
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "silu": nn.functional.silu,
+}
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raises `ConfigError` unless every size is an integer of at least 1."""
+    for name, value in sizes.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigError(f"{name} is {value!r}, expected an integer of at least 1.")
+
+
+def check_activation(name: str) -> str:
+    """Returns ``name`` if it is an activation of `ACTIVATIONS`."""
+    if name not in ACTIVATIONS:
+        raise unknown("activation", name, ACTIVATIONS)
+    return name
+
+
+def uniform_linear(
+    *shape: int,
+    fan_in: int,
+    generator: torch.Generator | None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> nn.Parameter:
+    """A parameter uniform in ``+-1 / sqrt(fan_in)``, as `torch.nn.Linear` starts its weights and biases."""
+    bound = 1 / math.sqrt(fan_in)
+    return nn.Parameter(torch.empty(shape, device=device, dtype=dtype).uniform_(-bound, bound, generator=generator))

@@ -1,0 +1,111 @@
+"""The mixture of experts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from qmoe.errors import ConfigError, ShapeError, UnsupportedError
+from qmoe.experts import Experts
+from qmoe.moe.losses import balance_loss, expert_load, z_loss
+from qmoe.routers import Router, require_router
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """What a router does with a batch.
+
+    Attributes:
+        weights: ``(..., E)`` routing weights as the mixture uses them (after top-k).
+        load: ``(E,)`` share of the assignments that each expert gets, counting the K experts of largest weight.
+        importance: ``(E,)`` mean routing weight of each expert.
+        entropy: mean entropy of the routing weights in nats, 0 (hard routing) to ln E (uniform).
+        balance_loss: 1 for uniform routing, E for a collapsed router.
+        z_loss: mean squared log-partition of the logits; None for a router that has none.
+    """
+
+    weights: Tensor
+    load: Tensor
+    importance: Tensor
+    entropy: Tensor
+    balance_loss: Tensor
+    z_loss: Tensor | None
+
+
+class MixtureOfExperts(nn.Module):
+    """Weighs the outputs of experts by a router: ``y(x) = sum_e g_e(x) f_e(x)``.
+
+    Router and experts may each be classical or quantum.
+
+    Args:
+        router: a `Router` with E experts.
+        experts: an `Experts` with as many.
+        head: a module applied to the mixture's output ``(..., O)``, or None.
+        top_k: keep the K largest routing weights of each sample, rescaled to sum to 1; None keeps all (the paper). All
+            experts are evaluated either way.
+
+    Raises:
+        ConfigError: when router and experts do not fit together, or top_k is not from 1 to E.
+
+    Example:
+        >>> import qmoe
+        >>> moe = MixtureOfExperts(qmoe.QuantumRouter(2, 2), qmoe.LinearExperts(2, 2, n_experts=2))
+        >>> moe(torch.zeros(5, 2)).shape
+        torch.Size([5, 2])
+    """
+
+    def __init__(
+        self, router: Router, experts: Experts, head: nn.Module | None = None, top_k: int | None = None
+    ) -> None:
+        super().__init__()
+        require_router(router)
+        if not isinstance(experts, Experts):
+            raise ConfigError(
+                f"experts is a {type(experts).__name__}, expected Experts such as LinearExperts(2, 2, n_experts=2)."
+            )
+        for what in ("n_experts", "in_features"):
+            ours, theirs = getattr(router, what), getattr(experts, what)
+            if ours != theirs:
+                raise ConfigError(f"The router has {what}={ours}, the experts {what}={theirs}; make them equal.")
+        if top_k is not None and not (isinstance(top_k, int) and 1 <= top_k <= router.n_experts):
+            raise ConfigError(f"top_k is {top_k!r}, expected None or an integer from 1 to {router.n_experts}.")
+        self.router, self.experts, self.head, self.top_k = router, experts, head, top_k
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., F)`` features to ``(..., O)``, the head's output where there is one."""
+        weights = self._dispatch(self.router(x))
+        mixed = (weights.unsqueeze(-2) @ self.experts(x)).squeeze(-2)
+        return mixed if self.head is None else self.head(mixed)
+
+    def diagnostics(self, x: Tensor) -> Diagnostics:
+        """Looks at the routing of a batch ``(..., F)``.
+
+        Raises:
+            ShapeError: for an empty batch, which has no averages.
+        """
+        if x.numel() == 0:
+            raise ShapeError(f"x has shape {tuple(x.shape)}: an empty batch has no averages; pass at least one row.")
+        weights = self.router(x)
+        try:
+            z = z_loss(self.router.logits(x))
+        except UnsupportedError:  # a router whose weights are no softmax
+            z = None
+        used = self._dispatch(weights)
+        k = self.top_k or 1
+        return Diagnostics(
+            weights=used,
+            load=expert_load(weights, k),
+            importance=weights.reshape(-1, weights.shape[-1]).mean(0),
+            entropy=-torch.xlogy(used, used).sum(-1).mean(),
+            balance_loss=balance_loss(weights, k),
+            z_loss=z,
+        )
+
+    def _dispatch(self, weights: Tensor) -> Tensor:
+        if self.top_k is None or self.top_k == weights.shape[-1]:
+            return weights
+        top = weights.topk(self.top_k, -1)
+        kept = torch.zeros_like(weights).scatter(-1, top.indices, top.values)
+        return kept / kept.sum(-1, keepdim=True)

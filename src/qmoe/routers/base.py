@@ -1,0 +1,61 @@
+"""The contract of a router."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from qmoe.engines import check_values
+from qmoe.errors import ConfigError
+from qmoe.layers import check_sizes
+
+
+class Router(nn.Module, ABC):
+    """Maps features to routing weights: ``(..., F)`` to ``(..., E)``, rows sum to 1.
+
+    A subclass implements `logits`, and `forward` is their softmax; a router whose weights are no softmax replaces both.
+
+    Args:
+        in_features: number of features F.
+        n_experts: number of experts E.
+
+    Raises:
+        ConfigError: for sizes below 1.
+    """
+
+    def __init__(self, in_features: int, n_experts: int) -> None:
+        super().__init__()
+        check_sizes(in_features=in_features, n_experts=n_experts)
+        self.in_features = in_features
+        self.n_experts = n_experts
+
+    @abstractmethod
+    def logits(self, x: Tensor) -> Tensor:
+        """``(..., F)`` features to ``(..., E)`` routing logits."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., F)`` features to ``(..., E)`` routing weights."""
+        return torch.softmax(self.logits(x), -1)
+
+    def check(self, x: Tensor) -> None:
+        """Raises `qmoe.errors.ShapeError` for a wrong number of features, a wrong dtype, NaN or infinity."""
+        check_values(x, self.in_features)
+
+    def extra_repr(self) -> str:
+        """Sizes."""
+        return f"in_features={self.in_features}, n_experts={self.n_experts}"
+
+
+def require_router(router: object) -> Router:
+    """Returns ``router`` if it is one.
+
+    Raises:
+        ConfigError: for anything else.
+    """
+    if not isinstance(router, Router):
+        raise ConfigError(
+            f"router is a {type(router).__name__}, expected a qmoe Router; subclass qmoe.routers.Router and implement logits."
+        )
+    return router

@@ -1,0 +1,85 @@
+"""Classical routers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from qmoe.layers import ACTIVATIONS, check_activation, check_sizes, uniform_linear
+from qmoe.routers.base import Router
+
+
+class LinearRouter(Router):
+    """``softmax(W x + b)``: the paper's control. Cuts the input space along hyperplanes.
+
+    Args:
+        in_features: number of features F.
+        n_experts: number of experts E; the router has ``E (F + 1)`` parameters.
+        generator: source of the initial weights; torch's default generator if None.
+        device: where the parameters live.
+        dtype: float32 or float64.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        n_experts: int,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(in_features, n_experts)
+        self.weight = uniform_linear(
+            n_experts, in_features, fan_in=in_features, generator=generator, device=device, dtype=dtype
+        )
+        self.bias = uniform_linear(n_experts, fan_in=in_features, generator=generator, device=device, dtype=dtype)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """``W x + b``."""
+        self.check(x)
+        return linear(x, self.weight, self.bias)
+
+
+class MLPRouter(Router):
+    """``softmax(W2 f(W1 x + b1) + b2)``: one hidden layer, as in the paper's parameter sweep.
+
+    Args:
+        in_features: number of features F.
+        n_experts: number of experts E.
+        hidden: width h of the hidden layer; ``h (F + 1) + E (h + 1)`` parameters.
+        activation: ``"relu"``, ``"tanh"`` or ``"silu"``.
+        generator: source of the initial weights; torch's default generator if None.
+        device: where the parameters live.
+        dtype: float32 or float64.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        n_experts: int,
+        hidden: int = 16,
+        activation: str = "relu",
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(in_features, n_experts)
+        check_sizes(hidden=hidden)
+        self.hidden = hidden
+        self.activation = check_activation(activation)
+        make = {"generator": generator, "device": device, "dtype": dtype}
+        self.weight1 = uniform_linear(hidden, in_features, fan_in=in_features, **make)  # type: ignore[arg-type]
+        self.bias1 = uniform_linear(hidden, fan_in=in_features, **make)  # type: ignore[arg-type]
+        self.weight2 = uniform_linear(n_experts, hidden, fan_in=hidden, **make)  # type: ignore[arg-type]
+        self.bias2 = uniform_linear(n_experts, fan_in=hidden, **make)  # type: ignore[arg-type]
+
+    def logits(self, x: Tensor) -> Tensor:
+        """``W2 f(W1 x + b1) + b2``."""
+        self.check(x)
+        hidden = ACTIVATIONS[self.activation](linear(x, self.weight1, self.bias1))
+        return linear(hidden, self.weight2, self.bias2)
+
+    def extra_repr(self) -> str:
+        """Sizes and activation."""
+        return f"{super().extra_repr()}, hidden={self.hidden}, activation={self.activation!r}"

@@ -1,0 +1,142 @@
+"""The quantum router."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from qmoe.circuits import Ansatz, Born, Circuit, Encoding, Gate, NoiseModel, Readout, as_encoding
+from qmoe.engines import Engine, check_encodable
+from qmoe.engines.running import CircuitModule
+from qmoe.errors import ConfigError, UnsupportedError
+from qmoe.layers import check_sizes, uniform_linear
+from qmoe.routers.base import Router
+
+
+class QuantumRouter(Router):
+    """A circuit that decides which experts to trust (arXiv 2512.22296).
+
+    Features are encoded in Q qubits, trainable layers act on them, and a measurement gives the routing weights:
+
+    * ``readout="expval"``: ``softmax(A <Z> + b)`` with a trainable adapter A of shape ``(E, Q)``, as the paper's notebooks
+      do. 24 parameters at the default sizes (18 in the circuit, 6 in the adapter).
+    * ``readout="born"``: ``P(i) = |<i|U|psi(x)>|^2`` for the first E basis states, as the paper's text says, with no adapter.
+      Where E is smaller than ``2**Q``, an outcome that names no expert counts for all experts alike, so rows sum to 1.
+
+    Args:
+        in_features: number of features F. With angle encoding, ``F != n_qubits`` puts a trainable linear map in front.
+        n_experts: number of experts E.
+        n_qubits: number of qubits Q; by default one per feature for angle encoding, and as few as hold the features for
+            amplitude encoding (at least as many as name E basis states for the Born read-out).
+        n_layers: number of trainable layers L.
+        encoding: an `Encoding`, or ``"angle"`` or ``"amplitude"``.
+        ansatz: an `Ansatz`, its name, or a list of `Gate` that makes up one layer.
+        readout: ``"expval"`` or ``"born"``.
+        noise: a `NoiseModel`, a depolarizing probability, or None.
+        engine: an engine, its name, or ``"auto"``.
+        generator: source of the initial weights; torch's default generator if None.
+        device: where the parameters live.
+        dtype: float32 or float64.
+
+    Raises:
+        ConfigError: for unknown names, sizes that do not fit, or more experts than basis states for the Born read-out.
+
+    Example:
+        >>> router = QuantumRouter(in_features=2, n_experts=2, generator=torch.Generator().manual_seed(0))
+        >>> router(torch.zeros(5, 2)).shape
+        torch.Size([5, 2])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        n_experts: int,
+        n_qubits: int | None = None,
+        n_layers: int = 3,
+        encoding: str | Encoding = "angle",
+        ansatz: str | Ansatz | Iterable[Gate] = "strongly_entangling",
+        readout: str | Readout = "expval",
+        noise: float | NoiseModel | None = None,
+        engine: str | Engine = "auto",
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(in_features, n_experts)
+        encoding = as_encoding(encoding)
+        born = readout == "born" or isinstance(readout, Born)
+        if n_qubits is None:
+            n_qubits = in_features if encoding.period is not None else max(1, math.ceil(math.log2(in_features)))
+            n_qubits = max(n_qubits, math.ceil(math.log2(n_experts))) if born else n_qubits
+        check_sizes(n_qubits=n_qubits)
+        if born and n_experts > 2**n_qubits:
+            raise ConfigError(
+                f"{n_experts} experts need {n_experts} basis states for the Born read-out, but {n_qubits} qubit(s) have "
+                f"{2**n_qubits}; use n_qubits={math.ceil(math.log2(n_experts))} or more, or readout='expval'."
+            )
+        projects = encoding.period is not None and in_features != n_qubits
+        circuit = Circuit(
+            n_qubits, n_layers, encoding, ansatz, readout, noise, in_features=n_qubits if projects else in_features
+        )
+        self.project_weight = self.project_bias = self.adapter_weight = self.adapter_bias = None
+        if projects:
+            self.project_weight = uniform_linear(
+                n_qubits, in_features, fan_in=in_features, generator=generator, device=device, dtype=dtype
+            )
+            self.project_bias = uniform_linear(
+                n_qubits, fan_in=in_features, generator=generator, device=device, dtype=dtype
+            )
+        self.quantum = CircuitModule(circuit, None, engine, generator, device, dtype)
+        if not born:
+            n = circuit.n_outputs
+            self.adapter_weight = uniform_linear(
+                n_experts, n, fan_in=n, generator=generator, device=device, dtype=dtype
+            )
+            self.adapter_bias = uniform_linear(n_experts, fan_in=n, generator=generator, device=device, dtype=dtype)
+
+    @property
+    def circuit(self) -> Circuit:
+        """The frozen description of the circuit."""
+        return self.quantum.circuit
+
+    def draw(self) -> str:
+        """A text picture of the circuit."""
+        return self.circuit.draw()
+
+    def check(self, x: Tensor) -> None:
+        """Raises `qmoe.errors.ShapeError` for features that cannot be encoded; warns of angles beyond one period."""
+        if self.project_weight is None:
+            check_encodable(x, self.in_features, self.circuit.encoding)
+        else:
+            super().check(x)
+
+    def measure(self, x: Tensor) -> Tensor:
+        """``(..., F)`` features to the circuit's ``(..., n_outputs)`` expectation values or probabilities."""
+        self.check(x)
+        if self.project_weight is not None:
+            x = linear(x, self.project_weight, self.project_bias)
+        return self.quantum(x)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """``(..., F)`` features to ``(..., E)`` logits.
+
+        Raises:
+            UnsupportedError: for the Born read-out, whose weights are probabilities and no softmax.
+        """
+        if self.adapter_weight is None:
+            raise UnsupportedError(
+                "The Born read-out has no logits: its weights are probabilities; call the router itself."
+            )
+        return linear(self.measure(x), self.adapter_weight, self.adapter_bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., F)`` features to ``(..., E)`` routing weights."""
+        if self.adapter_weight is not None:
+            return super().forward(x)
+        probabilities = self.measure(x)
+        named, rest = probabilities[..., : self.n_experts], probabilities[..., self.n_experts :]
+        return named + rest.sum(-1, keepdim=True) / self.n_experts
