@@ -41,3 +41,34 @@ def uniform_linear(
     """A parameter uniform in ``+-1 / sqrt(fan_in)``, as `torch.nn.Linear` starts its weights and biases."""
     bound = 1 / math.sqrt(fan_in)
     return nn.Parameter(torch.empty(shape, device=device, dtype=dtype).uniform_(-bound, bound, generator=generator))
+
+
+class LinearHead(nn.Module):
+    """``W x + b``, with its first weights from a generator; otherwise `torch.nn.Linear`.
+
+    Args:
+        in_features: number of inputs.
+        out_features: number of outputs.
+        generator: source of the initial weights; torch's default generator if None.
+        device: where the parameters live.
+        dtype: float32 or float64.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        check_sizes(in_features=in_features, out_features=out_features)
+        self.weight = uniform_linear(
+            out_features, in_features, fan_in=in_features, generator=generator, device=device, dtype=dtype
+        )
+        self.bias = uniform_linear(out_features, fan_in=in_features, generator=generator, device=device, dtype=dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., in_features)`` to ``(..., out_features)``."""
+        return nn.functional.linear(x, self.weight, self.bias)

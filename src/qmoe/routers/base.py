@@ -56,6 +56,6 @@ def require_router(router: object) -> Router:
     """
     if not isinstance(router, Router):
         raise ConfigError(
-            f"router is a {type(router).__name__}, expected a qmoe Router; subclass qmoe.routers.Router and implement logits."
+            f"router is a {type(router).__name__}, expected a qmoe.routers.Router; subclass it and implement logits."
         )
     return router

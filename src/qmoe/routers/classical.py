@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
@@ -68,11 +70,11 @@ class MLPRouter(Router):
         check_sizes(hidden=hidden)
         self.hidden = hidden
         self.activation = check_activation(activation)
-        make = {"generator": generator, "device": device, "dtype": dtype}
-        self.weight1 = uniform_linear(hidden, in_features, fan_in=in_features, **make)  # type: ignore[arg-type]
-        self.bias1 = uniform_linear(hidden, fan_in=in_features, **make)  # type: ignore[arg-type]
-        self.weight2 = uniform_linear(n_experts, hidden, fan_in=hidden, **make)  # type: ignore[arg-type]
-        self.bias2 = uniform_linear(n_experts, fan_in=hidden, **make)  # type: ignore[arg-type]
+        make: dict[str, Any] = {"generator": generator, "device": device, "dtype": dtype}
+        self.weight1 = uniform_linear(hidden, in_features, fan_in=in_features, **make)
+        self.bias1 = uniform_linear(hidden, fan_in=in_features, **make)
+        self.weight2 = uniform_linear(n_experts, hidden, fan_in=hidden, **make)
+        self.bias2 = uniform_linear(n_experts, fan_in=hidden, **make)
 
     def logits(self, x: Tensor) -> Tensor:
         """``W2 f(W1 x + b1) + b2``."""

@@ -24,8 +24,9 @@ class QuantumRouter(Router):
 
     * ``readout="expval"``: ``softmax(A <Z> + b)`` with a trainable adapter A of shape ``(E, Q)``, as the paper's notebooks
       do. 24 parameters at the default sizes (18 in the circuit, 6 in the adapter).
-    * ``readout="born"``: ``P(i) = |<i|U|psi(x)>|^2`` for the first E basis states, as the paper's text says, with no adapter.
-      Where E is smaller than ``2**Q``, an outcome that names no expert counts for all experts alike, so rows sum to 1.
+    * ``readout="born"``: ``P(i) = |<i|U|psi(x)>|^2`` for the first E basis states, with no adapter, as the
+      paper's text says. Where E is smaller than ``2**Q``, an outcome that names no expert counts for all alike, so rows
+      sum to 1.
 
     Args:
         in_features: number of features F. With angle encoding, ``F != n_qubits`` puts a trainable linear map in front.

@@ -1,0 +1,39 @@
+"""Data sets with known truth and one difficulty knob each, and the scalings that go before a circuit.
+
+A data set is frozen data: ``Moons(noise=0.2).split(seed=0)`` samples and splits, ``bayes_error()`` says how well any
+classifier could do, ``posterior(x)`` what it would have to know. `make_dataset` builds one from a name and options.
+"""
+
+from qmoe.data.base import Dataset, Points, Split
+from qmoe.data.digits import Digits, Mnist, Mnist4x4
+from qmoe.data.generated import HiddenManifold, Synthetic
+from qmoe.data.parity import Checkerboard, Hyperplanes, Xor
+from qmoe.data.planar import Circles, Moons, Spirals
+from qmoe.data.registry import DATASETS, make_dataset
+from qmoe.data.scaling import SCALINGS, Identity, MinMaxPi, Scaler, Standard, UnitNorm, fit_scaling
+
+__all__ = [
+    "DATASETS",
+    "SCALINGS",
+    "Checkerboard",
+    "Circles",
+    "Dataset",
+    "Digits",
+    "HiddenManifold",
+    "Hyperplanes",
+    "Identity",
+    "MinMaxPi",
+    "Mnist",
+    "Mnist4x4",
+    "Moons",
+    "Points",
+    "Scaler",
+    "Spirals",
+    "Split",
+    "Standard",
+    "Synthetic",
+    "UnitNorm",
+    "Xor",
+    "fit_scaling",
+    "make_dataset",
+]

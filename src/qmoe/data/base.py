@@ -1,0 +1,216 @@
+"""What a data set is: options, one difficulty knob, a sample from a seed, and the truth where it can be known."""
+
+from __future__ import annotations
+
+import functools
+import numbers
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import ClassVar, get_type_hints
+
+import numpy as np
+
+from qmoe.data.options import Real, Rule
+from qmoe.errors import ConfigError, ShapeError
+from qmoe.seeding import Seed, child, random_state
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Labelled rows.
+
+    Attributes:
+        x: ``(N, F)`` float64 features.
+        y: ``(N,)`` int64 labels from 0 to C - 1.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Labelled rows in a training and a test part.
+
+    Attributes:
+        x_train: ``(N, F)`` float64 features to fit on.
+        y_train: ``(N,)`` int64 labels from 0 to C - 1.
+        x_test: ``(T, F)`` float64 held-out features; ``T`` is 0 when nothing was held out.
+        y_test: ``(T,)`` int64 labels.
+    """
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+
+
+@dataclass(frozen=True)
+class Dataset(ABC):
+    """A family of classification problems with one difficulty knob.
+
+    The fields of a subclass are its options; each may carry a `Rule` in its annotation, which is enforced on
+    construction. Data sets are frozen and hashable; two with equal options are equal.
+
+    Attributes:
+        name: the name in `DATASETS`.
+        difficulty: the name of the option that is the knob, "" if there is none. The docstring of a data set says in
+            which direction it gets harder.
+    """
+
+    name: ClassVar[str]
+    difficulty: ClassVar[str]
+    #: Whether a seed decides the rows or the split; False for a set with one official split.
+    resampled: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        rules = option_rules(type(self))
+        for field in fields(self):
+            if field.name in rules:
+                value = getattr(self, field.name)
+                checked = rules[field.name].check(self.name, field.name, value, field.default)
+                object.__setattr__(self, field.name, checked)
+        self._check()
+
+    def _check(self) -> None:  # noqa: B027 - most data sets have nothing to add
+        """Refuses options that are good by themselves but do not go together."""
+
+    @property
+    @abstractmethod
+    def n_features(self) -> int:
+        """The number of features F of a row."""
+
+    @property
+    @abstractmethod
+    def n_classes(self) -> int:
+        """The number of classes C."""
+
+    @abstractmethod
+    def sample(self, seed: Seed) -> Points:
+        """Returns the rows for ``seed``; an ``int`` gives what scikit-learn gives for it where the set is its own."""
+
+    def split(self, seed: Seed, test_fraction: float = 0.2, split_seed: Seed | None = None) -> Split:
+        """Samples rows and holds out a stratified part of them.
+
+        Args:
+            seed: the seed of the rows.
+            test_fraction: the share of the rows to hold out, from 0 (an empty test part) to below 1.
+            split_seed: the seed of the partition. Without it an ``int`` seed is used again, as in
+                ``train_test_split(..., random_state=seed)``, and a sequence gives its child 1.
+
+        Raises:
+            ConfigError: ``test_fraction`` is out of range, or a part would hold fewer than two classes.
+        """
+        test_fraction = _FRACTION.check(self.name, "test_fraction", test_fraction, 0.2)
+        seed = check_seed(seed)
+        if split_seed is None:
+            split_seed = child(seed, 1) if isinstance(seed, np.random.SeedSequence) else seed
+        points = self.sample(seed)
+        return stratified_split(self.name, points, test_fraction, check_seed(split_seed))
+
+    def bayes_error(self) -> float | None:
+        """Returns the error rate of the best possible classifier, None where it is not known."""
+        return None
+
+    def posterior(self, x: np.ndarray) -> np.ndarray | None:
+        """Returns the ``(N, C)`` class probabilities at the rows of ``x`` ``(N, F)``, None where they are not known."""
+        return None
+
+    def _rows(self, x: np.ndarray) -> np.ndarray:
+        """Returns ``x`` as float64 after checking that it is a finite ``(N, F)``."""
+        return check_rows(self.name, x, self.n_features)
+
+
+_FRACTION = Real(0.0, 1.0, open_high=True)
+
+
+@functools.cache
+def option_rules(cls: type[Dataset]) -> dict[str, Rule]:
+    """Returns the rule of each option of a data set that has one."""
+    hints = get_type_hints(cls, include_extras=True)
+    found = {}
+    for name, hint in hints.items():
+        for extra in getattr(hint, "__metadata__", ()):
+            if isinstance(extra, Rule):
+                found[name] = extra
+    return found
+
+
+def check_seed(seed: Seed) -> Seed:
+    """Returns a seed that both NumPy and scikit-learn take.
+
+    Raises:
+        ConfigError: it is neither a `numpy.random.SeedSequence` nor a whole number from 0 to 2**32 - 1.
+    """
+    if isinstance(seed, np.random.SeedSequence):
+        return seed
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= int(seed) < 2**32:
+        raise ConfigError(
+            f"A seed must be a whole number from 0 to 2**32 - 1 or a numpy SeedSequence, got {seed!r}; "
+            "for example seed=0."
+        )
+    return int(seed)
+
+
+def check_rows(where: str, x: np.ndarray, n_features: int | None = None) -> np.ndarray:
+    """Returns ``x`` as a float64 ``(N, F)`` array.
+
+    Raises:
+        ShapeError: it has another rank, another number of features, or an entry that is not finite.
+    """
+    rows = np.asarray(x, dtype=np.float64)
+    if rows.ndim != 2 or (n_features is not None and rows.shape[1] != n_features):
+        wanted = "F" if n_features is None else str(n_features)
+        raise ShapeError(f"{where}: x must have shape (N, {wanted}), got {rows.shape}; one row is x[None, :].")
+    bad = ~np.isfinite(rows)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ShapeError(
+            f"{where}: x[{row}, {column}] is {rows[row, column]}, expected finite numbers; "
+            "drop or impute such rows first."
+        )
+    return rows
+
+
+def stratified_split(where: str, points: Points, test_fraction: float, seed: Seed) -> Split:
+    """Partitions rows as ``sklearn.model_selection.train_test_split(x, y, stratify=y)`` does.
+
+    Args:
+        where: the name of the data set, for messages.
+        points: the rows.
+        test_fraction: the share to hold out, in [0, 1).
+        seed: the seed of the partition; not used when nothing is held out.
+
+    Raises:
+        ConfigError: a part would hold fewer than two classes, or a class is too small to be in both.
+    """
+    if test_fraction == 0.0:
+        split = Split(points.x, points.y, points.x[:0], points.y[:0])
+    else:
+        from sklearn.model_selection import train_test_split
+
+        try:
+            x_train, x_test, y_train, y_test = train_test_split(
+                points.x, points.y, test_size=test_fraction, stratify=points.y, random_state=random_state(seed)
+            )
+        except ValueError as error:
+            raise ConfigError(
+                f"{where}: {len(points.y)} rows in classes of {np.bincount(points.y).tolist()} cannot be split "
+                f"with test_fraction={test_fraction} so that every class is in both parts; take more samples or "
+                "another test_fraction."
+            ) from error
+        split = Split(x_train, y_train, x_test, y_test)
+    for part, y in (("training", split.y_train), ("test", split.y_test)):
+        present = np.unique(y).size
+        if present < 2 and (part == "training" or test_fraction > 0.0):
+            raise ConfigError(
+                f"{where}: the {part} part has {y.size} rows of {present} class, expected at least two classes; "
+                "take more samples, another seed or another test_fraction."
+            )
+    return split
+
+
+def shuffled(x: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> Points:
+    """Returns the rows in a random order."""
+    order = generator.permutation(len(y))
+    return Points(np.ascontiguousarray(x[order]), y[order].astype(np.int64))

@@ -1,0 +1,172 @@
+"""Handwritten digits: scikit-learn's 8x8 images, the bundled MNIST 4x4 and, on request, the whole MNIST."""
+
+from __future__ import annotations
+
+import functools
+import os
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+
+from qmoe.data import mnist
+from qmoe.data.base import Dataset, Points, Split
+from qmoe.data.idx import DigitImages
+from qmoe.data.options import DistinctDigits, Flag, OneOf
+from qmoe.errors import ConfigError
+from qmoe.seeding import Seed
+
+
+@dataclass(frozen=True)
+class Digits(Dataset):
+    """The 1,797 handwritten digits that come with scikit-learn, from the UCI repository (Alpaydin and Kaynak, 1998).
+
+    The rows are given and the same for every seed; the seed varies the split.
+
+    Attributes:
+        classes: the digits to tell apart; the first is class 0, the second class 1, and so on.
+        size: pixels along a side: 8, or 4 for the means of 2x2 pixels.
+    """
+
+    name: ClassVar[str] = "digits"
+    difficulty: ClassVar[str] = ""
+
+    classes: Annotated[tuple[int, ...], DistinctDigits()] = (3, 5)
+    size: Annotated[int, OneOf((4, 8))] = 8
+
+    @property
+    def n_features(self) -> int:
+        """The pixels, row by row."""
+        return self.size**2
+
+    @property
+    def n_classes(self) -> int:
+        """The number of digits in ``classes``."""
+        return len(self.classes)
+
+    def sample(self, seed: Seed) -> Points:
+        """Returns all images of ``classes`` with pixels in [0, 1]; ``seed`` makes no difference."""
+        images, labels = _bundled_with_sklearn()
+        pixels = images.reshape(-1, 8, 8)
+        if self.size == 4:
+            pixels = pixels.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4))
+        return _select(pixels, labels, self.classes, white=16.0)
+
+
+@dataclass(frozen=True)
+class OfficialSplit(Dataset):
+    """MNIST, whose 60,000 training and 10,000 test images are fixed (LeCun, Cortes and Burges, 1998).
+
+    The split is the official one: the arguments of ``split`` make no difference.
+    """
+
+    resampled: ClassVar[bool] = False
+
+    @abstractmethod
+    def _images(self) -> DigitImages:
+        """Returns all ten digits."""
+
+    @abstractmethod
+    def _digits(self) -> tuple[int, ...]:
+        """Returns the digits to tell apart."""
+
+    @property
+    def n_classes(self) -> int:
+        """The number of digits in ``classes``."""
+        return len(self._digits())
+
+    def sample(self, seed: Seed) -> Points:
+        """Returns the official training rows and then the test rows; ``seed`` makes no difference."""
+        split = self.split(seed)
+        return Points(np.concatenate([split.x_train, split.x_test]), np.concatenate([split.y_train, split.y_test]))
+
+    def split(self, seed: Seed, test_fraction: float = 0.2, split_seed: Seed | None = None) -> Split:
+        """Returns the official split, whatever the arguments are; pixels are in [0, 1]."""
+        images = self._images()
+        train = _select(images.x_train, images.y_train, self._digits(), white=255.0)
+        test = _select(images.x_test, images.y_test, self._digits(), white=255.0)
+        return Split(train.x, train.y, test.x, test.y)
+
+
+@dataclass(frozen=True)
+class Mnist4x4(OfficialSplit):
+    """MNIST resized to 4x4 pixels, bundled; the provenance is in ``mnist4x4.md`` beside the file.
+
+    Attributes:
+        classes: the digits to tell apart; the first is class 0, the second class 1, and so on.
+    """
+
+    name: ClassVar[str] = "mnist4x4"
+    difficulty: ClassVar[str] = ""
+
+    classes: Annotated[tuple[int, ...], DistinctDigits()] = (0, 1)
+
+    @property
+    def n_features(self) -> int:
+        """The 16 pixels, row by row."""
+        return 16
+
+    def _images(self) -> DigitImages:
+        return mnist.load_bundled()
+
+    def _digits(self) -> tuple[int, ...]:
+        return self.classes
+
+
+@dataclass(frozen=True)
+class Mnist(OfficialSplit):
+    """MNIST in its full size of 28x28 pixels, from files of your own or from openml.org; never fetched unasked.
+
+    Attributes:
+        classes: the digits to tell apart; the first is class 0, the second class 1, and so on.
+        folder: a folder with the four IDX files, gzipped or not.
+        openml: whether to download "mnist_784" through scikit-learn, which keeps it in its own cache.
+    """
+
+    name: ClassVar[str] = "mnist"
+    difficulty: ClassVar[str] = ""
+
+    classes: Annotated[tuple[int, ...], DistinctDigits()] = tuple(range(10))
+    folder: str | os.PathLike[str] | None = None
+    openml: Annotated[bool, Flag()] = False
+
+    def _check(self) -> None:
+        if (self.folder is None) != self.openml:
+            given = "neither folder nor openml" if self.folder is None else "both folder and openml"
+            raise ConfigError(
+                f"mnist: {given} given, expected one source; pass folder='...' with the four IDX files of MNIST "
+                "or openml=True to download them, or take 'mnist4x4', which is bundled."
+            )
+        if self.folder is not None:
+            if not isinstance(self.folder, str | os.PathLike):
+                raise ConfigError(f"mnist: folder must be a path, got {self.folder!r}; for example folder='mnist'.")
+            object.__setattr__(self, "folder", os.fspath(self.folder))
+
+    @property
+    def n_features(self) -> int:
+        """The 784 pixels, row by row."""
+        return 784
+
+    def _images(self) -> DigitImages:
+        return mnist.load_folder(os.fspath(self.folder)) if self.folder is not None else mnist.load_openml()
+
+    def _digits(self) -> tuple[int, ...]:
+        return self.classes
+
+
+@functools.cache
+def _bundled_with_sklearn() -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    return images, labels
+
+
+def _select(images: np.ndarray, labels: np.ndarray, classes: tuple[int, ...], white: float) -> Points:
+    """Returns the images of ``classes`` as rows in [0, 1], with labels that count in the order of ``classes``."""
+    index = np.full(10, -1, dtype=np.int64)
+    index[list(classes)] = np.arange(len(classes))
+    y = index[labels]
+    kept = y >= 0
+    return Points(images[kept].reshape(int(kept.sum()), -1) / white, y[kept])

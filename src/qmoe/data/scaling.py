@@ -1,0 +1,198 @@
+"""Scalings of the features, fitted on the training part only."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from qmoe.data.base import check_rows
+from qmoe.errors import ShapeError, unknown
+
+
+@dataclass(frozen=True, eq=False)
+class Scaler(ABC):
+    """A map of ``(N, F)`` features to ``(N, F)`` float64 features, with what it learned from the training part."""
+
+    name: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, x_train: np.ndarray) -> Self:
+        """Returns the scaler for the training features ``(N, F)``, of at least one row."""
+
+    @abstractmethod
+    def _width(self) -> int:
+        """The number of features F it was fitted on."""
+
+    @abstractmethod
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        """Maps checked rows."""
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Returns the scaled rows of ``x`` ``(N, F)``; ``x`` itself is left as it is.
+
+        Raises:
+            ShapeError: ``x`` has another shape, or entries that are not finite, or so large that the result is not.
+        """
+        rows = check_rows(self.name, x, self._width())
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _within_range(self.name, self._apply(rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Identity(Scaler):
+    """The features as they are.
+
+    Attributes:
+        n_features: the number of features F.
+    """
+
+    name: ClassVar[str] = "none"
+
+    n_features: int
+
+    @classmethod
+    def fit(cls, x_train: np.ndarray) -> Self:
+        """Returns the scaler; nothing is learned."""
+        return cls(_training_rows(cls.name, x_train).shape[1])
+
+    def _width(self) -> int:
+        return self.n_features
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        return x.copy()
+
+
+@dataclass(frozen=True, eq=False)
+class MinMaxPi(Scaler):
+    """Maps the smallest training value of each feature to 0 and the largest to pi, as angles in radians.
+
+    Rows that were not trained on may fall outside. A feature that is constant in the training part maps to 0.
+
+    Attributes:
+        low: ``(F,)`` smallest training values.
+        high: ``(F,)`` largest training values.
+    """
+
+    name: ClassVar[str] = "minmax_pi"
+
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def fit(cls, x_train: np.ndarray) -> Self:
+        """Takes the range of each feature."""
+        rows = _training_rows(cls.name, x_train)
+        return cls(rows.min(axis=0), rows.max(axis=0))
+
+    def _width(self) -> int:
+        return len(self.low)
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        span = self.high - self.low
+        varies = span > 0.0
+        return np.where(varies, (x - self.low) / np.where(varies, span, 1.0), 0.0) * np.pi
+
+
+@dataclass(frozen=True, eq=False)
+class Standard(Scaler):
+    """Subtracts the training mean of each feature and divides by its standard deviation (with 1/N).
+
+    A feature that is constant in the training part maps to 0.
+
+    Attributes:
+        mean: ``(F,)`` training means.
+        deviation: ``(F,)`` training standard deviations; 0 where a feature is constant.
+    """
+
+    name: ClassVar[str] = "standard"
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+    @classmethod
+    def fit(cls, x_train: np.ndarray) -> Self:
+        """Takes mean and standard deviation of each feature."""
+        rows = _training_rows(cls.name, x_train)
+        # Rounding in the mean gives a constant column a tiny deviation, which must not blow it up.
+        varies = rows.min(axis=0) < rows.max(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, deviation = rows.mean(axis=0), np.where(varies, rows.std(axis=0), 0.0)
+        return cls(_within_range(cls.name, mean[None])[0], _within_range(cls.name, deviation[None])[0])
+
+    def _width(self) -> int:
+        return len(self.mean)
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        varies = self.deviation > 0.0
+        return np.where(varies, (x - self.mean) / np.where(varies, self.deviation, 1.0), 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class UnitNorm(Scaler):
+    """Divides each row by its Euclidean norm, as amplitude encoding asks for; nothing is learned.
+
+    Attributes:
+        n_features: the number of features F.
+    """
+
+    name: ClassVar[str] = "unit_norm"
+
+    n_features: int
+
+    @classmethod
+    def fit(cls, x_train: np.ndarray) -> Self:
+        """Returns the scaler after checking that the training rows have a norm."""
+        rows = _training_rows(cls.name, x_train)
+        scaler = cls(rows.shape[1])
+        scaler(rows)
+        return scaler
+
+    def _width(self) -> int:
+        return self.n_features
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        # Dividing by the largest entry first keeps the squares of very small and very large rows in range.
+        largest = np.abs(x).max(axis=1, keepdims=True, initial=0.0)
+        zero = np.flatnonzero(largest[:, 0] == 0.0)
+        if zero.size:
+            raise ShapeError(
+                f"unit_norm: row {zero[0]} is all zeros and has no direction ({zero.size} such rows); "
+                "drop such rows or use another scaling."
+            )
+        rows = x / largest
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+SCALINGS: dict[str, type[Scaler]] = {cls.name: cls for cls in (Identity, MinMaxPi, Standard, UnitNorm)}
+
+
+def fit_scaling(name: str, x_train: np.ndarray) -> Scaler:
+    """Returns the scaling ``name``, fitted on the training features ``(N, F)``.
+
+    Raises:
+        ConfigError: there is no such scaling.
+        ShapeError: the features have the wrong shape or entries that are not finite.
+    """
+    if name not in SCALINGS:
+        raise unknown("scaling", name, SCALINGS)
+    return SCALINGS[name].fit(x_train)
+
+
+def _training_rows(name: str, x: np.ndarray) -> np.ndarray:
+    rows = check_rows(name, x)
+    if len(rows) == 0:
+        raise ShapeError(f"{name}: x_train has no rows, expected at least one to fit on; lower test_fraction.")
+    return rows
+
+
+def _within_range(name: str, x: np.ndarray) -> np.ndarray:
+    bad = np.flatnonzero(~np.isfinite(x).all(axis=0))
+    if bad.size:
+        raise ShapeError(
+            f"{name}: feature {bad[0]} leaves the range of float64 when it is scaled; rescale or drop that feature."
+        )
+    return x

@@ -1,0 +1,42 @@
+"""The studies that ship with qmoe."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+
+from qmoe.errors import unknown
+from qmoe.studies.spec import Study, parse_study
+
+#: phase -> its presets.
+PHASES: dict[str, tuple[str, ...]] = {
+    "phase1": (
+        "phase1-synthetic-published",
+        "phase1-synthetic-heldout",
+        "phase1-mnist-published",
+        "phase1-mnist-heldout",
+    ),
+    "phase2": ("phase2-published", "phase2-heldout"),
+    "phase3": ("phase3a-published", "phase3a-heldout", "phase3b-published", "phase3b-heldout"),
+}
+
+
+def preset_names() -> list[str]:
+    """Names of all presets, in the order of the paper."""
+    return [name for names in PHASES.values() for name in names]
+
+
+def load_preset(name: str) -> Study:
+    """Reads a preset.
+
+    Raises:
+        ConfigError: for an unknown name.
+    """
+    return parse_study(tomllib.loads(preset_text(name)), f"{name}.toml")
+
+
+def preset_text(name: str) -> str:
+    """The TOML text of a preset, with its opening comment."""
+    if name not in preset_names():
+        raise unknown("preset", name, preset_names())
+    return resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8")

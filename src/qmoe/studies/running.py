@@ -1,0 +1,252 @@
+"""Runs the trials of studies: in stacks, on several processes, into the store."""
+
+from __future__ import annotations
+
+import functools
+import math
+import multiprocessing
+import os
+import queue
+import subprocess
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import nn
+
+import qmoe
+from qmoe.engines.running import CircuitModule
+from qmoe.errors import QMoEError
+from qmoe.studies.build import build_model, prepare_data
+from qmoe.studies.spec import QuantumSpec, Study
+from qmoe.studies.store import Record, Store
+from qmoe.studies.trials import TrialSpec, make_trials
+from qmoe.training import TrainingConfig, train_stack
+
+#: Trials in one stack at most: beyond it a stack is no faster per trial, and an interruption costs more.
+MAX_STACK = 128
+#: Features times rows times trials of one stack, to bound its memory.
+MAX_STACK_VALUES = 30_000_000
+
+Stack = tuple[TrialSpec, ...]
+Report = Callable[[int], None]
+
+
+def plan_stacks(studies: Iterable[Study], done: set[str]) -> list[Stack]:
+    """Groups the trials that are not done into stacks of one shape, the longest work first.
+
+    The first trial of every arm is a stack of its own, so that its wall time is that of training one model.
+    """
+    alone: dict[str, TrialSpec] = {}
+    shapes: dict[str, dict[str, TrialSpec]] = {}
+    for study in studies:
+        for member in make_trials(study):
+            key, digest = member.trial.shape_key, member.trial.hash
+            if key not in alone:
+                alone[key] = member.trial
+            if alone[key].hash != digest:
+                shapes.setdefault(key, {})[digest] = member.trial
+    stacks: list[Stack] = [(trial,) for trial in alone.values() if trial.hash not in done]
+    for members in shapes.values():
+        todo = [trial for digest, trial in members.items() if digest not in done]
+        if todo:
+            size = min(MAX_STACK, max(1, MAX_STACK_VALUES // prepare_data(todo[0].draw).x_train.numel()))
+            count = math.ceil(len(todo) / size)
+            stacks += [tuple(todo[i::count]) for i in range(count)]
+    return sorted(stacks, key=cost, reverse=True)
+
+
+def cost(stack: Stack) -> float:
+    """A rough figure of how long a stack takes, in units of one step of a small classical model."""
+    trial = stack[0]
+    steps = trial.training.epochs * math.ceil(len(prepare_data(trial.draw).x_train) / trial.training.batch_size)
+    parts = (trial.model.router, trial.model.experts)
+    weight = 1.0
+    for part in parts:
+        if isinstance(part, QuantumSpec):
+            weight += 2 + (0.1 * len(stack) if part.noise is not None else 0.02 * len(stack) * trial.model.n_experts)
+    return steps * weight
+
+
+def run_stack(stack: Stack, on_epoch: Report | None = None) -> list[Record]:
+    """Trains the trials of a stack side by side."""
+    first = stack[0]
+    dtype = getattr(torch, first.training.dtype)
+    data = [prepare_data(trial.draw) for trial in stack]
+    models = [build_model(trial) for trial in stack]
+    result = train_stack(
+        models,
+        torch.stack([d.x_train for d in data]).to(dtype),
+        torch.stack([d.y_train for d in data]),
+        TrainingConfig(first.training.epochs, first.training.batch_size, first.training.lr),
+        [trial.order_seed for trial in stack],
+        torch.stack([d.x_test for d in data]).to(dtype),
+        torch.stack([d.y_test for d in data]),
+        on_epoch,
+    )
+    records = []
+    for i, (trial, model) in enumerate(zip(stack, models, strict=True)):
+        metrics = {"train_accuracy": float(result.train_accuracy[i]), "loss": float(result.loss[i, -1])}
+        history = {"loss": result.loss[i].tolist(), "running_accuracy": result.running_accuracy[i].tolist()}
+        if len(data[i].y_test):
+            metrics["test_accuracy"] = float(result.test_accuracy[i, -1])
+            history["test_accuracy"] = result.test_accuracy[i].tolist()
+        metrics["router_parameters"] = float(sum(p.numel() for p in model.router.parameters()))
+        metrics["parameters"] = float(sum(p.numel() for p in model.parameters()))
+        failure = result.failures.get(i)
+        records.append(
+            Record(
+                trial=trial,
+                metrics=metrics if failure is None else {},
+                history=history if failure is None else {},
+                state=safetensors.torch.save({k: v.contiguous() for k, v in model.state_dict().items()}),
+                seconds=result.seconds,
+                stack_size=len(stack),
+                threads=torch.get_num_threads(),
+                engine=_engine_name(model),
+                version=qmoe.__version__,
+                commit=commit(),
+                error=None if failure is None else f"{_describe(trial)}: {failure}",
+            )
+        )
+    return records
+
+
+def run_studies(
+    studies: Sequence[Study],
+    store: Store,
+    workers: int = 0,
+    on_plan: Callable[[int], None] | None = None,
+    on_epochs: Report | None = None,
+) -> int:
+    """Runs what is missing of ``studies``; safe to interrupt and to call again.
+
+    Args:
+        studies: what to run.
+        store: where results go, each stack committed as it ends.
+        workers: number of processes, each with one torch thread; 0 runs in this process with its threads.
+        on_plan: called once with the number of epochs (summed over stacks) ahead.
+        on_epochs: called with the number of epochs that went by.
+
+    Returns:
+        The number of trials that ran.
+
+    Raises:
+        QMoEError: when a worker process died.
+    """
+    for study in studies:
+        store.save_study(study, make_trials(study))
+    stacks = plan_stacks(studies, store.hashes())
+    if on_plan is not None:
+        on_plan(sum(stack[0].training.epochs for stack in stacks))
+    report = on_epochs or (lambda n: None)
+    finished = 0
+    for records in _in_process(stacks, report) if workers == 0 else _in_workers(stacks, workers, report):
+        store.save(records)
+        finished += len(records)
+    return finished
+
+
+def _in_process(stacks: Iterable[Stack], report: Report) -> Iterator[list[Record]]:
+    for stack in stacks:
+        yield run_stack(stack, lambda _: report(1))
+
+
+def _in_workers(stacks: Sequence[Stack], workers: int, report: Report) -> Iterator[list[Record]]:
+    # Spawned, not forked: a fork copies the locks of torch's and BLAS's threads in whatever state they are.
+    context = multiprocessing.get_context("spawn")
+    ticks: Any = context.Queue()
+    workers = min(workers, len(stacks)) or 1
+    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(ticks,))
+    try:
+        with _reporting(ticks, report):
+            # No more than one stack waits per worker, so that an interruption leaves nothing queued.
+            waiting = iter(stacks)
+            running: set[Future[list[Record]]] = set()
+            for stack in waiting:
+                running.add(pool.submit(_work, stack))
+                if len(running) < workers + 1:
+                    continue
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+    except BrokenProcessPool:
+        raise QMoEError(
+            "A worker process died (killed, or out of memory); finished trials are in the store: run the same command "
+            "again to continue, with fewer --workers if memory is short."
+        ) from None
+    finally:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+_ticks: Any = None
+
+
+def _start_worker(ticks: Any) -> None:
+    """Runs once in each worker process, which owns its settings."""
+    global _ticks
+    _ticks = ticks
+    torch.set_num_threads(1)
+
+
+def _work(stack: Stack) -> list[Record]:
+    return run_stack(stack, lambda _: _ticks.put(1))
+
+
+@contextmanager
+def _reporting(ticks: Any, report: Report) -> Iterator[None]:
+    """Hands the epochs that workers count to ``report``, from a thread."""
+    stop = threading.Event()
+
+    def listen() -> None:
+        while not stop.is_set():
+            try:
+                report(ticks.get(timeout=0.1))
+            except queue.Empty:
+                continue
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def default_workers() -> int:
+    """One process per core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.cache
+def commit() -> str | None:
+    """The commit of the checkout that qmoe runs from, with ``+`` where files are changed; None for an installed one."""
+    folder = Path(qmoe.__file__).parent
+    if not (folder.parent.parent / ".git").exists():
+        return None
+    try:
+        run = functools.partial(subprocess.run, cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+        head = run(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
+        return head + ("+" if run(["git", "status", "--porcelain", "--", "."]).stdout.strip() else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _engine_name(model: nn.Module) -> str:
+    names = {m.engine_for(torch.device("cpu"))[0].name for m in model.modules() if isinstance(m, CircuitModule)}
+    return "+".join(sorted(names)) or "none"
+
+
+def _describe(trial: TrialSpec) -> str:
+    return f"trial {trial.hash} (data seed {trial.data_seed}, initialisation seed {trial.init_seed})"

@@ -1,0 +1,231 @@
+"""Results in one SQLite file: each trial committed as it ends, never written twice."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qmoe.errors import StoreError
+from qmoe.studies.spec import Study, parse_study
+from qmoe.studies.trials import Member, TrialSpec, trial_from_json
+
+SCHEMA = 1
+
+_TABLES = """
+CREATE TABLE studies (name TEXT PRIMARY KEY, position INTEGER NOT NULL, spec TEXT NOT NULL) STRICT;
+CREATE TABLE members (
+  study TEXT NOT NULL, arm TEXT NOT NULL, variant REAL, hash TEXT NOT NULL, position INTEGER NOT NULL,
+  PRIMARY KEY (study, position)
+) STRICT;
+CREATE TABLE trials (
+  hash TEXT PRIMARY KEY, spec TEXT NOT NULL, status TEXT NOT NULL CHECK (status IN ('done', 'failed')),
+  error TEXT, metrics TEXT NOT NULL, history TEXT NOT NULL, state BLOB NOT NULL,
+  seconds REAL NOT NULL, stack_size INTEGER NOT NULL, threads INTEGER NOT NULL, dtype TEXT NOT NULL,
+  engine TEXT NOT NULL, version TEXT NOT NULL, commit_id TEXT, finished_at TEXT NOT NULL
+) STRICT;
+"""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a finished trial left.
+
+    Attributes:
+        trial: what was run.
+        metrics: final figures by name, such as ``test_accuracy``.
+        history: figures by epoch, such as ``loss``.
+        state: trained parameters as safetensors bytes.
+        seconds: wall time of the stack that the trial was trained in.
+        stack_size: number of trials in that stack; 1 for a trial that was timed alone.
+        threads: torch threads it ran on.
+        engine: name of the engine that ran its circuits, or ``"none"``.
+        version: version of qmoe.
+        commit: commit of qmoe where it ran from a checkout, else None.
+        error: why the trial failed, or None.
+    """
+
+    trial: TrialSpec
+    metrics: dict[str, float]
+    history: dict[str, list[float]]
+    state: bytes
+    seconds: float
+    stack_size: int
+    threads: int
+    engine: str
+    version: str
+    commit: str | None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """A study with the records of its trials, as far as they are done."""
+
+    study: Study
+    members: tuple[Member, ...]
+    records: dict[str, Record]
+
+    def of(self, arm: str, variant: float | None = None) -> list[Record]:
+        """Records of one arm (and noise strength), in the order of the seeds; failed trials left out."""
+        found = [self.records.get(m.trial.hash) for m in self.members if m.arm == arm and m.variant == variant]
+        return [record for record in found if record is not None and record.error is None]
+
+    @property
+    def failed(self) -> list[tuple[Member, Record]]:
+        """Members whose trial failed."""
+        pairs = [(m, self.records.get(m.trial.hash)) for m in self.members]
+        return [(m, r) for m, r in pairs if r is not None and r.error is not None]
+
+    @property
+    def n_missing(self) -> int:
+        """How many trials have not run yet."""
+        return sum(m.trial.hash not in self.records for m in self.members)
+
+
+class Store:
+    """Opens or makes the result file ``path``.
+
+    One process writes at a time. A trial is stored under the hash of its spec, whichever study asked for it.
+
+    Raises:
+        StoreError: when the folder cannot be written, the file is damaged, no store, or of a newer version.
+    """
+
+    def __init__(self, path: str | Path, create: bool = True) -> None:
+        self.path = Path(path)
+        if not create and not self.path.is_file():
+            raise StoreError(f"There is no store {self.path}; run `qmoe reproduce` or `qmoe run` with --out first.")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"The folder {self.path.parent} cannot be made: {error.strerror}; choose another."
+            ) from None
+        with self._explained():
+            self._db = sqlite3.connect(self.path, timeout=30)
+        try:
+            with self._explained():
+                self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    def save_study(self, study: Study, members: Iterable[Member]) -> None:
+        """Writes down a study and which trials belong to it, in place of an earlier version of the same name."""
+        with self._explained(), self._db:
+            row = self._db.execute("SELECT position FROM studies WHERE name = ?", (study.name,)).fetchone()
+            count = self._db.execute("SELECT COUNT(*) FROM studies").fetchone()
+            position = row[0] if row else count[0]
+            self._db.execute("REPLACE INTO studies VALUES (?, ?, ?)", (study.name, position, study.model_dump_json()))
+            self._db.execute("DELETE FROM members WHERE study = ?", (study.name,))
+            self._db.executemany(
+                "INSERT INTO members VALUES (?, ?, ?, ?, ?)",
+                [(study.name, m.arm, m.variant, m.trial.hash, i) for i, m in enumerate(members)],
+            )
+
+    def save(self, records: Iterable[Record]) -> None:
+        """Commits finished trials, all or none."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        rows = [
+            (
+                r.trial.hash, r.trial.canonical, "done" if r.error is None else "failed", r.error, json.dumps(r.metrics),
+                json.dumps(r.history), r.state, r.seconds, r.stack_size, r.threads, r.trial.training.dtype, r.engine,
+                r.version, r.commit, now,
+            )
+            for r in records
+        ]  # fmt: skip
+        with self._explained(), self._db:
+            self._db.executemany(f"REPLACE INTO trials VALUES ({', '.join('?' * 15)})", rows)
+
+    def hashes(self) -> set[str]:
+        """Hashes of the trials that are done; failed ones are run again."""
+        with self._explained():
+            return {row[0] for row in self._db.execute("SELECT hash FROM trials WHERE status = 'done'")}
+
+    def study_names(self) -> list[str]:
+        """Names of the studies, in the order they were first run."""
+        with self._explained():
+            return [row[0] for row in self._db.execute("SELECT name FROM studies ORDER BY position")]
+
+    def load(self, name: str) -> StudyResults:
+        """Reads a study with its records.
+
+        Raises:
+            StoreError: when there is no such study in the store.
+        """
+        with self._explained():
+            row = self._db.execute("SELECT spec FROM studies WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                raise StoreError(
+                    f"{self.path} has no study {name!r}; it has {', '.join(self.study_names()) or 'none'}."
+                )
+            query = (
+                "SELECT m.arm, m.variant, m.hash, t.* FROM members m LEFT JOIN trials t USING (hash) WHERE m.study = ?"
+            )
+            rows = self._db.execute(query + " ORDER BY m.position", (name,)).fetchall()
+        study = parse_study(json.loads(row[0]), f"{self.path}, study {name}")
+        members, records = [], {}
+        from qmoe.studies.trials import make_trials
+
+        planned = {m.trial.hash: m.trial for m in make_trials(study)}
+        for arm, variant, digest, *values in rows:
+            if values[0] is not None:
+                records[digest] = _record(values)
+            members.append(Member(arm, variant, records[digest].trial if digest in records else planned[digest]))
+        return StudyResults(study, tuple(members), records)
+
+    def _prepare(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA:
+            raise StoreError(
+                f"{self.path} was written by a newer qmoe (store version {version}, this one reads up to {SCHEMA}); "
+                "upgrade qmoe, or choose another folder."
+            )
+        tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if version == 0 and not tables:
+            with self._db:
+                self._db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
+        elif version == 0 or not {"studies", "members", "trials"} <= tables:
+            raise StoreError(f"{self.path} is an SQLite file, but no qmoe store; choose another folder.")
+        elif self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("the file fails SQLite's own check")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turns what SQLite says into an error that names the file and the way out."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise StoreError(
+                f"{self.path} cannot be opened or written: {error}; check permissions, disk space and that no other "
+                "qmoe is writing, or choose another folder."
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"{self.path} is damaged: {error}; move it away and run the same command again, or recover it with "
+                "`sqlite3 FILE .recover`."
+            ) from error
+
+
+def _record(row: list[Any]) -> Record:
+    (_, spec, _, error, metrics, history, state, seconds, stack_size, threads, _, engine, version, commit, _) = row
+    return Record(
+        trial_from_json(spec), json.loads(metrics), json.loads(history), state, seconds, stack_size, threads, engine,
+        version, commit, error,
+    )  # fmt: skip

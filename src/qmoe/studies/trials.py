@@ -1,0 +1,151 @@
+"""From a study to trials: the smallest units of work, each with a hash of all that decides its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from qmoe.data import make_dataset
+from qmoe.seeding import child
+from qmoe.studies.spec import ArmSpec, DataSpec, ModelSpec, QuantumSpec, Spec, Study, TrainingSpec
+
+#: Part of every hash; raised whenever the same spec would train to other numbers than before.
+NUMERICS = 1
+
+_DATA, _SPLIT, _INIT, _ORDER = range(4)  # streams of the root seed; never renumber
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One draw of a data set, hashable."""
+
+    name: str
+    options: str
+    scaling: str
+    test_fraction: float
+    root: int
+    data_seed: int
+    fixed: int | None
+
+    @property
+    def sample_seed(self) -> int | np.random.SeedSequence:
+        """Seed of the points."""
+        return child(self.root, _DATA, self.data_seed) if self.fixed is None else self.fixed
+
+    @property
+    def split_seed(self) -> int | np.random.SeedSequence:
+        """Seed of the split."""
+        return child(self.root, _SPLIT, self.data_seed) if self.fixed is None else self.fixed
+
+
+class TrialSpec(Spec):
+    """All that decides the numbers of one trial, and nothing else."""
+
+    data: DataSpec
+    model: ModelSpec
+    training: TrainingSpec
+    root: int
+    data_seed: int
+    init_seed: int
+    fixed: int | None = None
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hexadecimal digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(f"{NUMERICS}:{self.canonical}".encode()).hexdigest()[:16]
+
+    @cached_property
+    def canonical(self) -> str:
+        """The spec as JSON with sorted keys."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    @cached_property
+    def shape_key(self) -> str:
+        """Equal for trials that can train in one stack: all but seeds and noise strength."""
+        values = self.model_dump(mode="json")
+        for seed in ("root", "data_seed", "init_seed", "fixed"):
+            del values[seed]
+        for part in ("router", "experts"):
+            if values["model"][part].get("noise") is not None:
+                values["model"][part]["noise"] = "any"
+        return json.dumps(values, sort_keys=True)
+
+    @property
+    def draw(self) -> Draw:
+        """The part that decides the data: equal for every arm of a study at one data seed."""
+        options = json.dumps(self.data.options, sort_keys=True)
+        return Draw(
+            self.data.name, options, self.data.scaling, self.data.test_fraction, self.root, self.data_seed, self.fixed
+        )
+
+    @property
+    def weights_seed(self) -> np.random.SeedSequence:
+        """Seed of the first weights."""
+        return child(self.root, _INIT, self.init_seed)
+
+    @property
+    def order_seed(self) -> np.random.SeedSequence:
+        """Seed of the batch order."""
+        return child(self.root, _ORDER, self.init_seed)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trial in its place in a study.
+
+    Attributes:
+        arm: name of the arm.
+        variant: noise strength within the arm; None where the arm has no variants.
+        trial: what to run.
+    """
+
+    arm: str
+    variant: float | None
+    trial: TrialSpec
+
+
+def make_trials(study: Study) -> list[Member]:
+    """All trials of a study: arms times variants times seeds, in that order."""
+    members = []
+    # A data set that comes with its own split is the same for every data seed, so its trials are too.
+    resampled = make_dataset(study.data.name, **study.data.options).resampled
+    for arm in study.arms:
+        for variant in arm.noise or (None,):
+            model = _with_noise(arm, variant)
+            for data_seed, init_seed in _seed_pairs(study):
+                trial = TrialSpec(
+                    data=study.data,
+                    model=model,
+                    training=study.training,
+                    root=study.seeds.root,
+                    data_seed=data_seed,
+                    init_seed=init_seed,
+                    fixed=study.seeds.fixed if resampled else 0,
+                )
+                members.append(Member(arm.name, variant, trial))
+    return members
+
+
+def _seed_pairs(study: Study) -> list[tuple[int, int]]:
+    seeds = study.seeds
+    if seeds.data == 1:
+        return [(0, i) for i in range(seeds.per_data)]
+    return [(d, (d + k) % seeds.data) for d in range(seeds.data) for k in range(min(seeds.per_data, seeds.data))]
+
+
+def _with_noise(arm: ArmSpec, variant: float | None) -> ModelSpec:
+    if variant is None:
+        return arm.model
+    assert isinstance(arm.model.router, QuantumSpec)
+    return arm.model.model_copy(update={"router": arm.model.router.model_copy(update={"noise": variant})})
+
+
+def trial_from_json(text: str) -> TrialSpec:
+    """Reads back what `TrialSpec.canonical` wrote."""
+    values: dict[str, Any] = json.loads(text)
+    return TrialSpec.model_validate(values)
