@@ -7,6 +7,7 @@ import math
 import multiprocessing
 import os
 import queue
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,7 +36,7 @@ MAX_STACK = 128
 MAX_STACK_VALUES = 30_000_000
 
 Stack = tuple[TrialSpec, ...]
-Report = Callable[[int], None]
+Report = Callable[[float], None]
 
 
 def plan_stacks(studies: Iterable[Study], done: set[str]) -> list[Stack]:
@@ -74,7 +75,7 @@ def cost(stack: Stack) -> float:
     return steps * weight
 
 
-def run_stack(stack: Stack, on_epoch: Report | None = None) -> list[Record]:
+def run_stack(stack: Stack, on_epoch: Callable[[int], None] | None = None) -> list[Record]:
     """Trains the trials of a stack side by side."""
     first = stack[0]
     dtype = getattr(torch, first.training.dtype)
@@ -122,8 +123,8 @@ def run_studies(
     studies: Sequence[Study],
     store: Store,
     workers: int = 0,
-    on_plan: Callable[[int], None] | None = None,
-    on_epochs: Report | None = None,
+    on_plan: Callable[[Sequence[Stack]], None] | None = None,
+    on_progress: Report | None = None,
 ) -> int:
     """Runs what is missing of ``studies``; safe to interrupt and to call again.
 
@@ -131,8 +132,8 @@ def run_studies(
         studies: what to run.
         store: where results go, each stack committed as it ends.
         workers: number of processes, each with one torch thread; 0 runs in this process with its threads.
-        on_plan: called once with the number of epochs (summed over stacks) ahead.
-        on_epochs: called with the number of epochs that went by.
+        on_plan: called once with the stacks ahead.
+        on_progress: called with the part of their `cost` that was done since the last call.
 
     Returns:
         The number of trials that ran.
@@ -144,8 +145,8 @@ def run_studies(
         store.save_study(study, make_trials(study))
     stacks = plan_stacks(studies, store.hashes())
     if on_plan is not None:
-        on_plan(sum(stack[0].training.epochs for stack in stacks))
-    report = on_epochs or (lambda n: None)
+        on_plan(stacks)
+    report = on_progress or (lambda part: None)
     finished = 0
     for records in _in_process(stacks, report) if workers == 0 else _in_workers(stacks, workers, report):
         store.save(records)
@@ -155,7 +156,8 @@ def run_studies(
 
 def _in_process(stacks: Iterable[Stack], report: Report) -> Iterator[list[Record]]:
     for stack in stacks:
-        yield run_stack(stack, lambda _: report(1))
+        part = cost(stack) / stack[0].training.epochs
+        yield run_stack(stack, lambda _, part=part: report(part))  # type: ignore[misc]
 
 
 def _in_workers(stacks: Sequence[Stack], workers: int, report: Report) -> Iterator[list[Record]]:
@@ -197,15 +199,26 @@ def _start_worker(ticks: Any) -> None:
     global _ticks
     _ticks = ticks
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when its parent is gone, however that came about."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(stack: Stack) -> list[Record]:
-    return run_stack(stack, lambda _: _ticks.put(1))
+    part = cost(stack) / stack[0].training.epochs
+    return run_stack(stack, lambda _: _ticks.put(part))
 
 
 @contextmanager
 def _reporting(ticks: Any, report: Report) -> Iterator[None]:
-    """Hands the epochs that workers count to ``report``, from a thread."""
+    """Hands the progress of the workers to ``report``, from a thread."""
     stop = threading.Event()
 
     def listen() -> None:

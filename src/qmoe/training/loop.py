@@ -98,7 +98,9 @@ def train_stack(
     n_models = len(stack)
     _check_data(n_models, x, y, order_seeds)
     begin = time.perf_counter()
-    optimizer = torch.optim.Adam(list(stack.parameters.values()), lr=config.lr)
+    # Not fused: the fused kernel rounds an element by its place in the tensor, and training amplifies that until a trial
+    # gives other numbers in another stack. foreach applies the plain elementwise operations, which do not.
+    optimizer = torch.optim.Adam(list(stack.parameters.values()), lr=config.lr, foreach=True)
     generators = [torch_generator(seed) for seed in order_seeds]
     n = x.shape[1]
     has_test = x_test is not None and y_test is not None and x_test.shape[1] > 0

@@ -1,0 +1,5 @@
+"""The command line: thin wrappers around studies and report."""
+
+from qmoe.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,151 @@
+"""Commands of ``qmoe``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import qmoe
+from qmoe.cli.doctor import examine, print_examination
+from qmoe.cli.jobs import report_only, run_job
+from qmoe.errors import ConfigError, QMoEError, unknown
+from qmoe.studies import PHASES, Study, load_preset, load_study, preset_names, preset_text
+
+app = typer.Typer(
+    name="qmoe",
+    help="Quantum routers for mixtures of experts: the paper (arXiv 2512.22296) reproduced, and what carries its effect.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Out = Annotated[Path, typer.Option("--out", help="Folder for the store, the report, figures and tables.")]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        "--seeds", min=1, help="Repetitions of every study, in place of those it asks for.", show_default=False
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=0, help="Processes to use; 0 runs in this one. Default: one per core.", show_default=False
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output, for programs.")]
+Quick = Annotated[bool, typer.Option("--quick", help="A look at everything: 3 seeds, shortened training on MNIST.")]
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"qmoe {qmoe.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def reproduce(
+    phases: Annotated[
+        list[str] | None, typer.Argument(help="phase1, phase2, phase3; all by default.", show_default=False)
+    ] = None,
+    seeds: Seeds = None,
+    quick: Quick = False,
+    out: Out = Path("results"),
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Run the paper's phases over many seeds and write the report.
+
+    Interrupt it whenever you like: the same command goes on where it stopped.
+
+    Example: qmoe reproduce phase2 --seeds 30 --out results
+    """
+    chosen = phases or list(PHASES)
+    for phase in chosen:
+        if phase not in PHASES:
+            raise unknown("phase", phase, PHASES)
+    if quick and seeds is None:
+        seeds = 3
+    names = [name for phase in PHASES if phase in chosen for name in PHASES[phase]]
+    run_job([load_preset(name).resized(seeds, quick) for name in names], out, workers, as_json)
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="A TOML file, or the name of a preset.", metavar="STUDY")],
+    seeds: Seeds = None,
+    quick: Quick = False,
+    out: Out = Path("results"),
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Run one study from a TOML file and write the report.
+
+    Example: qmoe run my-study.toml --out my-results
+    """
+    loaded: Study = load_preset(study) if study in preset_names() else load_study(study)
+    run_job([loaded.resized(3 if quick and seeds is None else seeds, quick)], out, workers, as_json)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A folder that reproduce or run wrote.", metavar="DIR")],
+    as_json: Json = False,
+) -> None:
+    """Write the report of a folder again, from its store.
+
+    Example: qmoe report results
+    """
+    report_only(folder, as_json)
+
+
+@app.command()
+def presets(
+    name: Annotated[str | None, typer.Argument(help="Print this preset's TOML.", show_default=False)] = None,
+) -> None:
+    """List the studies that ship with qmoe, or print one to start your own from.
+
+    Example: qmoe presets phase2-heldout > my-study.toml
+    """
+    if name is not None:
+        typer.echo(preset_text(name), nl=False)
+        return
+    for known in preset_names():
+        typer.echo(f"{known:28} {load_preset(known).title}")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what is installed, which engine runs and why, what is missing and how to get it.
+
+    Example: qmoe doctor --json
+    """
+    found = examine()
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        print_examination(found)
+    if not found["ok"]:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Runs the command line; errors that qmoe explains are a line on standard error, not a traceback."""
+    try:
+        app()
+    except QMoEError as error:
+        typer.echo(f"qmoe: {error}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
