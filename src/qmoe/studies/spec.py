@@ -125,7 +125,7 @@ class TrainingSpec(Spec):
 
     epochs: Size = 50
     batch_size: Size = 32
-    lr: Annotated[float, Field(gt=0)] = 0.1
+    lr: Annotated[float, Field(gt=0, le=1e30)] = 0.1
     dtype: Literal["float32", "float64"] = "float32"
 
 

@@ -38,7 +38,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_sizes(epochs=self.epochs, batch_size=self.batch_size)
-        if not 0 < self.lr < float("inf"):
+        if not 0 < self.lr <= 1e30:
             raise ConfigError(f"lr is {self.lr!r}, expected a positive number; 0.01 to 0.1 is usual here.")
 
 
@@ -46,12 +46,14 @@ class TrainingConfig:
 class TrainingResult:
     """What training a stack of M models gave. Arrays have a row per model and a column per epoch.
 
+    A model that failed has NaN in all of them from then on.
+
     Attributes:
         loss: ``(M, epochs)`` cross-entropy summed over the batches of the epoch, as the paper prints it.
         running_accuracy: ``(M, epochs)`` share of training samples classified right as they were trained on.
         test_accuracy: ``(M, epochs)`` held-out accuracy after the epoch; NaN where there is no test part.
         train_accuracy: ``(M,)`` accuracy on the training part at the end.
-        failures: reason for each model (by its place in the stack) whose loss stopped being finite.
+        failures: reason for each model (by its place in the stack) whose loss or outputs stopped being finite.
         seconds: wall time of training and evaluation of the whole stack.
     """
 
@@ -76,7 +78,7 @@ def train_stack(
     """Trains M models side by side with Adam on cross-entropy, each on data and batches of its own.
 
     Every operation acts on each model separately, so a model ends with the same numbers alone and in any stack. A model
-    whose loss stops being finite is reported and set aside; the others go on.
+    whose loss stops being finite is reported and set aside, with its first weights; the others go on.
 
     Args:
         models: M modules of one shape, ``(B, F)`` to ``(B, C)`` logits; trained in place.
@@ -92,22 +94,29 @@ def train_stack(
         Histories and final accuracies.
 
     Raises:
-        ShapeError: when the data do not fit the models.
+        ShapeError: when the data do not fit the models, or hold values that are not finite.
     """
     stack = ModelStack(models)
     n_models = len(stack)
-    _check_data(n_models, x, y, order_seeds)
+    if (x_test is None) != (y_test is None):
+        raise ShapeError("Got one of x_test and y_test; pass both, or neither.")
+    if len(order_seeds) != n_models:
+        raise ShapeError(f"Got {len(order_seeds)} order_seeds for {n_models} model(s); pass one each.")
+    _check_data(stack, "x", x, "y", y)
+    has_test = x_test is not None and y_test is not None and x_test.shape[1] > 0
+    if has_test:
+        _check_data(stack, "x_test", x_test, "y_test", y_test)
     begin = time.perf_counter()
     # Not fused: the fused kernel rounds an element by its place in the tensor, and training amplifies that until a trial
     # gives other numbers in another stack. foreach applies the plain elementwise operations, which do not.
     optimizer = torch.optim.Adam(list(stack.parameters.values()), lr=config.lr, foreach=True)
     generators = [torch_generator(seed) for seed in order_seeds]
     n = x.shape[1]
-    has_test = x_test is not None and y_test is not None and x_test.shape[1] > 0
     loss = torch.zeros(n_models, config.epochs, dtype=torch.float64)
     running = torch.zeros_like(loss)
     test_accuracy = np.full((n_models, config.epochs), np.nan)
     failures: dict[int, str] = {}
+    failed_in: dict[int, int] = {}
 
     for epoch in range(config.epochs):
         order = torch.stack([torch.randperm(n, generator=g) for g in generators]).to(x.device)
@@ -122,7 +131,9 @@ def train_stack(
             optimizer.step()
             loss[:, epoch] += batch_loss.detach().cpu()
             running[:, epoch] += (logits.detach().argmax(-1) == yb).sum(1).cpu()
-        _note_failures(loss[:, epoch], epoch, failures)
+        for index in (~torch.isfinite(loss[:, epoch])).nonzero().flatten().tolist():
+            failed_in.setdefault(index, epoch)
+            failures.setdefault(index, f"the loss was {float(loss[index, epoch])} in epoch {epoch}; try a lower lr.")
         if has_test:
             assert x_test is not None
             assert y_test is not None
@@ -133,7 +144,14 @@ def train_stack(
             break
 
     train_accuracy = accuracy(stack, x, y)
-    stack.write_back()
+    for index in np.flatnonzero(np.isnan(train_accuracy)).tolist():
+        failures.setdefault(index, "the outputs were not finite after the last epoch; try a lower lr.")
+    # A failed model may have gone on beside others; what it gave must not depend on that.
+    train_accuracy[list(failures)] = np.nan
+    for index, epoch in failed_in.items():
+        loss[index, epoch + 1 :] = running[index, epoch:] = torch.nan
+        test_accuracy[index, epoch:] = np.nan
+    stack.write_back(skip=failures)
     return TrainingResult(
         loss=loss.numpy(),
         running_accuracy=(running / n).numpy(),
@@ -146,11 +164,18 @@ def train_stack(
 
 @torch.no_grad()
 def accuracy(stack: ModelStack, x: Tensor, y: Tensor) -> np.ndarray:
-    """Share of ``x`` ``(M, N, F)`` that each model classifies as ``y`` ``(M, N)``: ``(M,)``."""
+    """Share of ``x`` ``(M, N, F)`` that each model classifies as ``y`` ``(M, N)``: ``(M,)``.
+
+    NaN for a model with an output that is not finite, which is no classification.
+    """
     step = max(1, EVALUATION_CHUNK // len(stack))
-    right = sum((stack(x[:, i : i + step]).argmax(-1) == y[:, i : i + step]).sum(1) for i in range(0, x.shape[1], step))
-    assert isinstance(right, Tensor)
-    return right.double().cpu().numpy() / x.shape[1]
+    right = x.new_zeros(len(stack), dtype=torch.int64)
+    finite = x.new_ones(len(stack), dtype=torch.bool)
+    for i in range(0, x.shape[1], step):
+        logits = stack(x[:, i : i + step])
+        right += (logits.argmax(-1) == y[:, i : i + step]).sum(1)
+        finite &= logits.isfinite().flatten(1).all(1)
+    return (right.double() / x.shape[1]).masked_fill(~finite, torch.nan).cpu().numpy()
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -158,15 +183,33 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return -logits.log_softmax(-1).gather(-1, labels.unsqueeze(-1)).squeeze(-1).mean(1)
 
 
-def _note_failures(epoch_loss: Tensor, epoch: int, failures: dict[int, str]) -> None:
-    for index in (~torch.isfinite(epoch_loss)).nonzero().flatten().tolist():
-        failures.setdefault(index, f"the loss was {float(epoch_loss[index])} in epoch {epoch}; try a lower lr.")
-
-
-def _check_data(n_models: int, x: Tensor, y: Tensor, order_seeds: Sequence[Seed]) -> None:
+@torch.no_grad()
+def _check_data(stack: ModelStack, x_name: str, x: Tensor, y_name: str, y: Tensor) -> None:
+    n_models = len(stack)
     if x.dim() != 3 or x.shape[0] != n_models or x.shape[1] < 1:
-        raise ShapeError(f"x has shape {tuple(x.shape)}, expected ({n_models}, N, F) with N of at least 1.")
+        raise ShapeError(f"{x_name} has shape {tuple(x.shape)}, expected ({n_models}, N, F) with N of at least 1.")
     if y.shape != x.shape[:2] or y.dtype != torch.int64:
-        raise ShapeError(f"y is {y.dtype} of shape {tuple(y.shape)}, expected torch.int64 of {tuple(x.shape[:2])}.")
-    if len(order_seeds) != n_models:
-        raise ShapeError(f"Got {len(order_seeds)} order_seeds for {n_models} model(s); pass one each.")
+        raise ShapeError(
+            f"{y_name} is {y.dtype} of shape {tuple(y.shape)}, expected torch.int64 of {tuple(x.shape[:2])}."
+        )
+    for name, parameter in stack.parameters.items():
+        if parameter.dtype != x.dtype:
+            raise ShapeError(
+                f"{x_name} is {x.dtype}, the parameter {name} is {parameter.dtype}; cast one of them (nothing is "
+                "converted silently)."
+            )
+    # Inside a stack the models cannot look at values.
+    bad = (~x.isfinite()).nonzero()
+    if len(bad):
+        at = tuple(bad[0].tolist())
+        raise ShapeError(
+            f"{x_name} holds {len(bad)} value(s) that are not finite, the first is {float(x[at])} at index {at}; "
+            "drop or impute such rows first."
+        )
+    n_classes = stack(x[:, :1]).shape[-1]
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or high >= n_classes:
+        raise ShapeError(
+            f"{y_name} runs from {low} to {high}, but the models have {n_classes} output(s): labels run from 0 to "
+            f"{n_classes - 1}."
+        )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from qmoe.circuits import Circuit
 from qmoe.errors import ConfigError
 
 
@@ -22,19 +24,27 @@ class ModelStack:
         models: at least one module; all of one structure. They are not changed until `write_back`.
 
     Raises:
-        ConfigError: for an empty list or models of different shapes.
+        ConfigError: for an empty list, or models of different shapes or options.
     """
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
         if not models:
             raise ConfigError("A stack needs at least one model, got none.")
         self.models = list(models)
-        shapes = [{k: (v.shape, v.dtype) for k, v in _tensors(m).items()} for m in self.models]
-        for index, shape in enumerate(shapes):
-            if shape != shapes[0] or type(self.models[index]) is not type(self.models[0]):
+        shape, options = _shape(self.models[0]), _options(self.models[0])
+        for index, model in enumerate(self.models):
+            if _shape(model) != shape or type(model) is not type(self.models[0]):
                 raise ConfigError(
                     f"Model {index} has other parameters than model 0; only models of one shape train in one stack."
                 )
+            # The first model computes for all, so a difference in any option would be lost without a word.
+            others = _options(model)
+            for name in {**options, **others}:
+                if options.get(name) != others.get(name):
+                    raise ConfigError(
+                        f"Model {index} has {name}={others.get(name)}, model 0 has {options.get(name)}; only models that "
+                        "differ in parameters and buffers alone train in one stack."
+                    )
         parameters, buffers = stack_module_state(self.models)
         self.parameters: dict[str, Tensor] = {k: v.detach().requires_grad_() for k, v in parameters.items()}
         self.buffers: dict[str, Tensor] = dict(buffers)
@@ -50,13 +60,30 @@ class ModelStack:
     def _one(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
         return functional_call(self._skeleton, (parameters, buffers), (x,))
 
-    def write_back(self) -> None:
-        """Copies the stack's parameters into the models it was made of."""
+    def write_back(self, skip: Container[int] = ()) -> None:
+        """Copies the stack's parameters into the models it was made of, but for those whose places are in ``skip``."""
         with torch.no_grad():
             for name, stacked in self.parameters.items():
-                for model, value in zip(self.models, stacked, strict=True):
-                    model.get_parameter(name).copy_(value)
+                for index, model in enumerate(self.models):
+                    if index not in skip:
+                        model.get_parameter(name).copy_(stacked[index])
 
 
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+def _shape(model: nn.Module) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+def _options(model: nn.Module) -> dict[str, object]:
+    """What a model is apart from its tensors, as far as it can be compared: types, plain attributes, circuits."""
+    found: dict[str, object] = {}
+    for path, module in model.named_modules():
+        prefix = f"{path}." if path else ""
+        found[f"{prefix}type"] = type(module).__qualname__
+        for name, value in vars(module).items():
+            if isinstance(value, Circuit) and value.noise is not None:
+                # How strong the noise is stands in a buffer as well, and may differ.
+                value = value.with_noise(replace(value.noise, depolarizing=0.0))
+            if value is None or isinstance(value, (bool, int, float, str, Circuit)):
+                found[prefix + name] = value
+    return found

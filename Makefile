@@ -1,0 +1,42 @@
+# `make reproduce` and `make test` work on a fresh machine with Python 3.11+, git, make and a package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= results
+JOBS ?= auto
+
+.PHONY: reproduce quick test lint format notebooks clean
+
+reproduce: $(VENV)/.installed
+	$(BIN)/qmoe reproduce --out $(OUT)
+
+quick: $(VENV)/.installed
+	$(BIN)/qmoe reproduce --quick --out $(OUT)-quick
+
+test: lint
+	$(BIN)/pytest -n $(JOBS) --dist worksteal
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+notebooks: $(VENV)/.installed-dev
+	$(BIN)/python scripts/execute_notebooks.py
+
+# constraints.txt pins torch, among others: an unpinned one may be a build several gigabytes large.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

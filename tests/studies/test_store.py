@@ -1,0 +1,189 @@
+"""The store and the runner: nothing is lost, nothing is run twice."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from tiny_study import diverging_values, tiny_values
+
+from qmoe.errors import StoreError
+from qmoe.studies import Store, make_trials, parse_study, run_stack, run_studies
+
+
+def figures(store, name):
+    """All numbers of a study, by trial."""
+    results = store.load(name)
+    return {h: (r.metrics, r.history, r.state) for h, r in results.records.items()}
+
+
+def test_results_come_back_as_they_were_saved(tmp_path, tiny):
+    with Store(tmp_path / "s.sqlite") as store:
+        assert run_studies([tiny], store) == 12
+        results = store.load("tiny")
+    assert results.study == tiny
+    assert results.n_missing == 0
+    assert [len(results.of(arm)) for arm in ("linear", "quantum")] == [6, 6]
+    record = results.of("quantum")[0]
+    assert record.engine == "torch"
+    assert record.trial == next(m.trial for m in results.members if m.arm == "quantum")
+    (again,) = run_stack((record.trial,))
+    assert again.metrics == record.metrics
+    assert again.state == record.state
+    assert results.of("linear")[0].engine == "none"
+
+
+def test_a_finished_study_is_not_run_again(tmp_path, tiny):
+    with Store(tmp_path / "s.sqlite") as store:
+        run_studies([tiny], store)
+    with Store(tmp_path / "s.sqlite") as store:
+        assert run_studies([tiny], store) == 0
+
+
+def test_more_seeds_run_only_the_new_trials(tmp_path):
+    small = parse_study(tiny_values(seeds={"data": 1, "per_data": 2}))
+    large = parse_study(tiny_values(seeds={"data": 1, "per_data": 3}))
+    with Store(tmp_path / "s.sqlite") as store:
+        assert run_studies([small], store) == 4
+        assert run_studies([large], store) == 2
+
+
+def test_workers_give_the_same_numbers_as_one_process(tmp_path, tiny):
+    with Store(tmp_path / "a.sqlite") as a, Store(tmp_path / "b.sqlite") as b:
+        run_studies([tiny], a, workers=0)
+        parts = []
+        run_studies([tiny], b, workers=2, on_progress=parts.append)
+        assert figures(a, "tiny") == figures(b, "tiny")
+    assert len(parts) <= 2 * 4
+
+
+def test_a_failed_trial_is_reported_and_run_again(tmp_path):
+    wild = parse_study(diverging_values())
+    with Store(tmp_path / "s.sqlite") as store:
+        assert run_studies([wild], store) == 6
+        results = store.load("tiny")
+        assert results.of("wild") == []
+        assert len(results.failed) == 6
+        assert run_studies([wild], store) == 6
+
+
+def test_a_failed_trial_does_not_touch_its_neighbours(tmp_path, tiny):
+    trials = [m.trial for m in make_trials(tiny) if m.arm == "linear"]
+    alone = run_stack((trials[0],))[0]
+    together = run_stack(tuple(trials))[0]
+    np.testing.assert_array_equal(alone.history["loss"], together.history["loss"])
+
+
+def test_killed_in_the_middle_the_same_command_repeats_only_what_was_under_way(tmp_path):
+    text = """
+name = "tiny"
+title = "Tiny"
+phase = "phase2"
+protocol = "heldout"
+data = { name = "moons", options = { n_samples = 200 }, scaling = "minmax_pi" }
+seeds = { data = 3, per_data = 1 }
+training = { epochs = 25 }
+""" + "".join(
+        f'[[arms]]\nname = "h{h}"\nlabel = "h{h}"\n[arms.model]\nrouter = {{ kind = "mlp", hidden = {h} }}\n'
+        'experts = { kind = "linear" }\n'
+        for h in range(1, 5)
+    )
+    (tmp_path / "tiny.toml").write_text(text)
+    script = (
+        "import sys; from qmoe.studies import *\n"
+        "if __name__ == '__main__':\n"
+        "    s = Store(sys.argv[1]); print(run_studies([load_study(sys.argv[2])], s, workers=2))\n"
+    )
+    (tmp_path / "job.py").write_text(script)
+    command = [sys.executable, str(tmp_path / "job.py")]
+    target, whole = str(tmp_path / "killed.sqlite"), str(tmp_path / "whole.sqlite")
+    job = subprocess.Popen([*command, target, str(tmp_path / "tiny.toml")], start_new_session=True)
+    deadline = time.monotonic() + 60
+    done = 0
+    while done < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+        if os.path.exists(target):
+            try:
+                with sqlite3.connect(f"file:{target}?mode=ro", uri=True) as db:
+                    done = db.execute("SELECT COUNT(*) FROM trials").fetchone()[0]
+            except sqlite3.Error:  # not made yet
+                continue
+    os.kill(job.pid, signal.SIGKILL)  # the parent alone: its workers have to notice
+    job.wait()
+    with Store(target) as store:
+        kept = store.hashes()
+    assert 2 <= len(kept) < 12
+    again = subprocess.run(
+        [*command, target, str(tmp_path / "tiny.toml")], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert int(again.stdout) == 12 - len(kept)
+    subprocess.run([*command, whole, str(tmp_path / "tiny.toml")], check=True, capture_output=True, timeout=120)
+    with Store(target) as a, Store(whole) as b:
+        assert figures(a, "tiny") == figures(b, "tiny")
+
+
+def test_a_store_of_a_newer_version_is_refused(tmp_path):
+    path = tmp_path / "s.sqlite"
+    Store(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match=r"newer qmoe \(store version 99.*upgrade qmoe"):
+        Store(path)
+
+
+def test_a_damaged_store_is_refused_with_the_way_out(tmp_path, tiny):
+    path = tmp_path / "s.sqlite"
+    with Store(path) as store:
+        run_studies([tiny], store)
+    content = bytearray(path.read_bytes())
+    content[4096 : 4096 * 4] = os.urandom(4096 * 3)
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"is damaged.*move it away"):
+        Store(path)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    path = tmp_path / "s.sqlite"
+    path.write_text("not a database, but long enough to be taken for the header of one" * 30)
+    with pytest.raises(StoreError, match="is damaged"):
+        Store(path)
+
+
+def test_a_database_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "s.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE songs (title TEXT)")
+    with pytest.raises(StoreError, match="no qmoe store"):
+        Store(path)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be made"):
+        Store(tmp_path / "file" / "s.sqlite")
+
+
+def test_a_missing_store_is_not_made_when_it_should_be_read(tmp_path):
+    with pytest.raises(StoreError, match="There is no store"):
+        Store(tmp_path / "none.sqlite", create=False)
+
+
+def test_an_unknown_study_is_refused_with_those_there_are(tmp_path, tiny):
+    with Store(tmp_path / "s.sqlite") as store:
+        run_studies([tiny.resized(1)], store)
+        with pytest.raises(StoreError, match="no study 'tny'; it has tiny"):
+            store.load("tny")
+
+
+def test_results_of_an_unfinished_study_say_what_is_missing(tmp_path, tiny):
+    with Store(tmp_path / "s.sqlite") as store:
+        members = make_trials(tiny)
+        store.save_study(tiny, members)
+        store.save(run_stack((members[0].trial,)))
+        results = store.load("tiny")
+    assert results.n_missing == 11
+    assert len(results.members) == 12

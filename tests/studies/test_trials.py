@@ -1,0 +1,139 @@
+"""Trials: seeds, hashes, stacks."""
+
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from tiny_study import diverging_values, tiny_values
+
+from qmoe.errors import ConfigError
+from qmoe.studies import load_preset, make_trials, parse_study, plan_stacks, run_stack
+from qmoe.studies.build import build_model, prepare_data
+from qmoe.studies.trials import trial_from_json
+
+
+def test_data_and_initialisation_seeds_are_crossed_in_balance():
+    study = parse_study(tiny_values(seeds={"data": 5, "per_data": 2}))
+    pairs = [(m.trial.data_seed, m.trial.init_seed) for m in make_trials(study) if m.arm == "linear"]
+    assert len(set(pairs)) == 10
+    assert set(Counter(d for d, _ in pairs).values()) == {2}
+    assert set(Counter(i for _, i in pairs).values()) == {2}
+
+
+def test_arms_are_paired_over_data_order_and_seeds(tiny):
+    linear, quantum = ([m.trial for m in make_trials(tiny) if m.arm == arm] for arm in ("linear", "quantum"))
+    for a, b in zip(linear, quantum, strict=True):
+        assert a.draw == b.draw
+        assert (a.order_seed.generate_state(4) == b.order_seed.generate_state(4)).all()
+
+
+def test_the_hash_is_the_same_in_another_process(tiny):
+    trial = make_trials(tiny)[0].trial
+    code = "import sys; from qmoe.studies.trials import trial_from_json; print(trial_from_json(sys.stdin.read()).hash)"
+    other = subprocess.run(
+        [sys.executable, "-c", code], input=trial.canonical, capture_output=True, text=True, check=True
+    )
+    assert other.stdout.strip() == trial.hash
+
+
+def test_the_hash_covers_what_decides_the_numbers_and_nothing_else(tiny):
+    first = make_trials(tiny)[0].trial
+    renamed = make_trials(tiny.model_copy(update={"name": "other", "title": "Other", "about": "x"}))[0].trial
+    assert renamed.hash == first.hash
+    for changes in ({"training": {"epochs": 3}}, {"seeds": {"root": 1}}, {"data": {"name": "circles"}}):
+        assert make_trials(parse_study(tiny_values(**changes)))[0].trial.hash != first.hash
+
+
+def test_a_trial_survives_its_json(tiny):
+    for member in make_trials(tiny):
+        assert trial_from_json(member.trial.canonical) == member.trial
+
+
+def test_the_authors_points_are_those_of_seed_42():
+    from sklearn.datasets import make_moons
+
+    trial = make_trials(load_preset("phase2-published"))[0].trial
+    x, y = make_moons(500, noise=0.1, random_state=42)
+    data = prepare_data(trial.draw)
+    np.testing.assert_array_equal(data.raw.x_train, x)
+    np.testing.assert_array_equal(data.y_train.numpy(), y)
+    assert data.x_train.min() == 0
+    assert data.x_train.max() == pytest.approx(np.pi, abs=1e-12)
+    assert len(data.x_test) == 0
+
+
+def test_scaling_is_fitted_on_the_training_part_only():
+    trial = make_trials(load_preset("phase2-heldout"))[0].trial
+    data = prepare_data(trial.draw)
+    assert data.x_train.min() == 0
+    assert data.x_train.max() == pytest.approx(np.pi, abs=1e-12)
+    low, high = data.raw.x_train.min(0), data.raw.x_train.max(0)
+    expected = (data.raw.x_test - low) / (high - low) * np.pi
+    np.testing.assert_allclose(data.x_test.numpy(), expected, atol=1e-12)
+
+
+def test_parameter_counts_are_the_papers():
+    counts = {}
+    for member in make_trials(load_preset("phase3a-published").resized(1)):
+        counts[member.arm] = sum(p.numel() for p in build_model(member.trial).router.parameters())
+    assert counts == {"mlp2": 12, "mlp4": 22, "mlp8": 42, "mlp16": 82, "mlp32": 162, "mlp64": 322, "quantum": 24}
+
+
+def test_stacks_hold_trials_of_one_shape_and_each_shape_has_one_timed_alone():
+    study = parse_study(tiny_values())
+    stacks = plan_stacks([study], set())
+    trials = [t for stack in stacks for t in stack]
+    assert len(trials) == len({t.hash for t in trials}) == 12
+    assert sorted(map(len, stacks)) == [1, 1, 5, 5]
+    for stack in stacks:
+        assert len({t.shape_key for t in stack}) == 1
+
+
+def test_noise_strengths_share_a_stack():
+    quantum = tiny_values()["arms"][1] | {"noise": [0.0, 0.1, 0.75]}
+    stacks = plan_stacks([parse_study(tiny_values(arms=[quantum]))], set())
+    assert sorted(map(len, stacks)) == [1, 17]
+
+
+@pytest.mark.parametrize("noise", [None, [0.0, 0.2]])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_trial_gives_the_same_numbers_alone_and_in_any_stack(noise, dtype):
+    arms = [tiny_values()["arms"][1] | ({"noise": noise} if noise else {})]
+    training = {"epochs": 8, "batch_size": 16, "lr": 0.1, "dtype": dtype}
+    trials = [m.trial for m in make_trials(parse_study(tiny_values(arms=arms, training=training)))]
+    together = run_stack(tuple(trials))
+    backwards = {r.trial.hash: r for r in run_stack(tuple(reversed(trials[1:])))}
+    for record in (together[1], together[-1]):
+        (alone,) = run_stack((record.trial,))
+        for other in (alone, backwards[record.trial.hash]):
+            assert other.metrics["train_accuracy"] == record.metrics["train_accuracy"]
+            assert other.metrics["test_accuracy"] == record.metrics["test_accuracy"]
+            if dtype == "float64":
+                np.testing.assert_allclose(other.history["loss"], record.history["loss"], atol=1e-9, rtol=0)
+
+
+def test_a_diverging_trial_is_recorded_as_failed_with_its_name():
+    wild = make_trials(parse_study(diverging_values()))[0].trial
+    (record,) = run_stack((wild,))
+    assert record.error is not None
+    assert wild.hash in record.error
+    assert "lower lr" in record.error
+
+
+def test_experts_that_do_not_fit_the_classes_are_refused_with_the_remedy():
+    model = {"router": {"kind": "linear"}, "experts": {"kind": "linear", "out_features": 3}}
+    study = parse_study(tiny_values(arms=[{"name": "a", "label": "a", "model": model}]))
+    with pytest.raises(ConfigError, match="3 outputs for 2 classes; set head = true"):
+        build_model(make_trials(study)[0].trial)
+
+
+def test_first_weights_depend_on_the_initialisation_seed_alone(tiny):
+    by_seed = {}
+    for member in make_trials(tiny):
+        if member.arm == "quantum":
+            weights = torch.cat([p.flatten() for p in build_model(member.trial).parameters()])
+            torch.testing.assert_close(by_seed.setdefault(member.trial.init_seed, weights), weights, rtol=0, atol=0)
+    assert len({tuple(w.tolist()) for w in by_seed.values()}) == 3
