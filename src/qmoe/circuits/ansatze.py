@@ -165,10 +165,12 @@ def as_ansatz(ansatz: str | Ansatz | Iterable[Gate]) -> Ansatz:
     """Returns ``ansatz`` itself, the default ansatz of that name, or a `CustomAnsatz` for a list of gates.
 
     Raises:
-        ConfigError: for an unknown name.
+        ConfigError: for an unknown name, or something else.
     """
     if isinstance(ansatz, Ansatz):
         return ansatz
+    if not isinstance(ansatz, (str, Iterable)):
+        raise ConfigError(f"ansatz is {ansatz!r}, expected an Ansatz, a list of Gate, or one of {', '.join(ANSATZE)}.")
     if not isinstance(ansatz, str):
         return CustomAnsatz(tuple(ansatz))
     if ansatz not in ANSATZE:

@@ -61,6 +61,8 @@ class Circuit:
         encoding, ansatz = as_encoding(encoding), as_ansatz(ansatz)
         if in_features is None or in_features == -1:
             in_features = encoding.n_features(n_qubits)
+        if not isinstance(in_features, int) or isinstance(in_features, bool):
+            raise ConfigError(f"in_features is {in_features!r}, expected an integer of at least 1.")
         encoding.check_features(in_features, n_qubits)
         ansatz.check_wires(n_qubits)
         if encoding.uploads > max(n_layers, 1):

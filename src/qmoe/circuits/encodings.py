@@ -60,7 +60,7 @@ class AngleEncoding(Encoding):
     def __post_init__(self) -> None:
         if self.rotation not in ("X", "Y", "Z"):
             raise unknown("rotation", self.rotation, ("X", "Y", "Z"))
-        if not isinstance(self.uploads, int) or self.uploads < 1:
+        if not isinstance(self.uploads, int) or isinstance(self.uploads, bool) or self.uploads < 1:
             raise ConfigError(f"uploads is {self.uploads!r}, expected an integer of at least 1.")
 
     def n_features(self, n_qubits: int) -> int:
@@ -145,6 +145,6 @@ def as_encoding(encoding: str | Encoding) -> Encoding:
     """
     if isinstance(encoding, Encoding):
         return encoding
-    if encoding not in ENCODINGS:
+    if not isinstance(encoding, str) or encoding not in ENCODINGS:
         raise unknown("encoding", encoding, ENCODINGS)
     return ENCODINGS[encoding]()

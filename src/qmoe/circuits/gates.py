@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
 
 from qmoe.errors import ConfigError, unknown
 
@@ -14,12 +17,18 @@ class Feature:
 
     index: int
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", _natural("Feature", self.index))
+
 
 @dataclass(frozen=True, slots=True)
 class Weight:
     """An angle that is trainable weight ``index``: of the layer in an ansatz, of the circuit in its operations."""
 
     index: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", _natural("Weight", self.index))
 
 
 Angle = Feature | Weight | float
@@ -62,7 +71,7 @@ class Gate:
         angles: in radians; each a `Feature`, a `Weight` or a number.
 
     Raises:
-        ConfigError: for an unknown name, or a wrong number of wires or angles.
+        ConfigError: for an unknown name, a wrong number of wires or angles, or values that are neither.
     """
 
     name: str
@@ -70,20 +79,28 @@ class Gate:
     angles: tuple[Angle, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.name not in GATES:
+        if not isinstance(self.name, str) or self.name not in GATES:
             raise unknown("gate", self.name, GATES)
-        object.__setattr__(self, "wires", tuple(self.wires))
-        object.__setattr__(self, "angles", tuple(self.angles))
         n_wires, n_angles = GATES[self.name]
-        if len(self.wires) != n_wires or len(set(self.wires)) != n_wires or min(self.wires) < 0:
+        for part, value in (("wires", self.wires), ("angles", self.angles)):
+            if not isinstance(value, Iterable):
+                raise ConfigError(f"Gate {self.name}: {part} is {value!r}, expected a tuple such as ({value!r},).")
+            object.__setattr__(self, part, tuple(value))
+        if (
+            not all(isinstance(wire, Integral) and wire >= 0 for wire in self.wires)
+            or len(self.wires) != n_wires
+            or len(set(self.wires)) != n_wires
+        ):
             raise ConfigError(
                 f"Gate {self.name} on wires {self.wires}: expected {n_wires} different non-negative wire(s)."
             )
+        object.__setattr__(self, "wires", tuple(int(wire) for wire in self.wires))
         if len(self.angles) != n_angles:
             raise ConfigError(
                 f"Gate {self.name} got {len(self.angles)} angle(s), expected {n_angles}; "
                 "write each as Weight(k), Feature(k) or a number of radians."
             )
+        object.__setattr__(self, "angles", tuple(_angle(self.name, angle) for angle in self.angles))
 
     @property
     def weight_indices(self) -> Iterator[int]:
@@ -106,3 +123,19 @@ class Depolarize:
 
 
 Operation = Gate | Prepare | Depolarize
+
+
+def _natural(kind: str, index: Any) -> int:
+    if not isinstance(index, Integral) or isinstance(index, bool) or index < 0:
+        raise ConfigError(f"{kind} index is {index!r}, expected an integer of at least 0.")
+    return int(index)
+
+
+def _angle(gate: str, angle: Any) -> Angle:
+    if isinstance(angle, (Feature, Weight)):
+        return angle
+    if not isinstance(angle, Real) or isinstance(angle, bool) or not math.isfinite(angle):
+        raise ConfigError(
+            f"Gate {gate} got the angle {angle!r}; write it as Weight(k), Feature(k) or a finite number of radians."
+        )
+    return float(angle)

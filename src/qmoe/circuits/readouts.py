@@ -52,6 +52,6 @@ def as_readout(readout: str | Readout) -> Readout:
     """
     if isinstance(readout, Readout):
         return readout
-    if readout not in READOUTS:
+    if not isinstance(readout, str) or readout not in READOUTS:
         raise unknown("read-out", readout, READOUTS)
     return READOUTS[readout]()

@@ -29,15 +29,16 @@ class Engine(ABC):
             circuit: what to run.
             x: ``(...S, ...B, F)`` features; angles in radians for angle encodings. Float32 or float64.
             weights: ``(...S, *circuit.weight_shape)``, with the dtype and device of ``x``.
-            noise_strength: ``(...S)`` depolarizing probability of each model, in place of ``circuit.noise.depolarizing``;
-                lets models with different noise train side by side. Only for circuits with noise.
+            noise_strength: ``(...S)`` depolarizing probability of each model, in place of ``circuit.noise.depolarizing``,
+                with the dtype and device of ``x``; lets models with different noise train side by side. Only for
+                circuits with noise.
 
         Returns:
             ``(...S, ...B, circuit.n_outputs)``: expectation values or probabilities, with the dtype and device of ``x``.
 
         Raises:
             ShapeError: when shapes, dtypes or devices do not fit.
-            ConfigError: for a noise strength given to a circuit without noise.
+            ConfigError: for a noise strength outside [0, 1], or given to a circuit without noise.
             UnsupportedError: when the engine cannot run this circuit.
         """
         stack = _check(circuit, x, weights, noise_strength)
@@ -106,7 +107,22 @@ def _check(circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor 
             raise ShapeError(
                 f"noise_strength has shape {tuple(noise_strength.shape)}, expected the stack shape {tuple(stack)}."
             )
+        if noise_strength.dtype != x.dtype or noise_strength.device != x.device:
+            raise ShapeError(
+                f"x is {x.dtype} on {x.device}, noise_strength is {noise_strength.dtype} on {noise_strength.device}; "
+                "move or cast one of them (nothing is converted silently)."
+            )
+        _check_probabilities(noise_strength)
     return stack
+
+
+def _check_probabilities(strength: Tensor) -> None:
+    if torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(strength):
+        return  # values cannot be looked at there
+    inside = (strength >= 0) & (strength <= 1)  # False for NaN
+    if not bool(inside.all()):
+        bad = float(strength.detach()[~inside].flatten()[0])
+        raise ConfigError(f"noise_strength holds {bad}, expected probabilities from 0 to 1 (0.75 mixes fully).")
 
 
 def check_features(x: Tensor, in_features: int) -> None:

@@ -1,0 +1,303 @@
+"""Any PennyLane device as an engine. Importing this module imports PennyLane, which takes seconds."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+import pennylane as qml
+import torch
+from pennylane.exceptions import DeviceError, QuantumFunctionError
+from torch import Tensor
+
+from qmoe.circuits import AmplitudeEncoding, Born, Circuit, Depolarize, Feature, Prepare, Weight
+from qmoe.circuits.gates import Angle
+from qmoe.engines.protocol import Engine
+from qmoe.errors import ConfigError, ShapeError, UnsupportedError, unknown
+from qmoe.seeding import child
+
+DIFF_METHODS = ("best", "backprop", "adjoint", "parameter-shift", "finite-diff", "spsa", "hadamard", "device")
+
+# What is known beforehand of devices; all others are asked by trying.
+_PURE = ("default.qubit", "reference.qubit")
+_BACKPROP = ("default.qubit", "default.mixed")
+
+# default.mixed multiplies by the eigenvalues of these, which PennyLane computes in complex64 for an angle without a batch.
+_DIAGONAL = ("RZ", "CRZ", "IsingZZ")
+
+
+class PennyLaneEngine(Engine):
+    """Runs circuits on a PennyLane device by name: ``lightning.qubit``, ``default.mixed``, a plug-in, hardware.
+
+    The angles go to PennyLane in float64, and so do ``default.qubit`` and ``default.mixed`` compute, whatever the dtype of
+    ``x``; lightning devices compute in complex64 for float32 input. The result has the dtype and device of ``x``; tensors
+    of other torch devices are moved to the CPU and back. Models of a stack run one after another. So do samples, except
+    with ``"backprop"``, which takes the batch at once: lightning devices have no batching. `torch.func` transforms are
+    refused. Features of an amplitude encoding get gradients from ``"backprop"`` only.
+
+    Args:
+        device: name of a device; by default ``"default.qubit"``, and ``"default.mixed"`` for circuits with noise.
+        diff_method: one of PennyLane's, or ``"best"``: ``"backprop"`` on ``default.qubit`` and ``default.mixed``,
+            ``"adjoint"`` on lightning for expectation values, ``"parameter-shift"`` there for probabilities and wherever
+            shots are drawn, PennyLane's own choice elsewhere.
+        shots: number of measurements behind each read-out; None for exact numbers.
+        seed: where the randomness of shots starts. Each number of qubits and dtype draws from a stream of its own, which
+            runs on from call to call and starts anew in a copy of the engine. None draws fresh entropy.
+        **device_options: handed to ``qml.device``.
+
+    Raises:
+        ConfigError: for an unknown device or differentiation method, or shots below 1.
+    """
+
+    name: ClassVar[str] = "pennylane"
+
+    def __init__(
+        self,
+        device: str | None = None,
+        diff_method: str = "best",
+        shots: int | None = None,
+        seed: int | np.random.SeedSequence | None = None,
+        **device_options: Any,
+    ) -> None:
+        if device is not None and device not in qml.plugin_devices:
+            raise unknown("PennyLane device", device, qml.plugin_devices)
+        if diff_method not in DIFF_METHODS:
+            raise unknown("differentiation method", diff_method, DIFF_METHODS)
+        if shots is not None and (not isinstance(shots, int) or isinstance(shots, bool) or shots < 1):
+            raise ConfigError(f"shots is {shots!r}, expected an integer of at least 1, or None for exact numbers.")
+        if "wires" in device_options:
+            raise ConfigError("wires was given as a device option, but the circuit sets the wires; drop it.")
+        self.device, self.diff_method, self.shots, self.seed = device, diff_method, shots, seed
+        self.device_options = device_options
+        self._devices: dict[Any, Any] = {}
+        self._qnodes: dict[Any, Any] = {}
+
+    def why_not(self, circuit: Circuit, device: torch.device) -> str | None:
+        """Says what is known to fail; what only the PennyLane device knows surfaces at the call, as UnsupportedError."""
+        del device
+        name, diff, noisy = self._device_name(circuit), self._diff_method(circuit), circuit.noise is not None
+        lightning = name.startswith("lightning.")
+        if noisy and (name in _PURE or lightning):
+            return f"{name} holds pure states and has no noise channels; use device='default.mixed', or engine='torch'."
+        if diff == "adjoint" and noisy:
+            return f"adjoint differentiation on {name} has no noise channels; use diff_method='backprop'."
+        if diff == "adjoint" and self.shots is not None:
+            return "adjoint differentiation needs exact numbers; use shots=None, or diff_method='parameter-shift'."
+        if diff == "adjoint" and lightning and isinstance(circuit.readout, Born):
+            return (
+                f"adjoint differentiation on {name} does not support probabilities; use readout='expval', "
+                "diff_method='parameter-shift', or engine='torch'."
+            )
+        if diff == "backprop" and self.shots is not None:
+            return "backprop needs exact numbers; use shots=None, or diff_method='parameter-shift'."
+        if diff == "backprop" and lightning:
+            return f"{name} is no torch program to propagate through; use diff_method='adjoint'."
+        return None
+
+    def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        self._check_tensors(circuit, x, weights, strength)
+        if not torch.is_grad_enabled():
+            # PennyLane differentiates whatever asks for gradients, even under no_grad; adjoint pays for it at once.
+            x, weights = x.detach(), weights.detach()
+            strength = None if strength is None else strength.detach()
+        features, angles = x.cpu().double(), weights.cpu().double()
+        if isinstance(circuit.encoding, AmplitudeEncoding):
+            features = _amplitudes(features, circuit.dim)
+        with _translated(f"{self._device_name(circuit)} with diff_method={self._diff_method(circuit)!r}"):
+            qnode = self._qnode(circuit, x.dtype)
+            together = self._diff_method(circuit) == "backprop"
+            rows = []
+            for s in range(len(x)):
+                p = None if strength is None else strength[s].cpu().double()
+                # A plain number keeps PennyLane from treating the strength as something to differentiate.
+                noise = p if p is None or p.requires_grad else float(p)
+                samples = [features[s]] if together else list(features[s])
+                outputs = [_as_tensor(qnode(sample, angles[s], noise)) for sample in samples]
+                rows.append(outputs[0] if together else torch.stack(outputs))
+        return torch.stack(rows).to(x.device, x.dtype)
+
+    def _check_tensors(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> None:
+        tensors = [tensor for tensor in (x, weights, strength) if tensor is not None]
+        if any(torch._C._functorch.is_functorch_wrapped_tensor(tensor) for tensor in tensors):
+            raise UnsupportedError(
+                "Engine 'pennylane' runs outside of torch and cannot be transformed by torch.func (vmap, grad, jacrev); "
+                "use engine='torch', or give models as stack axes and torch.autograd for gradients."
+            )
+        amplitude = isinstance(circuit.encoding, AmplitudeEncoding)
+        if amplitude and x.requires_grad and torch.is_grad_enabled() and self._diff_method(circuit) != "backprop":
+            # PennyLane would differentiate a decomposition into rotations, which gives NaN wherever an amplitude is zero.
+            raise UnsupportedError(
+                f"Engine 'pennylane' with diff_method={self._diff_method(circuit)!r} has no gradient with respect to "
+                "amplitude-encoded features; use diff_method='backprop', engine='torch', or x.detach()."
+            )
+
+    def _device_name(self, circuit: Circuit) -> str:
+        if self.device is not None:
+            return self.device
+        return "default.qubit" if circuit.noise is None else "default.mixed"
+
+    def _diff_method(self, circuit: Circuit) -> str:
+        name = self._device_name(circuit)
+        if self.diff_method != "best":
+            return self.diff_method
+        if self.shots is not None:
+            return "parameter-shift"
+        if name.startswith("lightning."):
+            return "parameter-shift" if isinstance(circuit.readout, Born) else "adjoint"
+        return "backprop" if name in _BACKPROP else "best"
+
+    def _qnode(self, circuit: Circuit, dtype: torch.dtype) -> Any:
+        key = circuit, dtype
+        if key not in self._qnodes:
+            if len(self._qnodes) >= 256:
+                self._qnodes.clear()
+            device = self._device(self._device_name(circuit), circuit, dtype)
+            qnode = qml.QNode(_program(circuit), device, interface="torch", diff_method=self._diff_method(circuit))
+            self._qnodes[key] = qnode if self.shots is None else qml.set_shots(qnode, shots=self.shots)
+        return self._qnodes[key]
+
+    def _device(self, name: str, circuit: Circuit, dtype: torch.dtype) -> Any:
+        key = name, circuit.n_qubits, dtype
+        if key not in self._devices:
+            lightning, options = name.startswith("lightning."), dict(self.device_options)
+            if lightning:
+                options.setdefault("c_dtype", np.complex64 if dtype == torch.float32 else np.complex128)
+            try:
+                if self.seed is not None or _takes_seed(name):
+                    # Left out, PennyLane would draw a seed from NumPy's global generator, and so change it.
+                    options["seed"] = self._stream(circuit.n_qubits, dtype)
+                device = qml.device(name, wires=circuit.n_qubits, **options)
+            except ImportError as error:
+                raise UnsupportedError(f"PennyLane device {name!r} lacks a package it needs: {error}") from error
+            except TypeError as error:
+                raise ConfigError(f"PennyLane device {name!r} refuses the options {options}: {error}.") from error
+            _keep_float64(device)
+            self._devices[key] = device
+            if name not in _BACKPROP and not lightning:
+                _check_truth(device, name, noisy=circuit.noise is not None)
+        return self._devices[key]
+
+    def _stream(self, n_qubits: int, dtype: torch.dtype) -> int | None:
+        if self.seed is None:
+            return None
+        return int(child(self.seed, n_qubits, int(dtype == torch.float32)).generate_state(1)[0])
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Devices hold state vectors and handles that neither copy nor pickle; they are rebuilt on use.
+        return {**self.__dict__, "_devices": {}, "_qnodes": {}}
+
+    def __repr__(self) -> str:
+        given = {"device": self.device, "diff_method": self.diff_method, "shots": self.shots, "seed": self.seed}
+        options = {k: v for k, v in given.items() if v is not None and v != "best"} | self.device_options
+        return f"PennyLaneEngine({', '.join(f'{k}={v!r}' for k, v in options.items())})"
+
+
+def _takes_seed(name: str) -> bool:
+    return "seed" in inspect.signature(qml.plugin_devices[name].load()).parameters
+
+
+def _program(circuit: Circuit) -> Callable[[Tensor, Tensor, Any], Any]:
+    """The circuit as a PennyLane quantum function of ``(..., F)`` features, ``(P,)`` weights and the noise strength."""
+    wires = range(circuit.n_qubits)
+
+    def program(features: Tensor, weights: Tensor, strength: Any) -> Any:
+        def value(angle: Angle, diagonal: bool) -> Tensor:
+            if isinstance(angle, Feature):
+                return features[..., angle.index]
+            # Constants as tensors too: PennyLane's Rot does not mix tensors with plain numbers.
+            tensor = weights[angle.index] if isinstance(angle, Weight) else weights.new_tensor(angle)
+            return tensor.expand(features.shape[:-1]) if diagonal else tensor
+
+        for op in circuit.operations:
+            if isinstance(op, Prepare):
+                qml.StatePrep(features, wires=wires)
+            elif isinstance(op, Depolarize):
+                for wire in op.wires:
+                    qml.DepolarizingChannel(strength, wires=wire)
+            else:
+                angles = [value(angle, diagonal=op.name in _DIAGONAL) for angle in op.angles]
+                getattr(qml, op.name)(*angles, wires=op.wires)
+        if isinstance(circuit.readout, Born):
+            return qml.probs(wires=wires)
+        return [qml.expval(qml.PauliZ(wire)) for wire in wires]
+
+    return program
+
+
+def _amplitudes(x: Tensor, dim: int) -> Tensor:
+    """``(S, B, F)`` features to ``(S, B, D)`` normalised amplitudes, in torch, so that gradients pass the norm."""
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    if bool((norm == 0).any()):
+        raise ShapeError("A row of x is all zeros, which amplitude encoding cannot normalise; drop such rows.")
+    return torch.nn.functional.pad(x / norm, (0, dim - x.shape[-1]))
+
+
+def _as_tensor(result: Any) -> Tensor:
+    """One QNode result, probabilities ``(..., D)`` or a list of expectation values ``(...,)``, to ``(..., n_outputs)``."""
+    if isinstance(result, (list, tuple)):
+        return torch.stack([torch.as_tensor(value, dtype=torch.float64) for value in result], -1)
+    return torch.as_tensor(result, dtype=torch.float64)
+
+
+def _keep_float64(device: Any) -> None:
+    """Makes ``device`` return arrays where it returns Python floats.
+
+    PennyLane's torch interface turns a Python float, which lightning returns for an expectation value, into a tensor of
+    torch's default dtype: half of the digits would be lost, of gradients too.
+    """
+    execute, differentiate = device.execute, device.execute_and_compute_derivatives
+
+    def execute_arrays(*args: Any, **kwargs: Any) -> Any:
+        return _as_arrays(execute(*args, **kwargs))
+
+    def differentiate_arrays(*args: Any, **kwargs: Any) -> Any:
+        results, jacobians = differentiate(*args, **kwargs)
+        return _as_arrays(results), jacobians
+
+    device.execute, device.execute_and_compute_derivatives = execute_arrays, differentiate_arrays
+
+
+def _as_arrays(results: Any) -> Any:
+    if isinstance(results, (list, tuple)):
+        return type(results)(map(_as_arrays, results))
+    return np.asarray(results) if isinstance(results, float) else results
+
+
+def _check_truth(device: Any, name: str, noisy: bool) -> None:
+    """Runs a circuit with a known answer: X takes <Z> to -1, the channel of strength 3/4 back to 0.
+
+    The bounds are wide, for hardware and shots; they catch devices that return placeholders or drop the noise.
+    """
+
+    def known(strength: float) -> Any:
+        qml.PauliX(0)
+        if strength:
+            qml.DepolarizingChannel(strength, wires=0)
+        return qml.expval(qml.PauliZ(0))
+
+    for strength, low, high in ((0.0, -1.1, -0.5), (0.75, -0.4, 0.4))[: 1 + noisy]:
+        qnode = qml.QNode(known, device, interface="numpy", diff_method=None)
+        try:
+            answer = float(qnode(strength))
+        except QuantumFunctionError:  # a device without exact numbers
+            answer = float(qml.set_shots(qnode, shots=1000)(strength))
+        if not low <= answer <= high:
+            what = "noise of strength 3/4 after an X gate" if strength else "an X gate"
+            raise UnsupportedError(
+                f"PennyLane device {name!r} fails a check with a known answer: after {what} <Z> is {answer:.4g}, expected "
+                f"{'0' if strength else '-1'}. Its numbers cannot be trusted; use another device."
+            )
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    """Turns PennyLane's refusals into ours."""
+    try:
+        yield
+    except (DeviceError, QuantumFunctionError) as error:
+        raise UnsupportedError(
+            f"PennyLane device {what} refuses this circuit: {error} Use another device or diff_method, or engine='torch'."
+        ) from error

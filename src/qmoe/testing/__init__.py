@@ -1,0 +1,30 @@
+"""What qmoe tests itself with, public so that you can test your own engines and routers.
+
+Subclass `EngineConformance` or `RouterConformance` in a test module and pytest collects its inherited tests.
+`random_circuit` and `random_inputs` need no pytest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qmoe.testing.circuits import random_circuit, random_inputs
+
+if TYPE_CHECKING:
+    from qmoe.testing.engines import EngineConformance
+    from qmoe.testing.routers import RouterConformance
+
+__all__ = ["EngineConformance", "RouterConformance", "random_circuit", "random_inputs"]
+
+
+def __getattr__(name: str) -> Any:
+    # The conformance suites import pytest, which users of random_circuit need not have.
+    if name == "EngineConformance":
+        from qmoe.testing.engines import EngineConformance
+
+        return EngineConformance
+    if name == "RouterConformance":
+        from qmoe.testing.routers import RouterConformance
+
+        return RouterConformance
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,131 @@
+"""The conformance suite must fail for engines that are wrong."""
+
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from qmoe.circuits import Circuit
+from qmoe.engines import Engine, TorchEngine
+from qmoe.testing.engines import EngineConformance
+
+F32, F64 = torch.float32, torch.float64
+
+
+class WrongSign(TorchEngine):
+    def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        return super()._evaluate(circuit, -x, weights, strength)
+
+
+class DetachedFeatures(TorchEngine):
+    """Right values, but features get no gradient."""
+
+    def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        return super()._evaluate(circuit, x.detach(), weights, strength)
+
+
+class ForgetsNoise(TorchEngine):
+    def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        return super()._evaluate(circuit, x, weights, None if strength is None else 0 * strength)
+
+
+class OneStrengthForAll(TorchEngine):
+    def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        shared = None if strength is None else strength[:1].expand_as(strength)
+        return super()._evaluate(circuit, x, weights, shared)
+
+
+class Promotes(TorchEngine):
+    def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        return super()._evaluate(circuit, x, weights, strength).double()
+
+
+class HalfPrecise(TorchEngine):
+    """Float64 in name only, as results of lightning are on their way through PennyLane."""
+
+    def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        return super()._evaluate(circuit, x, weights, strength).float().to(x.dtype)
+
+
+class Jitters(TorchEngine):
+    def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        return super()._evaluate(circuit, x, weights, strength) + 1e-6 * torch.rand((), dtype=x.dtype)
+
+
+class FirstSampleOnly(TorchEngine):
+    def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        return super()._evaluate(circuit, x[:, :1].expand_as(x), weights, strength)
+
+
+def suite(engine: type[Engine]) -> EngineConformance:
+    class Suite(EngineConformance):
+        def make_engine(self) -> Engine:
+            return engine()
+
+    return Suite()
+
+
+def test_suite_passes_the_engine_that_the_broken_ones_are_made_of() -> None:
+    good = suite(TorchEngine)
+    good.test_batch_and_stack_shapes_equal_reference(F64)
+    good.test_noise_strength_of_each_model_equals_reference(F32)
+    good.test_two_evaluations_and_backward_calls_are_equal(F32)
+
+
+@pytest.mark.parametrize("engine", [WrongSign, DetachedFeatures, HalfPrecise, FirstSampleOnly])
+def test_wrong_values_or_gradients_fail(engine: type[Engine]) -> None:
+    with pytest.raises((AssertionError, RuntimeError)):
+        suite(engine).test_batch_and_stack_shapes_equal_reference(F64)
+
+
+@pytest.mark.parametrize("engine", [ForgetsNoise, OneStrengthForAll])
+def test_wrong_noise_fails(engine: type[Engine]) -> None:
+    with pytest.raises(AssertionError):
+        suite(engine).test_noise_strength_of_each_model_equals_reference(F32)
+
+
+def test_promoted_dtype_fails() -> None:
+    with pytest.raises(AssertionError, match="dtype"):
+        suite(Promotes).test_batch_and_stack_shapes_equal_reference(F32)
+
+
+def test_randomness_fails() -> None:
+    with pytest.raises(AssertionError, match="differ"):
+        suite(Jitters).test_two_evaluations_and_backward_calls_are_equal(F32)
+
+
+def test_numbers_where_an_error_is_declared_fail() -> None:
+    class ClaimsLittle(EngineConformance):
+        supports_born = False
+        supports_noise = False
+        supports_vmap = False
+
+        def make_engine(self) -> Engine:
+            return TorchEngine()
+
+    claims = ClaimsLittle()
+    with pytest.raises(AssertionError, match="why_not"):
+        claims.test_unsupported_circuits_say_why()
+    for test in (
+        claims.test_noise_strength_of_each_model_equals_reference,
+        claims.test_vmap_over_weights_equals_the_loop_or_raises,
+        claims.test_vmap_over_samples_equals_the_loop_or_raises,
+    ):
+        with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+            test(F64)
+
+
+def test_missing_make_engine_says_what_to_define() -> None:
+    with pytest.raises(NotImplementedError, match="define make_engine"):
+        EngineConformance().test_gradcheck()
+
+
+def test_importing_qmoe_testing_needs_no_pytest(run_python) -> None:
+    code = "import sys; sys.modules['pytest'] = None; import qmoe.testing as t; print(t.random_circuit(1).n_qubits)"
+    assert int(run_python(code)) >= 1
+
+
+def test_unknown_name_in_qmoe_testing_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="EngineConformanc'"):
+        _ = sys.modules["qmoe.testing"].EngineConformanc

@@ -1,0 +1,38 @@
+import pytest
+import torch
+
+from qmoe.circuits import Circuit
+from qmoe.engines import ENGINES, Engine, ReferenceEngine, TorchEngine, choose_engine, get_engine
+from qmoe.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", list(ENGINES))
+def test_every_engine_is_reached_by_its_name(name: str) -> None:
+    engine = get_engine(name)
+    assert isinstance(engine, Engine)
+    assert engine.name == name
+
+
+def test_engine_instance_is_returned_as_it_is() -> None:
+    engine = ReferenceEngine()
+    assert get_engine(engine) is engine
+
+
+def test_auto_is_chosen_at_the_call() -> None:
+    assert get_engine("auto") is None
+
+
+def test_choice_comes_with_its_reason() -> None:
+    engine, reason = choose_engine(Circuit(2, 3), torch.device("cpu"))
+    assert isinstance(engine, TorchEngine)
+    assert "cpu" in reason
+
+
+def test_unknown_engine_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"Unknown engine 'pennylan'; did you mean 'pennylane'\? Known: auto"):
+        get_engine("pennylan")
+
+
+def test_engine_that_is_neither_name_nor_engine_is_refused() -> None:
+    with pytest.raises(ConfigError, match="expected a name or an Engine"):
+        get_engine(3)  # type: ignore[arg-type]
