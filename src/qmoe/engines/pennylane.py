@@ -53,6 +53,7 @@ class PennyLaneEngine(Engine):
     """
 
     name: ClassVar[str] = "pennylane"
+    transformable: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -13,11 +13,11 @@ from qmoe.engines.reference import ReferenceEngine
 from qmoe.errors import ConfigError, unknown
 
 
-def _pennylane() -> Engine:
+def _pennylane(device: str | None = None) -> Engine:
     # PennyLane takes seconds to import, so only its own engine does it.
     from qmoe.engines.pennylane import PennyLaneEngine
 
-    return PennyLaneEngine()
+    return PennyLaneEngine(device)
 
 
 ENGINES: dict[str, Callable[[], Engine]] = {
@@ -38,6 +38,10 @@ def choose_engine(circuit: Circuit, device: torch.device) -> tuple[Engine, str]:
 def get_engine(engine: str | Engine) -> Engine | None:
     """Returns the engine of that name, ``engine`` itself, or None for ``"auto"`` (chosen at each call).
 
+    Args:
+        engine: an `Engine`, ``"auto"``, a key of `ENGINES`, or ``"pennylane:DEVICE"`` for a PennyLane device by name, such
+            as ``"pennylane:lightning.qubit"`` (which differentiates by the adjoint method, as the paper does).
+
     Raises:
         ConfigError: for an unknown name.
     """
@@ -47,6 +51,9 @@ def get_engine(engine: str | Engine) -> Engine | None:
         raise ConfigError(f"engine is {engine!r}, expected a name or an Engine.")
     if engine == "auto":
         return None
+    kind, _, device = engine.partition(":")
+    if kind == "pennylane" and device:
+        return _pennylane(device)
     if engine not in ENGINES:
-        raise unknown("engine", engine, ("auto", *ENGINES))
+        raise unknown("engine", engine, ("auto", *ENGINES, "pennylane:DEVICE"))
     return ENGINES[engine]()

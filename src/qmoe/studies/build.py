@@ -121,5 +121,6 @@ def _circuit_options(spec: QuantumSpec) -> dict[str, Any]:
         "encoding": encoding,
         "ansatz": spec.ansatz,
         "readout": spec.readout,
+        "engine": spec.engine,
         "noise": None if spec.noise is None else NoiseModel(spec.noise, spec.placement),
     }

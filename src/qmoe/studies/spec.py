@@ -68,6 +68,7 @@ class QuantumSpec(Spec):
     readout: Literal["expval", "born"] = "expval"
     noise: Probability | None = None
     placement: Literal["block", "gate"] = "block"
+    engine: Annotated[str, Field(pattern=r"^(auto|torch|reference|pennylane(:[\w.]+)?)$")] = "auto"
 
 
 class LinearExpertsSpec(Spec):

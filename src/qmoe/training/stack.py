@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from qmoe.circuits import Circuit
+from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError
 
 
@@ -18,7 +19,7 @@ class ModelStack:
     """M models side by side: every parameter gains a leading axis M, and one call runs them all.
 
     Models may differ in the values of their parameters and buffers (noise strength is a buffer), not in anything else.
-    Works for any module that `torch.func.vmap` can run.
+    Works for any module that `torch.func.vmap` can run; models with an engine that is not transformable run one by one.
 
     Args:
         models: at least one module; all of one structure. They are not changed until `write_back`.
@@ -49,13 +50,21 @@ class ModelStack:
         self.parameters: dict[str, Tensor] = {k: v.detach().requires_grad_() for k, v in parameters.items()}
         self.buffers: dict[str, Tensor] = dict(buffers)
         self._skeleton = copy.deepcopy(self.models[0])
+        circuits = [m for m in self._skeleton.modules() if isinstance(m, CircuitModule)]
+        self._together = all(m.engine_for(m.weights.device)[0].transformable for m in circuits)
 
     def __len__(self) -> int:
         return len(self.models)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Runs model m on ``x[m]``: ``(M, B, F)`` to ``(M, B, O)``."""
-        return vmap(self._one)(self.parameters, self.buffers, x)
+        if self._together:
+            return vmap(self._one)(self.parameters, self.buffers, x)
+        one_by_one = [
+            self._one({k: v[m] for k, v in self.parameters.items()}, {k: v[m] for k, v in self.buffers.items()}, x[m])
+            for m in range(len(self))
+        ]
+        return torch.stack(one_by_one)
 
     def _one(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
         return functional_call(self._skeleton, (parameters, buffers), (x,))

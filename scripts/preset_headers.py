@@ -1,0 +1,66 @@
+"""Writes the opening comment of every preset: expected result, machine and wall time, as measured.
+
+Usage: python scripts/preset_headers.py --work DIR [--machine TEXT]
+
+Runs each preset on its own with `qmoe run`, one after the other, into DIR, and puts what came out on top of its file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from qmoe.studies import Store, preset_names
+from qmoe.studies import presets as presets_package
+
+FOLDER = Path(presets_package.__file__).parent
+
+
+def measure(name: str, work: Path) -> list[str]:
+    """Lines that say what preset ``name`` gave, and how long it took."""
+    begin = time.perf_counter()
+    subprocess.run(["qmoe", "run", name, "--out", str(work / name), "--json"], check=True, stdout=subprocess.DEVNULL)
+    seconds = time.perf_counter() - begin
+    with Store(work / name / "store.sqlite", create=False) as store:
+        results = store.load(name)
+    lines = []
+    for arm in results.study.arms:
+        for variant in arm.noise or (None,):
+            records = results.of(arm.name, variant)
+            metric = "test_accuracy" if "test_accuracy" in records[0].metrics else "train_accuracy"
+            values = np.array([record.metrics[metric] for record in records])
+            label = arm.name if variant is None else f"{arm.name} at p = {variant:g}"
+            lines.append(f"#   {label:22} {values.mean():.3f} +- {values.std(ddof=1):.3f}  (n = {len(values)})")
+    what = metric.replace("_", " ")
+    return [
+        f"# Expected {what}, mean +- standard deviation over trials:",
+        *lines,
+        f"# Wall time: {seconds:.0f} s with the report.",
+    ]
+
+
+def main() -> None:
+    """Measures all presets and rewrites their openings."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="an empty folder for the stores")
+    parser.add_argument("--machine", default=f"{os.cpu_count()} cores, {platform.machine()}, no GPU")
+    arguments = parser.parse_args()
+    for name in preset_names():
+        path = FOLDER / f"{name}.toml"
+        body = path.read_text(encoding="utf-8").split("\nname =", 1)[1]
+        lines = measure(name, arguments.work)
+        opening = "\n".join([*lines, f"# Machine: {arguments.machine}."])
+        path.write_text(f"{opening}\n\nname ={body}", encoding="utf-8")
+        print(json.dumps({"preset": name, "wall": lines[-1]}), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
