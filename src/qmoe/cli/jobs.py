@@ -79,11 +79,7 @@ def _progress(console: Console) -> Progress:
 
 def _write_report(store: Path, out: Path, progress: Progress) -> Path:
     task = progress.add_task("report", total=None)
-
-    def on_step(done: int, total: int) -> None:
-        progress.update(task, completed=done, total=total)
-
-    return build_report(store, out, on_step)
+    return build_report(store, out, lambda what: progress.update(task, description=f"report: {what}"))
 
 
 def _tell(
@@ -98,10 +94,37 @@ def _tell(
         }
         typer.echo(json.dumps(summary, indent=2))
         return
-    table = Table(title="The paper's figures, and ours", title_justify="left")
-    for column in ("phase", "what", "paper", "ours", "note"):
-        table.add_column(column, justify="right" if column in ("paper", "ours") else "left")
-    for row in rows:
-        table.add_row(*row.cells())
-    console.print(table)
+    console.print(_table(rows))
     console.print(f"Report: {page}  ({seconds:.0f} s)", soft_wrap=True)
+
+
+def _table(rows: Sequence[HeadlineRow]) -> Table:
+    """Accuracies by arm: the paper's, ours under its protocol, ours on held-out data."""
+    table = Table(title="Accuracy: the paper's figures, and ours (mean, 95% interval)", title_justify="left")
+    table.add_column("study")
+    table.add_column("arm")
+    for column in ("paper", "ours, its protocol", "percentile of paper", "ours, held out"):
+        table.add_column(column, justify="right")
+    merged: dict[tuple[str, str, float | None], dict[str, HeadlineRow]] = {}
+    for row in rows:
+        if row.quantity != "loss":
+            study, _, protocol = row.study.rpartition("-")
+            known = protocol in ("published", "heldout")
+            key = (study if known else row.study, row.arm, row.variant)
+            merged.setdefault(key, {})[protocol if known else "heldout"] = row
+    for (study, arm, variant), found in merged.items():
+        published, heldout = found.get("published"), found.get("heldout")
+        first = published or heldout
+        assert first is not None
+        paper = "" if first.paper is None else f"{first.paper:g}"
+        percentile = "" if published is None or published.percentile is None else f"{published.percentile:.0f}"
+        name = arm if variant is None else f"{arm}, p = {variant:g}"
+        table.add_row(study, name, paper, _figure(published), percentile, _figure(heldout))
+    return table
+
+
+def _figure(row: HeadlineRow | None) -> str:
+    if row is None or row.mean is None:
+        return ""
+    interval = "" if row.low is None or row.high is None else f" [{row.low:.3f}, {row.high:.3f}]"
+    return f"{row.mean:.3f}{interval}"

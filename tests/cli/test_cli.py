@@ -1,0 +1,163 @@
+"""The command line, as a user meets it: in a process of its own."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from qmoe.studies import preset_names, preset_text
+
+QMOE = [sys.executable, "-c", "from qmoe.cli import main; main()"]
+TINY = """
+name = "tiny"
+title = "Tiny"
+phase = "phase2"
+protocol = "heldout"
+data = { name = "moons", options = { n_samples = 60 }, scaling = "minmax_pi" }
+seeds = { data = 2, per_data = 1 }
+training = { epochs = 2 }
+[[arms]]
+name = "linear"
+label = "linear router"
+model = { router = { kind = "linear" }, experts = { kind = "linear" } }
+[[arms]]
+name = "quantum"
+label = "quantum router"
+model = { router = { kind = "quantum" }, experts = { kind = "linear" } }
+"""
+
+
+def qmoe(*arguments, cwd=None, timeout=120):
+    return subprocess.run([*QMOE, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=timeout)
+
+
+@pytest.fixture(scope="module")
+def tiny_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("study") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_file, tmp_path_factory):
+    """A folder that `qmoe run` wrote, with what it printed."""
+    out = tmp_path_factory.mktemp("out") / "results"
+    done = qmoe("run", tiny_file, "--out", out, "--workers", 0)
+    assert done.returncode == 0, done.stderr
+    return out, done
+
+
+def test_run_writes_store_page_figures_and_tables_and_says_where(finished):
+    out, done = finished
+    assert (out / "store.sqlite").is_file()
+    assert (out / "report.html").read_text(encoding="utf-8").lower().startswith("<!doctype html>")
+    assert list((out / "figures").glob("*.svg"))
+    assert list((out / "tables").glob("*.csv"))
+    assert "report.html" in done.stdout
+
+
+def test_more_seeds_train_only_what_is_new(finished, tiny_file):
+    out, _ = finished
+    done = qmoe("run", tiny_file, "--out", out, "--workers", 0, "--json", "--seeds", 3)
+    summary = json.loads(done.stdout)
+    # Three data seeds with one initialisation each, of which two were there; two arms.
+    assert summary["trials_trained"] == 2
+    assert set(summary) == {"report", "trials_trained", "seconds", "headline"}
+    assert Path(summary["report"]).is_file()
+
+
+def test_report_rewrites_the_page_from_the_store(finished):
+    out, _ = finished
+    (out / "report.html").unlink()
+    done = qmoe("report", out)
+    assert done.returncode == 0, done.stderr
+    assert (out / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["reproduce", "phase4"], 2, ["Unknown phase 'phase4'", "did you mean", "phase1, phase2, phase3"]),
+        (["run", "phase2-heldot"], 2, ["There is no study file", "qmoe presets"]),
+        (["run", "none.toml"], 2, ["none.toml", "qmoe presets"]),
+        (["presets", "phase2"], 2, ["Unknown preset 'phase2'", "did you mean"]),
+        (["report", "nowhere"], 1, ["There is no store", "nowhere"]),
+        (["reproduce", "--seeds", "0"], 2, ["--seeds", "1"]),
+        (["reproduce", "--sedes", "3"], 2, ["--sedes"]),
+        (["reproduce", "phase2", "--out", "/proc/qmoe-results"], 1, ["/proc/qmoe-results", "choose another"]),
+    ],
+)
+def test_bad_input_is_answered_in_one_line_without_a_traceback(arguments, code, words, tmp_path):
+    done = qmoe(*arguments, cwd=tmp_path)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_a_study_with_an_unknown_key_is_refused_by_file_and_key(tmp_path):
+    (tmp_path / "mine.toml").write_text(TINY.replace("epochs", "epoch"))
+    done = qmoe("run", "mine.toml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "mine.toml: training: unknown key 'epoch'; did you mean 'epochs'?" in done.stderr
+
+
+def test_presets_lists_all_and_prints_one(tmp_path):
+    listed = qmoe("presets").stdout
+    assert [line.split()[0] for line in listed.splitlines()] == preset_names()
+    assert qmoe("presets", "phase2-heldout").stdout == preset_text("phase2-heldout")
+
+
+def test_doctor_says_what_runs_and_why():
+    done = qmoe("doctor")
+    assert done.returncode == 0, done.stderr
+    for word in ("torch", "pennylane", "engine auto", "self-test", "passed"):
+        assert word in done.stdout
+    found = json.loads(qmoe("doctor", "--json").stdout)
+    assert found["ok"]
+    assert found["missing"] == []
+    assert found["self_test_error"] < 1e-10
+
+
+@pytest.mark.parametrize("command", ["reproduce", "run", "report", "presets", "doctor"])
+def test_the_help_of_every_command_ends_with_an_example(command):
+    text = qmoe(command, "--help").stdout
+    assert re.search(rf"Example: qmoe {command}", text)
+
+
+def test_version_is_printed():
+    import qmoe as package
+
+    assert qmoe("--version").stdout.strip() == f"qmoe {package.__version__}"
+
+
+def test_ctrl_c_stops_at_once_and_the_same_command_goes_on(tmp_path):
+    (tmp_path / "long.toml").write_text(
+        TINY.replace("epochs = 2", "epochs = 40").replace("data = 2, per_data = 1", "data = 3, per_data = 1")
+    )
+    command = [*QMOE, "run", "long.toml", "--out", "results", "--workers", "2"]
+    job = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    store = tmp_path / "results" / "store.sqlite"
+    deadline, done = time.monotonic() + 60, 0
+    while not done and time.monotonic() < deadline and job.poll() is None:
+        time.sleep(0.02)
+        if store.exists():
+            try:
+                with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as db:
+                    done = db.execute("SELECT COUNT(*) FROM trials").fetchone()[0]
+            except sqlite3.Error:  # not made yet
+                continue
+    os.killpg(job.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    _, error = job.communicate(timeout=30)
+    assert job.returncode == 130
+    assert "the same command goes on" in error
+    assert "Traceback" not in error
+    again = qmoe("run", "long.toml", "--out", "results", "--workers", "0", "--json", cwd=tmp_path)
+    assert json.loads(again.stdout)["trials_trained"] == 6 - done
