@@ -42,9 +42,7 @@ def table(rows: list[HeadlineRow]) -> str:
         label = next(a.label for a in load_preset(heldout.study).arms if a.name == arm)
         label = label if variant is None else f"{label}, p = {variant:g}"
         paper = "" if published is None or published.paper is None else f"{published.paper:g}"
-        ours = (
-            "" if published is None else f"{published.mean:.3f} ({published.minimum:.3f} to {published.maximum:.3f})"
-        )
+        ours = "" if published is None else f"{published.mean:.3f} ({published.minimum:.3f} to {published.maximum:.3f})"
         percentile = "" if published is None or published.percentile is None else f"{published.percentile:.0f}"
         lines.append(
             f"| {STUDIES[study]} | {label} | {paper} | {ours} | {percentile} "

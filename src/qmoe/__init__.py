@@ -8,11 +8,16 @@ Example:
     torch.Size([32, 2])
 """
 
+from typing import TYPE_CHECKING, Any
+
 from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Circuit, Gate, NoiseModel, Weight
 from qmoe.errors import ConfigError, QMoEError, ShapeError, StoreError, UnsupportedError
 from qmoe.experts import LinearExperts, MLPExperts, QuantumExperts
 from qmoe.moe import MixtureOfExperts
 from qmoe.routers import LinearRouter, MLPRouter, QuantumRouter, UniformRouter
+
+if TYPE_CHECKING:
+    from qmoe.estimator import QMoEClassifier
 
 __version__ = "0.1.0"
 
@@ -28,6 +33,7 @@ __all__ = [
     "MLPRouter",
     "MixtureOfExperts",
     "NoiseModel",
+    "QMoEClassifier",
     "QMoEError",
     "QuantumExperts",
     "QuantumRouter",
@@ -37,3 +43,16 @@ __all__ = [
     "UnsupportedError",
     "Weight",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # scikit-learn takes a second to import, so only its own class does it.
+    if name == "QMoEClassifier":
+        from qmoe.estimator import QMoEClassifier
+
+        return QMoEClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

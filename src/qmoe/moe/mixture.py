@@ -69,7 +69,9 @@ class MixtureOfExperts(nn.Module):
             ours, theirs = getattr(router, what), getattr(experts, what)
             if ours != theirs:
                 raise ConfigError(f"The router has {what}={ours}, the experts {what}={theirs}; make them equal.")
-        if top_k is not None and not (isinstance(top_k, int) and 1 <= top_k <= router.n_experts):
+        if top_k is not None and (
+            not isinstance(top_k, int) or isinstance(top_k, bool) or not 1 <= top_k <= router.n_experts
+        ):
             raise ConfigError(f"top_k is {top_k!r}, expected None or an integer from 1 to {router.n_experts}.")
         self.router, self.experts, self.head, self.top_k = router, experts, head, top_k
 

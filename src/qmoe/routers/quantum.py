@@ -138,6 +138,7 @@ class QuantumRouter(Router):
         """``(..., F)`` features to ``(..., E)`` routing weights."""
         if self.adapter_weight is not None:
             return super().forward(x)
-        probabilities = self.measure(x)
+        # Engines that follow density matrices round a probability of 0 to either side of it.
+        probabilities = self.measure(x).clamp_min(0)
         named, rest = probabilities[..., : self.n_experts], probabilities[..., self.n_experts :]
         return named + rest.sum(-1, keepdim=True) / self.n_experts

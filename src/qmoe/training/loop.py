@@ -103,8 +103,9 @@ def train_stack(
     if len(order_seeds) != n_models:
         raise ShapeError(f"Got {len(order_seeds)} order_seeds for {n_models} model(s); pass one each.")
     _check_data(stack, "x", x, "y", y)
-    has_test = x_test is not None and y_test is not None and x_test.shape[1] > 0
-    if has_test:
+    has_test = False
+    if x_test is not None and y_test is not None and x_test.shape[1] > 0:
+        has_test = True
         _check_data(stack, "x_test", x_test, "y_test", y_test)
     begin = time.perf_counter()
     # Not fused: the fused kernel rounds an element by its place in the tensor, and training amplifies that until a trial

@@ -1,0 +1,134 @@
+"""What `import qmoe` offers, and what it costs."""
+
+import inspect
+import json
+import subprocess
+import sys
+
+import pytest
+
+import qmoe
+
+PUBLIC = [
+    "AmplitudeEncoding",
+    "AngleEncoding",
+    "Circuit",
+    "ConfigError",
+    "Gate",
+    "LinearExperts",
+    "LinearRouter",
+    "MLPExperts",
+    "MLPRouter",
+    "MixtureOfExperts",
+    "NoiseModel",
+    "QMoEClassifier",
+    "QMoEError",
+    "QuantumExperts",
+    "QuantumRouter",
+    "ShapeError",
+    "StoreError",
+    "UniformRouter",
+    "UnsupportedError",
+    "Weight",
+]
+
+
+def test_public_names_are_these() -> None:
+    assert qmoe.__all__ == PUBLIC
+    assert len(PUBLIC) <= 25, "the public door holds at most 25 names"
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_exist_and_are_documented(name: str) -> None:
+    value = getattr(qmoe, name)
+    assert value.__name__ == name
+    assert (inspect.getdoc(value) or "").strip()
+    assert name in dir(qmoe)
+
+
+def test_star_import_gives_the_public_names() -> None:
+    found: dict[str, object] = {}
+    exec("from qmoe import *", found)
+    assert set(PUBLIC) <= set(found)
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'QuantumRooter'"):
+        qmoe.QuantumRooter  # noqa: B018
+
+
+def in_a_new_process(code: str) -> dict[str, object]:
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+# Everything a library could change behind its user's back. Torch and NumPy come first: what they change is their own.
+SETTINGS = """
+import json, logging, os, random, signal, sys, warnings
+import numpy as np
+import torch
+def settings():
+    return {
+        "default dtype": str(torch.get_default_dtype()),
+        "default device": str(torch.get_default_device()),
+        "threads": [torch.get_num_threads(), torch.get_num_interop_threads()],
+        "gradients": [torch.is_grad_enabled(), torch.is_anomaly_enabled()],
+        "deterministic": [torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark],
+        "matmul precision": torch.get_float32_matmul_precision(),
+        "torch random state": torch.get_rng_state().sum().item(),
+        "numpy random state": str(np.random.get_state()),
+        "random state": hash(random.getstate()),
+        "numpy errors": np.geterr(),
+        "numpy printing": str(np.get_printoptions()),
+        "warnings": [str(f) for f in warnings.filters],
+        "signals": [str(signal.getsignal(s)) for s in (signal.SIGINT, signal.SIGTERM)],
+        "logging": [logging.root.level, len(logging.root.handlers)],
+        "recursion": sys.getrecursionlimit(),
+        "hooks": [str(sys.excepthook), str(sys.displayhook)],
+        "environment": sorted(os.environ.items()),
+        "folder": os.getcwd(),
+        "path": sys.path,
+    }
+before = settings()
+{action}
+print(json.dumps({"changed": [k for k, v in settings().items() if v != before[k]], "modules": sorted(sys.modules)}))
+"""
+
+
+@pytest.fixture(scope="module")
+def after_import() -> dict[str, object]:
+    return in_a_new_process(SETTINGS.replace("{action}", "import qmoe"))
+
+
+def test_import_changes_no_global_setting(after_import: dict[str, object]) -> None:
+    assert after_import["changed"] == []
+
+
+@pytest.mark.parametrize(
+    "package", ["pennylane", "matplotlib", "sklearn", "pandas", "pydantic", "typer", "rich", "jinja2", "pytest"]
+)
+def test_import_leaves_heavy_packages_alone(package: str, after_import: dict[str, object]) -> None:
+    modules = after_import["modules"]
+    assert isinstance(modules, list)
+    assert package not in modules
+    assert "torch" in modules
+
+
+def test_a_changed_setting_is_seen() -> None:
+    action = "torch.set_default_dtype(torch.float64); np.seterr(all='ignore'); warnings.simplefilter('ignore')"
+    found = in_a_new_process(SETTINGS.replace("{action}", action))
+    assert found["changed"] == ["default dtype", "numpy errors", "warnings"]
+
+
+def test_estimator_comes_with_scikit_learn_on_use() -> None:
+    code = "import json, sys, qmoe; qmoe.QMoEClassifier; print(json.dumps({'sklearn': 'sklearn' in sys.modules}))"
+    assert in_a_new_process(code) == {"sklearn": True}
+
+
+def test_testing_does_not_need_pytest_until_a_suite_is_used() -> None:
+    code = (
+        "import json, sys, qmoe.testing; light = 'pytest' not in sys.modules; "
+        "qmoe.testing.RouterConformance, qmoe.testing.EngineConformance; print(json.dumps({'light': light}))"
+    )
+    assert in_a_new_process(code) == {"light": True}
