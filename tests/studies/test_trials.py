@@ -12,7 +12,8 @@ from tiny_study import diverging_values, tiny_values
 from qmoe.errors import ConfigError
 from qmoe.studies import load_preset, make_trials, parse_study, plan_stacks, run_stack
 from qmoe.studies.build import build_model, prepare_data
-from qmoe.studies.trials import trial_from_json
+from qmoe.studies.spec import MLPExpertsSpec, MLPRouterSpec
+from qmoe.studies.trials import NUMERICS, trial_from_json
 
 
 def test_data_and_initialisation_seeds_are_crossed_in_balance():
@@ -45,6 +46,29 @@ def test_the_hash_covers_what_decides_the_numbers_and_nothing_else(tiny):
     assert renamed.hash == first.hash
     for changes in ({"training": {"epochs": 3}}, {"seeds": {"root": 1}}, {"data": {"name": "circles"}}):
         assert make_trials(parse_study(tiny_values(**changes)))[0].trial.hash != first.hash
+
+
+def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
+    # A default that changes here changes what a stored hash means: raise NUMERICS together with this table.
+    assert NUMERICS == 1
+    trial = make_trials(parse_study(tiny_values(data={"name": "moons"}, training={})))[-1].trial
+    assert trial.model_dump() == {
+        "data": {"name": "moons", "options": {}, "scaling": "none", "test_fraction": 0.2},
+        "model": {
+            "router": {
+                "kind": "quantum", "n_qubits": None, "n_layers": 3, "encoding": "angle", "rotation": "X", "uploads": 1,
+                "ansatz": "strongly_entangling", "readout": "expval", "noise": None, "placement": "block",
+                "engine": "auto",
+            },
+            "experts": {"kind": "linear", "out_features": None},
+            "n_experts": 2, "head": False, "top_k": None,
+        },
+        "training": {"epochs": 50, "batch_size": 32, "lr": 0.1, "dtype": "float32"},
+        "root": 0, "data_seed": 2, "init_seed": 0, "fixed": None,
+    }  # fmt: skip
+    assert MLPRouterSpec(kind="mlp").model_dump() == {"kind": "mlp", "hidden": 16, "activation": "relu"}
+    experts = MLPExpertsSpec(kind="mlp").model_dump()
+    assert experts == {"kind": "mlp", "hidden": 8, "out_features": None, "activation": "relu"}
 
 
 def test_a_trial_survives_its_json(tiny):

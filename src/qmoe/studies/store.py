@@ -47,6 +47,7 @@ class Record:
         engine: name of the engine that ran its circuits, or ``"none"``.
         version: version of qmoe.
         commit: commit of qmoe where it ran from a checkout, else None.
+        finished_at: when it was saved, ISO 8601 in UTC; "" before that.
         error: why the trial failed, or None.
     """
 
@@ -61,6 +62,7 @@ class Record:
     version: str
     commit: str | None
     error: str | None = None
+    finished_at: str = ""
 
 
 @dataclass(frozen=True)
@@ -224,8 +226,8 @@ class Store:
 
 
 def _record(row: list[Any]) -> Record:
-    (_, spec, _, error, metrics, history, state, seconds, stack_size, threads, _, engine, version, commit, _) = row
+    (_, spec, _, error, metrics, history, state, seconds, stack_size, threads, _, engine, version, commit, ended) = row
     return Record(
         trial_from_json(spec), json.loads(metrics), json.loads(history), state, seconds, stack_size, threads, engine,
-        version, commit, error,
+        version, commit, error, ended,
     )  # fmt: skip

@@ -61,8 +61,11 @@ class TrialSpec(Spec):
 
     @cached_property
     def canonical(self) -> str:
-        """The spec as JSON with sorted keys."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """The spec as JSON with sorted keys and without defaults, so that a new option leaves old results valid.
+
+        Whoever changes a default raises `NUMERICS`.
+        """
+        return json.dumps(self.model_dump(mode="json", exclude_defaults=True), sort_keys=True, separators=(",", ":"))
 
     @cached_property
     def shape_key(self) -> str:

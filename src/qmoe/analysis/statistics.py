@@ -1,0 +1,194 @@
+"""Statistics over seeds. Resampling is by cluster: runs on the same data are averaged before anything else."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from scipy import stats
+
+from qmoe.errors import ConfigError, ShapeError, StatisticalWarning
+
+Values: TypeAlias = Sequence[float] | np.ndarray
+Clusters: TypeAlias = Sequence[int] | np.ndarray | None
+
+#: Bootstrap resamples; the bounds of an interval then move by about 1% of its width with the seed.
+RESAMPLES = 9999
+#: Fewer clusters than this decide nothing: five differences of one sign come by chance in more than 5% of cases.
+MIN_CLUSTERS = 6
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A sample in eight figures.
+
+    Attributes:
+        n: number of values.
+        mean: their mean.
+        sd: standard deviation with 1/(n - 1); 0 for a single value.
+        median: the middle value.
+        q1: lower quartile.
+        q3: upper quartile.
+        minimum: the smallest.
+        maximum: the largest.
+    """
+
+    n: int
+    mean: float
+    sd: float
+    median: float
+    q1: float
+    q3: float
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """The mean of ``a - b`` over paired runs, with its interval.
+
+    Attributes:
+        mean: mean difference; every cluster counts once.
+        low: lower bound of the interval, NaN for fewer than two clusters.
+        high: upper bound.
+        n_clusters: number of clusters it rests on.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n_clusters: int
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are clusters enough to tell anything."""
+        return self.n_clusters >= MIN_CLUSTERS
+
+    @property
+    def above(self) -> bool:
+        """Whether the whole interval lies above 0, on clusters enough to tell."""
+        return self.enough and self.low > 0
+
+    @property
+    def below(self) -> bool:
+        """Whether the whole interval lies below 0, on clusters enough to tell."""
+        return self.enough and self.high < 0
+
+
+def summarize(values: Values) -> Summary:
+    """Describes a sample.
+
+    Args:
+        values: ``(n,)`` finite numbers, at least one.
+
+    Raises:
+        ShapeError: for no values, more than one axis, or values that are not finite.
+    """
+    x = _vector("values", values)
+    q1, median, q3 = np.quantile(x, (0.25, 0.5, 0.75)).tolist()
+    sd = 0.0 if _all_equal(x) else float(x.std(ddof=1))
+    return Summary(len(x), float(x.mean()), sd, median, q1, q3, float(x.min()), float(x.max()))
+
+
+def mean_interval(values: Values, clusters: Clusters = None, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
+    """Bounds the mean by a bias-corrected and accelerated bootstrap (BCa; Efron 1987) over clusters.
+
+    Args:
+        values: ``(n,)`` finite numbers.
+        clusters: ``(n,)`` label of the cluster of each value, such as its data seed; values of a cluster are averaged
+            first. None makes every value a cluster of its own.
+        level: coverage, between 0 and 1.
+        seed: seed of the resampling; equal seeds give equal bounds.
+
+    Returns:
+        Lower and upper bound. Both are the common value where all cluster means are equal, and NaN (with a
+        `StatisticalWarning`) for fewer than two clusters.
+
+    Raises:
+        ConfigError: for a level outside (0, 1).
+        ShapeError: when values and clusters do not fit together, or values are not finite.
+    """
+    if not 0 < level < 1:
+        raise ConfigError(f"level is {level!r}, expected a number between 0 and 1, such as 0.95.")
+    means = cluster_means(values, clusters)
+    if len(means) < 2:
+        warnings.warn(
+            f"An interval needs at least 2 clusters, got {len(means)}; its bounds are NaN. Run more seeds.",
+            StatisticalWarning,
+            stacklevel=2,
+        )
+        return float("nan"), float("nan")
+    if _all_equal(means):
+        return float(means[0]), float(means[0])
+    for method in ("BCa", "percentile"):  # BCa is undefined where the mean lies at an end of its bootstrap distribution
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            result = stats.bootstrap(
+                (means,), np.mean, n_resamples=RESAMPLES, confidence_level=level, method=method, vectorized=True,
+                random_state=np.random.default_rng(seed),
+            )  # fmt: skip
+        low, high = float(result.confidence_interval.low), float(result.confidence_interval.high)
+        if np.isfinite(low) and np.isfinite(high):
+            break
+    return low, high
+
+
+def paired_difference(
+    a: Values, b: Values, clusters: Clusters = None, level: float = 0.95, seed: int = 0
+) -> PairedDifference:
+    """The mean of ``a - b`` with its BCa interval; ``a[i]`` and ``b[i]`` come from the same seeds.
+
+    Args:
+        a: ``(n,)`` finite numbers.
+        b: ``(n,)`` finite numbers.
+        clusters: ``(n,)`` cluster of each pair, as for `mean_interval`.
+        level: coverage.
+        seed: seed of the resampling.
+
+    Raises:
+        ShapeError: when the three do not have the same length.
+    """
+    x, y = _vector("a", a), _vector("b", b)
+    if len(x) != len(y):
+        raise ShapeError(f"a has {len(x)} values and b has {len(y)}; pass pairs, leaving out what has no partner.")
+    means = cluster_means(x - y, clusters)
+    low, high = mean_interval(means, None, level, seed)
+    return PairedDifference(float(means.mean()), low, high, len(means))
+
+
+def percentile_of(value: float, sample: Values) -> float:
+    """The percentage of ``sample`` below ``value``, ties counted half: 0 to 100.
+
+    Raises:
+        ShapeError: for a sample that is empty or not finite.
+    """
+    return float(stats.percentileofscore(_vector("sample", sample), value, kind="mean"))
+
+
+def cluster_means(values: Values, clusters: Clusters = None) -> np.ndarray:
+    """Mean of the values ``(n,)`` of each cluster, in the order of the labels."""
+    x = _vector("values", values)
+    if clusters is None:
+        return x
+    labels = np.asarray(clusters)
+    if labels.shape != x.shape:
+        raise ShapeError(f"clusters has shape {labels.shape} for {len(x)} values; pass one label for each value.")
+    _, index = np.unique(labels, return_inverse=True)
+    return np.bincount(index, weights=x) / np.bincount(index)
+
+
+def _vector(name: str, values: Values) -> np.ndarray:
+    x = np.asarray(values, dtype=np.float64)
+    if x.ndim != 1 or len(x) == 0:
+        raise ShapeError(f"{name} has shape {x.shape}, expected (n,) with n of at least 1.")
+    if not np.isfinite(x).all():
+        raise ShapeError(f"{name} holds {x[~np.isfinite(x)][0]}, expected finite numbers; leave failed runs out.")
+    return x
+
+
+def _all_equal(x: np.ndarray) -> bool:
+    """Whether the values differ by no more than rounding."""
+    return bool(np.ptp(x) <= 1e-12 * np.abs(x).max())

@@ -1,0 +1,100 @@
+"""The end of the page: cost, how to repeat it, and how it was done."""
+
+from __future__ import annotations
+
+from qmoe.report.accusations import accusations
+from qmoe.report.arms import arms_of, finished
+from qmoe.report.sections import Block, Context, Section, Text
+from qmoe.report.tables import Column, Table, drop_empty, general, seconds, text, times
+from qmoe.studies import Study, preset_names
+
+
+def cost_section(context: Context) -> Section:
+    """Seconds of one model for every arm, and of each study."""
+    body = []
+    for results in context.results.values():
+        arms = {arm.name: arm for arm in reversed(finished(results))}
+        for arm in reversed(arms.values()):
+            same = [a for a in arms_of(results) if a.name == arm.name]
+            total = sum(r.seconds / r.stack_size for a in same for r in a.records)
+            n = sum(a.n for a in same)
+            alone = context.times.alone(arm)
+            per_run = total / n
+            body.append(
+                {
+                    "study": arm.study, "arm": arm.name, "label": arm.label, "engine": arm.records[0].engine,
+                    "epochs": arm.records[0].trial.training.epochs, "alone_seconds": alone, "seconds_a_run": per_run,
+                    "gain": alone / per_run if alone else None, "n": n, "total_seconds": total,
+                }
+            )  # fmt: skip
+    columns = (
+        Column("study", ("study",), text, number=False),
+        Column("arm", ("label",), text, number=False),
+        Column("engine", ("engine",), text, number=False),
+        Column("epochs", ("epochs",), general),
+        Column("one model alone, s", ("alone_seconds",), seconds),
+        Column("in a stack, s a run", ("seconds_a_run",), seconds),
+        Column("gain", ("gain",), times),
+        Column("runs", ("n",), general),
+        Column("all runs, s", ("total_seconds",), seconds),
+    )
+    caption = "Training time by arm. A stack trains many models side by side; studies may share trials."
+    table = Table("cost", caption, drop_empty(columns, body), tuple(body))
+    return Section("cost", "Times and cost", blocks=[table] if body else [Text(("No trial is finished yet.",))])
+
+
+def methods_section(context: Context) -> Section:
+    """How to repeat the page, and how it was done."""
+    presets = [name for name in context.results if name in preset_names()]
+    own = [name for name in context.results if name not in preset_names()]
+    repeat = []
+    if presets:
+        repeat.append(
+            "pip install qmoe && qmoe reproduce repeats the paper's studies into a store and makes this page."
+        )
+    if own:
+        repeat.append(f"qmoe run FILE.toml repeats a study of your own (here: {', '.join(own)}).")
+    repeat.append("A run that was interrupted goes on where it stopped when the same command is given again.")
+    repeat.append("Every table is in tables/ as CSV and LaTeX, every figure in figures/ as SVG and PNG.")
+    protocol = [
+        "Published protocol: the authors' data (where a seed is known, with that seed) and their measure; only the first "
+        "weights and the order of the batches differ between our runs.",
+        "Held-out protocol: new points for every data seed, scaling fitted on the training part, accuracy on points that "
+        "no model saw in training. Each data seed meets several initialisations and each initialisation several data "
+        "seeds, and all arms meet the same pairs.",
+        "Training: Adam on cross-entropy; the printed loss is summed over the batches of an epoch, as in the paper. "
+        "Epochs are counted from 0, so 'after epoch 7' is the eighth.",
+        "Percentile: the share of our runs below the published figure, ties counted half, after rounding ours to its "
+        "decimals. One below the 1st or above the 99th lies outside the middle 98%.",
+        "Interval: 95% for the mean, by a bias-corrected and accelerated (BCa) bootstrap. Runs on the same data are "
+        "averaged first, so that the interval is over data seeds; where all runs share the data it is over "
+        "initialisations.",
+        "Differences between arms are paired: equal data seed and equal initialisation seed. 'Clearly' means that the "
+        "95% interval of the difference excludes 0 on at least six independent seeds. Nothing is corrected for the number "
+        "of comparisons.",
+        "No seed was chosen for its result: single-seed pictures show the first seed.",
+    ]
+    seeds = [_seeds(results.study) for results in context.results.values()]
+    blocks: list[Block] = [
+        Text(tuple(repeat), points=True, title="How to repeat this"),
+        Text(tuple(protocol), points=True, title="How it was done"),
+        Text(tuple(seeds), points=True, title="Seeds of each study"),
+    ]
+    return Section("methods", "Methods", blocks=blocks)
+
+
+def accusation_section(context: Context) -> Section:
+    """What speaks against the page."""
+    lines = tuple(accusations(list(context.results.values())))
+    return Section(
+        "accusations",
+        "What speaks against these figures",
+        blocks=[Text(lines or ("Nothing that the rules of this page look for.",), points=bool(lines))],
+    )
+
+
+def _seeds(study: Study) -> str:
+    seeds = study.seeds
+    data = f"{seeds.data} data seed{'s' * (seeds.data > 1)}"
+    pinned = "" if seeds.fixed is None else f" (pinned to the authors' seed {seeds.fixed})"
+    return f"{study.name}: {data}{pinned}, {seeds.per_data} initialisation(s) each, root seed {seeds.root}."

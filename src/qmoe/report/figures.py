@@ -1,0 +1,145 @@
+"""The look of all figures, and how one becomes files and a piece of the page."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+# Okabe-Ito, told apart in every common form of colour blindness. Quantum and classical keep theirs everywhere.
+INK, MUTED, FAINT, PAPER = "#1b1b1b", "#6b6b6b", "#d9d9d9", "#fefefe"
+CLASSICAL, QUANTUM, QNN, OTHER = "#d55e00", "#0072b2", "#009e73", "#cc79a7"
+CLASS_0, CLASS_1 = "#e69f00", "#56b4e9"
+#: Colour in a file -> variable of the page's style sheet, so that figures follow its light or dark theme.
+VARIABLES = {
+    INK: "--ink", MUTED: "--muted", FAINT: "--faint", PAPER: "--sheet", CLASSICAL: "--classical",
+    QUANTUM: "--quantum", QNN: "--qnn", OTHER: "--other", CLASS_0: "--class0", CLASS_1: "--class1",
+}  # fmt: skip
+CYCLE = (CLASSICAL, QUANTUM, QNN, OTHER, CLASS_0, CLASS_1)
+
+STYLE: dict[str, Any] = {
+    "font.family": ["sans-serif"], "font.sans-serif": ["DejaVu Sans"], "font.size": 8.0, "axes.titlesize": 8.5,
+    "axes.labelsize": 8.0, "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "legend.fontsize": 7.5,
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED, "axes.titlecolor": INK,
+    "xtick.color": MUTED, "ytick.color": MUTED, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.8, "axes.grid": True,
+    "grid.color": FAINT, "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False,
+    "axes.titlelocation": "left", "axes.titleweight": "bold", "figure.facecolor": "none", "axes.facecolor": "none",
+    "lines.linewidth": 1.6, "figure.dpi": 100, "svg.hashsalt": "qmoe", "path.simplify": False,
+    "axes.unicode_minus": True, "mathtext.fontset": "dejavusans",
+}  # fmt: skip
+
+COLUMN = (3.5, 2.6)  # inches: one column of a two-column paper
+WIDE = (7.1, 2.9)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture.
+
+    Attributes:
+        name: file name without ending.
+        figure: the drawing.
+        alt: what it shows, for readers who cannot see it.
+    """
+
+    name: str
+    figure: Figure
+    alt: str
+
+
+@dataclass(frozen=True)
+class FigureBlock:
+    """Panels that belong together, with their caption."""
+
+    panels: tuple[Panel, ...]
+    caption: str
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The look, while figures are drawn; matplotlib's own settings are put back after it."""
+    with matplotlib.rc_context(rc=None):
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def new_axes(size: tuple[float, float] = COLUMN, **options: Any) -> tuple[Figure, Any]:
+    """An empty figure of one panel; call it inside `style`."""
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(**options)
+
+
+def colour_of(arm: str, position: int = 0) -> str:
+    """The colour of an arm: by what it is for the paper's arms, by its place elsewhere."""
+    if arm in ("quantum", "qmoe"):
+        return QUANTUM
+    if arm == "qnn":
+        return QNN
+    if arm in ("linear", "classical") or re.fullmatch(r"mlp\d*", arm):
+        return CLASSICAL
+    return CYCLE[position % len(CYCLE)]
+
+
+def save(panel: Panel, folder: Path, dpi: int = 200) -> None:
+    """Writes ``NAME.svg`` (text as outlines, so that it looks alike everywhere) and ``NAME.png``, both on white."""
+    with style():
+        matplotlib.rcParams["svg.fonttype"] = "path"
+        panel.figure.savefig(folder / f"{panel.name}.svg", facecolor="white", metadata={"Date": None, "Creator": None})
+        panel.figure.set_layout_engine("none")  # found once; finding it again is most of the work
+        panel.figure.savefig(folder / f"{panel.name}.png", facecolor="white", dpi=dpi)
+
+
+def inline(panel: Panel) -> str:
+    """The panel as an SVG element of the page: text as text, colours as variables, ids of its own."""
+    buffer = io.StringIO()
+    with style():
+        matplotlib.rcParams["svg.fonttype"] = "none"
+        panel.figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return adapt(buffer.getvalue(), panel.name, panel.alt)
+
+
+def adapt(svg: str, name: str, alt: str) -> str:
+    """Turns an SVG file into an element for the page.
+
+    Args:
+        svg: text of the file.
+        name: prefix of its ids; must differ between the figures of a page.
+        alt: its description.
+    """
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r"<!--.*?-->", "", body, flags=re.DOTALL)
+    box = re.search(r'viewBox="([^"]*)"', body)
+    inner = body[body.index(">") + 1 : body.rindex("</svg>")]
+    inner = inner.replace("xlink:href", "href").replace('xml:space="preserve"', "")
+    inner = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', inner)
+    inner = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", inner)
+    inner = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', inner)
+    inner = re.sub(r'<g id="[^"]*">', "<g>", inner)  # only clip paths and markers are referred to
+    inner = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(-?\d+\.\d\d)\d+", r"\1", tag.group()), inner)
+    for colour, variable in VARIABLES.items():
+        inner = inner.replace(colour, f"var({variable})")
+    inner = re.sub(r"'DejaVu Sans'(, [^;\"]*)?", "var(--sans)", inner)
+    inner = re.sub(r">\s+<", "><", inner)
+    assert box is not None
+    return f'<svg viewBox="{box.group(1)}" role="img" aria-label="{_escaped(alt)}">{inner.strip()}</svg>'
+
+
+def join(names: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")

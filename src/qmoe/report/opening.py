@@ -1,0 +1,130 @@
+"""The top of the page: what was seen, in one paragraph and one table, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qmoe.report.comparison import HeadlineRow
+from qmoe.report.figures import join
+from qmoe.report.findings import Finding
+from qmoe.report.reading import Provenance
+from qmoe.report.tables import Column, Table, drop_empty, percentile, printed, printed_interval, printed_span, text
+from qmoe.studies import StudyResults, preset_names
+
+_PHASES = {"phase1": "1", "phase2": "2", "phase3": "3"}
+_DATA = {"phase1-synthetic-published": "synthetic, ", "phase1-mnist-published": "MNIST, "}
+
+
+def summary(results: Sequence[StudyResults], rows: Sequence[HeadlineRow], findings: Sequence[Finding]) -> list[str]:
+    """The page in a few sentences, all made from the data."""
+    compared = [row for row in rows if row.percentile is not None]
+    own = [result.study.title for result in results if result.study.name not in preset_names()]
+    lines = []
+    if compared:
+        outside = [row for row in compared if row.outside]
+        runs = sorted({row.n for row in compared})
+        each = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
+        verdict = "All of them lie" if not outside else f"{len(compared) - len(outside)} of them lie"
+        lines.append(
+            f"{len(compared)} figures that the paper publishes from single runs stand here beside the distribution that "
+            f"the same protocol gives over {each} runs. {verdict} within the middle 98% of our runs"
+            + (f"; {len(outside)} {'does' if len(outside) == 1 else 'do'} not." if outside else ".")
+        )
+    for status, verb in (
+        ("seen", "Our runs show what the paper states on"),
+        ("seen in part", "They show it in part on"),
+        ("not seen", "They do not show it on"),
+        ("cannot tell", "They cannot tell on"),
+    ):
+        topics = _topics([finding for finding in findings if finding.status == status])
+        if topics:
+            lines.append(f"{verb} {join(topics)}.")
+    if findings:
+        lines.append("Effective dimension (C4) and the cause of the effect (C6) are not examined on this page.")
+    if own:
+        lines.append(f"Studies beyond the paper: {join(own)}.")
+    return [" ".join(lines)] if lines else ["No trial is finished yet."]
+
+
+def headline_table(rows: Sequence[HeadlineRow]) -> Table | None:
+    """Every published figure beside ours."""
+    body = [
+        {
+            **row.to_dict(),
+            "shown_phase": _PHASES.get(row.phase, row.phase),
+            "shown": _DATA.get(row.study, "") + row.what.replace(": test accuracy, epoch 7", ": test accuracy"),
+            "outside": row.outside,
+        }
+        for row in rows
+        if row.paper is not None
+    ]
+    if not body:
+        return None
+    columns = (
+        Column("phase", ("shown_phase",), text, number=False),
+        Column("figure", ("shown",), text, number=False),
+        Column("paper", ("paper", "decimals"), printed),
+        Column("ours, mean [95%]", ("mean", "low", "high", "decimals"), printed_interval),
+        Column("min … max", ("minimum", "maximum", "decimals"), printed_span),
+        Column("runs", ("n",), str),
+        Column("percentile", ("percentile", "outside"), percentile),
+    )
+    caption = (
+        "Each published figure beside our runs of the same protocol. Percentile: share of our runs below the published "
+        "figure; near 50 it is typical; a star marks those outside the middle 98%."
+    )
+    return Table("headline", caption, drop_empty(columns, body), tuple(body))
+
+
+def provenance_items(about: Provenance) -> list[tuple[str, str]]:
+    """The provenance box: term and value."""
+    items = [
+        ("qmoe", join(about.versions)),
+        ("commit", join(about.commits) or "installed package"),
+        ("engine", join(about.engines) or "none (no circuit)"),
+        ("threads", f"{join([str(t) for t in about.threads])} in each process"),
+        ("numbers", join(about.dtypes)),
+        ("trials", f"{about.n_trials:,}"),
+        ("seeds", f"{about.n_data_seeds} draws of data, {about.n_init_seeds} initialisations"),
+        ("training time", duration(about.seconds) + ", summed over processes"),
+    ]
+    if about.first:
+        same = about.first[:10] == about.last[:10]
+        items.append(("dates", about.first[:10] if same else f"{about.first[:10]} to {about.last[:10]}"))
+    return items
+
+
+def gaps(results: Sequence[StudyResults]) -> list[str]:
+    """What is missing or failed, for the very top of the page."""
+    total, missing = sum(len(r.members) for r in results), sum(r.n_missing for r in results)
+    lines = []
+    if missing:
+        where = join([f"{r.study.name} {r.n_missing} of {len(r.members)}" for r in results if r.n_missing])
+        lines.append(f"{missing} of {total} trials missing: run the same command again. ({where})")
+    failed = [(member, record) for r in results for member, record in r.failed]
+    if failed:
+        plural = "s" if len(failed) > 1 else ""
+        lines.append(f"{len(failed)} of {total} trials failed and are left out of every figure:")
+        lines += [f"{m.arm}{'' if m.variant is None else f', p = {m.variant:g}'}: {r.error}" for m, r in failed[:20]]
+        if len(failed) > 20:
+            lines.append(f"and {len(failed) - 20} more failed trial{plural}.")
+    return lines
+
+
+def duration(value: float) -> str:
+    """Seconds as a reader would say them."""
+    if value < 90:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 5400 else f"{value / 3600:.1f} h"
+
+
+def _topics(findings: Sequence[Finding]) -> list[str]:
+    """What findings are about, those of one topic together: ``speed and convergence (C1, on A and B)``."""
+    grouped: dict[str, list[Finding]] = {}
+    for finding in findings:
+        grouped.setdefault(finding.topic, []).append(finding)
+    topics = []
+    for topic, members in grouped.items():
+        data = join([member.data for member in members if member.data])
+        topics.append(f"{topic} ({members[0].claim}{', on ' + data if data else ''})")
+    return topics

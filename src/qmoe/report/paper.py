@@ -1,0 +1,113 @@
+"""The paper's published figures, and whether a study follows the protocol that they belong to."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from qmoe.studies import Study, load_preset, preset_names
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published figure.
+
+    Attributes:
+        study: name of the study that repeats it.
+        arm: name of the arm.
+        variant: noise strength, or None.
+        quantity: name of a metric, ``"loss"`` or ``"seconds"``.
+        epoch: which epoch it belongs to, counted from 0; None for the end of training.
+        value: what was published.
+        decimals: how many decimals it was printed with.
+        where: where it stands.
+    """
+
+    study: str
+    arm: str
+    variant: float | None
+    quantity: str
+    epoch: int | None
+    value: float
+    decimals: int
+    where: str
+
+    @property
+    def is_outcome(self) -> bool:
+        """Whether it is a result of training that our runs can be set against one to one."""
+        return self.quantity in ("test_accuracy", "train_accuracy", "loss")
+
+
+@dataclass(frozen=True)
+class Paper:
+    """The paper and all its published figures."""
+
+    name: str
+    url: str
+    date: str
+    figures: tuple[Published, ...]
+
+    def of(
+        self, study: str, quantity: str | None = None, arm: str | None = None, variant: float | None = None
+    ) -> list[Published]:
+        """Figures of a study, narrowed down by what is given; a variant of None with an arm means no variant."""
+        return [
+            f
+            for f in self.figures
+            if f.study == study
+            and quantity in (None, f.quantity)
+            and (arm is None or (f.arm == arm and f.variant == variant))
+        ]
+
+    def value(self, study: str, quantity: str, arm: str, variant: float | None = None) -> float | None:
+        """The one figure of this kind, or None."""
+        found = self.of(study, quantity, arm, variant)
+        return found[0].value if found else None
+
+
+@functools.cache
+def paper() -> Paper:
+    """Reads ``paper.toml``."""
+    values = tomllib.loads(resources.files(__package__).joinpath("paper.toml").read_text(encoding="utf-8"))
+    about, where, epochs, decimals = (values.pop(key) for key in ("paper", "where", "epoch", "decimals"))
+    figures: list[Published] = []
+    for study, arms in values.items():
+        for arm, table in arms.items():
+            for variant, quantities in _variants(table):
+                for quantity, value in quantities.items():
+                    by_epoch = {int(k): v for k, v in value.items()} if isinstance(value, dict) else {None: value}
+                    for epoch, number in by_epoch.items():
+                        at = epochs.get(study) if quantity.endswith("accuracy") else epoch
+                        figures.append(
+                            Published(study, arm, variant, quantity, at, float(number), decimals[study], where[study])
+                        )
+    return Paper(about["name"], about["url"], about["date"], tuple(figures))
+
+
+def _variants(table: dict[str, Any]) -> list[tuple[float | None, dict[str, Any]]]:
+    """An arm is a table of quantities, or of variants (whose keys are numbers) that each are one."""
+    if all(key.replace(".", "", 1).isdigit() for key in table):
+        return [(float(key), value) for key, value in table.items()]
+    return [(None, table)]
+
+
+def departures(study: Study) -> list[str]:
+    """What sets a study apart from the preset of its name, in words; an empty list where the protocol is the same.
+
+    The number of seeds is no departure. A study that is no preset departs from nothing.
+    """
+    if study.name not in preset_names():
+        return []
+    found = []
+    preset = load_preset(study.name)
+    for part in ("data", "training"):
+        ours, theirs = getattr(study, part).model_dump(), getattr(preset, part).model_dump()
+        found += [f"{part}.{key} is {ours[key]!r}, not {theirs[key]!r}" for key in ours if ours[key] != theirs[key]]
+    if study.seeds.fixed != preset.seeds.fixed:
+        found.append(f"seeds.fixed is {study.seeds.fixed!r}, not {preset.seeds.fixed!r}")
+    models = {arm.name: arm.model for arm in preset.arms}
+    found += [f"arm {arm.name} is another model" for arm in study.arms if models.get(arm.name, arm.model) != arm.model]
+    return found

@@ -1,0 +1,156 @@
+"""Tables: once as data, shown as HTML, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DASH = "–"
+
+_TEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "…": r"\ldots{}", "×": r"$\times$", "−": "$-$",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column as a reader sees it.
+
+    Attributes:
+        label: heading.
+        keys: which values of a row it shows.
+        show: makes text of them.
+        number: whether it is set flush right.
+    """
+
+    label: str
+    keys: tuple[str, ...]
+    show: Callable[..., str] = str
+    number: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of named values and the columns that show them.
+
+    Attributes:
+        name: file name without ending.
+        caption: one sentence.
+        columns: what is shown; CSV holds the values behind it in full precision.
+        rows: a mapping from key to value each.
+    """
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Mapping[str, Any], ...]
+
+    def cells(self) -> list[list[str]]:
+        """The text of all cells, a list for each row."""
+        return [[column.show(*(row.get(k) for k in column.keys)) for column in self.columns] for row in self.rows]
+
+    def write_csv(self, folder: Path) -> None:
+        """Writes ``NAME.csv``: a header of keys, values unrounded, empty where there is none."""
+        keys = list(dict.fromkeys(key for row in self.rows for key in row))
+        with (folder / f"{self.name}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(keys)
+            writer.writerows([["" if row.get(k) is None else row[k] for k in keys] for row in self.rows])
+
+    def write_tex(self, folder: Path) -> None:
+        """Writes ``NAME.tex``: a plain ``tabular`` that needs no package."""
+        lines = [
+            f"% {self.caption}",
+            rf"\begin{{tabular}}{{{''.join('r' if c.number else 'l' for c in self.columns)}}}",
+            r"\hline",
+            " & ".join(tex(c.label) for c in self.columns) + r" \\",
+            r"\hline",
+            *(" & ".join(tex(cell) for cell in row) + r" \\" for row in self.cells()),
+            r"\hline",
+            r"\end{tabular}",
+        ]
+        (folder / f"{self.name}.tex").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def tex(text: str) -> str:
+    """Escapes what LaTeX reads as commands."""
+    return "".join(_TEX.get(character, character) for character in text)
+
+
+def fixed(decimals: int) -> Callable[[float | None], str]:
+    """Shows a number with so many decimals, a dash for None or NaN."""
+    return lambda value: DASH if value is None or math.isnan(value) else f"{value:.{decimals}f}"
+
+
+def general(value: float | None) -> str:
+    """Shows a number with as many digits as it has."""
+    return DASH if value is None or math.isnan(value) else f"{value:g}"
+
+
+def text(value: object) -> str:
+    """Shows text, a dash for nothing."""
+    return str(value) if value not in (None, "") else DASH
+
+
+def with_interval(decimals: int) -> Callable[[float | None, float | None, float | None], str]:
+    """Shows ``mean [low, high]``, without the brackets where there is no interval."""
+    show = fixed(decimals)
+
+    def shown(mean: float | None, low: float | None, high: float | None) -> str:
+        if low is None or high is None or math.isnan(low):
+            return show(mean)
+        return f"{show(mean)} [{show(low)}, {show(high)}]"
+
+    return shown
+
+
+def printed(value: float | None, decimals: int | None) -> str:
+    """Shows a published figure with the decimals it was printed with."""
+    return fixed(decimals or 0)(value)
+
+
+def printed_interval(mean: float | None, low: float | None, high: float | None, decimals: int | None) -> str:
+    """Shows ``mean [low, high]``, with three decimals or the more that the row is worth."""
+    return with_interval(max(3, decimals or 0))(mean, low, high)
+
+
+def printed_span(low: float | None, high: float | None, decimals: int | None) -> str:
+    """Shows ``low … high``, with three decimals or the more that the row is worth."""
+    return span(max(3, decimals or 0))(low, high)
+
+
+def span(decimals: int) -> Callable[[float | None, float | None], str]:
+    """Shows ``low … high``."""
+    show = fixed(decimals)
+    return lambda low, high: DASH if low is None else f"{show(low)} … {show(high)}"
+
+
+def percentile(value: float | None, outside: bool | None = False) -> str:
+    """Shows a percentile, such as ``37th``, with a star where it lies outside."""
+    if value is None:
+        return DASH
+    number = round(value)
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}{'*' if outside else ''}"
+
+
+def seconds(value: float | None) -> str:
+    """Shows a duration with two digits or in whole seconds."""
+    if value is None:
+        return DASH
+    return f"{value:.2g}" if value < 1 else f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+
+
+def times(value: float | None) -> str:
+    """Shows a ratio."""
+    return DASH if value is None else (f"{value:,.0f}×" if value >= 10 else f"{value:.2g}×")
+
+
+def drop_empty(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
+    """The columns that have something to show in at least one row."""
+    return tuple(c for c in columns if any(row.get(k) is not None for row in rows for k in c.keys))

@@ -1,0 +1,232 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from qmoe.report import headline
+from qmoe.report.accusations import accusations
+from qmoe.report.arms import arms_of
+from qmoe.report.findings import (
+    noise_breakdown,
+    parameter_efficiency,
+    router_accuracy,
+    speed_and_convergence,
+    straightness,
+)
+from qmoe.report.opening import gaps, summary
+from qmoe.report.paper import departures, paper
+from qmoe.studies import Record, StudyResults, load_preset, make_trials
+
+ROUTER = {"mlp2": 12, "mlp4": 22, "mlp8": 42, "mlp16": 82, "mlp32": 162, "mlp64": 322, "quantum": 24, "linear": 6}
+
+
+def made(name, means, seeds=40, spread=0.004, losses=None, histories=None):
+    """A study with invented results: ``means`` by arm, or by (arm, variant)."""
+    study = load_preset(name).resized(seeds=seeds)
+    members = make_trials(study)
+    generator = np.random.default_rng(3)
+    noise = {}
+    records = {}
+    for m in members:
+        seed = (m.trial.data_seed, m.trial.init_seed)
+        common = noise.setdefault(seed, generator.normal(0, spread))
+        score = means.get((m.arm, m.variant), means.get(m.arm)) + common + generator.normal(0, spread / 4)
+        loss = (losses or {}).get(m.arm, 1.0) + abs(common)
+        metric = {"train_accuracy": score, "loss": loss, "parameters": 36.0}
+        metric["router_parameters"] = float(ROUTER.get(m.arm, 51))
+        epochs = study.training.epochs
+        history = {"loss": [loss] * epochs, "running_accuracy": [score] * epochs}
+        if study.data.test_fraction > 0:
+            metric["test_accuracy"] = score
+            history["test_accuracy"] = [score] * epochs
+        history |= (histories or {}).get(m.arm, {})
+        records[m.trial.hash] = Record(m.trial, metric, history, b"", 1.0, 10, 1, "torch", "0", None)
+    return StudyResults(study, tuple(members), records)
+
+
+def test_the_published_figures_are_all_there():
+    assert len(paper().figures) == 29 + 6 + 7  # outcomes, seconds, parameter counts
+    assert paper().value("phase1-mnist-published", "seconds", "qmoe") == 5258
+    assert paper().value("phase3b-published", "train_accuracy", "quantum", 0.1) == 0.994
+    assert [f.value for f in paper().of("phase2-published", "loss", "quantum")] == [5.15, 1.05, 1.19, 0.44, 0.30]
+    assert {f.epoch for f in paper().of("phase1-synthetic-published", "test_accuracy")} == {7}
+    for figure in paper().figures:
+        study = load_preset(figure.study)
+        arms = {(arm.name, v) for arm in study.arms for v in arm.noise or (None,)}
+        assert (figure.arm, figure.variant) in arms
+
+
+def test_percentiles_of_known_samples():
+    scores = dict.fromkeys(("classical", "qnn", "qmoe"), 0.5)
+    results = made("phase1-synthetic-published", scores, seeds=100, spread=0.0)
+    half = {"classical": [0.87, 0.89], "qnn": [0.70, 0.70], "qmoe": [0.78, 0.78]}
+    for i, record in enumerate(results.records.values()):
+        arm = next(m.arm for m in results.members if m.trial.hash == record.trial.hash)
+        record.history["test_accuracy"][:] = [0.0] * 7 + [half[arm][i % 2]]
+    rows = {row.arm: row for row in headline([results])}
+    assert [rows[a].percentile for a in ("classical", "qnn", "qmoe")] == [50.0, 0.0, 50.0]
+    assert rows["classical"].n == 100
+    assert rows["classical"].mean == pytest.approx(0.88)
+    assert (rows["classical"].minimum, rows["classical"].maximum) == (0.87, 0.89)
+    assert [rows[a].outside for a in ("classical", "qnn", "qmoe")] == [False, True, False]
+    assert "likely because" in rows["qnn"].note
+    assert rows["qmoe"].note == ""
+    json.dumps(rows["qnn"].to_dict(), allow_nan=False)
+
+
+def test_a_figure_is_ranked_at_the_decimals_it_was_printed_with():
+    results = made("phase1-mnist-published", dict.fromkeys(("classical", "qnn", "qmoe"), 2104 / 2115), spread=0.0)
+    assert 2104 / 2115 < 0.9948
+    row = headline([results])[0]
+    assert row.paper == 0.9948
+    assert row.percentile == 50.0
+
+
+def test_losses_are_taken_at_their_epoch():
+    line = [float(10 * (e + 1)) for e in range(50)]
+    results = made("phase2-published", {"linear": 0.9, "quantum": 0.9}, histories={"linear": {"loss": line}})
+    rows = [r for r in headline([results]) if r.arm == "linear"]
+    assert [(r.epoch, r.mean) for r in rows] == [(0, 10.0), (10, 110.0), (20, 210.0), (30, 310.0), (40, 410.0)]
+    assert all(r.low == r.high == r.mean for r in rows)
+
+
+def test_other_protocols_and_missing_arms_are_said():
+    results = made("phase2-published", {"linear": 0.9, "quantum": 0.9}, seeds=2)
+    assert departures(results.study) == []
+    assert "Only 2 seeds" in headline([results])[0].note
+    changed = results.study.model_copy(update={"training": results.study.training.model_copy(update={"lr": 0.2})})
+    row = headline([dataclasses.replace(results, study=changed)])[0]
+    assert row.percentile is None
+    assert "not the published protocol: training.lr is 0.2, not 0.1" in row.note
+    empty = StudyResults(results.study, results.members, {})
+    assert {(r.n, r.note) for r in headline([empty])} == {(0, "not run yet")}
+    assert gaps([empty])[0].startswith("4 of 4 trials missing: run the same command again.")
+
+
+def test_arms_without_a_published_figure_have_rows_too():
+    rows = headline([made("phase2-heldout", {"linear": 0.9, "quantum": 0.95})])
+    assert [(r.arm, r.paper, r.quantity) for r in rows] == [
+        ("linear", None, "test_accuracy"),
+        ("quantum", None, "test_accuracy"),
+    ]
+    assert rows[0].low < rows[0].mean < rows[0].high
+
+
+@pytest.mark.parametrize(
+    ("quantum", "status", "words"),
+    [(0.95, "seen", "clearly ahead"), (0.85, "not seen", "clearly behind"), (0.90, "cannot tell", "level within")],
+)
+def test_router_accuracy_follows_the_data(quantum, status, words):
+    finding = router_accuracy(arms_of(made("phase2-heldout", {"linear": 0.9, "quantum": quantum})))
+    assert finding.status == status
+    assert words in finding.text
+    assert finding.topic in " ".join(summary([], [], [finding]))
+
+
+def test_speed_and_convergence_follow_the_data():
+    arms = arms_of(
+        made(
+            "phase1-synthetic-heldout",
+            {"classical": 0.9, "qnn": 0.7, "qmoe": 0.8},
+            losses={"classical": 1.0, "qnn": 3.0, "qmoe": 2.0},
+        )
+    )
+    seen = speed_and_convergence("toy", arms, {"classical": 1.0, "qnn": 5.0, "qmoe": 9.0})
+    assert seen.status == "seen"
+    assert "9.0 times as long as" in seen.text
+    part = speed_and_convergence("toy", arms, {"classical": 9.0, "qnn": 5.0, "qmoe": 1.0})
+    assert part.status == "seen in part"
+    arms = arms_of(
+        made(
+            "phase1-synthetic-heldout",
+            {"classical": 0.7, "qnn": 0.9, "qmoe": 0.9},
+            losses={"classical": 3.0, "qnn": 1.0, "qmoe": 1.0},
+        )
+    )
+    flipped = speed_and_convergence("toy", arms, {"classical": 9.0, "qnn": 5.0, "qmoe": 1.0})
+    assert flipped.status == "not seen"
+    assert "clearly behind" in flipped.text
+
+
+def test_parameter_efficiency_follows_the_data():
+    low = dict.fromkeys(("mlp2", "mlp4", "mlp8", "mlp16", "mlp32", "mlp64"), 0.85)
+
+    def found(**means):
+        return parameter_efficiency(arms_of(made("phase3a-heldout", {**low, "quantum": 0.95, **means})))
+
+    assert found().status == "seen"
+    assert "Every classical router tried, up to 322 parameters" in found().text
+    large = found(mlp32=0.96)
+    assert large.status == "seen"
+    assert "has 162 parameters" in large.text
+    assert "6.8 times as many" in large.text
+    small = found(mlp4=0.96)
+    assert small.status == "not seen"
+    assert "has 22 parameters" in small.text
+
+
+def test_noise_breakdown_follows_the_data():
+    strengths = load_preset("phase3b-heldout").arms[0].noise
+
+    def found(at, floor=0.88):
+        means = {("quantum", p): floor if p >= at else 0.97 for p in strengths}
+        return noise_breakdown(arms_of(made("phase3b-heldout", means)))
+
+    late = found(0.5)
+    assert late.status == "seen in part"
+    assert "clearly lower from p = 0.5 on" in late.text
+    assert "ended at p = 0.20, below it" in late.text
+    early = found(0.1)
+    assert early.status == "seen"
+    assert "clearly lower from p = 0.1 on" in early.text
+    dip = {("quantum", p): 0.88 if p in (0.05, 0.75) else 0.97 for p in strengths}
+    passing = noise_breakdown(arms_of(made("phase3b-heldout", dip)))
+    assert "from p = 0.75 on" in passing.text
+    assert "At p = 0.05 the interval excludes 0 too" in passing.text
+    never = found(2.0)
+    assert never.status == "not seen"
+    assert "up to p = 0.75" in never.text
+
+
+@pytest.mark.parametrize(
+    ("linear", "quantum", "status"),
+    [(100, 0, "seen"), (35, 3, "seen in part"), (0, 0, "not seen"), (100, 90, "not seen")],
+)
+def test_straightness_follows_the_data(linear, quantum, status):
+    assert straightness(linear, 100, quantum, 100).status == status
+
+
+def test_few_seeds_decide_nothing():
+    low = dict.fromkeys(("mlp2", "mlp4", "mlp8", "mlp16", "mlp32", "mlp64"), 0.85)
+    phase1 = made("phase1-synthetic-heldout", {"classical": 0.9, "qnn": 0.7, "qmoe": 0.8}, seeds=5)
+    noisy = {("quantum", p): 0.9 - p for p in load_preset("phase3b-heldout").arms[0].noise}
+    found = [
+        speed_and_convergence("toy", arms_of(phase1), {"classical": 1.0, "qnn": 5.0, "qmoe": 9.0}),
+        router_accuracy(arms_of(made("phase2-heldout", {"linear": 0.8, "quantum": 0.9}, seeds=5))),
+        straightness(3, 3, 0, 3),
+        parameter_efficiency(arms_of(made("phase3a-heldout", {**low, "quantum": 0.95}, seeds=5))),
+        noise_breakdown(arms_of(made("phase3b-heldout", noisy, seeds=5))),
+    ]
+    assert [f.status for f in found] == ["cannot tell"] * 5
+    enough = router_accuracy(arms_of(made("phase2-heldout", {"linear": 0.8, "quantum": 0.9}, seeds=6)))
+    assert enough.status == "seen"
+
+
+def test_accusations_come_and_go():
+    calm = accusations([made("phase2-heldout", {"linear": 0.9, "quantum": 0.95})])
+    text = " ".join(calm)
+    for words in ("Too few runs", "Not converged", "No spread", "two groups", "not of one size"):
+        assert words not in text
+    few = " ".join(accusations([made("phase2-heldout", {"linear": 0.9, "quantum": 0.95}, seeds=3, spread=0.0)]))
+    for words in ("Too few runs", "No spread", "fewer than ten independent seeds", "percentile moves"):
+        assert words in few
+    falling = {"loss": [float(2**-e) for e in range(50)]}
+    results = made("phase2-heldout", {"linear": 0.9, "quantum": 0.95}, histories={"linear": falling})
+    assert "Not converged" in " ".join(accusations([results]))
+    assert "(linear router)" in " ".join(accusations([results]))
+    means = {"linear": 0.9, "quantum": 0.95}
+    results = made("phase2-heldout", means)
+    for i, record in enumerate(r for r in results.of("quantum")):
+        record.metrics["test_accuracy"] += 0.2 * (i % 2) - 0.2
+    assert "two groups" in " ".join(accusations([results]))
