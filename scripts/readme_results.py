@@ -2,7 +2,7 @@
 
 Usage: python scripts/readme_results.py RESULTS_DIR
 
-RESULTS_DIR is what `make reproduce` wrote. The picture is copied from there too.
+RESULTS_DIR is what `make reproduce` wrote. The pictures are copied from there too.
 """
 
 from __future__ import annotations
@@ -63,9 +63,10 @@ def main() -> None:
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
     readme.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}", encoding="utf-8")
-    picture = ROOT / "docs" / "boundaries.png"
-    picture.parent.mkdir(exist_ok=True)
-    shutil.copy(results / "figures" / "phase2-boundaries.png", picture)
+    pictures = ROOT / "docs" / "images"
+    pictures.mkdir(parents=True, exist_ok=True)
+    for arm in ("linear", "quantum"):
+        shutil.copy(results / "figures" / f"phase2-heldout-{arm}.png", pictures / f"boundary-{arm}.png")
 
 
 if __name__ == "__main__":

@@ -68,7 +68,6 @@ def only(store, path, keep):
     shutil.copy(store, path)
     with sqlite3.connect(path) as database:
         database.execute("DELETE FROM studies WHERE name IS NOT ?", (keep,))
-        database.execute("DELETE FROM members WHERE study IS NOT ?", (keep,))
     database.close()
     return path
 

@@ -170,8 +170,9 @@ def test_the_same_store_gives_the_same_files(one_study, tmp_path):
 
 def test_missing_and_failed_trials_are_named_at_the_top(one_study, tmp_path):
     path = one_study("phase2-published")
+    with Store(path) as store:
+        hashes = [member.trial.hash for member in store.load("phase2-published").members]
     with sqlite3.connect(path) as database:
-        hashes = [r[0] for r in database.execute("SELECT hash FROM members WHERE study = 'phase2-published'")]
         database.execute("DELETE FROM trials WHERE hash = ?", hashes[:1])
         database.execute(
             "UPDATE trials SET status = 'failed', error = 'the loss was <nan>', metrics = '{}', history = '{}' "
@@ -190,9 +191,12 @@ def test_missing_and_failed_trials_are_named_at_the_top(one_study, tmp_path):
 @pytest.mark.parametrize("keep", ["phase2-heldout", "phase3b-published", "my.own-study", None])
 def test_any_part_of_the_studies_makes_a_page(one_study, tmp_path, keep):
     steps = []
-    text = build_report(one_study(keep), tmp_path / "out", steps.append).read_text(encoding="utf-8")
+    page = build_report(one_study(keep), tmp_path / "out", lambda words, share: steps.append((words, share)))
+    text = page.read_text(encoding="utf-8")
     Page(text)
-    assert steps[0] == "reading the store"
+    assert steps[0] == ("reading the store", 0.0)
+    assert steps[-1] == ("writing report.html", 1.0)
+    assert [share for _, share in steps] == sorted(share for _, share in steps)
     assert ('<section id="phase2"' in text) == (keep == "phase2-heldout")
     assert ('<section id="my-own-study"' in text) == (keep == "my.own-study")
     assert ("No trial is finished yet" in text) == (keep is None)

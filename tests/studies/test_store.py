@@ -182,7 +182,7 @@ def test_an_unknown_study_is_refused_with_those_there_are(tmp_path, tiny):
 def test_results_of_an_unfinished_study_say_what_is_missing(tmp_path, tiny):
     with Store(tmp_path / "s.sqlite") as store:
         members = make_trials(tiny)
-        store.save_study(tiny, members)
+        store.save_study(tiny)
         store.save(run_stack((members[0].trial,)))
         results = store.load("tiny")
     assert results.n_missing == 11

@@ -78,8 +78,10 @@ def _progress(console: Console) -> Progress:
 
 
 def _write_report(store: Path, out: Path, progress: Progress) -> Path:
-    task = progress.add_task("report", total=None)
-    return build_report(store, out, lambda what: progress.update(task, description=f"report: {what}"))
+    task = progress.add_task("report", total=1.0)
+    page = build_report(store, out, lambda _words, share: progress.update(task, completed=share))
+    progress.update(task, completed=1.0)
+    return page
 
 
 def _tell(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -26,7 +27,8 @@ from qmoe.report.sections import Context, Picker, Section
 from qmoe.report.tables import Table
 from qmoe.studies import StudyResults, preset_names
 
-Step = Callable[[str], None]
+#: Called with a few words and the share of the work that is done, 0 to 1.
+Step = Callable[[str, float], None]
 
 
 def build_report(store_path: str | Path, out_dir: str | Path, on_step: Step | None = None) -> Path:
@@ -37,7 +39,7 @@ def build_report(store_path: str | Path, out_dir: str | Path, on_step: Step | No
     Args:
         store_path: the SQLite file that studies ran into.
         out_dir: folder to write to; made where it is missing.
-        on_step: called with a few words before each piece of work.
+        on_step: called before each piece of work with a few words and the share that is done, 0 to 1.
 
     Returns:
         Path of the page.
@@ -46,8 +48,8 @@ def build_report(store_path: str | Path, out_dir: str | Path, on_step: Step | No
         StoreError: when there is no store, or it is damaged.
         QMoEError: when the folder cannot be written.
     """
-    step = on_step or (lambda _: None)
-    step("reading the store")
+    step = on_step or (lambda _words, _share: None)
+    step("reading the store", 0.0)
     results, about = read_store(Path(store_path))
     out = Path(out_dir)
     try:
@@ -57,7 +59,7 @@ def build_report(store_path: str | Path, out_dir: str | Path, on_step: Step | No
         raise QMoEError(f"The folder {out} cannot be made: {error.strerror}; choose another.") from None
     with style():
         page = _page(results, about, out, step)
-    step("writing report.html")
+    step("writing report.html", 1.0)
     path = out / "report.html"
     path.write_text(page, encoding="utf-8")
     return path
@@ -65,17 +67,30 @@ def build_report(store_path: str | Path, out_dir: str | Path, on_step: Step | No
 
 def _page(results: list[StudyResults], about: Provenance, out: Path, step: Step) -> str:
     rows = headline(results)
-    context = Context({r.study.name: r for r in results}, tuple(rows), Times(results), step)
-    phases = [build(context) for build in (phase1_section, phase2_section, phase3a_section, phase3b_section)]
-    own = [study_section(context, r) for r in results if r.study.name not in preset_names()]
-    seen = [section for section in (*phases, *own) if section is not None]
+    builders = [phase1_section, phase2_section, phase3a_section, phase3b_section]
+    own = [r for r in results if r.study.name not in preset_names()]
+    builders += [functools.partial(study_section, results=r) for r in own]
+    seen = []
+    for done, build in enumerate(builders):
+        # Reading takes about a tenth of the time, the sections as long as their pictures.
+        share = 0.1 + 0.5 * done / len(builders)
+        context = Context(
+            {r.study.name: r for r in results},
+            tuple(rows),
+            Times(results),
+            functools.partial(_report_at, step, share),
+        )
+        section = build(context)
+        seen += [] if section is None else [section]
     sections = [*seen, accusation_section(context), cost_section(context), methods_section(context)]
     table = headline_table(rows)
     findings = [finding for section in seen for finding in section.findings]
     if table is not None:
         _write(table, out)
-    step("drawing figures")
-    rendered = [_rendered(section, out) for section in sections]
+    rendered = []
+    for done, section in enumerate(sections):
+        step(f"drawing {section.title.lower()}", 0.6 + 0.4 * done / len(sections))
+        rendered.append(_rendered(section, out))
     return (
         _environment()
         .get_template("page.html.j2")
@@ -94,6 +109,10 @@ def _page(results: list[StudyResults], about: Provenance, out: Path, step: Step)
             version=qmoe.__version__,
         )
     )
+
+
+def _report_at(step: Step, share: float, words: str) -> None:
+    step(words, share)
 
 
 def _rendered(section: Section, out: Path) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def run_studies(
         QMoEError: when a worker process died.
     """
     for study in studies:
-        store.save_study(study, make_trials(study))
+        store.save_study(study)
     stacks = plan_stacks(studies, store.hashes())
     if on_plan is not None:
         on_plan(stacks)

@@ -13,16 +13,12 @@ from typing import Any
 
 from qmoe.errors import StoreError
 from qmoe.studies.spec import Study, parse_study
-from qmoe.studies.trials import Member, TrialSpec, trial_from_json
+from qmoe.studies.trials import Member, TrialSpec, make_trials
 
 SCHEMA = 1
 
 _TABLES = """
 CREATE TABLE studies (name TEXT PRIMARY KEY, position INTEGER NOT NULL, spec TEXT NOT NULL) STRICT;
-CREATE TABLE members (
-  study TEXT NOT NULL, arm TEXT NOT NULL, variant REAL, hash TEXT NOT NULL, position INTEGER NOT NULL,
-  PRIMARY KEY (study, position)
-) STRICT;
 CREATE TABLE trials (
   hash TEXT PRIMARY KEY, spec TEXT NOT NULL, status TEXT NOT NULL CHECK (status IN ('done', 'failed')),
   error TEXT, metrics TEXT NOT NULL, history TEXT NOT NULL, state BLOB NOT NULL,
@@ -128,18 +124,13 @@ class Store:
         """Closes the file."""
         self._db.close()
 
-    def save_study(self, study: Study, members: Iterable[Member]) -> None:
-        """Writes down a study and which trials belong to it, in place of an earlier version of the same name."""
+    def save_study(self, study: Study) -> None:
+        """Writes down a study, in place of an earlier version of the same name."""
         with self._explained(), self._db:
             row = self._db.execute("SELECT position FROM studies WHERE name = ?", (study.name,)).fetchone()
             count = self._db.execute("SELECT COUNT(*) FROM studies").fetchone()
             position = row[0] if row else count[0]
             self._db.execute("REPLACE INTO studies VALUES (?, ?, ?)", (study.name, position, study.model_dump_json()))
-            self._db.execute("DELETE FROM members WHERE study = ?", (study.name,))
-            self._db.executemany(
-                "INSERT INTO members VALUES (?, ?, ?, ?, ?)",
-                [(study.name, m.arm, m.variant, m.trial.hash, i) for i, m in enumerate(members)],
-            )
 
     def save(self, records: Iterable[Record]) -> None:
         """Commits finished trials, all or none."""
@@ -177,20 +168,13 @@ class Store:
                 raise StoreError(
                     f"{self.path} has no study {name!r}; it has {', '.join(self.study_names()) or 'none'}."
                 )
-            query = (
-                "SELECT m.arm, m.variant, m.hash, t.* FROM members m LEFT JOIN trials t USING (hash) WHERE m.study = ?"
-            )
-            rows = self._db.execute(query + " ORDER BY m.position", (name,)).fetchall()
-        study = parse_study(json.loads(row[0]), f"{self.path}, study {name}")
-        members, records = [], {}
-        from qmoe.studies.trials import make_trials
-
-        planned = {m.trial.hash: m.trial for m in make_trials(study)}
-        for arm, variant, digest, *values in rows:
-            if values[0] is not None:
-                records[digest] = _record(values)
-            members.append(Member(arm, variant, records[digest].trial if digest in records else planned[digest]))
-        return StudyResults(study, tuple(members), records)
+            study = parse_study(json.loads(row[0]), f"{self.path}, study {name}")
+            members = tuple(make_trials(study))
+            wanted = {member.trial.hash: member.trial for member in members}
+            # One pass over the table: asking for each hash is slower, and a list of them may be too long for a query.
+            rows = self._db.execute("SELECT * FROM trials").fetchall()
+        records = {row[0]: _record(wanted[row[0]], row) for row in rows if row[0] in wanted}
+        return StudyResults(study, members, records)
 
     def _prepare(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -203,7 +187,7 @@ class Store:
         if version == 0 and not tables:
             with self._db:
                 self._db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
-        elif version == 0 or not {"studies", "members", "trials"} <= tables:
+        elif version == 0 or not {"studies", "trials"} <= tables:
             raise StoreError(f"{self.path} is an SQLite file, but no qmoe store; choose another folder.")
         elif self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("the file fails SQLite's own check")
@@ -225,9 +209,9 @@ class Store:
             ) from error
 
 
-def _record(row: list[Any]) -> Record:
-    (_, spec, _, error, metrics, history, state, seconds, stack_size, threads, _, engine, version, commit, ended) = row
+def _record(trial: TrialSpec, row: tuple[Any, ...]) -> Record:
+    (_, _, _, error, metrics, history, state, seconds, stack_size, threads, _, engine, version, commit, ended) = row
     return Record(
-        trial_from_json(spec), json.loads(metrics), json.loads(history), state, seconds, stack_size, threads, engine,
+        trial, json.loads(metrics), json.loads(history), state, seconds, stack_size, threads, engine,
         version, commit, error, ended,
     )  # fmt: skip
