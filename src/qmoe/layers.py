@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,38 @@ def check_activation(name: str) -> str:
     return name
 
 
+class Stackable(nn.Module):
+    """A module that also runs as a stack of models, once its parameters have a leading axis.
+
+    A class says so in its own body with ``runs_stacked = True``: its parameters, buffers and input may then have leading
+    stack axes, the same for all, and it computes as each model would by itself. The promise is not inherited, since a
+    subclass may compute something else.
+
+    Attributes:
+        checks_input: whether `forward` looks at the values of its input; a training loop that has checked its data once
+            turns it off.
+    """
+
+    runs_stacked: ClassVar[bool] = False
+    checks_input: bool = True
+
+
+def runs_stacked(model: nn.Module) -> bool:
+    """Whether every module of ``model`` promises to run as a stack."""
+    return all(vars(type(module)).get("runs_stacked", False) for module in model.modules())
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``W x + b`` for one model or a stack: ``(*S, ..., F)``, ``(*S, O, F)`` and ``(*S, O)`` to ``(*S, ..., O)``."""
+    if weight.dim() == 2:
+        return nn.functional.linear(x, weight, bias)
+    n_out, n_in = weight.shape[-2:]
+    stack = weight.shape[:-2]
+    rows = x.reshape(stack.numel(), -1, n_in)
+    out = torch.baddbmm(bias.reshape(-1, 1, n_out), rows, weight.reshape(-1, n_out, n_in).mT)
+    return out.reshape(*x.shape[:-1], n_out)
+
+
 def uniform_linear(
     *shape: int,
     fan_in: int,
@@ -43,7 +76,7 @@ def uniform_linear(
     return nn.Parameter(torch.empty(shape, device=device, dtype=dtype).uniform_(-bound, bound, generator=generator))
 
 
-class LinearHead(nn.Module):
+class LinearHead(Stackable):
     """``W x + b``, with its first weights from a generator; otherwise `torch.nn.Linear`.
 
     Args:
@@ -53,6 +86,8 @@ class LinearHead(nn.Module):
         device: where the parameters live.
         dtype: float32 or float64.
     """
+
+    runs_stacked = True
 
     def __init__(
         self,
@@ -71,4 +106,4 @@ class LinearHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., in_features)`` to ``(..., out_features)``."""
-        return nn.functional.linear(x, self.weight, self.bias)
+        return affine(x, self.weight, self.bias)

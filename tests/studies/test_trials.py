@@ -106,8 +106,9 @@ def test_parameter_counts_are_the_papers():
     assert counts == {"mlp2": 12, "mlp4": 22, "mlp8": 42, "mlp16": 82, "mlp32": 162, "mlp64": 322, "quantum": 24}
 
 
-def test_stacks_hold_trials_of_one_shape_and_each_shape_has_one_timed_alone():
-    study = parse_study(tiny_values())
+def test_stacks_hold_trials_of_one_shape_and_a_timed_study_has_one_of_each_alone():
+    assert sorted(map(len, plan_stacks([parse_study(tiny_values())], set()))) == [6, 6]
+    study = parse_study(tiny_values(timed=True))
     stacks = plan_stacks([study], set())
     trials = [t for stack in stacks for t in stack]
     assert len(trials) == len({t.hash for t in trials}) == 12
@@ -119,7 +120,7 @@ def test_stacks_hold_trials_of_one_shape_and_each_shape_has_one_timed_alone():
 def test_noise_strengths_share_a_stack():
     quantum = tiny_values()["arms"][1] | {"noise": [0.0, 0.1, 0.75]}
     stacks = plan_stacks([parse_study(tiny_values(arms=[quantum]))], set())
-    assert sorted(map(len, stacks)) == [1, 17]
+    assert sorted(map(len, stacks)) == [18]
 
 
 @pytest.mark.parametrize("noise", [None, [0.0, 0.2]])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -25,7 +26,7 @@ def run_job(studies: Sequence[Study], out: Path, workers: int | None, as_json: b
     Raises:
         QMoEError: for anything that stops the job; what was finished is in the store.
     """
-    console = Console(stderr=as_json)
+    console = _console(as_json)
     begin = time.perf_counter()
     with Store(out / STORE) as store, _progress(console) as progress:
         task = progress.add_task("training", total=None)
@@ -57,12 +58,18 @@ def run_job(studies: Sequence[Study], out: Path, workers: int | None, as_json: b
 
 def report_only(folder: Path, as_json: bool) -> None:
     """Writes the report of ``folder`` from its store."""
-    console = Console(stderr=as_json)
+    console = _console(as_json)
     begin = time.perf_counter()
     with Store(folder / STORE, create=False) as store, _progress(console) as progress:
         page = _write_report(store.path, folder, progress)
         rows = headline([store.load(name) for name in store.study_names()])
     _tell(console, rows, page, 0, time.perf_counter() - begin, as_json)
+
+
+def _console(as_json: bool) -> Console:
+    console = Console(stderr=as_json)
+    # A log file has no width; 80 columns would break every row of the table in three.
+    return console if console.is_terminal else Console(stderr=as_json, width=110)
 
 
 def _progress(console: Console) -> Progress:
@@ -102,11 +109,13 @@ def _tell(
 
 def _table(rows: Sequence[HeadlineRow]) -> Table:
     """Accuracies by arm: the paper's, ours under its protocol, ours on held-out data."""
-    table = Table(title="Accuracy: the paper's figures, and ours (mean, 95% interval)", title_justify="left")
+    title = "Accuracy: the paper's figures, and ours (mean, 95% interval)"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("study")
     table.add_column("arm")
-    for column in ("paper", "ours, its protocol", "percentile of paper", "ours, held out"):
-        table.add_column(column, justify="right")
+    for column in ("paper", "ours, its protocol", "percentile", "ours, held out"):
+        table.add_column(column, justify="right", no_wrap=True)
+    # The percentile is that of the paper's figure among ours of the same protocol.
     merged: dict[tuple[str, str, float | None], dict[str, HeadlineRow]] = {}
     for row in rows:
         if row.quantity != "loss":

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from qmoe.circuits import Circuit
 from qmoe.engines.protocol import Engine
 from qmoe.engines.selection import choose_engine, get_engine
+from qmoe.layers import Stackable
 
 
-class CircuitModule(nn.Module):
+class CircuitModule(Stackable):
     """A circuit with trainable weights, or a stack of circuits of one shape.
 
     Args:
@@ -25,6 +26,7 @@ class CircuitModule(nn.Module):
         dtype: float32 or float64.
     """
 
+    runs_stacked = True
     weights: Tensor
     noise_strength: Tensor | None
 

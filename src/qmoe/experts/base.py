@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from qmoe.layers import check_sizes
+from qmoe.engines import check_values
+from qmoe.layers import Stackable, check_sizes
 
 
-class Experts(nn.Module, ABC):
+class Experts(Stackable, ABC):
     """E experts of one shape, evaluated together: ``(..., F)`` to ``(..., E, O)``.
 
     Args:
@@ -27,6 +28,11 @@ class Experts(nn.Module, ABC):
         self.in_features = in_features
         self.out_features = out_features
         self.n_experts = n_experts
+
+    def check(self, x: Tensor) -> None:
+        """Raises `qmoe.errors.ShapeError` for a wrong number of features, a wrong dtype, NaN or infinity."""
+        if self.checks_input:
+            check_values(x, self.in_features)
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:

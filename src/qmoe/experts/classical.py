@@ -6,11 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
-from qmoe.engines import check_values
 from qmoe.experts.base import Experts
-from qmoe.layers import ACTIVATIONS, check_activation, check_sizes, uniform_linear
+from qmoe.layers import ACTIVATIONS, affine, check_activation, check_sizes, uniform_linear
 
 
 class LinearExperts(Experts):
@@ -24,6 +22,8 @@ class LinearExperts(Experts):
         device: where the parameters live.
         dtype: float32 or float64.
     """
+
+    runs_stacked = True
 
     def __init__(
         self,
@@ -44,9 +44,9 @@ class LinearExperts(Experts):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` to ``(..., E, O)``."""
-        check_values(x, self.in_features)
+        self.check(x)
         # All experts as one wide linear layer: one matrix product instead of E.
-        wide = linear(x, self.weight.flatten(0, 1), self.bias.flatten())
+        wide = affine(x, self.weight.flatten(-3, -2), self.bias.flatten(-2))
         return wide.unflatten(-1, (self.n_experts, self.out_features))
 
 
@@ -63,6 +63,8 @@ class MLPExperts(Experts):
         device: where the parameters live.
         dtype: float32 or float64.
     """
+
+    runs_stacked = True
 
     def __init__(
         self,
@@ -87,10 +89,12 @@ class MLPExperts(Experts):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` to ``(..., E, O)``."""
-        check_values(x, self.in_features)
-        wide = linear(x, self.weight1.flatten(0, 1), self.bias1.flatten())
+        self.check(x)
+        wide = affine(x, self.weight1.flatten(-3, -2), self.bias1.flatten(-2))
         hidden = ACTIVATIONS[self.activation](wide).unflatten(-1, (self.n_experts, self.hidden))
-        return (self.weight2 @ hidden.unsqueeze(-1)).squeeze(-1) + self.bias2
+        # The experts are one more stack axis of the second layer.
+        place = self.weight2.dim() - 3
+        return affine(hidden.movedim(-2, place), self.weight2, self.bias2).movedim(place, -2)
 
     def extra_repr(self) -> str:
         """Sizes and activation."""

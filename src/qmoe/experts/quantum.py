@@ -35,6 +35,8 @@ class QuantumExperts(Experts):
         dtype: float32 or float64.
     """
 
+    runs_stacked = True
+
     def __init__(
         self,
         in_features: int,
@@ -62,7 +64,15 @@ class QuantumExperts(Experts):
         """The frozen description of one expert's circuit."""
         return self.quantum.circuit
 
+    def check(self, x: Tensor) -> None:
+        """Raises `qmoe.errors.ShapeError` for features that cannot be encoded; warns of angles beyond one period."""
+        if self.checks_input:
+            check_encodable(x, self.in_features, self.circuit.encoding)
+
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` to ``(..., E, O)``."""
-        check_encodable(x, self.in_features, self.circuit.encoding)
-        return self.quantum(x.expand(self.n_experts, *x.shape)).movedim(0, -2)
+        self.check(x)
+        # The experts are the last stack axis of the circuits.
+        place = self.quantum.weights.dim() - len(self.circuit.weight_shape) - 1
+        spread = x.unsqueeze(place).expand(*x.shape[:place], self.n_experts, *x.shape[place:])
+        return self.quantum(spread).movedim(place, -2)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.experts import Experts
+from qmoe.layers import Stackable
 from qmoe.moe.losses import balance_loss, expert_load, z_loss
 from qmoe.routers import Router, require_router
 
@@ -34,7 +35,7 @@ class Diagnostics:
     z_loss: Tensor | None
 
 
-class MixtureOfExperts(nn.Module):
+class MixtureOfExperts(Stackable):
     """Weighs the outputs of experts by a router: ``y(x) = sum_e g_e(x) f_e(x)``.
 
     Router and experts may each be classical or quantum.
@@ -55,6 +56,8 @@ class MixtureOfExperts(nn.Module):
         >>> moe(torch.zeros(5, 2)).shape
         torch.Size([5, 2])
     """
+
+    runs_stacked = True
 
     def __init__(
         self, router: Router, experts: Experts, head: nn.Module | None = None, top_k: int | None = None

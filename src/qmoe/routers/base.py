@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from qmoe.engines import check_values
 from qmoe.errors import ConfigError
-from qmoe.layers import check_sizes
+from qmoe.layers import Stackable, check_sizes
 
 
-class Router(nn.Module, ABC):
+class Router(Stackable, ABC):
     """Maps features to routing weights: ``(..., F)`` to ``(..., E)``, rows sum to 1.
 
     A subclass implements `logits`, and `forward` is their softmax; a router whose weights are no softmax replaces both.
@@ -41,7 +41,8 @@ class Router(nn.Module, ABC):
 
     def check(self, x: Tensor) -> None:
         """Raises `qmoe.errors.ShapeError` for a wrong number of features, a wrong dtype, NaN or infinity."""
-        check_values(x, self.in_features)
+        if self.checks_input:
+            check_values(x, self.in_features)
 
     def extra_repr(self) -> str:
         """Sizes."""

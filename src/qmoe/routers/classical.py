@@ -6,9 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
-from qmoe.layers import ACTIVATIONS, check_activation, check_sizes, uniform_linear
+from qmoe.layers import ACTIVATIONS, affine, check_activation, check_sizes, uniform_linear
 from qmoe.routers.base import Router
 
 
@@ -22,6 +21,8 @@ class LinearRouter(Router):
         device: where the parameters live.
         dtype: float32 or float64.
     """
+
+    runs_stacked = True
 
     def __init__(
         self,
@@ -40,7 +41,7 @@ class LinearRouter(Router):
     def logits(self, x: Tensor) -> Tensor:
         """``W x + b``."""
         self.check(x)
-        return linear(x, self.weight, self.bias)
+        return affine(x, self.weight, self.bias)
 
 
 class MLPRouter(Router):
@@ -55,6 +56,8 @@ class MLPRouter(Router):
         device: where the parameters live.
         dtype: float32 or float64.
     """
+
+    runs_stacked = True
 
     def __init__(
         self,
@@ -79,8 +82,8 @@ class MLPRouter(Router):
     def logits(self, x: Tensor) -> Tensor:
         """``W2 f(W1 x + b1) + b2``."""
         self.check(x)
-        hidden = ACTIVATIONS[self.activation](linear(x, self.weight1, self.bias1))
-        return linear(hidden, self.weight2, self.bias2)
+        hidden = ACTIVATIONS[self.activation](affine(x, self.weight1, self.bias1))
+        return affine(hidden, self.weight2, self.bias2)
 
     def extra_repr(self) -> str:
         """Sizes and activation."""

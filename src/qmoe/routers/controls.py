@@ -10,6 +10,8 @@ from qmoe.routers.base import Router
 class UniformRouter(Router):
     """Gives every expert the same weight, whatever the input. With one expert it is no router at all."""
 
+    runs_stacked = True
+
     def logits(self, x: Tensor) -> Tensor:
         """Zeros."""
         self.check(x)

@@ -7,13 +7,12 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from qmoe.circuits import Ansatz, Born, Circuit, Encoding, Gate, NoiseModel, Readout, as_encoding
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, UnsupportedError
-from qmoe.layers import check_sizes, uniform_linear
+from qmoe.layers import affine, check_sizes, uniform_linear
 from qmoe.routers.base import Router
 
 
@@ -51,6 +50,8 @@ class QuantumRouter(Router):
         >>> router(torch.zeros(5, 2)).shape
         torch.Size([5, 2])
     """
+
+    runs_stacked = True
 
     def __init__(
         self,
@@ -110,16 +111,16 @@ class QuantumRouter(Router):
 
     def check(self, x: Tensor) -> None:
         """Raises `qmoe.errors.ShapeError` for features that cannot be encoded; warns of angles beyond one period."""
-        if self.project_weight is None:
+        if self.project_weight is None and self.checks_input:
             check_encodable(x, self.in_features, self.circuit.encoding)
-        else:
+        elif self.project_weight is not None:
             super().check(x)
 
     def measure(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to the circuit's ``(..., n_outputs)`` expectation values or probabilities."""
         self.check(x)
-        if self.project_weight is not None:
-            x = linear(x, self.project_weight, self.project_bias)
+        if self.project_weight is not None and self.project_bias is not None:
+            x = affine(x, self.project_weight, self.project_bias)
         return self.quantum(x)
 
     def logits(self, x: Tensor) -> Tensor:
@@ -128,11 +129,11 @@ class QuantumRouter(Router):
         Raises:
             UnsupportedError: for the Born read-out, whose weights are probabilities and no softmax.
         """
-        if self.adapter_weight is None:
+        if self.adapter_weight is None or self.adapter_bias is None:
             raise UnsupportedError(
                 "The Born read-out has no logits: its weights are probabilities; call the router itself."
             )
-        return linear(self.measure(x), self.adapter_weight, self.adapter_bias)
+        return affine(self.measure(x), self.adapter_weight, self.adapter_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to ``(..., E)`` routing weights."""

@@ -42,16 +42,16 @@ Report = Callable[[float], None]
 def plan_stacks(studies: Iterable[Study], done: set[str]) -> list[Stack]:
     """Groups the trials that are not done into stacks of one shape, the longest work first.
 
-    The first trial of every arm is a stack of its own, so that its wall time is that of training one model.
+    In a timed study, the first trial of every arm is a stack of its own.
     """
     alone: dict[str, TrialSpec] = {}
     shapes: dict[str, dict[str, TrialSpec]] = {}
     for study in studies:
         for member in make_trials(study):
             key, digest = member.trial.shape_key, member.trial.hash
-            if key not in alone:
+            if study.timed and key not in alone:
                 alone[key] = member.trial
-            if alone[key].hash != digest:
+            if key not in alone or alone[key].hash != digest:
                 shapes.setdefault(key, {})[digest] = member.trial
     stacks: list[Stack] = [(trial,) for trial in alone.values() if trial.hash not in done]
     for members in shapes.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -177,9 +177,11 @@ class ArmSpec(Spec):
 
 
 class Study(Spec):
-    """A question, asked of several arms under equal conditions."""
+    """A question, asked of several arms under equal conditions.
 
-    kinds: ClassVar[tuple[str, ...]] = ("published", "heldout")
+    With ``timed``, the first trial of each arm trains alone, so that its wall time is that of one model.
+    """
+
     name: Name
     title: str
     phase: str
@@ -188,6 +190,7 @@ class Study(Spec):
     data: DataSpec
     seeds: SeedSpec = SeedSpec()
     training: TrainingSpec = TrainingSpec()
+    timed: bool = False
     arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1)]
     quick: dict[str, Any] = {}
 

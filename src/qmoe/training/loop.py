@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.layers import check_sizes
@@ -123,15 +124,21 @@ def train_stack(
         order = torch.stack([torch.randperm(n, generator=g) for g in generators]).to(x.device)
         x_shuffled = x.gather(1, order.unsqueeze(-1).expand_as(x))
         y_shuffled = y.gather(1, order)
+        seen: list[tuple[Tensor, Tensor]] = []
         for start in range(0, n, config.batch_size):
             xb, yb = x_shuffled[:, start : start + config.batch_size], y_shuffled[:, start : start + config.batch_size]
             logits = stack(xb)
-            batch_loss = _cross_entropy(logits, yb)
+            entropy = cross_entropy(logits.flatten(0, 1), yb.flatten(), reduction="none")
             optimizer.zero_grad(set_to_none=True)
-            batch_loss.sum().backward()
+            # The mean over the batch, summed over models: each model's gradient is that of its own mean.
+            (entropy.sum() / yb.shape[1]).backward()
             optimizer.step()
-            loss[:, epoch] += batch_loss.detach().cpu()
-            running[:, epoch] += (logits.detach().argmax(-1) == yb).sum(1).cpu()
+            # What is noted down waits for the end of the epoch: a step has few operations to spare.
+            seen.append((logits.detach(), entropy.detach()))
+        outputs = torch.cat([logits for logits, _ in seen], 1)
+        running[:, epoch] = (outputs.argmax(-1) == y_shuffled).sum(1).cpu()
+        means = [entropy.view(n_models, -1).mean(1) for _, entropy in seen]
+        loss[:, epoch] = torch.stack(means, -1).double().sum(-1).cpu()
         for index in (~torch.isfinite(loss[:, epoch])).nonzero().flatten().tolist():
             failed_in.setdefault(index, epoch)
             failures.setdefault(index, f"the loss was {float(loss[index, epoch])} in epoch {epoch}; try a lower lr.")
@@ -179,11 +186,6 @@ def accuracy(stack: ModelStack, x: Tensor, y: Tensor) -> np.ndarray:
     return (right.double() / x.shape[1]).masked_fill(~finite, torch.nan).cpu().numpy()
 
 
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of each model: ``(M, B, C)`` and ``(M, B)`` to ``(M,)``."""
-    return -logits.log_softmax(-1).gather(-1, labels.unsqueeze(-1)).squeeze(-1).mean(1)
-
-
 @torch.no_grad()
 def _check_data(stack: ModelStack, x_name: str, x: Tensor, y_name: str, y: Tensor) -> None:
     n_models = len(stack)
@@ -207,7 +209,7 @@ def _check_data(stack: ModelStack, x_name: str, x: Tensor, y_name: str, y: Tenso
             f"{x_name} holds {len(bad)} value(s) that are not finite, the first is {float(x[at])} at index {at}; "
             "drop or impute such rows first."
         )
-    n_classes = stack(x[:, :1]).shape[-1]
+    n_classes = stack.models[0](x[0, :1]).shape[-1]
     low, high = int(y.min()), int(y.max())
     if low < 0 or high >= n_classes:
         raise ShapeError(

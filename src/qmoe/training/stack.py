@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from qmoe.circuits import Circuit
-from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError
+from qmoe.layers import Stackable, runs_stacked
 
 
 class ModelStack:
     """M models side by side: every parameter gains a leading axis M, and one call runs them all.
 
     Models may differ in the values of their parameters and buffers (noise strength is a buffer), not in anything else.
-    Works for any module that `torch.func.vmap` can run; models with an engine that is not transformable run one by one.
+    Modules of qmoe run on the leading axis as they are; all others through `torch.func.vmap`.
 
     Args:
         models: at least one module; all of one structure. They are not changed until `write_back`.
@@ -47,27 +47,29 @@ class ModelStack:
                         "differ in parameters and buffers alone train in one stack."
                     )
         parameters, buffers = stack_module_state(self.models)
-        self.parameters: dict[str, Tensor] = {k: v.detach().requires_grad_() for k, v in parameters.items()}
+        self.parameters: dict[str, Tensor] = {k: nn.Parameter(v.detach()) for k, v in parameters.items()}
         self.buffers: dict[str, Tensor] = dict(buffers)
-        self._skeleton = copy.deepcopy(self.models[0])
-        circuits = [m for m in self._skeleton.modules() if isinstance(m, CircuitModule)]
-        self._together = all(m.engine_for(m.weights.device)[0].transformable for m in circuits)
+        self._model = copy.deepcopy(self.models[0])
+        self._natively = runs_stacked(self._model)
+        if self._natively:
+            for name, value in {**self.parameters, **self.buffers}.items():
+                owner, _, leaf = name.rpartition(".")
+                setattr(self._model.get_submodule(owner), leaf, value)
+            for module in self._model.modules():
+                if isinstance(module, Stackable):
+                    module.checks_input = False
 
     def __len__(self) -> int:
         return len(self.models)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Runs model m on ``x[m]``: ``(M, B, F)`` to ``(M, B, O)``."""
-        if self._together:
-            return vmap(self._one)(self.parameters, self.buffers, x)
-        one_by_one = [
-            self._one({k: v[m] for k, v in self.parameters.items()}, {k: v[m] for k, v in self.buffers.items()}, x[m])
-            for m in range(len(self))
-        ]
-        return torch.stack(one_by_one)
+        """Runs model m on ``x[m]``: ``(M, B, F)`` to ``(M, B, O)``. Values of ``x`` are not checked."""
+        if self._natively:
+            return self._model(x)
+        return vmap(self._one)(self.parameters, self.buffers, x)
 
     def _one(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
-        return functional_call(self._skeleton, (parameters, buffers), (x,))
+        return functional_call(self._model, (parameters, buffers), (x,))
 
     def write_back(self, skip: Container[int] = ()) -> None:
         """Copies the stack's parameters into the models it was made of, but for those whose places are in ``skip``."""
