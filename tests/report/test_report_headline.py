@@ -86,9 +86,16 @@ def test_a_figure_is_ranked_at_the_decimals_it_was_printed_with():
 def test_losses_are_taken_at_their_epoch():
     line = [float(10 * (e + 1)) for e in range(50)]
     results = made("phase2-published", {"linear": 0.9, "quantum": 0.9}, histories={"linear": {"loss": line}})
-    rows = [r for r in headline([results]) if r.arm == "linear"]
+    rows = [r for r in headline([results]) if r.arm == "linear" and r.quantity == "loss"]
     assert [(r.epoch, r.mean) for r in rows] == [(0, 10.0), (10, 110.0), (20, 210.0), (30, 310.0), (40, 410.0)]
     assert all(r.low == r.high == r.mean for r in rows)
+
+
+def test_an_arm_without_a_published_accuracy_still_shows_ours():
+    results = made("phase2-published", {"linear": 0.9, "quantum": 0.98})
+    found = {r.arm: r for r in headline([results]) if r.quantity == "train_accuracy"}
+    assert {arm: row.paper for arm, row in found.items()} == {"linear": None, "quantum": None}
+    assert found["quantum"].mean == pytest.approx(0.98, abs=0.01)
 
 
 def test_other_protocols_and_missing_arms_are_said():

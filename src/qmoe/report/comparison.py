@@ -73,7 +73,7 @@ class HeadlineRow:
 
 
 def headline(results: Sequence[StudyResults]) -> list[HeadlineRow]:
-    """Sets every published figure beside our runs; arms without one get a row of their own.
+    """Sets every published figure beside our runs; arms without a published accuracy get a row of their own.
 
     Args:
         results: studies as the store holds them, in any order.
@@ -87,8 +87,8 @@ def headline(results: Sequence[StudyResults]) -> list[HeadlineRow]:
         arms = {arm.key: arm for arm in arms_of(result)}
         published = [f for f in paper().of(result.study.name) if f.is_outcome]
         rows += [_compared(result, arms.get((f.arm, f.variant)), f, changed) for f in published]
-        if not published:
-            rows += [_alone(result, arm) for arm in arms.values()]
+        compared = {(f.arm, f.variant) for f in published if f.quantity != "loss"}
+        rows += [_alone(result, arm) for key, arm in arms.items() if key not in compared]
     return rows
 
 
