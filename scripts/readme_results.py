@@ -41,12 +41,16 @@ def table(rows: list[HeadlineRow]) -> str:
         published, heldout = pair.get("published"), pair["heldout"]
         label = next(a.label for a in load_preset(heldout.study).arms if a.name == arm)
         label = label if variant is None else f"{label}, p = {variant:g}"
-        paper = "" if published is None or published.paper is None else f"{published.paper:g}"
-        ours = "" if published is None else f"{published.mean:.3f} ({published.minimum:.3f} to {published.maximum:.3f})"
-        percentile = "" if published is None or published.percentile is None else f"{published.percentile:.0f}"
+        paper, ours, percentile, digits = "", "", "", 3
+        if published is not None:
+            digits = max(digits, published.decimals)
+            paper = "" if published.paper is None else f"{published.paper:g}"
+            percentile = "" if published.percentile is None else f"{published.percentile:.0f}"
+            low, high = (f"{value:.{digits}f}" for value in (published.minimum, published.maximum))
+            ours = f"{published.mean:.{digits}f} ({low} to {high})"
+        low, high = (f"{value:.{digits}f}" for value in (heldout.low, heldout.high))
         lines.append(
-            f"| {STUDIES[study]} | {label} | {paper} | {ours} | {percentile} "
-            f"| {heldout.mean:.3f} [{heldout.low:.3f}, {heldout.high:.3f}] |"
+            f"| {STUDIES[study]} | {label} | {paper} | {ours} | {percentile} | {heldout.mean:.{digits}f} [{low}, {high}] |"
         )
     return "\n".join(lines)
 

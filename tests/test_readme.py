@@ -18,7 +18,7 @@ def test_every_python_example_runs(code, capsys):
 
 def test_every_make_target_named_exists():
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"make (\w+)", README)):
+    for target in set(re.findall(r"(?:`|^)make (\w+)", README, re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
