@@ -23,92 +23,14 @@ if importlib.util.find_spec("qmoe") is None:
     print("qmoe is installed now")
 
 # %%
-# Helpers for showing results; this cell is the same in all three notebooks.
-import html
 import os
 from pathlib import Path
 
 import torch
-from IPython.display import HTML, SVG, display
 
-from qmoe.analysis import paired_difference, summarize
-from qmoe.studies.running import cost
+from qmoe.report.notebook import Progress, difference, mean, scores, show_figures, show_headline, show_table
 
 torch.set_num_threads(1)  # the matrices are small here: more threads would only wait for each other
-
-
-def show_table(header, rows):
-    """Shows rows of text as a table."""
-
-    def line(tag, cells):
-        return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
-
-    display(HTML("<table>" + line("th", header) + "".join(line("td", row) for row in rows) + "</table>"))
-
-
-def show_figures(folder, prefix):
-    """Shows the figures of a report whose file names start with a prefix."""
-    paths = sorted(Path(folder, "figures").glob(f"{prefix}*.svg"))
-    if not paths:
-        raise FileNotFoundError(f"The report wrote no figure {prefix}*.svg.")
-    for path in paths:
-        display(SVG(filename=str(path)))
-
-
-def show_headline(rows):
-    """Shows each published figure beside our runs, and each arm that has no published figure by itself."""
-    notes, lines = [], []
-    for row in rows:
-        if row.note and row.note not in notes:
-            notes.append(row.note)
-        digits = max(3, row.decimals)
-        ours = "" if row.mean is None else f"{row.mean:.{digits}f}"
-        ours += "" if row.low is None else f" [{row.low:.{digits}f}, {row.high:.{digits}f}]"
-        paper = "" if row.paper is None else f"{row.paper:.{row.decimals}f}"
-        percentile = "" if row.percentile is None else f"{row.percentile:.0f}"
-        note = notes.index(row.note) + 1 if row.note else ""
-        lines.append((row.study, row.what, paper, ours, row.n, percentile, note))
-    show_table(("study", "figure", "paper", "ours: mean [95% interval]", "runs", "percentile", "note"), lines)
-    if notes:
-        display(HTML("".join(f"<p>Note {i}: {html.escape(note)}</p>" for i, note in enumerate(notes, 1))))
-
-
-def scores(results, arm, variant=None, metric="test_accuracy"):
-    """The final accuracy of every run of an arm, by its seeds (data, initialisation)."""
-    return {(r.trial.data_seed, r.trial.init_seed): r.metrics[metric] for r in results.of(arm, variant)}
-
-
-def difference(one, other):
-    """One arm minus another over the seeds that both have, in words; runs on the same data count as one."""
-    seeds = sorted(one.keys() & other.keys())
-    by_data = len({data for data, _ in seeds}) > 1
-    clusters = [data if by_data else init for data, init in seeds]
-    d = paired_difference([one[s] for s in seeds], [other[s] for s in seeds], clusters)
-    verdict = "clearly above" if d.above else "clearly below" if d.below else "level within the uncertainty"
-    verdict = verdict if d.enough else "undecided: too few seeds"
-    return f"{d.mean:+.4f} [{d.low:+.4f}, {d.high:+.4f}]", verdict
-
-
-def mean(values):
-    """The mean of the scores of an arm."""
-    return summarize(list(values.values())).mean
-
-
-class Progress:
-    """One line that tells how far training is."""
-
-    def plan(self, stacks):
-        self.trials, self.total, self.done = sum(map(len, stacks)), sum(map(cost, stacks)), 0.0
-        self.line = display(HTML(self._text()), display_id=True)
-
-    def step(self, part):
-        self.done += part
-        self.line.update(HTML(self._text()))
-
-    def _text(self):
-        share = self.done / self.total if self.total else 1
-        return f"{self.trials} models to train: {share:.0%} done"
-
 
 # %% [markdown]
 # ## Size of the run
