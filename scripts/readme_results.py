@@ -44,7 +44,7 @@ def table(rows: list[HeadlineRow]) -> str:
         paper, ours, percentile, digits = "", "", "", 3
         if published is not None:
             digits = max(digits, published.decimals)
-            paper = "" if published.paper is None else f"{published.paper:g}"
+            paper = "" if published.paper is None else f"{published.paper:.{published.decimals}f}"
             percentile = "" if published.percentile is None else f"{published.percentile:.0f}"
             low, high = (f"{value:.{digits}f}" for value in (published.minimum, published.maximum))
             ours = f"{published.mean:.{digits}f} ({low} to {high})"

@@ -1,4 +1,4 @@
-"""Quantum routers for mixtures of experts, and the controls that tell what they are worth.
+"""Quantum routers for mixtures of experts.
 
 Example:
     >>> import torch, qmoe

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from qmoe.data import DATASETS
 from qmoe.studies import preset_names, preset_text
 
 QMOE = [sys.executable, "-c", "from qmoe.cli import main; main()"]
@@ -109,10 +110,25 @@ def test_a_study_with_an_unknown_key_is_refused_by_file_and_key(tmp_path):
     assert "mine.toml: training: unknown key 'epoch'; did you mean 'epochs'?" in done.stderr
 
 
+def test_a_preset_that_was_changed_needs_a_name_of_its_own(tmp_path):
+    changed = preset_text("phase2-heldout").replace('"moons"', '"circles"')
+    (tmp_path / "mine.toml").write_text(changed, encoding="utf-8")
+    done = qmoe("run", "mine.toml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "differs from it in data; give it a name of its own" in done.stderr
+
+
 def test_presets_lists_all_and_prints_one(tmp_path):
     listed = qmoe("presets").stdout
     assert [line.split()[0] for line in listed.splitlines()] == preset_names()
     assert qmoe("presets", "phase2-heldout").stdout == preset_text("phase2-heldout")
+
+
+def test_datasets_lists_every_data_set_with_its_options():
+    listed = qmoe("datasets").stdout
+    for name in DATASETS:
+        assert f"{name}: " in listed
+    assert "n_samples = 500, noise = 0.1" in listed
 
 
 def test_doctor_says_what_runs_and_why():
@@ -126,7 +142,7 @@ def test_doctor_says_what_runs_and_why():
     assert found["self_test_error"] < 1e-10
 
 
-@pytest.mark.parametrize("command", ["reproduce", "run", "report", "presets", "doctor"])
+@pytest.mark.parametrize("command", ["reproduce", "run", "report", "presets", "datasets", "doctor"])
 def test_the_help_of_every_command_ends_with_an_example(command):
     text = qmoe(command, "--help").stdout
     assert re.search(rf"Example: qmoe {command}", text)

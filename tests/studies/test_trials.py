@@ -108,7 +108,7 @@ def test_parameter_counts_are_the_papers():
 
 def test_stacks_hold_trials_of_one_shape_and_a_timed_study_has_one_of_each_alone():
     assert sorted(map(len, plan_stacks([parse_study(tiny_values())], set()))) == [6, 6]
-    study = parse_study(tiny_values(timed=True))
+    study = parse_study(tiny_values(timed=1))
     stacks = plan_stacks([study], set())
     trials = [t for stack in stacks for t in stack]
     assert len(trials) == len({t.hash for t in trials}) == 12

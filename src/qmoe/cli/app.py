@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -12,12 +13,13 @@ import typer
 import qmoe
 from qmoe.cli.doctor import examine, print_examination
 from qmoe.cli.jobs import report_only, run_job
+from qmoe.data import DATASETS
 from qmoe.errors import ConfigError, QMoEError, unknown
-from qmoe.studies import PHASES, Study, load_preset, load_study, preset_names, preset_text
+from qmoe.studies import PHASES, load_preset, load_study, preset_names, preset_text, refuse_borrowed_name
 
 app = typer.Typer(
     name="qmoe",
-    help="Quantum routers for mixtures of experts: the paper (arXiv 2512.22296) reproduced, and what carries its effect.",
+    help="Quantum routers for mixtures of experts: the paper (arXiv 2512.22296) reproduced over many seeds.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -96,7 +98,8 @@ def run(
 
     Example: qmoe run my-study.toml --out my-results
     """
-    loaded: Study = load_preset(study) if study in preset_names() else load_study(study)
+    loaded = load_preset(study) if study in preset_names() else load_study(study)
+    refuse_borrowed_name(loaded)
     run_job([loaded.resized(3 if quick and seeds is None else seeds, quick)], out, workers, as_json)
 
 
@@ -124,7 +127,21 @@ def presets(
         typer.echo(preset_text(name), nl=False)
         return
     for known in preset_names():
-        typer.echo(f"{known:28} {load_preset(known).title}")
+        study = load_preset(known)
+        typer.echo(f"{known:28} {study.title} ({study.protocol})")
+
+
+@app.command()
+def datasets() -> None:
+    """List the data sets that a study can name, with their options and defaults.
+
+    Example: qmoe datasets
+    """
+    for name, kind in DATASETS.items():
+        options = ", ".join(f"{field.name} = {field.default!r}" for field in dataclasses.fields(kind))
+        summary = (kind.__doc__ or "").strip().splitlines()[0]
+        knob = f" Difficulty: {kind.difficulty}." if kind.difficulty else ""
+        typer.echo(f"{name}: {summary}{knob}\n    {options}")
 
 
 @app.command()

@@ -127,7 +127,7 @@ def _table(rows: Sequence[HeadlineRow]) -> Table:
         published, heldout = found.get("published"), found.get("heldout")
         first = published or heldout
         assert first is not None
-        paper = "" if first.paper is None else f"{first.paper:g}"
+        paper = "" if first.paper is None else f"{first.paper:.{first.decimals}f}"
         percentile = "" if published is None or published.percentile is None else f"{published.percentile:.0f}"
         name = arm if variant is None else f"{arm}, p = {variant:g}"
         table.add_row(study, name, paper, _figure(published), percentile, _figure(heldout))
@@ -137,5 +137,8 @@ def _table(rows: Sequence[HeadlineRow]) -> Table:
 def _figure(row: HeadlineRow | None) -> str:
     if row is None or row.mean is None:
         return ""
-    interval = "" if row.low is None or row.high is None else f" [{row.low:.3f}, {row.high:.3f}]"
-    return f"{row.mean:.3f}{interval}"
+    digits = max(3, row.decimals)
+    # Fewer seeds give an interval that promises more than they can hold.
+    few = row.low is None or row.high is None or row.n < 6
+    interval = f" ({row.n} runs)" if few else f" [{row.low:.{digits}f}, {row.high:.{digits}f}]"
+    return f"{row.mean:.{digits}f}{interval}"

@@ -18,14 +18,14 @@ from qmoe.report.comparison import headline
 from qmoe.report.figures import FigureBlock, inline, save, style
 from qmoe.report.generic import study_section
 from qmoe.report.opening import gaps, headline_table, provenance_items, summary
-from qmoe.report.paper import paper
+from qmoe.report.paper import is_preset, paper
 from qmoe.report.phase1 import phase1_section
 from qmoe.report.phase2 import phase2_section
 from qmoe.report.phase3 import phase3a_section, phase3b_section
 from qmoe.report.reading import Provenance, Times, read_store
 from qmoe.report.sections import Context, Picker, Section
 from qmoe.report.tables import Table
-from qmoe.studies import StudyResults, preset_names
+from qmoe.studies import StudyResults
 
 #: Called with a few words and the share of the work that is done, 0 to 1.
 Step = Callable[[str, float], None]
@@ -68,20 +68,18 @@ def build_report(store_path: str | Path, out_dir: str | Path, on_step: Step | No
 def _page(results: list[StudyResults], about: Provenance, out: Path, step: Step) -> str:
     rows = headline(results)
     builders = [phase1_section, phase2_section, phase3a_section, phase3b_section]
-    own = [r for r in results if r.study.name not in preset_names()]
+    # A study that borrowed a preset's name for something else is no phase of the paper.
+    own = [r for r in results if not is_preset(r.study)]
+    phases = {r.study.name: r for r in results if is_preset(r.study)}
     builders += [functools.partial(study_section, results=r) for r in own]
     seen = []
     for done, build in enumerate(builders):
         # Reading takes about a tenth of the time, the sections as long as their pictures.
         share = 0.1 + 0.5 * done / len(builders)
-        context = Context(
-            {r.study.name: r for r in results},
-            tuple(rows),
-            Times(results),
-            functools.partial(_report_at, step, share),
-        )
-        section = build(context)
+        section = build(Context(phases, tuple(rows), Times(results), functools.partial(_report_at, step, share)))
         seen += [] if section is None else [section]
+    everything = {r.study.name: r for r in results}
+    context = Context(everything, tuple(rows), Times(results), functools.partial(_report_at, step, 0.6))
     sections = [*seen, accusation_section(context), cost_section(context), methods_section(context)]
     table = headline_table(rows)
     findings = [finding for section in seen for finding in section.findings]

@@ -64,8 +64,10 @@ class HeadlineRow:
 
     @property
     def outside(self) -> bool:
-        """Whether the published figure lies outside the middle 98% of our runs."""
-        return self.percentile is not None and not OUTSIDE <= self.percentile <= 100 - OUTSIDE
+        """Whether the published figure lies outside the middle 98% of our runs, where they are enough to say so."""
+        if self.percentile is None or self.n < MIN_SEEDS:
+            return False
+        return not OUTSIDE <= self.percentile <= 100 - OUTSIDE
 
     def to_dict(self) -> dict[str, Any]:
         """The row as plain values for JSON."""
@@ -165,10 +167,10 @@ def reason(row: HeadlineRow, values: np.ndarray) -> str:
         )
     else:
         nearest = float(values[np.abs(values - row.paper).argmin()])
-        why = (
-            f"likely because single runs vary and the authors' first weights and batch order are not published; our nearest "
-            f"run has {nearest:.{row.decimals}f}"
-        )
+        unknown = "the authors' first weights and batch order"
+        if row.study.startswith("phase3b"):
+            unknown += " and their number of points (we take the 1,000 of phase 3A)"
+        why = f"likely because of what is not published: {unknown}; our nearest run has {nearest:.{row.decimals}f}"
     return f"{start}, {why}."
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# Okabe-Ito, told apart in every common form of colour blindness. Quantum and classical keep theirs everywhere.
+# Okabe-Ito, told apart in every common form of colour blindness. In the paper's phases one colour is quantum, one
+# classical; in a study of a user's own, which may have several of each, every arm has its own (see `arm_colours`).
 INK, MUTED, FAINT, PAPER = "#1b1b1b", "#6b6b6b", "#d9d9d9", "#fefefe"
 CLASSICAL, QUANTUM, QNN, OTHER = "#d55e00", "#0072b2", "#009e73", "#cc79a7"
 CLASS_0, CLASS_1 = "#e69f00", "#56b4e9"
@@ -24,6 +25,12 @@ VARIABLES = {
     QUANTUM: "--quantum", QNN: "--qnn", OTHER: "--other", CLASS_0: "--class0", CLASS_1: "--class1",
 }  # fmt: skip
 CYCLE = (CLASSICAL, QUANTUM, QNN, OTHER, CLASS_0, CLASS_1)
+#: For arms that are not quantum; the colours of the data points and of the text come last.
+_OWN = (CLASSICAL, QNN, OTHER, MUTED, CLASS_0, CLASS_1, INK)
+
+#: Name and noise strength of an arm.
+Key: TypeAlias = tuple[str, float | None]
+Colours: TypeAlias = Mapping[Key, str]
 
 STYLE: dict[str, Any] = {
     "font.family": ["sans-serif"], "font.sans-serif": ["DejaVu Sans"], "font.size": 8.0, "axes.titlesize": 8.5,
@@ -91,6 +98,18 @@ def colour_of(arm: str, position: int = 0) -> str:
     return CYCLE[position % len(CYCLE)]
 
 
+def arm_colours(keys: Sequence[Key], quantum: Sequence[Key] = ()) -> dict[Key, str]:
+    """A colour for each arm of a study whose arms are unlike the paper's, its own as far as there are colours.
+
+    Args:
+        keys: the arms in their order.
+        quantum: those with a quantum router; the first of them is blue, as quantum is everywhere.
+    """
+    blue = next(iter(quantum), None)
+    others = [key for key in keys if key != blue]
+    return {**({} if blue is None else {blue: QUANTUM}), **{k: _OWN[i % len(_OWN)] for i, k in enumerate(others)}}
+
+
 def save(panel: Panel, folder: Path, dpi: int = 200) -> None:
     """Writes ``NAME.svg`` (text as outlines, so that it looks alike everywhere) and ``NAME.png``, both on white."""
     with style():
@@ -139,6 +158,11 @@ def adapt(svg: str, name: str, alt: str) -> str:
 def join(names: Sequence[str]) -> str:
     """``a, b and c``."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def count(number: int, noun: str) -> str:
+    """``1 run``, ``60 runs``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _escaped(text: str) -> str:

@@ -15,6 +15,7 @@ from qmoe.studies import StudyResults
 
 Status = Literal["seen", "seen in part", "not seen", "cannot tell"]
 _TOO_FEW = f"The arms share fewer than {MIN_CLUSTERS} independent seeds: too few to tell."
+NEGLIGIBLE = 0.002  # an accuracy that differs by less is the same for whoever uses the model
 PAPER_NOISE = 0.20  # where the paper's range of depolarizing strengths ended
 
 
@@ -57,7 +58,7 @@ def speed_and_convergence(data: str, arms: Sequence[Arm], alone: dict[str, float
     Args:
         data: the data set in words.
         arms: arms of one study, "classical" among them.
-        alone: seconds that one model took alone, by arm.
+        alone: seconds that one model took alone, by arm; arms timed too seldom for a verdict left out.
     """
     by_name = {arm.name: arm for arm in arms}
     classical = by_name.get("classical")
@@ -78,7 +79,7 @@ def speed_and_convergence(data: str, arms: Sequence[Arm], alone: dict[str, float
         lower = "clearly lower" if loss.below else "clearly higher" if loss.above else "not clearly different"
         sentences.append(
             f"Against the {rival.label}, the classical mixture's final training loss is {lower}; in accuracy it is "
-            f"{_ahead(score)} ({signed(score)})."
+            f"{_ahead(score)} ({signed(score)}){_how_much(score)}."
         )
         if rival.name in alone and alone.get("classical"):
             ratio = alone[rival.name] / alone["classical"]
@@ -172,8 +173,9 @@ def parameter_efficiency(arms: Sequence[Arm]) -> Finding | None:
                 f" Single runs do reach it: {count} of {reached.n} with {reached.parameters} parameters ({reached.label}). "
                 "So that router can draw such a boundary; training mostly does not find it."
             )
+        text += " None of equal accuracy was found, so how many parameters one would need stays open."
         brief = f"{quantum.parameters} parameters; no classical router up to {largest.parameters} is level"
-        return Finding("C3", statement, "seen", text, brief, "parameters")
+        return Finding("C3", statement, "seen in part", text, brief, "parameters")
     arm, difference = level
     text = (
         f"{lead} The smallest classical router that is not clearly below it has {arm.parameters} parameters "
@@ -244,8 +246,13 @@ def _ahead(difference: PairedDifference) -> str:
     if difference.above:
         return "clearly ahead"
     if not difference.enough:
-        return f"not to be told apart on {difference.n_clusters} seeds"
+        return f"undecided on {difference.n_clusters} seeds"
     return "clearly behind" if difference.below else "level within the uncertainty"
+
+
+def _how_much(difference: PairedDifference) -> str:
+    clear = difference.above or difference.below
+    return ", by too little to matter in use" if clear and abs(difference.mean) < NEGLIGIBLE else ""
 
 
 def _verdict(verdicts: Sequence[bool | None]) -> Status:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qmoe.report.comparison import HeadlineRow
+from qmoe.report.comparison import MIN_SEEDS, HeadlineRow
 from qmoe.report.figures import join
 from qmoe.report.findings import Finding
+from qmoe.report.paper import is_preset
 from qmoe.report.reading import Provenance
 from qmoe.report.tables import Column, Table, drop_empty, percentile, printed, printed_interval, printed_span, text
-from qmoe.studies import StudyResults, preset_names
+from qmoe.studies import StudyResults
 
 _PHASES = {"phase1": "1", "phase2": "2", "phase3": "3"}
 _DATA = {"phase1-synthetic-published": "synthetic, ", "phase1-mnist-published": "MNIST, "}
@@ -18,23 +19,27 @@ _DATA = {"phase1-synthetic-published": "synthetic, ", "phase1-mnist-published": 
 def summary(results: Sequence[StudyResults], rows: Sequence[HeadlineRow], findings: Sequence[Finding]) -> list[str]:
     """The page in a few sentences, all made from the data."""
     compared = [row for row in rows if row.percentile is not None]
-    own = [result.study.title for result in results if result.study.name not in preset_names()]
+    own = [result.study.title for result in results if not is_preset(result.study)]
     lines = []
     if compared:
         outside = [row for row in compared if row.outside]
         runs = sorted({row.n for row in compared})
         each = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
+        if runs[-1] < MIN_SEEDS:
+            each += " (too few to say where a figure lies in it)"
         verdict = "All of them lie" if not outside else f"{len(compared) - len(outside)} of them lie"
         lines.append(
             f"{len(compared)} figures that the paper publishes from single runs stand here beside the distribution that "
-            f"the same protocol gives over {each} runs. {verdict} within the middle 98% of our runs"
-            + (f"; {len(outside)} {'does' if len(outside) == 1 else 'do'} not." if outside else ".")
+            f"the same protocol gives over {each} runs."
         )
+        if runs[-1] >= MIN_SEEDS:
+            rest = f"; {len(outside)} {'does' if len(outside) == 1 else 'do'} not." if outside else "."
+            lines.append(f"{verdict} within the middle 98% of our runs{rest}")
     for status, verb in (
         ("seen", "Our runs show what the paper states on"),
-        ("seen in part", "They show it in part on"),
-        ("not seen", "They do not show it on"),
-        ("cannot tell", "They cannot tell on"),
+        ("seen in part", "Our runs show it in part on"),
+        ("not seen", "Our runs do not show it on"),
+        ("cannot tell", "Our runs are too few or too close to tell on"),
     ):
         topics = _topics([finding for finding in findings if finding.status == status])
         if topics:

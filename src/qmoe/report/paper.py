@@ -94,6 +94,19 @@ def _variants(table: dict[str, Any]) -> list[tuple[float | None, dict[str, Any]]
     return [(None, table)]
 
 
+def is_preset(study: Study) -> bool:
+    """Whether a study asks what the preset of its name asks: the same arms on the same data set.
+
+    Its size may differ; `departures` says so.
+    """
+    if study.name not in preset_names():
+        return False
+    preset = load_preset(study.name)
+    ours = {arm.name: arm.model for arm in study.arms}
+    theirs = {arm.name: arm.model for arm in preset.arms}
+    return study.data.name == preset.data.name and all(theirs.get(name) == model for name, model in ours.items())
+
+
 def departures(study: Study) -> list[str]:
     """What sets a study apart from the preset of its name, in words; an empty list where the protocol is the same.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qmoe.report.arms import Arm, finished, metric_name
-from qmoe.report.figures import FigureBlock, Panel, inline
+from qmoe.report.figures import Colours, FigureBlock, Panel, count, inline
 from qmoe.report.findings import preferred, router_accuracy, straightness
 from qmoe.report.paper import paper
 from qmoe.report.planes import Planes, mean_plot, planes_of, single_plot
@@ -39,38 +39,56 @@ def phase2_section(context: Context) -> Section | None:
     return section
 
 
-def boundaries(planes: list[Planes], stem: str) -> list[Block]:
-    """The first seed side by side, then the mean over the seeds."""
+def boundaries(planes: list[Planes], stem: str, colours: Colours | None = None) -> list[Block]:
+    """The first seed side by side, then the mean over the runs.
+
+    Args:
+        planes: what is drawn, an arm each.
+        stem: start of the file names.
+        colours: of the arms of a study that is none of the paper's; None for the paper's.
+    """
     first = tuple(
         Panel(
             f"{stem}-first-{p.arm.name}",
-            single_plot(p),
+            single_plot(p, colour=_colour(p, colours)),
             f"Decision boundary of the {p.arm.title} for the first seed; accuracy {p.arm.scores[0]:.3f}.",
         )
         for p in planes
     )
     accuracies = ", ".join(f"{p.arm.title} {p.arm.scores[0]:.3f}" for p in planes)
     caption = (
-        "Decision boundaries of one seed, side by side as in the paper. It is the first seed of the study, whatever it "
-        f"shows; none was chosen for its result. Its accuracies: {accuracies}. Round dots are class 0, square dots "
-        "class 1; the background is the predicted class."
+        f"Decision boundaries of one seed, side by side{' as in the paper' if colours is None else ''}. It is the first "
+        "seed of the study, whatever it shows; none was chosen for its result. "
+        f"Its accuracies: {accuracies}. Round dots are class 0, square dots class 1; the background is the predicted "
+        "class."
     )
-    return [FigureBlock(first, caption), over_seeds(planes, f"{stem}-mean")]
+    return [FigureBlock(first, caption), over_seeds(planes, f"{stem}-mean", colours)]
 
 
-def over_seeds(planes: list[Planes], stem: str) -> FigureBlock:
+def over_seeds(planes: list[Planes], stem: str, colours: Colours | None = None) -> FigureBlock:
     """Mean boundary and the band of disagreement."""
     panels = tuple(
-        Panel(f"{stem}-{p.arm.name}", mean_plot(p), f"Mean decision boundary of the {p.arm.title}, {p.arm.n} runs.")
+        Panel(
+            f"{stem}-{p.arm.name}",
+            mean_plot(p, _colour(p, colours)),
+            f"Mean decision boundary of the {p.arm.title}, {count(p.arm.n, 'run')}.",
+        )
         for p in planes
     )
-    n_draws = len({r.trial.draw for p in planes for r in p.arm.records})
-    data = "All runs share these points." if n_draws == 1 else "Each run has its own points; the first run's are shown."
+    n_draws = max(len({r.trial.draw for r in p.arm.records}) for p in planes)
+    n_runs = max(p.arm.n for p in planes)
+    one = "one draw of the data, whose points are shown"
+    data = one if n_draws == 1 else f"{count(n_draws, 'draw')} of the data; the points of the first run are shown"
     caption = (
-        f"Mean over the seeds (study {planes[0].arm.study}). The solid line is where the mean predicted probability is "
-        f"one half. In the band between the dashed lines at least 10% of the runs disagree with the others. {data}"
+        f"Mean over the runs of study {planes[0].arm.study}: {count(n_runs, 'run')} of each arm on {data}. "
+        "The solid line is where the mean predicted probability is one half. In the band between the dashed lines at "
+        "least 10% of the runs disagree with the others."
     )
     return FigureBlock(panels, caption)
+
+
+def _colour(planes: Planes, colours: Colours | None) -> str | None:
+    return None if colours is None else colours[planes.arm.key]
 
 
 def picker(planes: list[Planes], name: str) -> Picker:
@@ -107,9 +125,9 @@ def _losses(context: Context, shown: list[Arm], heldout: StudyResults | None) ->
         + "Bars are means with 95% intervals.",
     )
     blocks: list[Block] = [figure]
-    if rows:
+    if losses := [row for row in rows if row.quantity == "loss"]:
         caption = "Summed training loss at the epochs that the paper prints."
-        blocks.append(comparison_table("phase2-comparison", caption, rows, (), 2))
+        blocks.append(comparison_table("phase2-comparison", caption, losses, (), 2))
     blocks += outside_notes(rows)
     if shown[0].study != "phase2-heldout":
         blocks.append(arms_table("phase2-published-arms", "Accuracy under the published protocol.", shown))

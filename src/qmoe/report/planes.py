@@ -16,7 +16,7 @@ from qmoe.analysis import Grid, MeanBoundary, make_grid, mean_boundary, off_a_li
 from qmoe.data import Split
 from qmoe.moe import MixtureOfExperts
 from qmoe.report.arms import Arm
-from qmoe.report.figures import CLASS_0, CLASS_1, COLUMN, colour_of, new_axes
+from qmoe.report.figures import CLASS_0, CLASS_1, COLUMN, colour_of, count, new_axes
 from qmoe.studies import Record
 from qmoe.studies.build import build_model, prepare_data
 
@@ -39,7 +39,7 @@ class Planes:
 
     @property
     def mean(self) -> MeanBoundary:
-        """Mean over the seeds."""
+        """Mean over the runs."""
         return mean_boundary(self.probability)
 
     def n_straight(self, tolerance: float = 0.01) -> int:
@@ -73,8 +73,8 @@ def planes_of(arms: Sequence[Arm], nodes: int = 70) -> list[Planes]:
     return found
 
 
-def single_plot(planes: Planes, index: int = 0, title: str | None = None) -> Figure:
-    """The boundary of one seed over its own data; a background in the colour of the predicted class."""
+def single_plot(planes: Planes, index: int = 0, title: str | None = None, colour: str | None = None) -> Figure:
+    """The boundary of one run over its own data; a background in the colour of the predicted class."""
     figure, axes = _axes(planes, title or planes.arm.title)
     values = planes.grid.image(planes.probability[index])
     axes.contourf(
@@ -83,14 +83,16 @@ def single_plot(planes: Planes, index: int = 0, title: str | None = None) -> Fig
     record = planes.arm.records[index]
     _dots(axes, record)
     if values.min() < 0.5 < values.max():
-        axes.contour(planes.grid.x, planes.grid.y, values, levels=[0.5], colors=[_colour(planes)], linewidths=2)
+        axes.contour(
+            planes.grid.x, planes.grid.y, values, levels=[0.5], colors=[colour or _colour(planes)], linewidths=2
+        )
     return figure
 
 
-def mean_plot(planes: Planes) -> Figure:
-    """The mean boundary over the seeds, and the band where at least 10% of them disagree with the others."""
-    figure, axes = _axes(planes, f"{planes.arm.title}, {planes.arm.n} seeds")
-    mean, colour = planes.mean, _colour(planes)
+def mean_plot(planes: Planes, colour: str | None = None) -> Figure:
+    """The mean boundary over the runs, and the band where at least 10% of them disagree with the others."""
+    figure, axes = _axes(planes, f"{planes.arm.title}, {count(planes.arm.n, 'run')}")
+    mean, colour = planes.mean, colour or _colour(planes)
     x, y = planes.grid.x, planes.grid.y
     share, values = planes.grid.image(mean.share), planes.grid.image(mean.mean)
     _dots(axes, planes.arm.records[0], alpha=0.5)
@@ -124,14 +126,14 @@ def _points(split: Split) -> tuple[np.ndarray, np.ndarray]:
 def _dots(axes: Any, record: Record, alpha: float = 0.9) -> None:
     """The data as two paths, one for each class: round and square dots, a few bytes each."""
     x, y = _points(prepare_data(record.trial.draw).raw)
+    short = np.array([5e-5 * np.ptp(axes.get_xlim()), 0.0])
     for label, colour, cap in ((0, CLASS_0, "round"), (1, CLASS_1, "projecting")):
         rows = x[y == label]
-        ends = rows + np.array([1e-4, 0.0])
-        vertices = np.stack([rows, ends], axis=1).reshape(-1, 2)
+        vertices = np.stack([rows, rows + short], axis=1).reshape(-1, 2)
         codes = np.tile([Outline.MOVETO, Outline.LINETO], len(rows))
         axes.add_patch(
             PathPatch(
                 Outline(vertices, codes), facecolor="none", edgecolor=colour, linewidth=2.6, capstyle=cap, alpha=alpha,
-                zorder=0.5,
+                zorder=0.5, snap=False,  # snapped to pixels, strokes this short would vanish from the PNG
             )
         )  # fmt: skip

@@ -10,28 +10,37 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from qmoe.report.arms import Arm, metric_name
-from qmoe.report.figures import COLUMN, INK, MUTED, PAPER, colour_of, new_axes
+from qmoe.report.figures import COLUMN, INK, MUTED, PAPER, Colours, colour_of, new_axes
 from qmoe.report.paper import Published
 
 _PAPER_MARK = {
     "marker": "D", "s": 26, "facecolor": PAPER, "edgecolor": INK, "linewidth": 1.2, "zorder": 5, "label": "paper",
 }  # fmt: skip
+_LINES = ("solid", "dashed", "dashdot", "dotted")  # tell arms of one colour apart
 
 
 def curve_plot(
-    arms: Sequence[Arm], quantity: str, ylabel: str, published: Sequence[Published] = (), log: bool = False
+    arms: Sequence[Arm],
+    quantity: str,
+    ylabel: str,
+    published: Sequence[Published] = (),
+    log: bool = False,
+    colours: Colours | None = None,
 ) -> Figure:
-    """Median and middle 80% of the seeds against the epoch, with published points over them."""
+    """Median and middle 80% of the runs against the epoch, with published points over them."""
     figure, axes = new_axes()
+    drawn: list[str] = []
     for position, arm in enumerate(arms):
         lines = arm.curves(quantity)
         if not lines.size:
             continue
-        colour = colour_of(arm.name, position)
+        colour = _colour(arm, position, colours)
         epochs = np.arange(lines.shape[1])
         low, middle, high = np.quantile(lines, (0.1, 0.5, 0.9), axis=0)
         axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0)
-        axes.plot(epochs, middle, color=colour, label=arm.title)
+        line = _LINES[drawn.count(colour) % len(_LINES)]
+        axes.plot(epochs, middle, color=colour, linestyle=line, label=arm.title)
+        drawn.append(colour)
     for k, name in enumerate(dict.fromkeys(f.arm for f in published)):
         points = [f for f in published if f.arm == name and f.epoch is not None]
         mark = {**_PAPER_MARK, "edgecolor": colour_of(name), "label": f"paper, {_label(arms, name)}" if k < 2 else None}
@@ -44,11 +53,13 @@ def curve_plot(
     return figure
 
 
-def strip_plot(arms: Sequence[Arm], published: dict[str, float] | None = None) -> Figure:
-    """Every seed as a dot, one row for each arm, with the mean and its 95% interval below the dots."""
+def strip_plot(
+    arms: Sequence[Arm], published: dict[str, float] | None = None, colours: Colours | None = None
+) -> Figure:
+    """Every run as a dot, one row for each arm, with the mean and its 95% interval below the dots."""
     figure, axes = new_axes((COLUMN[0], 0.75 + 0.52 * len(arms)))
     for row, arm in enumerate(arms):
-        colour = colour_of(arm.name, row)
+        colour = _colour(arm, row, colours)
         axes.scatter(arm.scores, row + spread(arm.scores), s=9, color=colour, alpha=0.55, linewidth=0)
         low, high = arm.interval
         axes.plot([low, high], [row + 0.36] * 2, color=INK, linewidth=1.4)
@@ -107,14 +118,14 @@ def efficiency_plot(arms: Sequence[Arm], published: dict[str, tuple[float, float
     return figure
 
 
-def noise_plot(arms: Sequence[Arm], published: dict[float, float]) -> Figure:
+def noise_plot(arms: Sequence[Arm], published: dict[float, float], colours: Colours | None = None) -> Figure:
     """Accuracy against noise strength: mean, its interval, the middle 80% of the seeds, and every seed."""
     figure, axes = new_axes((COLUMN[0], 2.9))
     arms = [arm for arm in arms if arm.variant is not None]
     strength = np.array([arm.variant for arm in arms], dtype=float)
-    colour = colour_of(arms[0].name)
+    colour = _colour(arms[0], 0, colours)
     low, high = np.array([np.quantile(arm.scores, (0.1, 0.9)) for arm in arms]).T
-    axes.fill_between(strength, low, high, color=colour, alpha=0.15, linewidth=0, label="middle 80% of the seeds")
+    axes.fill_between(strength, low, high, color=colour, alpha=0.15, linewidth=0, label="middle 80% of the runs")
     for arm, p in zip(arms, strength, strict=True):
         axes.scatter(p + 0.03 * spread(arm.scores), arm.scores, s=5, color=colour, alpha=0.3, linewidth=0)
     means = np.array([arm.summary.mean for arm in arms])
@@ -126,6 +137,10 @@ def noise_plot(arms: Sequence[Arm], published: dict[float, float]) -> Figure:
     axes.set(xlabel="depolarizing strength p", ylabel=metric_name(arms[0].metric))
     _legend(figure)
     return figure
+
+
+def _colour(arm: Arm, position: int, colours: Colours | None) -> str:
+    return colour_of(arm.name, position) if colours is None else colours[arm.key]
 
 
 def _label(arms: Sequence[Arm], name: str) -> str:

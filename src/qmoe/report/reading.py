@@ -11,6 +11,9 @@ import numpy as np
 from qmoe.report.arms import Arm
 from qmoe.studies import Record, Store, StudyResults
 
+#: Models of an arm that must have been timed alone before their median decides anything.
+MIN_TIMINGS = 3
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -84,11 +87,16 @@ class Times:
         for record in _records(results).values():
             if record.stack_size == 1 and record.error is None:
                 alone.setdefault(record.trial.shape_key, []).append(record.seconds)
+        self._timings = {key: len(values) for key, values in alone.items()}
         self._alone = {key: float(np.median(values)) for key, values in alone.items()}
 
     def alone(self, arm: Arm) -> float | None:
-        """Seconds of one model trained alone on one process, None where none was."""
+        """Seconds of one model trained alone on one process, the median over those that were; None where none was."""
         return self._alone.get(arm.records[0].trial.shape_key) if arm.records else None
+
+    def often_enough(self, arm: Arm) -> float | None:
+        """What `alone` says, where at least `MIN_TIMINGS` models were timed; one timing is no basis for a verdict."""
+        return self.alone(arm) if self._timings.get(arm.records[0].trial.shape_key, 0) >= MIN_TIMINGS else None
 
     def in_stack(self, arm: Arm) -> float | None:
         """Seconds for each model where many were trained side by side, None where none were."""

@@ -1,6 +1,6 @@
 """Study -> trials -> runner -> store."""
 
-from qmoe.studies.presets import PHASES, load_preset, preset_names, preset_text
+from qmoe.studies.presets import PHASES, load_preset, preset_names, preset_text, refuse_borrowed_name
 from qmoe.studies.running import default_workers, plan_stacks, run_stack, run_studies
 from qmoe.studies.spec import Study, load_study, parse_study
 from qmoe.studies.store import Record, Store, StudyResults
@@ -22,6 +22,7 @@ __all__ = [
     "plan_stacks",
     "preset_names",
     "preset_text",
+    "refuse_borrowed_name",
     "run_stack",
     "run_studies",
 ]

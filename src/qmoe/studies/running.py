@@ -42,18 +42,19 @@ Report = Callable[[float], None]
 def plan_stacks(studies: Iterable[Study], done: set[str]) -> list[Stack]:
     """Groups the trials that are not done into stacks of one shape, the longest work first.
 
-    In a timed study, the first trial of every arm is a stack of its own.
+    The first trials of each arm of a timed study are stacks of their own.
     """
-    alone: dict[str, TrialSpec] = {}
+    alone: dict[str, dict[str, TrialSpec]] = {}
     shapes: dict[str, dict[str, TrialSpec]] = {}
     for study in studies:
         for member in make_trials(study):
             key, digest = member.trial.shape_key, member.trial.hash
-            if study.timed and key not in alone:
-                alone[key] = member.trial
-            if key not in alone or alone[key].hash != digest:
+            single = alone.setdefault(key, {})
+            if len(single) < study.timed or digest in single:
+                single[digest] = member.trial
+            else:
                 shapes.setdefault(key, {})[digest] = member.trial
-    stacks: list[Stack] = [(trial,) for trial in alone.values() if trial.hash not in done]
+    stacks: list[Stack] = [(t,) for single in alone.values() for digest, t in single.items() if digest not in done]
     for members in shapes.values():
         todo = [trial for digest, trial in members.items() if digest not in done]
         if todo:

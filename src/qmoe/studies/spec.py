@@ -179,7 +179,7 @@ class ArmSpec(Spec):
 class Study(Spec):
     """A question, asked of several arms under equal conditions.
 
-    With ``timed``, the first trial of each arm trains alone, so that its wall time is that of one model.
+    The first ``timed`` trials of each arm train alone, so that their wall time is that of one model.
     """
 
     name: Name
@@ -190,7 +190,7 @@ class Study(Spec):
     data: DataSpec
     seeds: SeedSpec = SeedSpec()
     training: TrainingSpec = TrainingSpec()
-    timed: bool = False
+    timed: Annotated[int, Field(ge=0, strict=True)] = 0
     arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1)]
     quick: dict[str, Any] = {}
 
@@ -208,6 +208,8 @@ class Study(Spec):
             changes["seeds"] = self.seeds.repeated(seeds)
         if quick and self.quick:
             changes["training"] = TrainingSpec(**{**self.training.model_dump(), **self.quick})
+        if quick:
+            changes["timed"] = min(self.timed, 1)
         return self.model_copy(update=changes)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from importlib import resources
 
-from qmoe.errors import unknown
+from qmoe.errors import ConfigError, unknown
 from qmoe.studies.spec import Study, parse_study
 
 #: phase -> its presets.
@@ -33,6 +33,24 @@ def load_preset(name: str) -> Study:
         ConfigError: for an unknown name.
     """
     return parse_study(tomllib.loads(preset_text(name)), f"{name}.toml")
+
+
+def refuse_borrowed_name(study: Study) -> None:
+    """Raises `ConfigError` for a study that has a preset's name and asks something else.
+
+    The name decides what results stand beside; only the number of seeds may differ.
+    """
+    if study.name not in preset_names():
+        return
+    preset = load_preset(study.name)
+    differ = [f for f in type(study).model_fields if f != "seeds" and getattr(study, f) != getattr(preset, f)]
+    if study.seeds.fixed != preset.seeds.fixed:
+        differ.append("seeds.fixed")
+    if differ:
+        raise ConfigError(
+            f"The study is named {study.name!r} as a preset is, but differs from it in {', '.join(differ)}; "
+            "give it a name of its own."
+        )
 
 
 def preset_text(name: str) -> str:

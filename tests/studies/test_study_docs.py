@@ -1,0 +1,17 @@
+"""The reference of study files names every key there is."""
+
+from pathlib import Path
+
+import pytest
+
+from qmoe.studies import spec
+
+TEXT = (Path(__file__).parents[2] / "docs" / "study-file.md").read_text(encoding="utf-8")
+SPECS = [value for value in vars(spec).values() if isinstance(value, type) and issubclass(value, spec.Spec)]
+
+
+@pytest.mark.parametrize("kind", SPECS, ids=lambda kind: kind.__name__)
+def test_every_key_of_a_study_file_is_in_the_reference(kind):
+    for key in kind.model_fields:
+        forms = (f"`{key}`", f"{key} =", f"[{key}]", f".{key}]")
+        assert any(form in TEXT for form in forms), key
