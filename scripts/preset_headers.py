@@ -1,6 +1,6 @@
 """Writes the opening comment of every preset: expected result, machine and wall time, as measured.
 
-Usage: python scripts/preset_headers.py --work DIR [--machine TEXT]
+Usage: python scripts/preset_headers.py --work DIR [--machine TEXT] [NAME...]
 
 Runs each preset on its own with `qmoe run`, one after the other, into DIR, and puts what came out on top of its file.
 """
@@ -52,8 +52,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="an empty folder for the stores")
     parser.add_argument("--machine", default=f"{os.cpu_count()} cores, {platform.machine()}, no GPU")
+    parser.add_argument("names", nargs="*", help="presets; all by default")
     arguments = parser.parse_args()
-    for name in preset_names():
+    for name in arguments.names or preset_names():
         path = FOLDER / f"{name}.toml"
         body = path.read_text(encoding="utf-8").split("\nname =", 1)[1]
         lines = measure(name, arguments.work)

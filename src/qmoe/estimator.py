@@ -16,9 +16,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from qmoe.circuits import Ansatz, Encoding, Gate, NoiseModel, Readout, as_encoding
+from qmoe.circuits import Ansatz, Encoding, Gate, NoiseModel, Readout, as_ansatz, as_encoding, as_noise, as_readout
 from qmoe.data import SCALINGS, fit_scaling
-from qmoe.engines import Engine
+from qmoe.engines import Engine, get_engine
 from qmoe.errors import ConfigError, TrainingError, unknown
 from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
 from qmoe.layers import LinearHead, check_sizes
@@ -139,6 +139,9 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ConfigError(f"y holds 1 class ({self.classes_[0]!r}), expected at least two classes.")
+        # Checked also where the router does not use them: a misspelt option is a mistake either way.
+        as_encoding(self.encoding), as_ansatz(self.ansatz), as_readout(self.readout), as_noise(self.noise)
+        get_engine(self.engine)
         config = TrainingConfig(_plain(self.epochs), _plain(self.batch_size), _plain(self.lr))
         self.scaler_ = fit_scaling(_choice("scaling", self.scaling, SCALINGS), X)
         root = _root_seed(self.random_state)

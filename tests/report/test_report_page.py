@@ -215,3 +215,9 @@ def test_import_qmoe_imports_no_report():
     code = "import qmoe, sys; print([m for m in ('qmoe.report', 'matplotlib', 'jinja2') if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_a_page_that_cannot_be_written_is_said_in_a_line(one_study, tmp_path):
+    (tmp_path / "out" / "report.html").mkdir(parents=True)
+    with pytest.raises(QMoEError, match=r"cannot be written.*safe in the store"):
+        build_report(one_study("phase3b-published"), tmp_path / "out")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tiny_study import diverging_values, tiny_values
 
-from qmoe.errors import StoreError
+from qmoe.errors import ConfigError, StoreError
 from qmoe.studies import Store, make_trials, parse_study, run_stack, run_studies
 
 
@@ -187,3 +187,12 @@ def test_results_of_an_unfinished_study_say_what_is_missing(tmp_path, tiny):
         results = store.load("tiny")
     assert results.n_missing == 11
     assert len(results.members) == 12
+
+
+def test_a_model_that_does_not_fit_is_refused_before_anything_is_saved(tmp_path):
+    model = {"router": {"kind": "quantum"}, "experts": {"kind": "linear"}, "top_k": 3}
+    study = parse_study(tiny_values(arms=[{"name": "odd", "label": "odd", "model": model}]))
+    with Store(tmp_path / "s.sqlite") as store:
+        with pytest.raises(ConfigError, match="Study tiny, arm odd: top_k is 3"):
+            run_studies([study], store)
+        assert store.study_names() == []

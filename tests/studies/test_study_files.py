@@ -61,6 +61,12 @@ def test_the_two_mnist_protocols_share_their_trials():
         ({"arms": []}, ["arms", "at least 1"]),
         ({"protocol": "other"}, ["protocol", "published", "heldout", "other"]),
         ({"name": "Bad Name"}, ["name", "Bad Name"]),
+        ({"name": "n" * 61}, ["name", "at most 60"]),
+        ({"data": {"name": "moons", "test_fraction": 0.0}}, ["'heldout' needs a test part", "test_fraction"]),
+        ({"quick": {"epohcs": 3}}, ["quick", "unknown key 'epohcs'", "did you mean 'epochs'"]),
+        ({"quick": {"epochs": 0}}, ["quick", "epochs", "greater than or equal to 1"]),
+        ({"seeds": {"data": 3, "per_data": 50}}, ["per_data = 50", "3"]),
+        ({"training": {"epochs": 10**30}}, ["training.epochs", "1000000"]),
     ],
 )  # fmt: skip
 def test_a_bad_study_is_refused_with_place_value_and_remedy(changes, words):
@@ -84,6 +90,12 @@ def arm(**changes):
         (arm(model={"router": {"kind": "quantm"}, "experts": {"kind": "linear"}}), ["quantm", "'quantum'"]),
         (arm(model={"router": {"kind": "quantum", "encoding": "angel"}, "experts": {"kind": "linear"}}), ["angel", "angle"]),
         (arm() + arm(), ["same name", "a"]),
+        (arm(noise=[0.1, 0.1]), ["noise", "twice", "0.1"]),
+        (arm(model={"router": {"kind": "quantum", "noise": 0.5}, "experts": {"kind": "linear"}}, noise=[0.1]), ["keep one"]),
+        (arm(model={"router": {"kind": "quantum", "placement": "gate"}, "experts": {"kind": "linear"}}), ["placement"]),
+        (arm(model={"router": {"kind": "quantum", "n_qubits": 60}, "experts": {"kind": "linear"}}), ["n_qubits", "24"]),
+        (arm(model={"router": {"kind": "quantum", "encoding": "amplitude", "rotation": "Y"}, "experts": {"kind": "linear"}}),
+         ["rotation and uploads belong to angle encoding"]),
     ],
 )  # fmt: skip
 def test_a_bad_arm_is_refused_with_place_value_and_remedy(arms, words):

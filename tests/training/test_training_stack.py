@@ -18,6 +18,7 @@ from qmoe import (
     NoiseModel,
     QuantumExperts,
     QuantumRouter,
+    ShapeError,
     UniformRouter,
 )
 from qmoe.layers import LinearHead
@@ -154,3 +155,87 @@ def test_models_that_compute_differently_are_refused(first: nn.Module, second: n
     # Parameters of one shape: as one stack, both would run as the first.
     with pytest.raises(ConfigError, match=message):
         ModelStack([first, second])
+
+
+# --- what a stack must not lose -------------------------------------------------------------------------------------
+
+
+def test_frozen_parameters_stay_as_they_are() -> None:
+    models = [make("quantum", seed, torch.float64) for seed in range(2)]
+    for model in models:
+        model.router.requires_grad_(False)
+    before = [p.clone() for p in models[0].router.parameters()]
+    experts = [p.clone() for p in models[0].experts.parameters()]
+    x, y = data([0, 1], torch.float64)
+    train_stack(models, x, y, CONFIG, [0, 1])
+    assert all(torch.equal(p, q) for p, q in zip(models[0].router.parameters(), before, strict=True))
+    assert not any(torch.equal(p, q) for p, q in zip(models[0].experts.parameters(), experts, strict=True))
+
+
+def test_models_of_which_one_is_frozen_are_refused() -> None:
+    models = [make("quantum", seed, torch.float64) for seed in range(2)]
+    models[1].router.requires_grad_(False)
+    with pytest.raises(ConfigError, match="requires_grad=False, model 0 has True"):
+        ModelStack(models)
+
+
+def test_nothing_to_train_is_said() -> None:
+    model = make("linear", 0, torch.float64)
+    model.requires_grad_(False)
+    x, y = data([0], torch.float64)
+    with pytest.raises(ConfigError, match="nothing to train"):
+        train_stack([model], x, y, CONFIG, [0])
+
+
+class Powers(LinearRouter):
+    """A router of someone else's, with an option in a list; it makes no promise about stacks."""
+
+    def __init__(self, powers: list[int], **options: Any) -> None:
+        super().__init__(2, 2, **options)
+        self.powers = powers
+
+    def logits(self, x: Tensor) -> Tensor:
+        return super().logits(x ** self.powers[0])
+
+
+def test_a_router_of_a_user_runs_in_a_stack_as_it_does_alone() -> None:
+    options = [{"generator": generator(seed), "dtype": torch.float64} for seed in range(3)]
+    models = [Powers([2], **o) for o in options]
+    x, _ = data([0, 1, 2], torch.float64)
+    out = ModelStack(models)(x)
+    for i, model in enumerate(models):
+        torch.testing.assert_close(out[i], model(x[i]), rtol=0, atol=1e-13)
+
+
+def test_options_in_lists_and_tensors_count_as_options() -> None:
+    with pytest.raises(ConfigError, match=r"powers=\[3\], model 0 has \[2\]"):
+        ModelStack([Powers([2]), Powers([3])])
+    first, second = LinearRouter(2, 2), LinearRouter(2, 2)
+    first.scale, second.scale = torch.ones(2), torch.zeros(2)  # type: ignore[assignment]
+    with pytest.raises(ConfigError, match="scale"):
+        ModelStack([first, second])
+
+
+def test_hooks_and_tied_parameters_are_refused() -> None:
+    hooked = LinearRouter(2, 2)
+    hooked.register_forward_hook(lambda *_: None)
+    with pytest.raises(ConfigError, match="hooks"):
+        ModelStack([hooked])
+    tied = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    tied[1].weight = tied[0].weight
+    with pytest.raises(ConfigError, match="one tensor"):
+        ModelStack([tied])
+
+
+def test_one_model_may_do_what_a_batch_of_them_cannot() -> None:
+    model = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5), nn.Linear(8, 2)).double()
+    x, y = data([0], torch.float64)
+    assert np.isfinite(train_stack([model], x, y, CONFIG, [0]).loss).all()
+
+
+def test_a_row_that_cannot_be_encoded_is_named_before_training() -> None:
+    model = MixtureOfExperts(UniformRouter(2, 2), QuantumExperts(2, 2, n_qubits=1), LinearHead(1, 2))
+    x, y = data([0], torch.float32)
+    x[0, 5] = 0
+    with pytest.raises(ShapeError, match="all zeros"):
+        train_stack([model], x, y, CONFIG, [0])

@@ -12,6 +12,7 @@ from qmoe.circuits import Ansatz, Circuit, Encoding, Gate, NoiseModel, Readout, 
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.running import CircuitModule
 from qmoe.experts.base import Experts
+from qmoe.layers import check_sizes
 
 
 class QuantumExperts(Experts):
@@ -52,6 +53,7 @@ class QuantumExperts(Experts):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        check_sizes(in_features=in_features, n_experts=n_experts)
         encoding = as_encoding(encoding)
         if n_qubits is None:
             n_qubits = in_features if encoding.period is not None else max(1, math.ceil(math.log2(in_features)))

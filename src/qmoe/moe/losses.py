@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from qmoe.errors import ShapeError
+
 
 def expert_load(weights: Tensor, top_k: int = 1) -> Tensor:
     """Share of the assignments that falls on each expert.
@@ -17,6 +19,11 @@ def expert_load(weights: Tensor, top_k: int = 1) -> Tensor:
         ``(E,)`` shares that sum to 1; not differentiable.
     """
     n_experts = weights.shape[-1]
+    if weights.numel() == 0 or isinstance(top_k, bool) or not 1 <= top_k <= n_experts:
+        raise ShapeError(
+            f"weights have shape {tuple(weights.shape)} and top_k is {top_k!r}; expected at least one row, and top_k from 1 "
+            f"to {n_experts}."
+        )
     chosen = weights.detach().reshape(-1, n_experts).topk(top_k, -1).indices
     return one_hot(chosen, n_experts).to(weights.dtype).mean((0, 1))
 

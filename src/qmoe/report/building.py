@@ -57,11 +57,17 @@ def build_report(store_path: str | Path, out_dir: str | Path, on_step: Step | No
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise QMoEError(f"The folder {out} cannot be made: {error.strerror}; choose another.") from None
-    with style():
-        page = _page(results, about, out, step)
-    step("writing report.html", 1.0)
     path = out / "report.html"
-    path.write_text(page, encoding="utf-8")
+    try:
+        with style():
+            page = _page(results, about, out, step)
+        step("writing report.html", 1.0)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise QMoEError(
+            f"The report cannot be written to {out}: {error.strerror}; the results are safe in the store: make room, or "
+            "write the report elsewhere."
+        ) from None
     return path
 
 

@@ -41,7 +41,7 @@ STYLE: dict[str, Any] = {
     "grid.color": FAINT, "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False,
     "axes.titlelocation": "left", "axes.titleweight": "bold", "figure.facecolor": "none", "axes.facecolor": "none",
     "lines.linewidth": 1.6, "figure.dpi": 100, "svg.hashsalt": "qmoe", "path.simplify": False,
-    "axes.unicode_minus": True, "mathtext.fontset": "dejavusans",
+    "axes.unicode_minus": True, "text.parse_math": False, "mathtext.fontset": "dejavusans",
 }  # fmt: skip
 
 COLUMN = (3.5, 2.6)  # inches: one column of a two-column paper

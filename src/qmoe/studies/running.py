@@ -23,7 +23,7 @@ from torch import nn
 
 import qmoe
 from qmoe.engines.running import CircuitModule
-from qmoe.errors import QMoEError
+from qmoe.errors import ConfigError, QMoEError
 from qmoe.studies.build import build_model, prepare_data
 from qmoe.studies.spec import QuantumSpec, Study
 from qmoe.studies.store import Record, Store
@@ -74,6 +74,19 @@ def cost(stack: Stack) -> float:
         if isinstance(part, QuantumSpec):
             weight += 2 + (0.1 * len(stack) if part.noise is not None else 0.02 * len(stack) * trial.model.n_experts)
     return steps * weight
+
+
+def check_models(study: Study) -> None:
+    """Builds one model of each arm, so that what does not fit together shows before anything is trained.
+
+    Raises:
+        ConfigError: naming the study and the arm.
+    """
+    for member in {member.arm: member for member in make_trials(study)}.values():
+        try:
+            build_model(member.trial)
+        except QMoEError as error:
+            raise ConfigError(f"Study {study.name}, arm {member.arm}: {error}") from None
 
 
 def run_stack(stack: Stack, on_epoch: Callable[[int], None] | None = None) -> list[Record]:
@@ -142,6 +155,8 @@ def run_studies(
     Raises:
         QMoEError: when a worker process died.
     """
+    for study in studies:
+        check_models(study)
     for study in studies:
         store.save_study(study)
     stacks = plan_stacks(studies, store.hashes())

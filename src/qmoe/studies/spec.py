@@ -14,7 +14,8 @@ from qmoe.errors import ConfigError, did_you_mean
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[int, Field(ge=1, strict=True)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
+Label = Annotated[str, Field(max_length=200)]
 
 
 class Spec(BaseModel):
@@ -59,7 +60,8 @@ class QuantumSpec(Spec):
     """What quantum routers and quantum experts have in common."""
 
     kind: Literal["quantum"]
-    n_qubits: Size | None = None
+    #: 24 qubits are 16 million amplitudes for each sample; a study batches thousands.
+    n_qubits: Annotated[int, Field(ge=1, le=24, strict=True)] | None = None
     n_layers: Annotated[int, Field(ge=0)] = 3
     encoding: Literal["angle", "amplitude"] = "angle"
     rotation: Literal["X", "Y", "Z"] = "X"
@@ -69,6 +71,12 @@ class QuantumSpec(Spec):
     noise: Probability | None = None
     placement: Literal["block", "gate"] = "block"
     engine: Annotated[str, Field(pattern=r"^(auto|torch|reference|pennylane(:[\w.]+)?)$")] = "auto"
+
+    @model_validator(mode="after")
+    def _used(self) -> QuantumSpec:
+        if self.encoding == "amplitude" and (self.rotation, self.uploads) != ("X", 1):
+            raise PydanticCustomError("unused", "rotation and uploads belong to angle encoding; drop them")
+        return self
 
 
 class LinearExpertsSpec(Spec):
@@ -124,7 +132,7 @@ class DataSpec(Spec):
 class TrainingSpec(Spec):
     """Adam on cross-entropy."""
 
-    epochs: Size = 50
+    epochs: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 50
     batch_size: Size = 32
     lr: Annotated[float, Field(gt=0, le=1e30)] = 0.1
     dtype: Literal["float32", "float64"] = "float32"
@@ -150,19 +158,27 @@ class SeedSpec(Spec):
                 "fixed", "fixed = {f} pins the data, so data must be 1, not {d}; raise per_data for more trials",
                 {"f": self.fixed, "d": self.data},
             )  # fmt: skip
+        if 1 < self.data < self.per_data:
+            raise PydanticCustomError(
+                "per_data", "per_data = {k} asks for more initialisations than there are, {d} (as many as data)",
+                {"k": self.per_data, "d": self.data},
+            )  # fmt: skip
         return self
 
     def repeated(self, seeds: int) -> SeedSpec:
         """The same design with ``seeds`` repetitions: of the data where they vary, of the initialisation elsewhere."""
         field = "per_data" if self.data == 1 else "data"
-        return SeedSpec(**{**self.model_dump(), field: seeds})
+        changed = {**self.model_dump(), field: seeds}
+        if 1 < changed["data"] < changed["per_data"]:
+            changed["per_data"] = changed["data"]
+        return SeedSpec(**changed)
 
 
 class ArmSpec(Spec):
     """One of the things compared. With ``noise``, one variant of the quantum router for each strength."""
 
     name: Name
-    label: str
+    label: Label
     model: ModelSpec
     noise: tuple[Probability, ...] | None = None
 
@@ -173,6 +189,15 @@ class ArmSpec(Spec):
                 "noise", "arm {n}: noise lists strengths for a quantum router; this router is {k}",
                 {"n": repr(self.name), "k": repr(self.model.router.kind)},
             )  # fmt: skip
+        strengths = self.noise or ()
+        if len(set(strengths)) != len(strengths):
+            raise PydanticCustomError("noise", "noise lists a strength twice: {p}", {"p": str(list(strengths))})
+        router = self.model.router
+        if isinstance(router, QuantumSpec):
+            if self.noise is not None and router.noise is not None:
+                raise PydanticCustomError("noise", "noise stands in the arm and in its router; keep one of them")
+            if self.noise is None and router.noise is None and router.placement != "block":
+                raise PydanticCustomError("placement", "placement says where noise acts, but there is none; add noise")
         return self
 
 
@@ -199,6 +224,13 @@ class Study(Spec):
         names = [arm.name for arm in self.arms]
         if len(set(names)) != len(names):
             raise PydanticCustomError("arms", "two arms have the same name: {names}", {"names": ", ".join(names)})
+        resampled = make_dataset(self.data.name, **self.data.options).resampled
+        if self.protocol == "heldout" and resampled and self.data.test_fraction == 0:
+            raise PydanticCustomError(
+                "heldout",
+                "protocol 'heldout' needs a test part: set data.test_fraction above 0, or protocol 'published'",
+            )
+        _shortened(self.training, self.quick)
         return self
 
     def resized(self, seeds: int | None = None, quick: bool = False) -> Study:
@@ -207,10 +239,19 @@ class Study(Spec):
         if seeds is not None:
             changes["seeds"] = self.seeds.repeated(seeds)
         if quick and self.quick:
-            changes["training"] = TrainingSpec(**{**self.training.model_dump(), **self.quick})
+            changes["training"] = _shortened(self.training, self.quick)
         if quick:
             changes["timed"] = min(self.timed, 1)
         return self.model_copy(update=changes)
+
+
+def _shortened(training: TrainingSpec, quick: dict[str, Any]) -> TrainingSpec:
+    """The training of ``--quick``; checked when the study is read, not when it is first asked for."""
+    try:
+        return TrainingSpec(**{**training.model_dump(), **quick})
+    except ValidationError as error:
+        problems = "; ".join(_explain(e) for e in error.errors())
+        raise PydanticCustomError("quick", "quick: {problems}", {"problems": problems}) from None
 
 
 def parse_study(values: dict[str, Any], source: str = "study") -> Study:

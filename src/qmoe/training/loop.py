@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.layers import check_sizes
+from qmoe.moe import MixtureOfExperts
 from qmoe.seeding import Seed, torch_generator
 from qmoe.training.stack import ModelStack
 
@@ -39,7 +40,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_sizes(epochs=self.epochs, batch_size=self.batch_size)
-        if not 0 < self.lr <= 1e30:
+        if isinstance(self.lr, bool) or not isinstance(self.lr, (int, float)) or not 0 < self.lr <= 1e30:
             raise ConfigError(f"lr is {self.lr!r}, expected a positive number; 0.01 to 0.1 is usual here.")
 
 
@@ -111,7 +112,10 @@ def train_stack(
     begin = time.perf_counter()
     # Not fused: the fused kernel rounds an element by its place in the tensor, and training amplifies that until a trial
     # gives other numbers in another stack. foreach applies the plain elementwise operations, which do not.
-    optimizer = torch.optim.Adam(list(stack.parameters.values()), lr=config.lr, foreach=True)
+    trainable = [value for value in stack.parameters.values() if value.requires_grad]
+    if not trainable:
+        raise ConfigError("Every parameter of the models is frozen, so there is nothing to train; unfreeze some.")
+    optimizer = torch.optim.Adam(trainable, lr=config.lr, foreach=True)
     generators = [torch_generator(seed) for seed in order_seeds]
     n = x.shape[1]
     loss = torch.zeros(n_models, config.epochs, dtype=torch.float64)
@@ -209,7 +213,12 @@ def _check_data(stack: ModelStack, x_name: str, x: Tensor, y_name: str, y: Tenso
             f"{x_name} holds {len(bad)} value(s) that are not finite, the first is {float(x[at])} at index {at}; "
             "drop or impute such rows first."
         )
-    n_classes = stack.models[0](x[0, :1]).shape[-1]
+    first = stack.models[0]
+    if isinstance(first, MixtureOfExperts):
+        # Rows that cannot be encoded, in any of the models' data: inside the stack nobody looks at values.
+        first.router.check(x)
+        first.experts.check(x)
+    n_classes = first(x[0, :1]).shape[-1]
     low, high = int(y.min()), int(y.max())
     if low < 0 or high >= n_classes:
         raise ShapeError(

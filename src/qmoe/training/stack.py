@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from qmoe.circuits import Circuit
+from qmoe.engines import Engine
 from qmoe.errors import ConfigError
 from qmoe.layers import Stackable, runs_stacked
 
@@ -41,13 +42,18 @@ class ModelStack:
             # The first model computes for all, so a difference in any option would be lost without a word.
             others = _options(model)
             for name in {**options, **others}:
-                if options.get(name) != others.get(name):
+                if not _same(options.get(name), others.get(name)):
+                    theirs, ours = (getattr(v, "__name__", v) for v in (others.get(name), options.get(name)))
                     raise ConfigError(
-                        f"Model {index} has {name}={others.get(name)}, model 0 has {options.get(name)}; only models that "
+                        f"Model {index} has {name}={theirs}, model 0 has {ours}; only models that "
                         "differ in parameters and buffers alone train in one stack."
                     )
         parameters, buffers = stack_module_state(self.models)
-        self.parameters: dict[str, Tensor] = {k: nn.Parameter(v.detach()) for k, v in parameters.items()}
+        # A parameter that is frozen in the models stays so.
+        self.parameters: dict[str, Tensor] = {
+            k: nn.Parameter(v.detach(), requires_grad=self.models[0].get_parameter(k).requires_grad)
+            for k, v in parameters.items()
+        }
         self.buffers: dict[str, Tensor] = dict(buffers)
         self._model = copy.deepcopy(self.models[0])
         self._natively = runs_stacked(self._model)
@@ -66,6 +72,10 @@ class ModelStack:
         """Runs model m on ``x[m]``: ``(M, B, F)`` to ``(M, B, O)``. Values of ``x`` are not checked."""
         if self._natively:
             return self._model(x)
+        if len(self) == 1:
+            # Alone, a module may do what vmap cannot: look at values, draw random numbers, call other programs.
+            only = [{name: value[0] for name, value in group.items()} for group in (self.parameters, self.buffers)]
+            return self._one(only[0], only[1], x[0]).unsqueeze(0)
         return vmap(self._one)(self.parameters, self.buffers, x)
 
     def _one(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
@@ -86,15 +96,35 @@ def _shape(model: nn.Module) -> dict[str, tuple[torch.Size, torch.dtype]]:
 
 
 def _options(model: nn.Module) -> dict[str, object]:
-    """What a model is apart from its tensors, as far as it can be compared: types, plain attributes, circuits."""
-    found: dict[str, object] = {}
+    """What a model is apart from its parameters and buffers: types, attributes, what is frozen, hooks.
+
+    Raises:
+        ConfigError: for tied parameters and for hooks, which a stack would lose.
+    """
+    found: dict[str, object] = {f"{k}.requires_grad": p.requires_grad for k, p in model.named_parameters()}
+    if len(found) != len(list(model.named_parameters(remove_duplicate=False))):
+        raise ConfigError("Two parameters of the model are one tensor; tied parameters do not train in a stack.")
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
-        found[f"{prefix}type"] = type(module).__qualname__
+        found[f"{prefix}type"] = type(module)
         for name, value in vars(module).items():
+            if name in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
+                continue
+            if name.endswith("_hooks") and value:
+                raise ConfigError(f"The model has hooks ({prefix}{name}), which a stack would not call for each model.")
             if isinstance(value, Circuit) and value.noise is not None:
                 # How strong the noise is stands in a buffer as well, and may differ.
                 value = value.with_noise(replace(value.noise, depolarizing=0.0))
-            if value is None or isinstance(value, (bool, int, float, str, Circuit)):
-                found[prefix + name] = value
+            found[prefix + name] = value
     return found
+
+
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, Engine) and isinstance(other, Engine):
+        return type(one) is type(other) and repr(one) == repr(other)
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.shape == other.shape and torch.equal(one, other)
+    try:
+        return one is other or bool(one == other)
+    except (TypeError, ValueError, RuntimeError):  # not comparable as a whole, so not known to be the same
+        return False

@@ -30,6 +30,14 @@ class TorchEngine(Engine):
 
     name: ClassVar[str] = "torch"
 
+    def why_not(self, circuit: Circuit, device: torch.device) -> str | None:
+        """Two-qubit gates whose angle is a feature are not batched over samples."""
+        del device
+        for op in circuit.operations:
+            if isinstance(op, Gate) and len(op.wires) > 1 and any(isinstance(a, Feature) for a in op.angles):
+                return f"{op.name} takes a feature as its angle; use engine='pennylane' or engine='reference'."
+        return None
+
     def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
         algebra = AMPLITUDES if strength is None else PAULI_VECTOR
         damping = None if strength is None else 1 - strength * (4 / 3)
@@ -57,7 +65,13 @@ class _Execution:
                     self.vec, self.started = self.algebra.prepare(self.x, self.circuit.n_qubits), True
                 elif isinstance(stage, Local):
                     self._encode(stage)
-        elif self.size <= self.algebra.matrix_dim:
+            return
+        if not self.started:
+            # An encoding may open with gates that take no feature.
+            zero = torch.tensor(self.algebra.zero, dtype=self.dtype, device=self.x.device)
+            rows = zero.expand(*self.x.shape[:2], self.circuit.n_qubits, len(zero))
+            self.vec, self.started = _kron_rows(rows), True
+        if self.size <= self.algebra.matrix_dim:
             identity = torch.eye(self.size, dtype=self.dtype, device=self.x.device)
             matrix = identity.expand(len(self.x), self.size, self.size)
             # The rows of the identity are a batch of basis states; what becomes of them is the matrix of the run.
