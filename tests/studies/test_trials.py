@@ -13,7 +13,7 @@ from qmoe.errors import ConfigError
 from qmoe.studies import load_preset, make_trials, parse_study, plan_stacks, run_stack
 from qmoe.studies.build import build_model, prepare_data
 from qmoe.studies.spec import MLPExpertsSpec, MLPRouterSpec
-from qmoe.studies.trials import NUMERICS, trial_from_json
+from qmoe.studies.trials import NUMERICS, TrialSpec
 
 
 def test_data_and_initialisation_seeds_are_crossed_in_balance():
@@ -33,7 +33,7 @@ def test_arms_are_paired_over_data_order_and_seeds(tiny):
 
 def test_the_hash_is_the_same_in_another_process(tiny):
     trial = make_trials(tiny)[0].trial
-    code = "import sys; from qmoe.studies.trials import trial_from_json; print(trial_from_json(sys.stdin.read()).hash)"
+    code = "import sys; from qmoe.studies import TrialSpec; print(TrialSpec.model_validate_json(sys.stdin.read()).hash)"
     other = subprocess.run(
         [sys.executable, "-c", code], input=trial.canonical, capture_output=True, text=True, check=True
     )
@@ -73,7 +73,7 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
 
 def test_a_trial_survives_its_json(tiny):
     for member in make_trials(tiny):
-        assert trial_from_json(member.trial.canonical) == member.trial
+        assert TrialSpec.model_validate_json(member.trial.canonical) == member.trial
 
 
 def test_the_authors_points_are_those_of_seed_42():

@@ -53,7 +53,6 @@ class PennyLaneEngine(Engine):
     """
 
     name: ClassVar[str] = "pennylane"
-    transformable: ClassVar[bool] = False
 
     def __init__(
         self,

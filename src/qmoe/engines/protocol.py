@@ -19,8 +19,6 @@ class Engine(ABC):
     """
 
     name: ClassVar[str]
-    #: Whether `torch.func` transforms such as vmap run through this engine.
-    transformable: ClassVar[bool] = True
 
     def evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None = None) -> Tensor:
         """Runs ``circuit`` on every sample, for every model of a stack.

@@ -6,7 +6,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -146,9 +145,3 @@ def _with_noise(arm: ArmSpec, variant: float | None) -> ModelSpec:
         return arm.model
     assert isinstance(arm.model.router, QuantumSpec)
     return arm.model.model_copy(update={"router": arm.model.router.model_copy(update={"noise": variant})})
-
-
-def trial_from_json(text: str) -> TrialSpec:
-    """Reads back what `TrialSpec.canonical` wrote."""
-    values: dict[str, Any] = json.loads(text)
-    return TrialSpec.model_validate(values)
