@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from qmoe.circuits import Circuit
-from qmoe.engines import ENGINES, Engine, ReferenceEngine, TorchEngine, choose_engine, get_engine
+from qmoe.engines import ENGINES, Engine, NativeEngine, ReferenceEngine, TorchEngine, choose_engine, get_engine
 from qmoe.errors import ConfigError
 
 
@@ -22,10 +22,26 @@ def test_auto_is_chosen_at_the_call() -> None:
     assert get_engine("auto") is None
 
 
-def test_choice_comes_with_its_reason() -> None:
-    engine, reason = choose_engine(Circuit(2, 3), torch.device("cpu"))
-    assert isinstance(engine, TorchEngine)
-    assert "cpu" in reason
+@pytest.mark.parametrize(
+    ("circuit", "device", "kind", "words"),
+    [
+        (Circuit(2, 3), "cpu", NativeEngine, "fastest on the CPU"),
+        (Circuit(2, 3, noise=0.1), "cpu", NativeEngine, "exact noise"),
+        (Circuit(9, 1, noise=0.1), "cpu", TorchEngine, "noise on 9 qubits"),
+        (Circuit(2, 3), "cuda", TorchEngine, "cuda"),
+    ],
+)
+def test_choice_comes_with_its_reason(circuit: Circuit, device: str, kind: type[Engine], words: str) -> None:
+    engine, reason = choose_engine(circuit, torch.device(device))
+    assert isinstance(engine, kind)
+    assert words in reason
+
+
+def test_chosen_engine_takes_what_it_was_chosen_for() -> None:
+    for circuit in (Circuit(2, 3), Circuit(7, 1, noise=0.1), Circuit(8, 1, noise=0.1)):
+        for device in (torch.device("cpu"), torch.device("cuda")):
+            engine, _ = choose_engine(circuit, device)
+            assert engine.why_not(circuit, device) is None
 
 
 def test_unknown_engine_names_the_nearest() -> None:

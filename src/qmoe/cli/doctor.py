@@ -13,7 +13,7 @@ from rich.table import Table
 
 import qmoe
 from qmoe.circuits import Circuit
-from qmoe.engines import ReferenceEngine, TorchEngine, choose_engine
+from qmoe.engines import NativeEngine, ReferenceEngine, TorchEngine, choose_engine
 from qmoe.studies.running import commit
 
 #: distribution -> what it is for; all of them come with ``pip install qmoe``.
@@ -25,11 +25,12 @@ PACKAGES = {
     "pydantic": "study files",
     "matplotlib": "figures",
     "jinja2": "the report",
+    "numba": "the native engine",
     "safetensors": "trained models in the store",
     "pennylane": "engine 'pennylane': any PennyLane device",
     "pennylane-lightning": "lightning.qubit, the paper's device",
 }
-#: Largest difference of the torch engine from the dense reference that passes, in float64.
+#: Largest difference of an engine from the dense reference that passes, in float64.
 TOLERANCE = 1e-10
 
 
@@ -54,6 +55,7 @@ def examine() -> dict[str, Any]:
         "remedy": f"pip install {' '.join(missing)}" if missing else None,
         "engines": {
             "auto": f"{engine.name}: {why}",
+            "native": "available" if packages["numba"] else "missing: pip install numba",
             "torch": "available",
             "reference": "available (slow, for tests)",
             "pennylane": "missing: pip install pennylane" if packages["pennylane"] is None else "available",
@@ -64,13 +66,15 @@ def examine() -> dict[str, Any]:
 
 
 def self_test() -> float:
-    """Largest difference between the torch engine and the dense reference on one noisy circuit, in float64."""
+    """Largest difference of the native and torch engines from the dense reference, on one noisy circuit in float64."""
     circuit = Circuit(2, 3, noise=0.1)
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(4, 2, generator=generator, dtype=torch.float64)
     weights = torch.rand(*circuit.weight_shape, generator=generator, dtype=torch.float64)
-    ours, truth = (engine.evaluate(circuit, x, weights) for engine in (TorchEngine(), ReferenceEngine()))
-    return float((ours - truth).abs().max())
+    truth = ReferenceEngine().evaluate(circuit, x, weights)
+    return max(
+        float((engine.evaluate(circuit, x, weights) - truth).abs().max()) for engine in (NativeEngine(), TorchEngine())
+    )
 
 
 def print_examination(found: dict[str, Any]) -> None:
@@ -89,7 +93,10 @@ def print_examination(found: dict[str, Any]) -> None:
     for name, state in found["engines"].items():
         table.add_row(f"engine {name}", state)
     verdict = "passed" if found["self_test_error"] < TOLERANCE else "FAILED"
-    table.add_row("self-test", f"{verdict}: torch against reference differs by {found['self_test_error']:.1e}")
+    table.add_row(
+        "self-test",
+        f"{verdict}: native and torch engines against the reference differ by {found['self_test_error']:.1e}",
+    )
     console.print(table)
     if found["remedy"]:
         console.print(f"Missing: {', '.join(found['missing'])}. Get them with: {found['remedy']}")

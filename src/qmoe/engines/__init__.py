@@ -5,6 +5,7 @@
 
 from qmoe.engines.batched import TorchEngine
 from qmoe.engines.inputs import check_encodable, check_values
+from qmoe.engines.native import NativeEngine
 from qmoe.engines.protocol import Engine
 from qmoe.engines.reference import ReferenceEngine
 from qmoe.engines.selection import ENGINES, choose_engine, get_engine
@@ -12,6 +13,7 @@ from qmoe.engines.selection import ENGINES, choose_engine, get_engine
 __all__ = [
     "ENGINES",
     "Engine",
+    "NativeEngine",
     "ReferenceEngine",
     "TorchEngine",
     "check_encodable",

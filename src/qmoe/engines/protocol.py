@@ -44,21 +44,33 @@ class Engine(ABC):
         stack = _check(circuit, x, weights, noise_strength)
         self.check_supported(circuit, x)
         batch = x.shape[len(stack) : -1]
-        n_stack, n_batch = stack.numel(), batch.numel()
-        flat_x = x.reshape(n_stack, n_batch, x.shape[-1])
-        flat_weights = weights.reshape(n_stack, circuit.n_weights)
-        strength = None
-        if circuit.noise is not None:
-            strength = (
-                x.new_full((n_stack,), circuit.noise.depolarizing)
-                if noise_strength is None
-                else noise_strength.reshape(n_stack)
-            )
-        if n_stack == 0 or n_batch == 0:
+        if x.numel() == 0:
             # Nothing to run; kept in the graph so that backward works on an empty batch too.
             empty = x.new_zeros((*stack, *batch, circuit.n_outputs))
             return empty + 0 * (weights.sum() + x.sum())
-        out = self._evaluate(circuit, flat_x, flat_weights, strength)
+        if circuit.noise is None:
+            strength = None
+        elif noise_strength is None:
+            strength = x.new_full(stack, circuit.noise.depolarizing)
+        else:
+            strength = noise_strength
+        return self._shaped(circuit, x, weights, strength, stack, batch)
+
+    def _shaped(
+        self,
+        circuit: Circuit,
+        x: Tensor,
+        weights: Tensor,
+        strength: Tensor | None,
+        stack: torch.Size,
+        batch: torch.Size,
+    ) -> Tensor:
+        """Runs checked inputs of any stack and batch shape, by way of `_evaluate`."""
+        n_stack, n_batch = stack.numel(), batch.numel()
+        flat_x = x.reshape(n_stack, n_batch, x.shape[-1])
+        flat_weights = weights.reshape(n_stack, circuit.n_weights)
+        flat_strength = None if strength is None else strength.reshape(n_stack)
+        out = self._evaluate(circuit, flat_x, flat_weights, flat_strength)
         return out.reshape(*stack, *batch, circuit.n_outputs)
 
     @abstractmethod

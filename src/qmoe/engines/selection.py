@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
 from qmoe.circuits import Circuit
 from qmoe.engines.batched import TorchEngine
+from qmoe.engines.native import NativeEngine
+from qmoe.engines.native.engine import MAX_NOISY_QUBITS
 from qmoe.engines.protocol import Engine
 from qmoe.engines.reference import ReferenceEngine
 from qmoe.errors import ConfigError, unknown
@@ -22,17 +25,60 @@ def _pennylane(device: str | None = None) -> Engine:
 
 ENGINES: dict[str, Callable[[], Engine]] = {
     "reference": ReferenceEngine,
+    "native": NativeEngine,
     "torch": TorchEngine,
     "pennylane": _pennylane,
 }
 
-_TORCH = TorchEngine()
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of the table behind ``engine="auto"``: the first that applies decides.
+
+    Attributes:
+        engine: the engine that it chooses.
+        reason: why, in words; ``{device}`` stands for the kind of device, ``{qubits}`` for the number of qubits.
+        record: the benchmark whose record in docs/benchmarks.md supports it; None where no other engine could do it.
+        applies: whether it applies to a circuit on a device.
+    """
+
+    engine: Engine
+    reason: str
+    record: str | None
+    applies: Callable[[Circuit, torch.device], bool]
+
+
+_NATIVE, _TORCH = NativeEngine(), TorchEngine()
+
+RULES = (
+    Rule(_TORCH, "the tensors are on {device}", None, lambda circuit, device: device.type != "cpu"),
+    Rule(
+        _TORCH,
+        "torch.compile traces torch operations",
+        None,
+        lambda circuit, device: torch.compiler.is_compiling(),
+    ),
+    Rule(
+        _TORCH,
+        f"noise on {{qubits}} qubits, beyond the {MAX_NOISY_QUBITS} of the native engine",
+        None,
+        lambda circuit, device: circuit.noise is not None and circuit.n_qubits > MAX_NOISY_QUBITS,
+    ),
+    Rule(
+        _NATIVE,
+        "exact noise on the CPU",
+        "noisy (4, 3, 32, 1)",
+        lambda circuit, device: circuit.noise is not None,
+    ),
+    Rule(_NATIVE, "the fastest on the CPU at every size measured", "(2, 3, 32, 1)", lambda circuit, device: True),
+)
 
 
 def choose_engine(circuit: Circuit, device: torch.device) -> tuple[Engine, str]:
     """Returns the engine that ``engine="auto"`` uses for ``circuit`` on ``device``, and the reason in words."""
-    del circuit
-    return _TORCH, f"batched torch on {device.type}: the only fast engine of this version, on every device"
+    rule = next(rule for rule in RULES if rule.applies(circuit, device))
+    reason = rule.reason.format(device=device.type, qubits=circuit.n_qubits)
+    return rule.engine, reason if rule.record is None else f"{reason}; benchmark {rule.record}"
 
 
 def get_engine(engine: str | Engine) -> Engine | None:

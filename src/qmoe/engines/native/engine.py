@@ -1,0 +1,61 @@
+"""The native engine: compiled kernels for the CPU."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from qmoe.circuits import Circuit
+from qmoe.engines.protocol import Engine
+
+#: Beyond this a Pauli vector leaves the caches, and its tables take longer to make than to use.
+MAX_NOISY_QUBITS = 7
+
+
+class NativeEngine(Engine):
+    """State vectors in compiled code, 16 samples to a vector register (8 in float64), gradients by the adjoint method.
+
+    Memory for gradients is three states, however deep the circuit. Noise is exact, on the Pauli coefficients of the density
+    matrix, up to 7 qubits. Kernels are compiled once per machine and precision (some seconds) and kept on disk.
+    """
+
+    name: ClassVar[str] = "native"
+
+    def why_not(self, circuit: Circuit, device: torch.device) -> str | None:
+        """Kernels are for the CPU; density matrices for few qubits."""
+        if device.type != "cpu":
+            return f"its kernels run on the CPU and the tensors are on {device.type}; use engine='torch'."
+        if circuit.noise is not None and circuit.n_qubits > MAX_NOISY_QUBITS:
+            return (
+                f"with noise it takes up to {MAX_NOISY_QUBITS} qubits, got {circuit.n_qubits}; use engine='torch' or "
+                "'pennylane'."
+            )
+        return None
+
+    def _shaped(
+        self,
+        circuit: Circuit,
+        x: Tensor,
+        weights: Tensor,
+        strength: Tensor | None,
+        stack: torch.Size,
+        batch: torch.Size,
+    ) -> Tensor:
+        if torch._C._are_functorch_transforms_active():
+            return super()._shaped(circuit, x, weights, strength, stack, batch)
+        # Numba is imported and its kernels are loaded when they are first used.
+        from qmoe.engines.native.function import Step
+
+        return Step.apply(circuit, x, weights, strength, stack, batch, _differentiates(x, weights, strength))
+
+    def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        from qmoe.engines.native.function import Evaluate
+
+        return Evaluate.apply(circuit, x, weights, strength)
+
+
+def _differentiates(x: Tensor, weights: Tensor, strength: Tensor | None) -> bool:
+    wants = weights.requires_grad or x.requires_grad or (strength is not None and strength.requires_grad)
+    return wants and torch.is_grad_enabled()

@@ -1,0 +1,185 @@
+"""The kernels as one differentiable torch operation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qmoe.circuits import Circuit
+from qmoe.engines.batched import TorchEngine
+from qmoe.engines.native.running import simulation
+
+_TORCH = TorchEngine()
+
+
+class Step(torch.autograd.Function):
+    """A forward and backward pass with as little around the kernels as can be, for plain autograd.
+
+    ``(circuit, x, weights, strength, stack, batch, keep)`` to read-outs of any shape. A `Function` that `torch.func` can
+    transform costs 30 us more a call, which at two qubits is more than the kernels; that is `Evaluate`.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        circuit: Circuit,
+        x: Tensor,
+        weights: Tensor,
+        strength: Tensor | None,
+        stack: torch.Size,
+        batch: torch.Size,
+        keep: bool,
+    ) -> Tensor:
+        flat = _flatten(circuit, x, weights, strength, stack, batch)
+        out, kept = simulation(circuit).run(*flat, keep)
+        ctx.circuit, ctx.stack, ctx.batch, ctx.kept = circuit, stack, batch, kept
+        ctx.save_for_backward(x, weights, strength)
+        return out.view(*stack, *batch, -1)
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Tensor) -> Any:
+        x, weights, strength = ctx.saved_tensors
+        features = ctx.needs_input_grad[1]
+        flat = _flatten(ctx.circuit, x, weights, strength, ctx.stack, ctx.batch)
+        rows = cotangent.reshape(*flat[0].shape[:2], -1)
+        if torch.is_grad_enabled():
+            # Somebody will differentiate the gradients.
+            gx, gw, gs = Differentiate.apply(ctx.circuit, *flat, rows, features)
+        else:
+            # The final states are used up; a second backward pass through the same graph runs forward again.
+            kept, ctx.kept = ctx.kept, None
+            gx, gw, gs = simulation(ctx.circuit).differentiate(*flat, kept, rows, features)
+        return (
+            None,
+            None if gx is None else gx.view(x.shape),
+            gw.view(weights.shape),
+            None if gs is None or strength is None else gs.view(strength.shape),
+            None,
+            None,
+            None,
+        )
+
+
+class Evaluate(torch.autograd.Function):
+    """``(circuit, x (M, B, F), weights (M, P), strength (M,) or None)`` to read-outs, for the transforms of `torch.func`."""
+
+    @staticmethod
+    def forward(circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        return simulation(circuit).run(x, weights, strength, False)[0]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        del output
+        circuit, x, weights, strength = inputs
+        ctx.circuit = circuit
+        ctx.save_for_backward(x, weights, strength)
+        ctx.save_for_forward(x, weights, strength)
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Tensor) -> Any:
+        x, weights, strength = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
+        return None, *Differentiate.apply(ctx.circuit, x, weights, strength, cotangent, wanted[1])
+
+    @staticmethod
+    def jvp(ctx: Any, _circuit: Any, *tangents: Any) -> Any:
+        primals, tangents = _present(ctx.saved_tensors, tangents)
+        return torch.func.jvp(_torch_engine(ctx.circuit), primals, tangents)[1]
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, circuit: Circuit, *tensors: Tensor | None) -> Any:
+        flat = [_lead(t, dim, info.batch_size) for t, dim in zip(tensors, in_dims[1:], strict=True)]
+        return Evaluate.apply(circuit, *flat).unflatten(0, (info.batch_size, -1)), 0
+
+
+class Differentiate(torch.autograd.Function):
+    """The gradients of `Evaluate`: ``(circuit, x, weights, strength, cotangent, features)`` to three tensors or None.
+
+    Derivatives of gradients are those of the torch engine, which is the same function written out.
+    """
+
+    @staticmethod
+    def forward(
+        circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None, cotangent: Tensor, features: bool
+    ) -> Any:
+        return simulation(circuit).differentiate(x, weights, strength, None, cotangent, features)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        del output
+        circuit, *tensors, features = inputs
+        ctx.circuit, ctx.features = circuit, features
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor | None) -> Any:
+        x, weights, strength, cotangent = ctx.saved_tensors
+        primals, given = _present((x, weights, strength), cotangents)
+        pulled = torch.func.vjp(_torch_gradients(ctx.circuit), *primals, cotangent)[1](given)
+        second = pulled[2] if strength is not None else None
+        return None, pulled[0], pulled[1], second, pulled[-1], None
+
+    @staticmethod
+    def jvp(ctx: Any, _circuit: Any, *tangents: Any) -> Any:
+        strength = ctx.saved_tensors[2]
+        primals, given = _present(ctx.saved_tensors, tangents[:-1])
+        out = torch.func.jvp(_torch_gradients(ctx.circuit), primals, given)[1]
+        return out[0] if ctx.features else None, out[1], out[2] if strength is not None else None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, circuit: Circuit, *inputs: Any) -> Any:
+        *tensors, features = inputs
+        flat = [_lead(t, dim, info.batch_size) for t, dim in zip(tensors, in_dims[1:-1], strict=True)]
+        out = Differentiate.apply(circuit, *flat, features)
+        shaped = tuple(None if t is None else t.unflatten(0, (info.batch_size, -1)) for t in out)
+        return shaped, tuple(None if t is None else 0 for t in shaped)
+
+
+def _flatten(
+    circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None, stack: torch.Size, batch: torch.Size
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """One axis of models and one of samples."""
+    n_stack = stack.numel()
+    return (
+        x.reshape(n_stack, batch.numel(), x.shape[-1]),
+        weights.reshape(n_stack, circuit.n_weights),
+        None if strength is None else strength.reshape(n_stack),
+    )
+
+
+def _lead(tensor: Tensor | None, dim: int | None, size: int) -> Tensor | None:
+    """Merges the mapped axis into the axis of models, which comes first."""
+    if tensor is None:
+        return None
+    spread = tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+    return spread.flatten(0, 1)
+
+
+def _present(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Leaves out what is None among the primals; a tangent that is None is 0."""
+    pairs = [
+        (p, torch.zeros_like(p) if t is None else t) for p, t in zip(primals, tangents, strict=True) if p is not None
+    ]
+    return tuple(p for p, _ in pairs), tuple(t for _, t in pairs)
+
+
+def _torch_engine(circuit: Circuit) -> Any:
+    """``(x, weights[, strength])`` to read-outs."""
+    _TORCH.check_supported(circuit, torch.empty(0))
+
+    def run(x: Tensor, weights: Tensor, strength: Tensor | None = None) -> Tensor:
+        return _TORCH._evaluate(circuit, x, weights, strength)
+
+    return run
+
+
+def _torch_gradients(circuit: Circuit) -> Any:
+    """``(x, weights[, strength], cotangent)`` to gradients."""
+
+    def run(*inputs: Tensor) -> tuple[Tensor, ...]:
+        return torch.func.vjp(_torch_engine(circuit), *inputs[:-1])[1](inputs[-1])
+
+    return run

@@ -1,0 +1,182 @@
+"""A circuit with noise as numbers: the Pauli coefficients of its density matrix are rotated in pairs, and damped.
+
+A state is the real vector ``tr(P rho)`` over Pauli words ``P = i^|a & b| X^a Z^b``, at index ``a * D + b``. Where a word W
+anticommutes with the generator G of a rotation, ``W`` and ``W G`` turn into each other by the full angle; all other words
+stay. The depolarizing channel multiplies each word by ``(1 - 4p/3)`` to the number of noisy wires on which it is not I.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from qmoe.circuits import Born, Circuit
+from qmoe.engines.native import program as pg
+from qmoe.engines.native.lanes import WIDTH, n_lanes
+from qmoe.engines.native.lowering import FEATURE, Damp, Phase, Rotation, Turn, lower
+from qmoe.engines.native.passes import ROW
+from qmoe.engines.native.stages import odd
+
+TURN, DAMP = 0, 1
+# Further places in `NoisyProgram.header`, and parts of the scratch memory.
+N_DAMPS, COUNTS, HEADER = range(pg.HEADER, pg.HEADER + 3)
+FACTORS_TABLE, CHECKPOINTS, STRENGTH_GRADIENT, SIZE = range(pg.SIZE, pg.SIZE + 4)
+
+
+@dataclass
+class _Turn:
+    generator: tuple[int, int]
+    turn: Turn
+
+
+@dataclass
+class _Damping:
+    counts: np.ndarray = field(repr=False)
+
+
+class NoisyProgram:
+    """What the kernels of the Pauli vector run; arrays as in `qmoe.engines.native.program.Program`.
+
+    Attributes:
+        header: sizes and addresses.
+        rows: ``(n, ROW)``: operation, slot or damping, address and number of pairs.
+        pairs: generator -> ``(4**Q / 4, 2)`` indices that it rotates, the first towards the second.
+        counts: ``(dampings, 4**Q)`` exponents of the damping factor.
+    """
+
+    def __init__(self, circuit: Circuit) -> None:
+        self.circuit = circuit
+        q = circuit.n_qubits
+        steps, frame, prepared = lower(circuit)
+        self._paulis = _Paulis(q)
+        ops = self._schedule(_relevant(steps, prepared))
+        turns = [op for op in ops if isinstance(op, _Turn)]
+        each = [op.turn.kind == FEATURE for op in turns]
+        ordered = [op for op, e in zip(turns, each, strict=True) if not e] + [
+            op for op, e in zip(turns, each, strict=True) if e
+        ]
+        slot_of = {id(op): slot for slot, op in enumerate(ordered)}
+        self.pairs = {op.generator: self._paulis.pairs(*op.generator) for op in turns}
+        self.counts = np.array([op.counts for op in ops if isinstance(op, _Damping)], dtype=np.int64).reshape(-1, 4**q)
+        damping = 0
+        rows = np.zeros((len(ops), ROW), dtype=np.int64)
+        for row, op in zip(rows, ops, strict=True):
+            if isinstance(op, _Turn):
+                pairs = self.pairs[op.generator]
+                row[:4] = TURN, slot_of[id(op)], pairs.ctypes.data, len(pairs)
+            else:
+                row[:2] = DAMP, damping
+                damping += 1
+        self.rows = rows
+        self.sources = np.array([(o.turn.kind, o.turn.index) for o in ordered], dtype=np.int64).reshape(-1, 2)
+        # The kernels halve angles, as state vectors want them; Pauli words turn by the whole.
+        self.factors = 2 * np.array([(o.turn.factor, o.turn.offset) for o in ordered]).reshape(-1, 2)
+        self.lane_signs = np.zeros(len(ordered), dtype=np.int64)
+        self.signs = np.array(frame.sign, dtype=np.int64)
+        self.shifts = np.array(frame.shift, dtype=np.int64)
+        born = isinstance(circuit.readout, Born)
+        self.order = np.argsort(frame.order()).astype(np.int64)
+        self.header = pg.make_header(
+            HEADER,
+            {
+                pg.N_QUBITS: q, pg.N_FEATURES: circuit.in_features, pg.N_OUTPUTS: circuit.n_outputs,
+                pg.N_WEIGHTS: circuit.n_weights, pg.N_SHARED: each.count(False), pg.N_SLOTS: len(ordered),
+                pg.BORN: born, pg.PREPARED: prepared, pg.FORWARD: self.rows, pg.N_FORWARD: len(rows),
+                pg.SOURCES: self.sources, pg.FACTORS: self.factors, pg.LANE_SIGNS: self.lane_signs,
+                pg.SIGNS: self.signs, pg.SHIFTS: self.shifts, pg.ORDER: self.order,
+                N_DAMPS: damping, COUNTS: self.counts,
+            },
+        )  # fmt: skip
+
+    def parts(self, itemsize: int) -> np.ndarray:
+        """Offsets in bytes of the parts of the scratch memory of one thread, and its size, for numbers of ``itemsize``."""
+        q, slots, dampings = self.circuit.n_qubits, int(self.header[pg.N_SLOTS]), len(self.counts)
+        vector = 4**q * WIDTH
+        shared = int(self.header[pg.N_SHARED])
+        return pg.offsets(
+            {
+                pg.PSI: vector,
+                pg.LAM: vector,
+                pg.ROWS: 2 * 2**q * WIDTH,
+                pg.SUMS: WIDTH,
+                pg.COEFFICIENTS: 2 * slots * WIDTH,
+                pg.GRADIENTS: slots * WIDTH,
+                pg.TABLES: 0,
+                pg.TABLE_GRADIENTS: 0,
+                pg.WORK: 3 * 8 * max(shared, (slots - shared) * n_lanes(itemsize)),
+                FACTORS_TABLE: 2 * dampings * 4**q * itemsize,
+                CHECKPOINTS: dampings * vector,
+                STRENGTH_GRADIENT: WIDTH,
+            }
+        )
+
+    def _schedule(self, steps: list[Rotation | Phase | Damp]) -> list[_Turn | _Damping]:
+        """Rotations in order; a damping joins an earlier one where it commutes with all rotations in between."""
+        ops: list[_Turn | _Damping] = []
+        for step in steps:
+            if isinstance(step, Damp):
+                counts = self._paulis.damped(step)
+                for op in reversed(ops):
+                    if isinstance(op, _Damping):
+                        op.counts += counts
+                        break
+                    i, j = self._paulis.pairs(*op.generator).T
+                    if (counts[i] != counts[j]).any():
+                        ops.append(_Damping(counts))
+                        break
+                else:
+                    ops.insert(0, _Damping(counts))
+            elif isinstance(step, Phase):
+                ops.append(_Turn((0, step.mask), step.turn))
+            else:
+                # The rotation's generator is i X^flip Z^sign, a word up to its sign.
+                negative = (step.flip & step.sign).bit_count() % 4 == 3
+                ops.append(_Turn((step.flip, step.sign), step.turn * -1 if negative else step.turn))
+        return ops
+
+
+class _Paulis:
+    """Products of Pauli words of Q qubits, for all words at once."""
+
+    def __init__(self, n_qubits: int) -> None:
+        self.dim = 2**n_qubits
+        words = np.arange(4**n_qubits)
+        self.x, self.z = words // self.dim, words % self.dim
+
+    def pairs(self, x: int, z: int) -> np.ndarray:
+        """``(4**Q / 4, 2)``: words that a rotation about the word (x, z) turns, the first towards the second."""
+        # P_W P_G = i^power P_{W + G}, from X^a Z^b X^c Z^d = (-1)^|b & c| X^(a+c) Z^(b+d).
+        product_x, product_z = self.x ^ x, self.z ^ z
+        power = _count(self.x & self.z) + (x & z).bit_count() - _count(product_x & product_z) + 2 * _count(self.z & x)
+        # The coefficient of W gains -i i^power sin(angle) times that of W G; the first of a pair loses.
+        first = np.flatnonzero(power % 4 == 3)
+        return np.ascontiguousarray(np.stack([first, product_x[first] * self.dim + product_z[first]], 1))
+
+    def damped(self, damp: Damp) -> np.ndarray:
+        """``(4**Q,)``: 1 for words that are not I on the qubit."""
+        return ((_count(self.x & damp.sign) | _count(self.z & damp.flip)) & 1) * 1
+
+
+def _count(bits: np.ndarray) -> np.ndarray:
+    return np.bitwise_count(bits).astype(np.int64)
+
+
+def _relevant(steps: list[Rotation | Phase | Damp], prepared: bool) -> list[Rotation | Phase | Damp]:
+    """Without the phases that act on |0...0>, or that nothing turns into something measured."""
+    kept: list[Rotation | Phase | Damp] = []
+    for i, step in enumerate(steps):
+        if isinstance(step, Phase):
+            before = any(isinstance(s, Rotation) and odd(s.flip & step.mask) for s in steps[:i])
+            after = any(isinstance(s, Rotation) and odd(s.flip & step.mask) for s in steps[i + 1 :])
+            if not after or not (before or prepared):
+                continue
+        kept.append(step)
+    return kept
+
+
+@functools.lru_cache(maxsize=256)
+def make_noisy_program(circuit: Circuit) -> NoisyProgram:
+    """The program of a circuit with noise, but for its strength; made once."""
+    return NoisyProgram(circuit)

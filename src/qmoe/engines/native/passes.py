@@ -1,0 +1,465 @@
+"""The passes over a state: each applies one stage, forward or backward, to all lanes.
+
+In the backward pass ``lam`` holds the gradient of the loss with respect to the real and imaginary parts of ``psi``. A pass
+undoes its stage on both, and adds up the gradient: for a rotation half of ``sum_pairs Re(conj(lam_1) psi_0 -
+conj(lam_0) psi_1)``, for a phase ``sum_k Im(lam_k conj(psi_k))`` (Jones and Gacon 2020, arXiv:2009.02823).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+
+from qmoe.engines.native.lanes import Emitter, Vec, vector_pass
+
+# A row of the program: operation, size of the group, then three each of pivots, flips, signs and slots.
+PIVOT, FLIP, SIGN, SLOT = 2, 5, 8, 11
+ROW = 14
+
+
+class _Group:
+    """A group of rotations read from a row of the program."""
+
+    def __init__(self, emit: Emitter, row: ir.Value, coefficients: ir.Value, size: int) -> None:
+        def column(first: int) -> list[ir.Value]:
+            return [emit.load_int(row, emit.integer(first + i)) for i in range(size)]
+
+        self.emit, self.size = emit, size
+        self.pivots, self.flips, self.signs, self.slots = (column(c) for c in (PIVOT, FLIP, SIGN, SLOT))
+        two = emit.integer(2)
+        places = [emit.builder.mul(slot, two) for slot in self.slots]
+        self.cos = [emit.load(coefficients, place) for place in places]
+        self.sin = [emit.load(coefficients, emit.builder.add(place, emit.integer(1))) for place in places]
+
+    def members(self, r: ir.Value) -> list[ir.Value]:
+        """The basis states of coset ``r``; bit i of a member's place is the value of sign i."""
+        b, k = self.emit.builder, r
+        for pivot in self.pivots:
+            k = self.emit.insert_zero(k, pivot)
+        first = k
+        for flip, sign in zip(self.flips, self.signs, strict=True):
+            odd = self.emit.odd(b.and_(sign, k))
+            first = b.xor(first, b.and_(flip, b.sub(self.emit.integer(0), odd)))
+        out = [first]
+        for flip in self.flips:
+            out += [b.xor(member, flip) for member in out]
+        return out
+
+    def pairs(self, i: int) -> list[tuple[int, int]]:
+        """Places of the pairs that rotation i mixes."""
+        return [(j, j | 1 << i) for j in range(1 << self.size) if not j >> i & 1]
+
+
+def _load(emit: Emitter, state: ir.Value, members: list[ir.Value]) -> list[list[Vec]]:
+    b = emit.builder
+    places = [b.shl(k, emit.integer(1)) for k in members]
+    return [[emit.load(state, p), emit.load(state, b.add(p, emit.integer(1)))] for p in places]
+
+
+def _store(emit: Emitter, amplitudes: list[list[Vec]], state: ir.Value, members: list[ir.Value]) -> None:
+    b = emit.builder
+    for k, (re, im) in zip(members, amplitudes, strict=True):
+        place = b.shl(k, emit.integer(1))
+        emit.store(re, state, place)
+        emit.store(im, state, b.add(place, emit.integer(1)))
+
+
+def _turn(amplitudes: list[list[Vec]], zero: int, one: int, cos: Vec, sin: Vec) -> None:
+    for part in range(2):
+        a, b = amplitudes[zero][part], amplitudes[one][part]
+        amplitudes[zero][part] = a * cos - b * sin
+        amplitudes[one][part] = b * cos + a * sin
+
+
+def _rotate(size: int) -> Any:
+    def rotate(emit: Emitter, psi: ir.Value, row: ir.Value, coefficients: ir.Value, lo: ir.Value, hi: ir.Value) -> None:
+        group = _Group(emit, row, coefficients, size)
+        with emit.range(lo, hi) as r:
+            members = group.members(r)
+            amplitudes = _load(emit, psi, members)
+            for i in range(size):
+                for zero, one in group.pairs(i):
+                    _turn(amplitudes, zero, one, group.cos[i], group.sin[i])
+            _store(emit, amplitudes, psi, members)
+
+    rotate.__name__ = f"rotate{size}"
+    return vector_pass(rotate)
+
+
+#: ``(psi, row, coefficients, lo, hi)``: applies the group of 1 to 3 rotations to the cosets lo .. hi - 1.
+rotate1, rotate2, rotate3 = _rotate(1), _rotate(2), _rotate(3)
+
+
+def _unrotate(size: int) -> Any:
+    def unrotate(
+        emit: Emitter,
+        psi: ir.Value,
+        lam: ir.Value,
+        row: ir.Value,
+        coefficients: ir.Value,
+        gradients: ir.Value,
+        lo: ir.Value,
+        hi: ir.Value,
+    ) -> None:
+        group = _Group(emit, row, coefficients, size)
+        sums = [emit.accumulator() for _ in range(size)]
+        with emit.range(lo, hi) as r:
+            members = group.members(r)
+            kets, bras = _load(emit, psi, members), _load(emit, lam, members)
+            for i in range(size):
+                for zero, one in group.pairs(i):
+                    for part in range(2):
+                        emit.add_to(sums[i], bras[one][part] * kets[zero][part])
+                        emit.subtract_from(sums[i], bras[zero][part] * kets[one][part])
+            for state, amplitudes in ((psi, kets), (lam, bras)):
+                for i in range(size):
+                    for zero, one in group.pairs(i):
+                        _turn(amplitudes, one, zero, group.cos[i], group.sin[i])
+                _store(emit, amplitudes, state, members)
+        for i in range(size):
+            emit.add_at(emit.get(sums[i]), gradients, group.slots[i])
+
+    unrotate.__name__ = f"unrotate{size}"
+    return vector_pass(unrotate)
+
+
+#: ``(psi, lam, row, coefficients, gradients, lo, hi)``: undoes the group and adds up the gradients of its slots.
+unrotate1, unrotate2 = _unrotate(1), _unrotate(2)
+
+
+def _entry(emit: Emitter, table: ir.Value, k: ir.Value, lanes: bool) -> tuple[Vec, Vec]:
+    """Cosine and sine of entry k: one number each for all lanes, or a vector each."""
+    even = emit.builder.shl(k, emit.integer(1))
+    read = emit.load if lanes else emit.load_splat
+    return read(table, even), read(table, emit.builder.add(even, emit.integer(1)))
+
+
+def _phase(lanes: bool) -> Any:
+    def phase(emit: Emitter, psi: ir.Value, table: ir.Value, start: ir.Value, lo: ir.Value, hi: ir.Value) -> None:
+        b = emit.builder
+        with emit.range(lo, hi) as k:
+            even = b.shl(k, emit.integer(1))
+            odd = b.add(even, emit.integer(1))
+            cos, sin = _entry(emit, table, b.sub(k, start), lanes)
+            re, im = emit.load(psi, even), emit.load(psi, odd)
+            emit.store(re * cos - im * sin, psi, even)
+            emit.store(im * cos + re * sin, psi, odd)
+
+    return vector_pass(phase)
+
+
+#: ``(psi, table, start, lo, hi)``: multiplies vector k by ``table[k - start]``, the same for all lanes or one for each.
+phase, phase_lanes = _phase(False), _phase(True)
+
+
+def _unphase(lanes: bool) -> Any:
+    def unphase(
+        emit: Emitter,
+        psi: ir.Value,
+        lam: ir.Value,
+        table: ir.Value,
+        gradients: ir.Value,
+        start: ir.Value,
+        lo: ir.Value,
+        hi: ir.Value,
+    ) -> None:
+        b = emit.builder
+        with emit.range(lo, hi) as k:
+            even = b.shl(k, emit.integer(1))
+            odd = b.add(even, emit.integer(1))
+            cos, sin = _entry(emit, table, b.sub(k, start), lanes)
+            re, im = emit.load(psi, even), emit.load(psi, odd)
+            bra_re, bra_im = emit.load(lam, even), emit.load(lam, odd)
+            emit.add_at(bra_im * re - bra_re * im, gradients, b.sub(k, start))
+            for state, x, y in ((psi, re, im), (lam, bra_re, bra_im)):
+                emit.store(x * cos + y * sin, state, even)
+                emit.store(y * cos - x * sin, state, odd)
+
+    return vector_pass(unphase)
+
+
+#: ``(psi, lam, table, gradients, start, lo, hi)``: undoes it and adds the phases' gradients to ``gradients[k - start]``.
+unphase, unphase_lanes = _unphase(False), _unphase(True)
+
+
+@vector_pass
+def phase_each(
+    emit: Emitter, psi: ir.Value, coefficients: ir.Value, slot: ir.Value, mask: ir.Value, lo: ir.Value, hi: ir.Value
+) -> None:
+    """Multiplies basis state k by ``exp(-i angle/2)``, or its inverse where parity(mask & k) is odd, lane by lane."""
+    b = emit.builder
+    cos = emit.load(coefficients, b.shl(slot, emit.integer(1)))
+    sin = emit.load(coefficients, b.add(b.shl(slot, emit.integer(1)), emit.integer(1)))
+    with emit.range(lo, hi) as k:
+        even = b.shl(k, emit.integer(1))
+        odd = b.add(even, emit.integer(1))
+        s = emit.signed(sin, emit.odd(b.and_(mask, k)))
+        re, im = emit.load(psi, even), emit.load(psi, odd)
+        emit.store(re * cos + im * s, psi, even)
+        emit.store(im * cos - re * s, psi, odd)
+
+
+@vector_pass
+def unphase_each(
+    emit: Emitter,
+    psi: ir.Value,
+    lam: ir.Value,
+    coefficients: ir.Value,
+    gradients: ir.Value,
+    slot: ir.Value,
+    mask: ir.Value,
+    lo: ir.Value,
+    hi: ir.Value,
+) -> None:
+    """Undoes `phase_each` and adds up twice the gradient of its angle."""
+    b = emit.builder
+    cos = emit.load(coefficients, b.shl(slot, emit.integer(1)))
+    sin = emit.load(coefficients, b.add(b.shl(slot, emit.integer(1)), emit.integer(1)))
+    total = emit.accumulator()
+    with emit.range(lo, hi) as k:
+        even = b.shl(k, emit.integer(1))
+        odd = b.add(even, emit.integer(1))
+        sign = emit.odd(b.and_(mask, k))
+        s = emit.signed(sin, sign)
+        re, im = emit.load(psi, even), emit.load(psi, odd)
+        bra_re, bra_im = emit.load(lam, even), emit.load(lam, odd)
+        emit.add_to(total, emit.signed(bra_re * im - bra_im * re, sign))
+        for state, x, y in ((psi, re, im), (lam, bra_re, bra_im)):
+            emit.store(x * cos - y * s, state, even)
+            emit.store(y * cos + x * s, state, odd)
+    emit.add_at(emit.get(total), gradients, slot)
+
+
+def _across(
+    emit: Emitter, row: ir.Value, coefficients: ir.Value, r: ir.Value
+) -> tuple[list[ir.Value], ir.Value, list[Vec], Vec]:
+    """The pair of vectors of ``r``, the flip of lanes, the sine for each of the pair, and the cosine."""
+    b = emit.builder
+    slot = b.shl(emit.load_int(row, emit.integer(SLOT)), emit.integer(1))
+    cos, sin = emit.load(coefficients, slot), emit.load(coefficients, b.add(slot, emit.integer(1)))
+    flip, sign = emit.load_int(row, emit.integer(FLIP)), emit.load_int(row, emit.integer(SIGN))
+    pivot, lanes_flip = emit.load_int(row, emit.integer(PIVOT)), emit.load_int(row, emit.integer(PIVOT + 1))
+    within = b.icmp_signed("<", pivot, emit.integer(0))
+    k = b.select(within, r, emit.insert_zero(r, b.select(within, emit.integer(0), pivot)))
+    members = [k, b.xor(k, flip)]
+    return members, lanes_flip, [emit.signed(sin, emit.odd(b.and_(sign, m))) for m in members], cos
+
+
+@vector_pass
+def rotate_lanes(
+    emit: Emitter, psi: ir.Value, row: ir.Value, coefficients: ir.Value, lo: ir.Value, hi: ir.Value
+) -> None:
+    """Applies one rotation that flips lanes, to pairs of vectors lo .. hi - 1 (or single vectors that it stays in)."""
+    with emit.range(lo, hi) as r:
+        members, lanes_flip, sines, cos = _across(emit, row, coefficients, r)
+        here, there = _load(emit, psi, members)
+        # Where the rotation stays within a vector both members are one and the same, and so is what is stored.
+        new_here = [a * cos - emit.exchange(b, lanes_flip) * sines[0] for a, b in zip(here, there, strict=True)]
+        new_there = [b * cos - emit.exchange(a, lanes_flip) * sines[1] for a, b in zip(here, there, strict=True)]
+        _store(emit, [new_here, new_there], psi, members)
+
+
+@vector_pass
+def unrotate_lanes(
+    emit: Emitter,
+    psi: ir.Value,
+    lam: ir.Value,
+    row: ir.Value,
+    coefficients: ir.Value,
+    gradients: ir.Value,
+    lo: ir.Value,
+    hi: ir.Value,
+) -> None:
+    """Undoes `rotate_lanes` and adds up its gradient, with the sign of the sine in each lane."""
+    b = emit.builder
+    slot, sign = emit.load_int(row, emit.integer(SLOT)), emit.load_int(row, emit.integer(SIGN))
+    flip = emit.load_int(row, emit.integer(FLIP))
+    # A pair within a vector is met once from either of its lanes; a pair of vectors once from both.
+    alone = b.icmp_signed("==", flip, emit.integer(0))
+    total = emit.accumulator()
+    with emit.range(lo, hi) as r:
+        members, lanes_flip, sines, cos = _across(emit, row, coefficients, r)
+        kets, bras = _load(emit, psi, members), _load(emit, lam, members)
+        for i, member in enumerate(members):
+            # The gradient of half the angle: d psi_k = -sign_k psi_(k ^ flip).
+            part = emit.constant(0.0)
+            for bra, ket in zip(bras[i], kets[1 - i], strict=True):
+                part = part - bra * emit.exchange(ket, lanes_flip)
+            part = emit.signed(part, emit.odd(b.and_(sign, member)))
+            if i == 1:
+                part = Vec(emit, b.select(alone, emit.constant(0.0).value, part.value))
+            emit.add_to(total, part)
+        for state, (here, there) in ((psi, kets), (lam, bras)):
+            new_here = [x * cos + emit.exchange(y, lanes_flip) * sines[0] for x, y in zip(here, there, strict=True)]
+            new_there = [y * cos + emit.exchange(x, lanes_flip) * sines[1] for x, y in zip(here, there, strict=True)]
+            _store(emit, [new_here, new_there], state, members)
+    emit.add_at(emit.get(total), gradients, slot)
+
+
+@vector_pass
+def spread(emit: Emitter, psi: ir.Value, coefficients: ir.Value, slot: ir.Value, count: ir.Value) -> None:
+    """Rotates the qubit of bit ``count`` (a power of 2) from |0>, when only the states below it are filled, and are real."""
+    b = emit.builder
+    cos = emit.load(coefficients, b.shl(slot, emit.integer(1)))
+    sin = emit.load(coefficients, b.add(b.shl(slot, emit.integer(1)), emit.integer(1)))
+    with emit.range(emit.integer(0), count) as k:
+        here, there = b.shl(k, emit.integer(1)), b.shl(b.add(k, count), emit.integer(1))
+        value = emit.load(psi, here)
+        emit.store(value * cos, psi, here)
+        emit.store(value * sin, psi, there)
+        emit.store(emit.constant(0.0), psi, b.add(there, emit.integer(1)))
+
+
+@vector_pass
+def probabilities(emit: Emitter, psi: ir.Value, out: ir.Value, lo: ir.Value, hi: ir.Value) -> None:
+    """``out[k - lo] = |psi_k|^2`` for k in lo .. hi - 1."""
+    b = emit.builder
+    with emit.range(lo, hi) as k:
+        even = b.shl(k, emit.integer(1))
+        re, im = emit.load(psi, even), emit.load(psi, b.add(even, emit.integer(1)))
+        emit.store(re * re + im * im, out, b.sub(k, lo))
+
+
+@vector_pass
+def butterflies(emit: Emitter, values: ir.Value, bit: ir.Value, count: ir.Value) -> None:
+    """One step of a Walsh-Hadamard transform: sums and differences of the pairs that differ in ``bit``."""
+    b = emit.builder
+    with emit.range(emit.integer(0), b.ashr(count, emit.integer(1))) as r:
+        zero = emit.insert_zero(r, bit)
+        one = b.or_(zero, b.shl(emit.integer(1), bit))
+        x, y = emit.load(values, zero), emit.load(values, one)
+        emit.store(x + y, values, zero)
+        emit.store(x - y, values, one)
+
+
+@vector_pass
+def add_signed(emit: Emitter, source: ir.Value, i: ir.Value, target: ir.Value, j: ir.Value, negative: ir.Value) -> None:
+    """``target[j] += source[i]``, or ``-=`` where ``negative`` is 1."""
+    emit.add_at(emit.signed(emit.load(source, i), negative), target, j)
+
+
+@vector_pass
+def seed_gradient(emit: Emitter, psi: ir.Value, lam: ir.Value, weights: ir.Value, lo: ir.Value, hi: ir.Value) -> None:
+    """``lam_k = 2 weights[k - lo] psi_k``: the gradient of ``sum_k weights_k |psi_k|^2``."""
+    b = emit.builder
+    with emit.range(lo, hi) as k:
+        even = b.shl(k, emit.integer(1))
+        odd = b.add(even, emit.integer(1))
+        y = emit.load(weights, b.sub(k, lo))
+        y = y + y
+        emit.store(emit.load(psi, even) * y, lam, even)
+        emit.store(emit.load(psi, odd) * y, lam, odd)
+
+
+@vector_pass
+def copy(emit: Emitter, source: ir.Value, target: ir.Value, lo: ir.Value, hi: ir.Value) -> None:
+    """Copies the amplitudes of basis states lo .. hi - 1."""
+    b = emit.builder
+    with emit.range(b.shl(lo, emit.integer(1)), b.shl(hi, emit.integer(1))) as i:
+        emit.store(emit.load(source, i), target, i)
+
+
+@vector_pass
+def clear(emit: Emitter, target: ir.Value, lo: ir.Value, hi: ir.Value) -> None:
+    """Sets vectors lo .. hi - 1 to 0."""
+    with emit.range(lo, hi) as i:
+        emit.store(emit.constant(0.0), target, i)
+
+
+# --- Pauli vectors: real, one vector of lanes for each word ----------------------------------------------------------
+
+
+def _pair(emit: Emitter, pairs: ir.Value, i: ir.Value) -> tuple[ir.Value, ir.Value]:
+    place = emit.builder.shl(i, emit.integer(1))
+    return emit.load_int(pairs, place), emit.load_int(pairs, emit.builder.add(place, emit.integer(1)))
+
+
+@vector_pass
+def turn(
+    emit: Emitter, words: ir.Value, pairs: ir.Value, count: ir.Value, coefficients: ir.Value, slot: ir.Value
+) -> None:
+    """Rotates the ``count`` pairs of words."""
+    b = emit.builder
+    cos = emit.load(coefficients, b.shl(slot, emit.integer(1)))
+    sin = emit.load(coefficients, b.add(b.shl(slot, emit.integer(1)), emit.integer(1)))
+    with emit.range(emit.integer(0), count) as i:
+        first, second = _pair(emit, pairs, i)
+        x, y = emit.load(words, first), emit.load(words, second)
+        emit.store(x * cos - y * sin, words, first)
+        emit.store(y * cos + x * sin, words, second)
+
+
+@vector_pass
+def unturn(
+    emit: Emitter,
+    words: ir.Value,
+    lam: ir.Value,
+    pairs: ir.Value,
+    count: ir.Value,
+    coefficients: ir.Value,
+    gradients: ir.Value,
+    slot: ir.Value,
+) -> None:
+    """Undoes `turn` on the state and on the gradient ``lam`` of the loss, and adds up the gradient of the angle."""
+    b = emit.builder
+    cos = emit.load(coefficients, b.shl(slot, emit.integer(1)))
+    sin = emit.load(coefficients, b.add(b.shl(slot, emit.integer(1)), emit.integer(1)))
+    total = emit.accumulator()
+    with emit.range(emit.integer(0), count) as i:
+        first, second = _pair(emit, pairs, i)
+        x, y = emit.load(words, first), emit.load(words, second)
+        u, v = emit.load(lam, first), emit.load(lam, second)
+        emit.add_to(total, v * x)
+        emit.subtract_from(total, u * y)
+        for state, p, q in ((words, x, y), (lam, u, v)):
+            emit.store(p * cos + q * sin, state, first)
+            emit.store(q * cos - p * sin, state, second)
+    emit.add_at(emit.get(total), gradients, slot)
+
+
+@vector_pass
+def damp(emit: Emitter, words: ir.Value, factors: ir.Value, saved: ir.Value, count: ir.Value) -> None:
+    """Multiplies each word by its factor, after a copy to ``saved`` unless that is 0."""
+    b = emit.builder
+    keeps = b.icmp_signed("!=", saved, emit.integer(0))
+    with emit.range(emit.integer(0), count) as i:
+        value = emit.load(words, i)
+        with b.if_then(keeps):
+            emit.store(value, saved, i)
+        emit.store(value * emit.load_splat(factors, i), words, i)
+
+
+@vector_pass
+def undamp(
+    emit: Emitter,
+    lam: ir.Value,
+    saved: ir.Value,
+    factors: ir.Value,
+    derivatives: ir.Value,
+    gradient: ir.Value,
+    count: ir.Value,
+) -> None:
+    """Takes ``lam`` back through `damp` and adds up the gradient of the factor, of which ``derivatives`` are the powers'."""
+    total = emit.accumulator()
+    with emit.range(emit.integer(0), count) as i:
+        u = emit.load(lam, i)
+        emit.add_to(total, u * emit.load(saved, i) * emit.load_splat(derivatives, i))
+        emit.store(u * emit.load_splat(factors, i), lam, i)
+    emit.add_at(emit.get(total), gradient, emit.integer(0))
+
+
+@vector_pass
+def overlap(emit: Emitter, psi: ir.Value, out: ir.Value, flip: ir.Value, count: ir.Value) -> None:
+    """``out[k] = psi[k] psi[k ^ flip]`` for real ``psi``."""
+    with emit.range(emit.integer(0), count) as k:
+        emit.store(emit.load(psi, k) * emit.load(psi, emit.builder.xor(k, flip)), out, k)
+
+
+@vector_pass
+def unoverlap(emit: Emitter, psi: ir.Value, lam: ir.Value, out: ir.Value, flip: ir.Value, count: ir.Value) -> None:
+    """Adds to ``out`` the gradient of ``sum_k lam[k] psi[k] psi[k ^ flip]`` with respect to ``psi``."""
+    b = emit.builder
+    with emit.range(emit.integer(0), count) as k:
+        other = b.xor(k, flip)
+        emit.add_at((emit.load(lam, k) + emit.load(lam, other)) * emit.load(psi, other), out, k)

@@ -1,0 +1,54 @@
+"""Sharing work among threads that end with the call: nothing to keep, and nothing that a fork could lose."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+
+def run_shares(calls: Sequence[Callable[[], None]]) -> None:
+    """Runs each call in a thread of its own, the first in this one; raises the first error."""
+    errors: list[BaseException] = []
+
+    def guarded(call: Callable[[], None]) -> None:
+        try:
+            call()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(call,)) for call in calls[1:]]
+    for thread in threads:
+        thread.start()
+    guarded(calls[0])
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def run_in_parts(stages: Sequence[Callable[[int], None]], n_parts: int, n_threads: int) -> None:
+    """Runs each stage on all parts, before the next begins.
+
+    Args:
+        stages: functions of the number of a part.
+        n_parts: number of parts.
+        n_threads: how many threads share them.
+    """
+    if n_threads <= 1:
+        for stage in stages:
+            for part in range(n_parts):
+                stage(part)
+        return
+    barrier = threading.Barrier(n_threads)
+
+    def share(thread: int) -> None:
+        try:
+            for stage in stages:
+                for part in range(n_parts * thread // n_threads, n_parts * (thread + 1) // n_threads):
+                    stage(part)
+                barrier.wait()
+        except BaseException:
+            barrier.abort()  # nobody waits for a thread that has failed
+            raise
+
+    run_shares([lambda thread=thread: share(thread) for thread in range(n_threads)])  # type: ignore[misc]
