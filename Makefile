@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= results
 JOBS ?= auto
 
-.PHONY: reproduce quick test lint format notebooks clean
+.PHONY: reproduce quick test lint format notebooks bench clean
 
 reproduce: $(VENV)/.installed
 	$(BIN)/qmoe reproduce --out $(OUT)
@@ -28,6 +28,10 @@ format: $(VENV)/.installed-dev
 notebooks: $(VENV)/.installed-dev
 	$(BIN)/python scripts/execute_notebooks.py
 
+# Measures for about ten minutes; what it finds is worth most on a machine that does nothing else. BENCH=--quick for a look.
+bench: $(VENV)/.installed-peers
+	$(BIN)/python -m benchmarks $(BENCH)
+
 # constraints.txt pins torch, among others: an unpinned one may be a build several gigabytes large.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +40,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(VENV)/.installed-peers: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
 	touch $@
 
 clean:

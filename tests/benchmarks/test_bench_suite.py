@@ -1,6 +1,7 @@
 """The run as a whole, with contenders that are easy to see through."""
 
 import os
+import subprocess
 
 import pytest
 import torch
@@ -138,3 +139,15 @@ def test_a_wrong_size_on_the_command_line_leaves_the_process_as_it_was():
     assert done.exit_code == 2
     assert "--sizes" in done.output
     assert dict(os.environ) == before
+
+
+def test_a_failing_process_does_not_lose_the_timings(monkeypatch):
+    def fail(engine, size):
+        raise subprocess.CalledProcessError(1, ["python", engine, str(size)])
+
+    monkeypatch.setattr(suite, "assemble", lambda only: ([Torch()], {}))
+    monkeypatch.setattr(suite, "measure_memory", fail)
+    made = suite.run_suite([SMALL], torch.get_num_threads(), BRIEF, sweeps=False)
+    assert list(made.results[0].timings) == ["qmoe-torch"]
+    assert made.memory == ()
+    assert "exit status 1" in made.missing["A process of qmoe torch"]

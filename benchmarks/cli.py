@@ -1,0 +1,93 @@
+"""The command line. Threads are limited before anything that computes is imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.machine import limit_threads, n_cores
+from benchmarks.sizes import QUICK_SIZES, SIZES, SizeError, parse_sizes
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command()
+def run(
+    sizes: Annotated[
+        list[str] | None, typer.Option(help="Sizes Q,L,B,M or Q,L,B,M,noisy, separated by blanks.", show_default=False)
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Contenders by key, such as tensorcircuit; repeatable.", show_default=False)
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of every contender. Default: one per core.", show_default=False)
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=7, help="Rounds of contenders whose step is quick.")] = 11,
+    quick: Annotated[bool, typer.Option("--quick", help="A few small sizes, no plots, no facts.")] = False,
+    sweeps: Annotated[
+        bool | None,
+        typer.Option("--sweeps/--no-sweeps", help="Time the sizes of the plots too. Default: if all sizes are timed."),
+    ] = None,
+    facts: Annotated[
+        bool | None,
+        typer.Option("--facts/--no-facts", help="Measure memory and first use. Default: if all sizes are timed."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to write the record. Default: benchmarks/record.json for a complete run, nowhere otherwise.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Time a training step of qmoe and its peers side by side.
+
+    Example: python -m benchmarks --sizes "2,3,32,1 8,3,256,1" --only qmoe-torch --only tensorcircuit
+    """
+    try:
+        chosen = parse_sizes(sizes) if sizes else list(QUICK_SIZES if quick else SIZES)
+    except SizeError as error:
+        raise typer.BadParameter(str(error), param_hint="--sizes") from None
+    partial = quick or bool(sizes)
+    sweeps, facts = (not partial if choice is None else choice for choice in (sweeps, facts))
+    n_threads = threads or n_cores()
+    limit_threads(n_threads)
+
+    # Only now: these import torch, and with it the number of threads is settled.
+    from benchmarks import page, plots, record
+    from benchmarks.show import show
+    from benchmarks.suite import n_units, run_suite
+    from benchmarks.timing import Plan
+
+    plan = Plan(rounds=7, cap=3.0, slow=1.0, too_long=10.0) if quick else Plan(rounds=rounds)
+    console = Console()
+    with _bar(console) as bar:
+        task = bar.add_task("", total=n_units(chosen, sweeps, facts))
+
+        def report(text: str, done: bool) -> None:
+            bar.update(task, description=text, advance=int(done))
+
+        try:
+            made = run_suite(chosen, n_threads, plan, only or (), sweeps, facts, report)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--only") from None
+    show(made, console)
+    if out is None and not partial and not only and sweeps and facts:
+        out = record.PATH
+    if out is not None:
+        record.save(made, out)
+        console.print(f"Written: {out}")
+    if out == record.PATH:
+        written = [page.write(made), *plots.write(made)]
+        console.print(f"Written from it: {', '.join(path.name for path in written)}")
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console,
+        transient=True,
+    )  # fmt: skip

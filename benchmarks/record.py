@@ -1,0 +1,135 @@
+"""What a run leaves behind: measurements, and where and how they were made. Ratios are computed when they are shown."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.first_use import FirstUse
+from benchmarks.memory import Memory
+from benchmarks.sizes import Size, parse_size
+from benchmarks.timing import Timing
+
+#: Raised when the meaning of a field changes; older records are refused.
+FORMAT = 1
+PATH = Path(__file__).with_name("record.json")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a reader needs to know of a contender.
+
+    Attributes:
+        title: its name.
+        advice: how it was used.
+        ours: whether it belongs to qmoe.
+    """
+
+    title: str
+    advice: str
+    ours: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """One size.
+
+    Attributes:
+        size: what was computed.
+        timings: contender -> seconds of a step.
+        left_out: contender -> why it was not run.
+        errors: contender -> what went wrong, disagreement included.
+        gemm: seconds of the matrix product in the same rounds; None where it was not asked for.
+    """
+
+    size: Size
+    timings: dict[str, Timing] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    gemm: Timing | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """A whole run.
+
+    Attributes:
+        date: in UTC.
+        commit: of qmoe; a ``+`` where the tree had changes.
+        machine: processor, cores, memory, system, Python.
+        load: mean number of busy processes in the minute before the run.
+        threads: what every contender was limited to.
+        versions: distribution -> version.
+        contenders: key -> profile, in the order of the tables.
+        missing: peers that could not be imported, with the reason.
+        results: the sizes.
+        sweeps: ``qubits``, ``batch``, ``models`` -> the sizes of a plot.
+        memory: peak memory of a step.
+        first_use: what a fresh process waits for.
+        seconds: of the whole run.
+    """
+
+    date: str
+    commit: str
+    machine: dict[str, str | int | float]
+    load: float
+    threads: int
+    versions: dict[str, str]
+    contenders: dict[str, Profile]
+    missing: dict[str, str] = field(default_factory=dict)
+    results: tuple[Result, ...] = ()
+    sweeps: dict[str, tuple[Result, ...]] = field(default_factory=dict)
+    memory: tuple[Memory, ...] = ()
+    first_use: tuple[FirstUse, ...] = ()
+    seconds: float = 0.0
+
+    def title(self, key: str) -> str:
+        """The name of a contender in tables."""
+        return self.contenders[key].title if key in self.contenders else key
+
+    def result(self, size: Size) -> Result | None:
+        """The result of a size; None where it was not timed."""
+        return next((result for result in self.results if result.size == size), None)
+
+
+def save(record: Record, path: Path = PATH) -> None:
+    """Writes JSON with seconds to four significant digits: more than the spread bears, and quieter when compared."""
+    content = {"format": FORMAT, **_plain(asdict(record))}
+    for result in [*content["results"], *(r for sweep in content["sweeps"].values() for r in sweep)]:
+        result["size"] = str(Size(**result["size"]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def load(path: Path = PATH) -> Record:
+    """Reads what `save` wrote.
+
+    Raises:
+        ValueError: for a record of another format.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    found = content.pop("format", None)
+    if found != FORMAT:
+        raise ValueError(f"{path.name} has format {found}, expected {FORMAT}; run `make bench` again.")
+    content["contenders"] = {key: Profile(**value) for key, value in content["contenders"].items()}
+    content["results"] = tuple(map(_result, content["results"]))
+    content["sweeps"] = {axis: tuple(map(_result, sweep)) for axis, sweep in content["sweeps"].items()}
+    content["memory"] = tuple(Memory(**value) for value in content["memory"])
+    content["first_use"] = tuple(FirstUse(**value) for value in content["first_use"])
+    return Record(**content)
+
+
+def _result(content: dict[str, Any]) -> Result:
+    timings = {key: Timing(**value) for key, value in content["timings"].items()}
+    gemm = None if content["gemm"] is None else Timing(**content["gemm"])
+    return Result(parse_size(content["size"]), timings, content["left_out"], content["errors"], gemm)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
