@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import numba
-import numpy as np
-
-from qmoe.engines.native import program as pg
-from qmoe.engines.native.compiling import inner, itemsize, pointer_double, pointer_int, pointer_like
-from qmoe.engines.native.lanes import WIDTH
-from qmoe.engines.native.lowering import FEATURE, WEIGHT
+from qmoe.engines.native.compiling import double, inlined, inner, integer, itemsize, odd, put_double, put_real, real
+from qmoe.engines.native.lanes import fill_lanes, sum_lanes
+from qmoe.engines.native.layout import (
+    COEFFICIENTS,
+    FACTORS,
+    FEATURE,
+    GRADIENTS,
+    LANE_BITS,
+    LANE_SIGNS,
+    N_FEATURES,
+    N_QUBITS,
+    N_SHARED,
+    N_SLOTS,
+    N_TABLES,
+    N_TERMS,
+    SOURCES,
+    TABLE_GRADIENTS,
+    TABLES,
+    TERM_FACTORS,
+    TERMS,
+    WEIGHT,
+    WIDTH,
+    WORK,
+)
 from qmoe.engines.native.passes import butterflies
 from qmoe.engines.native.trigonometry import cos_sin, walsh_hadamard
-
-carray = numba.carray
-
-
-@inner
-def odd(bits):  # type: ignore[no-untyped-def]
-    """1 where an odd number of bits is set, else 0."""
-    parity = 0
-    while bits:
-        bits &= bits - 1
-        parity ^= 1
-    return parity
 
 
 @inner
@@ -35,181 +40,200 @@ def transform(one, values, n):  # type: ignore[no-untyped-def]
 
 
 @inner
-def norm_of(x, n, stride):  # type: ignore[no-untyped-def]
+def norm_of(one, x, n, stride):  # type: ignore[no-untyped-def]
     """Euclidean norm of ``n`` numbers, ``stride`` apart."""
     total = 0.0
     for f in range(n):
-        total += np.float64(x[f * stride]) ** 2
-    return np.sqrt(total)
+        total += real(one, x, f * stride) ** 2
+    return total**0.5
 
 
-@inner
-def value_of(one, kind, index, weights, x, feature_stride):  # type: ignore[no-untyped-def]
-    """What an angle is made of: a weight, a feature or nothing."""
+@inlined
+def half_angle(one, sources, factors, i, weights, x, feature_stride):  # type: ignore[no-untyped-def]
+    """Half of angle ``i``: ``(kind, index)`` in ``sources``, ``(factor, offset)`` in ``factors``."""
+    kind, index = integer(sources, 2 * i), integer(sources, 2 * i + 1)
+    value = 0.0
     if kind == WEIGHT:
-        return np.float64(weights[index])
-    if kind == FEATURE:
-        return np.float64(x[index * feature_stride])
-    return 0.0
-
-
-@inner
-def share_slots(one, header, at, angles, weights, x, feature_stride):  # type: ignore[no-untyped-def]
-    """Half the angles of the slots that all lanes share."""
-    shared = header[pg.N_SHARED]
-    sources = carray(pointer_int(header[pg.SOURCES], one), (2 * shared,))
-    factors = carray(pointer_double(header[pg.FACTORS], one), (2 * shared,))
-    for s in range(shared):
-        value = value_of(one, sources[2 * s], sources[2 * s + 1], weights, x, feature_stride)
-        angles[s] = 0.5 * (factors[2 * s] * value + factors[2 * s + 1])
-
-
-@inner
-def write_slots(one, header, at, cos, sin):  # type: ignore[no-untyped-def]
-    """Coefficients of the shared slots, in every lane with the sine's sign there."""
-    lanes = WIDTH // itemsize(one)
-    shared = header[pg.N_SHARED]
-    coefficients = carray(pointer_like(at[pg.COEFFICIENTS], one), (2 * shared * lanes,))
-    lane_signs = carray(pointer_int(header[pg.LANE_SIGNS], one), (shared,))
-    for s in range(shared):
-        coefficients[2 * s * lanes : (2 * s + 1) * lanes] = cos[s]
-        coefficients[(2 * s + 1) * lanes : (2 * s + 2) * lanes] = sin[s]
-        if lane_signs[s]:
-            for lane in range(lanes):
-                if odd(lane_signs[s] & lane):
-                    coefficients[(2 * s + 1) * lanes + lane] = -sin[s]
+        value = real(one, weights, index)
+    elif kind == FEATURE:
+        value = real(one, x, index * feature_stride)
+    return 0.5 * (double(factors, 2 * i) * value + double(factors, 2 * i + 1))
 
 
 @inner
 def share_angles(one, header, at, weights, x, feature_stride):  # type: ignore[no-untyped-def]
-    """Cosines and sines of the angles of all slots that the lanes share."""
-    n = header[pg.N_SHARED]
-    work = carray(pointer_double(at[pg.WORK], one), (3 * n,))
-    angles, cos, sin = work[:n], work[n : 2 * n], work[2 * n :]
-    share_slots(one, header, at, angles, weights, x, feature_stride)
-    cos_sin(angles, cos, sin, n)
-    write_slots(one, header, at, cos, sin)
+    """Cosines and sines of the angles of all slots that the lanes share, the sine with its sign in each lane."""
+    lanes = WIDTH // itemsize(one)
+    n = integer(header, N_SHARED)
+    work = integer(at, WORK)
+    for s in range(n):
+        angle = half_angle(one, integer(header, SOURCES), integer(header, FACTORS), s, weights, x, feature_stride)
+        put_double(work, s, angle)
+    cos_sin(work, n)
+    to = integer(at, COEFFICIENTS)
+    for s in range(n):
+        sign = integer(integer(header, LANE_SIGNS), s)
+        cos, sin = double(work, n + s), double(work, 2 * n + s)
+        fill_lanes(one, to, 2 * s, cos)
+        fill_lanes(one, to, 2 * s + 1, sin)
+        if sign:
+            for lane in range(lanes):
+                put_real(one, to, (2 * s + 1) * lanes + lane, -sin if odd(sign & lane) else sin)
 
 
 @inner
 def share_tables(one, header, at, weights, x, feature_stride):  # type: ignore[no-untyped-def]
     """The tables of phases: cosine and sine for every basis state."""
-    tables = header[pg.N_TABLES]
-    dim = 1 << header[pg.N_QUBITS]
-    n = tables * dim
-    work = carray(pointer_double(at[pg.WORK], one), (3 * n,))
-    angles, cos, sin = work[:n], work[n : 2 * n], work[2 * n :]
-    angles[:] = 0.0
-    terms = carray(pointer_int(header[pg.TERMS], one), (4 * header[pg.N_TERMS],))
-    factors = carray(pointer_double(header[pg.TERM_FACTORS], one), (2 * header[pg.N_TERMS],))
-    for t in range(header[pg.N_TERMS]):
-        value = value_of(one, terms[4 * t + 2], terms[4 * t + 3], weights, x, feature_stride)
-        angles[terms[4 * t] * dim + terms[4 * t + 1]] -= 0.5 * (factors[2 * t] * value + factors[2 * t + 1])
-    for t in range(tables):
-        walsh_hadamard(angles[t * dim :], dim)
-    cos_sin(angles, cos, sin, n)
-    write_table(one, at[pg.TABLES], cos, sin, n, 1 if header[pg.LANE_BITS] == 0 else WIDTH // itemsize(one))
+    dim = 1 << integer(header, N_QUBITS)
+    n = integer(header, N_TABLES) * dim
+    work = integer(at, WORK)
+    for k in range(n):
+        put_double(work, k, 0.0)
+    terms, factors = integer(header, TERMS), integer(header, TERM_FACTORS)
+    for t in range(integer(header, N_TERMS)):
+        # A term is (table, mask, kind, index).
+        place = integer(terms, 4 * t) * dim + integer(terms, 4 * t + 1)
+        angle = term_angle(one, terms, factors, t, weights, x, feature_stride)
+        put_double(work, place, double(work, place) + angle)
+    for first in range(0, n, dim):
+        walsh_hadamard(work + 8 * first, dim)
+    cos_sin(work, n)
+    write_table(
+        one, integer(at, TABLES), work + 8 * n, n, 1 if integer(header, LANE_BITS) == 0 else WIDTH // itemsize(one)
+    )
 
 
-@inner
-def write_table(one, address, cos, sin, n, width):  # type: ignore[no-untyped-def]
-    """Cosines and sines alternating, ``width`` at a time."""
-    table = carray(pointer_like(address, one), (2 * n,))
+@inlined
+def term_angle(one, terms, factors, t, weights, x, feature_stride):  # type: ignore[no-untyped-def]
+    """The phase of term ``t`` in basis states of even parity: minus half its angle."""
+    kind, index = integer(terms, 4 * t + 2), integer(terms, 4 * t + 3)
+    value = 0.0
+    if kind == WEIGHT:
+        value = real(one, weights, index)
+    elif kind == FEATURE:
+        value = real(one, x, index * feature_stride)
+    return -0.5 * (double(factors, 2 * t) * value + double(factors, 2 * t + 1))
+
+
+@inlined
+def write_table(one, table, cosines, n, width):  # type: ignore[no-untyped-def]
+    """Cosines and sines (behind them) alternating, ``width`` at a time."""
     for first in range(0, n, width):
         for i in range(width):
-            table[2 * first + i] = cos[first + i]
-            table[2 * first + width + i] = sin[first + i]
+            put_real(one, table, 2 * first + i, double(cosines, first + i))
+            put_real(one, table, 2 * first + width + i, double(cosines, n + first + i))
 
 
 @inner
 def encode_samples(one, header, at, x, n_here, feature_stride, sample_stride):  # type: ignore[no-untyped-def]
     """Cosines and sines of the angles of each sample of a block; lanes without a sample get the angle 0."""
     lanes = WIDTH // itemsize(one)
-    shared = header[pg.N_SHARED]
-    each = header[pg.N_SLOTS] - shared
-    if each == 0:
-        return
+    shared = integer(header, N_SHARED)
+    each = integer(header, N_SLOTS) - shared
     n = each * lanes
-    work = carray(pointer_double(at[pg.WORK], one), (3 * n,))
-    angles, cos, sin = work[:n], work[n : 2 * n], work[2 * n :]
-    sources = carray(pointer_int(header[pg.SOURCES], one), (2 * (shared + each),))
-    factors = carray(pointer_double(header[pg.FACTORS], one), (2 * (shared + each),))
+    work, sources, factors = integer(at, WORK), integer(header, SOURCES), integer(header, FACTORS)
     for e in range(each):
-        s = shared + e
-        feature = sources[2 * s + 1] * feature_stride
-        for lane in range(lanes):
-            value = np.float64(x[feature + lane * sample_stride]) if lane < n_here else 0.0
-            angles[e * lanes + lane] = 0.5 * (factors[2 * s] * value + factors[2 * s + 1])
-    cos_sin(angles, cos, sin, n)
-    coefficients = carray(pointer_like(at[pg.COEFFICIENTS], one), (2 * (shared + each) * lanes,))
+        feature = integer(sources, 2 * (shared + e) + 1) * feature_stride
+        factor, offset = double(factors, 2 * (shared + e)), double(factors, 2 * (shared + e) + 1)
+        for lane in range(n_here):
+            value = real(one, x, feature + lane * sample_stride)
+            put_double(work, e * lanes + lane, 0.5 * (factor * value + offset))
+        for lane in range(n_here, lanes):
+            put_double(work, e * lanes + lane, 0.5 * offset)
+    cos_sin(work, n)
+    to = integer(at, COEFFICIENTS) + 2 * shared * WIDTH
     for e in range(each):
-        first = 2 * (shared + e) * lanes
         for lane in range(lanes):
-            coefficients[first + lane] = cos[e * lanes + lane]
-            coefficients[first + lanes + lane] = sin[e * lanes + lane]
+            put_real(one, to, 2 * e * lanes + lane, double(work, n + e * lanes + lane))
+            put_real(one, to, (2 * e + 1) * lanes + lane, double(work, 2 * n + e * lanes + lane))
 
 
-@inner
-def slot_gradient(one, header, gradients, s):  # type: ignore[no-untyped-def]
+@inlined
+def slot_gradient(one, header, at, s):  # type: ignore[no-untyped-def]
     """Sum over lanes of the gradient of slot ``s``, with the sine's sign in each."""
-    lanes = WIDTH // itemsize(one)
-    lane_sign = carray(pointer_int(header[pg.LANE_SIGNS], one), (header[pg.N_SLOTS],))[s]
-    total = 0.0
+    gradients, sign = integer(at, GRADIENTS), integer(integer(header, LANE_SIGNS), s)
+    if sign == 0:
+        return sum_lanes(one, gradients, s)
+    lanes, total = WIDTH // itemsize(one), 0.0
     for lane in range(lanes):
-        value = np.float64(gradients[s * lanes + lane])
-        total += -value if lane_sign and odd(lane_sign & lane) else value
+        value = real(one, gradients, s * lanes + lane)
+        total += -value if odd(sign & lane) else value
     return total
 
 
-@inner
+@inlined
+def add_real(one, address, index, value):  # type: ignore[no-untyped-def]
+    """Adds to a number in memory."""
+    put_real(one, address, index, real(one, address, index) + value)
+
+
+@inlined
 def accumulate_shared(one, header, at, gw, gx):  # type: ignore[no-untyped-def]
-    """Adds the gradients of the shared slots to those of the weights ``gw`` and of the features ``gx``."""
-    lanes = WIDTH // itemsize(one)
-    shared = header[pg.N_SHARED]
-    gradients = carray(pointer_like(at[pg.GRADIENTS], one), (header[pg.N_SLOTS] * lanes,))
-    sources = carray(pointer_int(header[pg.SOURCES], one), (2 * shared,))
-    factors = carray(pointer_double(header[pg.FACTORS], one), (2 * shared,))
-    for s in range(shared):
-        if sources[2 * s] == WEIGHT:
-            gw[sources[2 * s + 1]] += 0.5 * factors[2 * s] * slot_gradient(one, header, gradients, s)
-        elif sources[2 * s] == FEATURE and len(gx):
-            gx[sources[2 * s + 1]] += 0.5 * factors[2 * s] * slot_gradient(one, header, gradients, s)
+    """Adds the gradients of the shared slots to those of the weights ``gw``, and of the features unless ``gx`` is 0."""
+    sources, factors = integer(header, SOURCES), integer(header, FACTORS)
+    for s in range(integer(header, N_SHARED)):
+        kind = integer(sources, 2 * s)
+        to = gw if kind == WEIGHT else (gx if kind == FEATURE else 0)
+        if to != 0:
+            gradient = 0.5 * double(factors, 2 * s) * slot_gradient(one, header, at, s)
+            add_real(one, to, integer(sources, 2 * s + 1), gradient)
 
 
-@inner
+@inlined
+def accumulate_term(one, header, t, total, gw, gx):  # type: ignore[no-untyped-def]
+    """Adds the gradient of term ``t``, whose phase has the gradient ``total``."""
+    terms = integer(header, TERMS)
+    kind = integer(terms, 4 * t + 2)
+    to = gw if kind == WEIGHT else (gx if kind == FEATURE else 0)
+    if to != 0:
+        add_real(one, to, integer(terms, 4 * t + 3), -0.5 * double(integer(header, TERM_FACTORS), 2 * t) * total)
+
+
+@inlined
+def sum_phases(one, header, to, source, n):  # type: ignore[no-untyped-def]
+    """Writes the gradients of the phases of ``n`` basis states to doubles, summed over lanes that are samples."""
+    if integer(header, LANE_BITS) == 0:
+        for k in range(n):
+            put_double(to, k, sum_lanes(one, source, k))
+    else:
+        for k in range(n):
+            put_double(to, k, real(one, source, k))
+
+
+@inlined
 def accumulate_tables(one, header, at, gw, gx):  # type: ignore[no-untyped-def]
-    """Adds the gradients of the phases to those of the weights and of the features."""
+    """Adds the gradients of the phases to those of the weights, and of the features unless ``gx`` is 0."""
+    dim = 1 << integer(header, N_QUBITS)
+    n = integer(header, N_TABLES) * dim
+    work = integer(at, WORK)
+    sum_phases(one, header, work, integer(at, TABLE_GRADIENTS), n)
+    for first in range(0, n, dim):
+        walsh_hadamard(work + 8 * first, dim)
+    terms = integer(header, TERMS)
+    for t in range(integer(header, N_TERMS)):
+        total = double(work, integer(terms, 4 * t) * dim + integer(terms, 4 * t + 1))
+        accumulate_term(one, header, t, total, gw, gx)
+
+
+@inlined
+def accumulate_samples(one, header, at, gx, n_here):  # type: ignore[no-untyped-def]
+    """Adds the gradients of the angles of each sample of a block to ``gx`` ``(n_here, F)``."""
     lanes = WIDTH // itemsize(one)
-    tables = header[pg.N_TABLES]
-    dim = 1 << header[pg.N_QUBITS]
-    sums = carray(pointer_double(at[pg.WORK], one), (tables * dim,))
-    width = lanes if header[pg.LANE_BITS] == 0 else 1
-    table = carray(pointer_like(at[pg.TABLE_GRADIENTS], one), (tables * dim * width,))
-    for k in range(tables * dim):
-        total = 0.0
-        for lane in range(width):
-            total += table[k * width + lane]
-        sums[k] = total
-    for t in range(tables):
-        walsh_hadamard(sums[t * dim :], dim)
-    terms = carray(pointer_int(header[pg.TERMS], one), (4 * header[pg.N_TERMS],))
-    factors = carray(pointer_double(header[pg.TERM_FACTORS], one), (2 * header[pg.N_TERMS],))
-    for t in range(header[pg.N_TERMS]):
-        gradient = -0.5 * factors[2 * t] * sums[terms[4 * t] * dim + terms[4 * t + 1]]
-        if terms[4 * t + 2] == WEIGHT:
-            gw[terms[4 * t + 3]] += gradient
-        elif terms[4 * t + 2] == FEATURE and len(gx):
-            gx[terms[4 * t + 3]] += gradient
+    n_features = integer(header, N_FEATURES)
+    sources, factors = integer(header, SOURCES), integer(header, FACTORS)
+    for s in range(integer(header, N_SHARED), integer(header, N_SLOTS)):
+        for lane in range(n_here):
+            gradient = 0.5 * double(factors, 2 * s) * real(one, integer(at, GRADIENTS), s * lanes + lane)
+            add_real(one, gx, lane * n_features + integer(sources, 2 * s + 1), gradient)
 
 
 @inner
-def accumulate_samples(one, header, at, out, n_here):  # type: ignore[no-untyped-def]
-    """Adds the gradients of the angles of each sample of a block to ``out`` ``(n_here, F)``."""
-    lanes = WIDTH // itemsize(one)
-    n_features = header[pg.N_FEATURES]
-    sources = carray(pointer_int(header[pg.SOURCES], one), (2 * header[pg.N_SLOTS],))
-    factors = carray(pointer_double(header[pg.FACTORS], one), (2 * header[pg.N_SLOTS],))
-    gradients = carray(pointer_like(at[pg.GRADIENTS], one), (header[pg.N_SLOTS] * lanes,))
-    for s in range(header[pg.N_SHARED], header[pg.N_SLOTS]):
-        for lane in range(n_here):
-            out[lane * n_features + sources[2 * s + 1]] += 0.5 * factors[2 * s] * gradients[s * lanes + lane]
+def amplitude_gradient(one, x, stride, n, gradients, gradient_stride, gx):  # type: ignore[no-untyped-def]
+    """Adds to ``gx`` the gradient of ``n`` features, from that of the amplitudes ``x / |x|``."""
+    norm = norm_of(one, x, n, stride)
+    along = 0.0
+    for f in range(n):
+        along += real(one, x, f * stride) / norm * real(one, gradients, f * gradient_stride)
+    for f in range(n):
+        across = real(one, gradients, f * gradient_stride) - real(one, x, f * stride) / norm * along
+        add_real(one, gx, f, across / norm)

@@ -1,49 +1,139 @@
-"""How kernels are compiled: without the interpreter's lock, kept on disk where that is possible."""
+"""How kernels are compiled, and how compiled code reads memory: addresses are integers, so that calls are cheap."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import llvmlite.binding as llvm
 import numba
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+_OPTIONS = {"error_model": "numpy", "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
 
-def kernel(function: Callable[..., Any]) -> Any:
-    """Compiles ``function`` on its first call for each kind of argument, and keeps the result in Numba's cache on disk."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
-        return numba.njit(**options, cache=True)(function)
-    except RuntimeError:
-        # No folder to keep it in: every process compiles for itself.
-        return numba.njit(**options)(function)
+
+#: What machine code may refer to outside of itself.
+_LIBRARY = {"cos", "sin", "floor", "memset", "memcpy", "memmove"}
+
+
+def compile_object(function: Callable[..., Any], itemsize: int, n_integers: int, symbol: str) -> bytes:
+    """Compiles ``function(one, *integers)`` to object code for this processor.
+
+    Args:
+        function: a kernel: it takes a number, whose type is that of the states, and integers, and returns nothing.
+        itemsize: bytes of that number, 4 or 8.
+        n_integers: how many integers it takes.
+        symbol: the name of the function in the object code.
+
+    Raises:
+        RuntimeError: when the code needs more than the C library, so that it could not run without Numba.
+    """
+    scalar = types.float32 if itemsize == 4 else types.float64
+    signature = types.void(scalar, *[types.int64] * n_integers)
+    compiled = numba.cfunc(signature, nopython=True, error_model="numpy")(function)
+    # The C function only wraps the native one, to report exceptions in ways that need Numba at run time.
+    native = compiled.native_name.removeprefix("cfunc.")
+    module = llvm.parse_assembly(compiled.inspect_llvm().replace(f'"{native}"', symbol).replace(native, symbol))
+    for other in module.functions:
+        if not other.is_declaration and other.name != symbol:
+            other.linkage = "internal"
+    target, features = llvm.Target.from_default_triple(), llvm.get_host_cpu_features().flatten()
+    machine = target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=features, opt=3, codemodel="jitdefault", jit=True
+    )
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=0))
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_global_dead_code_eliminate_pass()
+    passes.run(module, builder)
+    code = machine.emit_object(module)
+    needs = {f.name for f in module.functions if f.is_declaration and not f.name.startswith("llvm.")}
+    if needs - _LIBRARY:
+        raise RuntimeError(f"The kernel {function.__name__!r} needs {', '.join(sorted(needs - _LIBRARY))} at run time.")
+    return code
 
 
 def inner(function: Callable[..., Any]) -> Any:
     """Compiles ``function`` into the kernels that call it."""
-    # Nobody calls them from Python.
-    return numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return numba.njit(**_OPTIONS)(function)
 
 
-def _reader(numba_type: Callable[[Any], Any]) -> Any:
-    @intrinsic
-    def pointer(typingctx: Any, address: Any, like: Any) -> Any:
-        signature = types.CPointer(numba_type(like))(address, like)
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> ir.Value:
-            return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-
-        return signature, codegen
-
-    return pointer
+def inlined(function: Callable[..., Any]) -> Any:
+    """Writes a small function into those that call it; one that is compiled by itself costs a tenth of a second."""
+    return numba.njit(**_OPTIONS, inline="always")(function)
 
 
-#: ``(address, like)``: pointers to numbers of the type of ``like``, to 64-bit integers, to doubles.
-pointer_like = _reader(lambda like: like)
-pointer_int = _reader(lambda like: types.int64)
-pointer_double = _reader(lambda like: types.float64)
+def _place(builder: Any, address: Any, index: Any, kind: ir.Type) -> ir.Value:
+    # A pointer and a step from it, which LLVM can follow through a loop; a sum turned into a pointer it cannot.
+    return builder.gep(builder.inttoptr(address, kind.as_pointer()), [index], source_etype=kind)
+
+
+@intrinsic
+def integer(typingctx: Any, address: Any, index: Any) -> Any:
+    """``(address, index)``: the 64-bit integer number ``index`` there."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> ir.Value:
+        return builder.load(_place(builder, args[0], args[1], ir.IntType(64)))
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def put_integer(typingctx: Any, address: Any, index: Any, value: Any) -> Any:
+    """``(address, index, value)``: writes a 64-bit integer."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> ir.Value:
+        builder.store(args[2], _place(builder, args[0], args[1], ir.IntType(64)))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def double(typingctx: Any, address: Any, index: Any) -> Any:
+    """``(address, index)``: the double number ``index`` there."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> ir.Value:
+        return builder.load(_place(builder, args[0], args[1], ir.DoubleType()))
+
+    return types.float64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def put_double(typingctx: Any, address: Any, index: Any, value: Any) -> Any:
+    """``(address, index, value)``: writes a double."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> ir.Value:
+        builder.store(args[2], _place(builder, args[0], args[1], ir.DoubleType()))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.float64), codegen
+
+
+@intrinsic
+def real(typingctx: Any, one: Any, address: Any, index: Any) -> Any:
+    """``(one, address, index)``: the number of the type of ``one`` there, as a double."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> ir.Value:
+        kind, size = context.get_value_type(signature.args[0]), signature.args[0].bitwidth // 8
+        value = builder.load(_place(builder, args[1], args[2], kind))
+        return value if size == 8 else builder.fpext(value, ir.DoubleType())
+
+    return types.float64(one, types.int64, types.int64), codegen
+
+
+@intrinsic
+def put_real(typingctx: Any, one: Any, address: Any, index: Any, value: Any) -> Any:
+    """``(one, address, index, value)``: writes a double as a number of the type of ``one``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> ir.Value:
+        kind, size = context.get_value_type(signature.args[0]), signature.args[0].bitwidth // 8
+        value = args[3] if size == 8 else builder.fptrunc(args[3], kind)
+        builder.store(value, _place(builder, args[1], args[2], kind))
+        return context.get_dummy_value()
+
+    return types.void(one, types.int64, types.int64, types.float64), codegen
 
 
 @intrinsic
@@ -54,3 +144,13 @@ def itemsize(typingctx: Any, like: Any) -> Any:
         return ir.Constant(ir.IntType(64), signature.args[0].bitwidth // 8)
 
     return types.int64(like), codegen
+
+
+@intrinsic
+def odd(typingctx: Any, bits: Any) -> Any:
+    """``(bits)``: 1 where an odd number of bits is set, else 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> ir.Value:
+        return builder.and_(builder.ctpop(args[0]), ir.Constant(ir.IntType(64), 1))
+
+    return types.int64(types.int64), codegen

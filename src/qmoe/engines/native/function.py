@@ -9,7 +9,7 @@ from torch import Tensor
 
 from qmoe.circuits import Circuit
 from qmoe.engines.batched import TorchEngine
-from qmoe.engines.native.running import simulation
+from qmoe.engines.native.running import Inputs, simulation
 
 _TORCH = TorchEngine()
 
@@ -32,34 +32,29 @@ class Step(torch.autograd.Function):
         batch: torch.Size,
         keep: bool,
     ) -> Tensor:
-        flat = _flatten(circuit, x, weights, strength, stack, batch)
-        out, kept = simulation(circuit).run(*flat, keep)
-        ctx.circuit, ctx.stack, ctx.batch, ctx.kept = circuit, stack, batch, kept
+        out, kept = simulation(circuit).run(Inputs(x, weights, strength, stack, batch), keep)
+        ctx.circuit, ctx.shape, ctx.kept = circuit, (stack, batch), kept
         ctx.save_for_backward(x, weights, strength)
-        return out.view(*stack, *batch, -1)
+        return out
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> Any:
         x, weights, strength = ctx.saved_tensors
         features = ctx.needs_input_grad[1]
-        flat = _flatten(ctx.circuit, x, weights, strength, ctx.stack, ctx.batch)
-        rows = cotangent.reshape(*flat[0].shape[:2], -1)
         if torch.is_grad_enabled():
             # Somebody will differentiate the gradients.
+            stack, batch = ctx.shape
+            flat = _flatten(ctx.circuit, x, weights, strength, stack, batch)
+            rows = cotangent.reshape(*flat[0].shape[:2], -1)
             gx, gw, gs = Differentiate.apply(ctx.circuit, *flat, rows, features)
+            gx = None if gx is None else gx.view(x.shape)
+            gs = None if strength is None else gs.view(strength.shape)
         else:
             # The final states are used up; a second backward pass through the same graph runs forward again.
             kept, ctx.kept = ctx.kept, None
-            gx, gw, gs = simulation(ctx.circuit).differentiate(*flat, kept, rows, features)
-        return (
-            None,
-            None if gx is None else gx.view(x.shape),
-            gw.view(weights.shape),
-            None if gs is None or strength is None else gs.view(strength.shape),
-            None,
-            None,
-            None,
-        )
+            inputs = Inputs(x, weights, strength, *ctx.shape)
+            gx, gw, gs = simulation(ctx.circuit).differentiate(inputs, kept, cotangent, features)
+        return None, gx, gw.view(weights.shape), gs, None, None, None
 
 
 class Evaluate(torch.autograd.Function):
@@ -67,7 +62,7 @@ class Evaluate(torch.autograd.Function):
 
     @staticmethod
     def forward(circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
-        return simulation(circuit).run(x, weights, strength, False)[0]
+        return simulation(circuit).run(_inputs(x, weights, strength), False)[0]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -104,7 +99,7 @@ class Differentiate(torch.autograd.Function):
     def forward(
         circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None, cotangent: Tensor, features: bool
     ) -> Any:
-        return simulation(circuit).differentiate(x, weights, strength, None, cotangent, features)
+        return simulation(circuit).differentiate(_inputs(x, weights, strength), None, cotangent, features)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -136,6 +131,10 @@ class Differentiate(torch.autograd.Function):
         out = Differentiate.apply(circuit, *flat, features)
         shaped = tuple(None if t is None else t.unflatten(0, (info.batch_size, -1)) for t in out)
         return shaped, tuple(None if t is None else 0 for t in shaped)
+
+
+def _inputs(x: Tensor, weights: Tensor, strength: Tensor | None) -> Inputs:
+    return Inputs(x, weights, strength, x.shape[:1], x.shape[1:2])
 
 
 def _flatten(

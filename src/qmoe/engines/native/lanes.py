@@ -17,14 +17,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-#: Bytes of a vector of lanes.
-WIDTH = 64
+from qmoe.engines.native.layout import WIDTH, n_lanes
+
 _INT = ir.IntType(64)
-
-
-def n_lanes(itemsize: int) -> int:
-    """Samples side by side, for numbers of ``itemsize`` bytes."""
-    return WIDTH // itemsize
 
 
 class Vec:
@@ -86,26 +81,25 @@ class Emitter:
 
     # --- memory ----------------------------------------------------------------------------------------------------
 
-    def _pointer(self, address: ir.Value, index: ir.Value, size: int, kind: ir.Type) -> ir.Value:
-        place = self.builder.add(address, self.builder.mul(index, self.integer(size)))
-        return self.builder.inttoptr(place, kind.as_pointer())
+    def _pointer(self, address: ir.Value, index: ir.Value, kind: ir.Type) -> ir.Value:
+        return self.builder.gep(self.builder.inttoptr(address, kind.as_pointer()), [index], source_etype=kind)
 
     def load(self, address: ir.Value, index: ir.Value) -> Vec:
         """The vector number ``index`` after ``address``."""
-        return Vec(self, self.builder.load(self._pointer(address, index, WIDTH, self.type), align=WIDTH))
+        return Vec(self, self.builder.load(self._pointer(address, index, self.type), align=WIDTH))
 
     def store(self, vec: Vec, address: ir.Value, index: ir.Value) -> None:
         """Writes the vector number ``index`` after ``address``."""
-        self.builder.store(vec.value, self._pointer(address, index, WIDTH, self.type), align=WIDTH)
+        self.builder.store(vec.value, self._pointer(address, index, self.type), align=WIDTH)
 
     def load_splat(self, address: ir.Value, index: ir.Value) -> Vec:
         """The single number ``index`` after ``address``, in every lane."""
-        pointer = self._pointer(address, index, self.itemsize, self.element)
+        pointer = self._pointer(address, index, self.element)
         return self.splat(self.builder.load(pointer, align=self.itemsize))
 
     def load_int(self, address: ir.Value, index: ir.Value) -> ir.Value:
         """The 64-bit integer number ``index`` after ``address``."""
-        return self.builder.load(self._pointer(address, index, 8, _INT), align=8)
+        return self.builder.load(self._pointer(address, index, _INT), align=8)
 
     def splat(self, scalar: ir.Value) -> Vec:
         """A number in every lane."""
@@ -178,3 +172,36 @@ def vector_pass(body: Callable[..., None]) -> Any:
     )
     intrinsic_of.__name__ = body.__name__
     return intrinsic(intrinsic_of)
+
+
+@intrinsic
+def fill_lanes(typingctx: Any, one: Any, address: Any, index: Any, value: Any) -> Any:
+    """``(one, address, index, value)``: writes a double to every lane of vector ``index``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        emit = Emitter(context, builder, signature.args[0])
+        scalar = args[3] if emit.itemsize == 8 else builder.fptrunc(args[3], emit.element)
+        emit.store(emit.splat(scalar), args[1], args[2])
+        return context.get_dummy_value()
+
+    return types.void(one, types.int64, types.int64, types.float64), codegen
+
+
+@intrinsic
+def sum_lanes(typingctx: Any, one: Any, address: Any, index: Any) -> Any:
+    """``(one, address, index)``: the sum of the lanes of vector ``index``, in double precision, halves by halves."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        emit = Emitter(context, builder, signature.args[0])
+        value, n = emit.load(args[1], args[2]).value, emit.lanes
+        if emit.itemsize == 4:
+            value = builder.fpext(value, ir.VectorType(ir.DoubleType(), n))
+        while n > 1:
+            n //= 2
+            low, high = (
+                ir.Constant(ir.VectorType(ir.IntType(32), n), list(range(first, first + n))) for first in (0, n)
+            )
+            value = builder.fadd(builder.shuffle_vector(value, value, low), builder.shuffle_vector(value, value, high))
+        return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+    return types.float64(one, types.int64, types.int64), codegen

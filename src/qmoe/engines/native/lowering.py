@@ -20,8 +20,7 @@ from dataclasses import dataclass, replace
 
 from qmoe.circuits import Circuit, Feature, Gate, Prepare, Weight
 from qmoe.circuits.gates import Angle, Depolarize
-
-CONSTANT, WEIGHT, FEATURE = 0, 1, 2
+from qmoe.engines.native.layout import CONSTANT, FEATURE, WEIGHT
 
 
 @dataclass(frozen=True)

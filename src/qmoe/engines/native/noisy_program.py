@@ -13,16 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qmoe.circuits import Born, Circuit
-from qmoe.engines.native import program as pg
-from qmoe.engines.native.lanes import WIDTH, n_lanes
-from qmoe.engines.native.lowering import FEATURE, Damp, Phase, Rotation, Turn, lower
-from qmoe.engines.native.passes import ROW
+from qmoe.engines.native import layout as at
+from qmoe.engines.native.lowering import Damp, Phase, Rotation, Turn, lower
 from qmoe.engines.native.stages import odd
-
-TURN, DAMP = 0, 1
-# Further places in `NoisyProgram.header`, and parts of the scratch memory.
-N_DAMPS, COUNTS, HEADER = range(pg.HEADER, pg.HEADER + 3)
-FACTORS_TABLE, CHECKPOINTS, STRENGTH_GRADIENT, SIZE = range(pg.SIZE, pg.SIZE + 4)
 
 
 @dataclass
@@ -53,7 +46,7 @@ class NoisyProgram:
         self._paulis = _Paulis(q)
         ops = self._schedule(_relevant(steps, prepared))
         turns = [op for op in ops if isinstance(op, _Turn)]
-        each = [op.turn.kind == FEATURE for op in turns]
+        each = [op.turn.kind == at.FEATURE for op in turns]
         ordered = [op for op, e in zip(turns, each, strict=True) if not e] + [
             op for op, e in zip(turns, each, strict=True) if e
         ]
@@ -61,13 +54,13 @@ class NoisyProgram:
         self.pairs = {op.generator: self._paulis.pairs(*op.generator) for op in turns}
         self.counts = np.array([op.counts for op in ops if isinstance(op, _Damping)], dtype=np.int64).reshape(-1, 4**q)
         damping = 0
-        rows = np.zeros((len(ops), ROW), dtype=np.int64)
+        rows = np.zeros((len(ops), at.ROW), dtype=np.int64)
         for row, op in zip(rows, ops, strict=True):
             if isinstance(op, _Turn):
                 pairs = self.pairs[op.generator]
-                row[:4] = TURN, slot_of[id(op)], pairs.ctypes.data, len(pairs)
+                row[:4] = at.TURN, slot_of[id(op)], pairs.ctypes.data, len(pairs)
             else:
-                row[:2] = DAMP, damping
+                row[:2] = at.DAMP, damping
                 damping += 1
         self.rows = rows
         self.sources = np.array([(o.turn.kind, o.turn.index) for o in ordered], dtype=np.int64).reshape(-1, 2)
@@ -78,37 +71,36 @@ class NoisyProgram:
         self.shifts = np.array(frame.shift, dtype=np.int64)
         born = isinstance(circuit.readout, Born)
         self.order = np.argsort(frame.order()).astype(np.int64)
-        self.header = pg.make_header(
-            HEADER,
+        self.header = at.make_header(
             {
-                pg.N_QUBITS: q, pg.N_FEATURES: circuit.in_features, pg.N_OUTPUTS: circuit.n_outputs,
-                pg.N_WEIGHTS: circuit.n_weights, pg.N_SHARED: each.count(False), pg.N_SLOTS: len(ordered),
-                pg.BORN: born, pg.PREPARED: prepared, pg.FORWARD: self.rows, pg.N_FORWARD: len(rows),
-                pg.SOURCES: self.sources, pg.FACTORS: self.factors, pg.LANE_SIGNS: self.lane_signs,
-                pg.SIGNS: self.signs, pg.SHIFTS: self.shifts, pg.ORDER: self.order,
-                N_DAMPS: damping, COUNTS: self.counts,
+                at.N_QUBITS: q, at.N_FEATURES: circuit.in_features, at.N_OUTPUTS: circuit.n_outputs,
+                at.N_WEIGHTS: circuit.n_weights, at.N_SHARED: each.count(False), at.N_SLOTS: len(ordered),
+                at.BORN: born, at.PREPARED: prepared, at.FORWARD: self.rows, at.N_FORWARD: len(rows),
+                at.SOURCES: self.sources, at.FACTORS: self.factors, at.LANE_SIGNS: self.lane_signs,
+                at.SIGNS: self.signs, at.SHIFTS: self.shifts, at.ORDER: self.order,
+                at.N_DAMPS: damping, at.COUNTS: self.counts,
             },
         )  # fmt: skip
 
     def parts(self, itemsize: int) -> np.ndarray:
         """Offsets in bytes of the parts of the scratch memory of one thread, and its size, for numbers of ``itemsize``."""
-        q, slots, dampings = self.circuit.n_qubits, int(self.header[pg.N_SLOTS]), len(self.counts)
-        vector = 4**q * WIDTH
-        shared = int(self.header[pg.N_SHARED])
-        return pg.offsets(
+        q, slots, dampings = self.circuit.n_qubits, int(self.header[at.N_SLOTS]), len(self.counts)
+        vector = 4**q * at.WIDTH
+        shared = int(self.header[at.N_SHARED])
+        return at.offsets(
             {
-                pg.PSI: vector,
-                pg.LAM: vector,
-                pg.ROWS: 2 * 2**q * WIDTH,
-                pg.SUMS: WIDTH,
-                pg.COEFFICIENTS: 2 * slots * WIDTH,
-                pg.GRADIENTS: slots * WIDTH,
-                pg.TABLES: 0,
-                pg.TABLE_GRADIENTS: 0,
-                pg.WORK: 3 * 8 * max(shared, (slots - shared) * n_lanes(itemsize)),
-                FACTORS_TABLE: 2 * dampings * 4**q * itemsize,
-                CHECKPOINTS: dampings * vector,
-                STRENGTH_GRADIENT: WIDTH,
+                at.PSI: vector,
+                at.LAM: vector,
+                at.ROWS: 2 * 2**q * at.WIDTH,
+                at.SUMS: at.WIDTH,
+                at.COEFFICIENTS: 2 * slots * at.WIDTH,
+                at.GRADIENTS: slots * at.WIDTH,
+                at.TABLES: 0,
+                at.TABLE_GRADIENTS: 0,
+                at.WORK: 3 * 8 * max(shared, (slots - shared) * at.n_lanes(itemsize)),
+                at.FACTORS_TABLE: 2 * dampings * 4**q * itemsize,
+                at.CHECKPOINTS: dampings * vector,
+                at.STRENGTH_GRADIENT: at.WIDTH,
             }
         )
 

@@ -12,10 +12,7 @@ from typing import Any
 from llvmlite import ir
 
 from qmoe.engines.native.lanes import Emitter, Vec, vector_pass
-
-# A row of the program: operation, size of the group, then three each of pivots, flips, signs and slots.
-PIVOT, FLIP, SIGN, SLOT = 2, 5, 8, 11
-ROW = 14
+from qmoe.engines.native.layout import FLIP, PIVOT, SIGN, SLOT
 
 
 class _Group:

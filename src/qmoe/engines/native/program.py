@@ -8,25 +8,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from qmoe.circuits import Born, Circuit
-from qmoe.engines.native.lanes import WIDTH, n_lanes
-from qmoe.engines.native.lowering import FEATURE, Phase, Rotation, Turn
-from qmoe.engines.native.passes import FLIP, PIVOT, ROW, SIGN, SLOT
+from qmoe.engines.native import layout as at
+from qmoe.engines.native.lowering import Phase, Rotation, Turn
 from qmoe.engines.native.stages import Stage, groups, make_schedule, pivots
 
-ROTATE, ROTATE_LANES, PHASE, PHASE_EACH = range(4)
 #: Largest group of rotations in one pass: 2**3 amplitudes fill the registers; backward there are two states.
 FORWARD_GROUP, BACKWARD_GROUP = 3, 2
-
-# Places in `Program.header`.
-(
-    N_QUBITS, LANE_BITS, N_FEATURES, N_OUTPUTS, N_WEIGHTS, N_TABLES, N_SHARED, N_SLOTS, BORN, PREPARED,
-    FORWARD, N_FORWARD, BACKWARD, N_BACKWARD, START, N_START, START_SLOTS,
-    SOURCES, FACTORS, LANE_SIGNS, TERMS, TERM_FACTORS, N_TERMS, TABLES_EACH, SIGNS, SHIFTS, ORDER, HEADER,
-) = range(28)  # fmt: skip
-# Parts of the scratch memory of one thread, in `Program.parts`.
-PSI, LAM, ROWS, SUMS, COEFFICIENTS, GRADIENTS, TABLES, TABLE_GRADIENTS, WORK, SIZE = range(10)
-#: Vectors of lanes whose read-outs are transformed at once.
-READOUT_ROW = 64
 
 
 class Program:
@@ -58,7 +45,7 @@ class Program:
         steps: list[Rotation | Phase] = [*start]
         for stage in schedule.stages:
             steps += [*stage.rotations, *_each(stage)]
-        each = [step for step in steps if lane_bits == 0 and step.turn.kind == FEATURE]
+        each = [step for step in steps if lane_bits == 0 and step.turn.kind == at.FEATURE]
         separate = {id(step) for step in each}
         ordered = [*(step for step in steps if id(step) not in separate), *each]
         self._slot = {id(step): slot for slot, step in enumerate(ordered)}
@@ -79,19 +66,19 @@ class Program:
         self.shifts = _integers(schedule.frame.shift)
         born = isinstance(circuit.readout, Born)
         self.order = np.argsort(schedule.frame.order() if born else [0]).astype(np.int64)
-        self.header = make_header(
-            HEADER,
+        self.header = at.make_header(
             {
-                N_QUBITS: q, LANE_BITS: lane_bits, N_FEATURES: circuit.in_features, N_OUTPUTS: circuit.n_outputs,
-                N_WEIGHTS: circuit.n_weights, N_TABLES: len(tables), N_SHARED: len(ordered) - len(each),
-                N_SLOTS: len(ordered), BORN: born, PREPARED: schedule.prepared,
-                FORWARD: self.forward, N_FORWARD: len(self.forward),
-                BACKWARD: self.backward, N_BACKWARD: len(self.backward),
-                START: self.start, N_START: len(self.start), START_SLOTS: self.start_slots,
-                SOURCES: self.sources, FACTORS: self.factors, LANE_SIGNS: self.lane_signs,
-                TERMS: self.terms, TERM_FACTORS: self.term_factors, N_TERMS: len(terms),
-                TABLES_EACH: any(p.turn.kind == FEATURE for _, p in terms),
-                SIGNS: self.signs, SHIFTS: self.shifts, ORDER: self.order,
+                at.N_QUBITS: q, at.LANE_BITS: lane_bits, at.N_FEATURES: circuit.in_features, at.N_OUTPUTS: circuit.n_outputs,
+                at.N_WEIGHTS: circuit.n_weights, at.N_TABLES: len(tables), at.N_SHARED: len(ordered) - len(each),
+                at.N_SLOTS: len(ordered), at.BORN: born, at.PREPARED: schedule.prepared,
+                at.FORWARD: self.forward, at.N_FORWARD: len(self.forward),
+                at.BACKWARD: self.backward, at.N_BACKWARD: len(self.backward),
+                at.START: self.start, at.N_START: len(self.start), at.START_SLOTS: self.start_slots,
+                at.SOURCES: self.sources, at.FACTORS: self.factors, at.LANE_SIGNS: self.lane_signs,
+                at.TERMS: self.terms, at.TERM_FACTORS: self.term_factors, at.N_TERMS: len(terms),
+                at.TABLES_EACH: any(p.turn.kind == at.FEATURE for _, p in terms),
+                at.ENCODES_LATER: any(stage.each for stage in schedule.stages),
+                at.SIGNS: self.signs, at.SHIFTS: self.shifts, at.ORDER: self.order,
             },
         )  # fmt: skip
 
@@ -102,21 +89,48 @@ class Program:
 
     def parts(self, itemsize: int) -> np.ndarray:
         """Offsets in bytes of the parts of the scratch memory of one thread, and its size, for numbers of ``itemsize``."""
-        lanes, slots, shared = n_lanes(itemsize), int(self.header[N_SLOTS]), int(self.header[N_SHARED])
+        lanes, slots, shared = at.n_lanes(itemsize), int(self.header[at.N_SLOTS]), int(self.header[at.N_SHARED])
         tables = self.n_tables * self.circuit.dim
-        return offsets(
+        return at.offsets(
             {
-                PSI: 2 * self.n_vectors * WIDTH,
-                LAM: 2 * self.n_vectors * WIDTH,
-                ROWS: min(self.n_vectors, READOUT_ROW) * WIDTH,
-                SUMS: self.circuit.n_qubits * WIDTH,
-                COEFFICIENTS: 2 * slots * WIDTH,
-                GRADIENTS: slots * WIDTH,
-                TABLES: 2 * tables * itemsize,
-                TABLE_GRADIENTS: self.n_tables * self.n_vectors * WIDTH,
-                WORK: 3 * 8 * max(shared, tables, (slots - shared) * lanes),
+                at.PSI: 2 * self.n_vectors * at.WIDTH,
+                at.LAM: 2 * self.n_vectors * at.WIDTH,
+                at.ROWS: min(self.n_vectors, at.READOUT_ROW) * at.WIDTH,
+                at.SUMS: self.circuit.n_qubits * at.WIDTH,
+                at.COEFFICIENTS: 2 * slots * at.WIDTH,
+                at.GRADIENTS: slots * at.WIDTH,
+                at.TABLES: 2 * tables * itemsize,
+                at.TABLE_GRADIENTS: self.n_tables * self.n_vectors * at.WIDTH,
+                at.WORK: 3 * 8 * max(shared, tables, (slots - shared) * lanes),
             }
         )
+
+    def large_parts(self, itemsize: int) -> np.ndarray:
+        """Offsets of the scratch memory for large states: what all parts of the state share, then that of each part."""
+        slots, q = int(self.header[at.N_SLOTS]), self.circuit.n_qubits
+        shared = at.offsets(
+            {
+                at.SUMS: q * at.WIDTH,
+                at.COEFFICIENTS: 2 * slots * at.WIDTH,
+                at.GRADIENTS: slots * at.WIDTH,
+                at.WORK: 3 * 8 * slots * at.n_lanes(itemsize),
+                at.TERM_ANGLES: len(self.terms) * 8,
+            }
+        )
+        own = at.offsets(
+            {
+                at.PART_ROWS: at.READOUT_ROW * at.WIDTH,
+                at.PART_SUMS: q * at.WIDTH,
+                at.PART_GRADIENTS: slots * at.WIDTH,
+                at.PART_TABLE: 2 * at.PHASE_CHUNK * itemsize,
+                at.PART_PHASES: (at.PHASE_CHUNK >> self.lane_bits) * at.WIDTH,
+                at.PART_WORK: 3 * 8 * at.PHASE_CHUNK,
+                at.PART_TERMS: len(self.terms) * 8,
+            },
+            at.PART_SIZE,
+        )
+        ends = [shared[-1] + part * own[-1] for part in range(at.N_PARTS + 1)]
+        return np.concatenate([shared[:-1], *(own[:-1] + end for end in ends[:-1]), ends[-1:]])
 
     def _rows(self, stages: Sequence[Stage], size: int) -> np.ndarray:
         rows: list[np.ndarray] = []
@@ -125,9 +139,9 @@ class Program:
             if stage.kind is Rotation:
                 rows += self._rotations(stage.rotations, size)
             elif stage.each:
-                rows += [_row(PHASE_EACH, (), (), (p.mask,), (self._slot[id(p)],)) for p in stage.phases]
+                rows += [_row(at.PHASE_EACH, (), (), (p.mask,), (self._slot[id(p)],)) for p in stage.phases]
             else:
-                rows.append(_row(PHASE, (), (), (), (table,)))
+                rows.append(_row(at.PHASE, (), (), (), (table,)))
                 table += 1
         return _matrix(rows)
 
@@ -135,7 +149,7 @@ class Program:
         low = (1 << self.lane_bits) - 1
         rows = [
             _row(
-                ROTATE,
+                at.ROTATE,
                 [pivot - self.lane_bits for pivot in pivots(r.flip for r in group)],
                 [r.flip >> self.lane_bits for r in group],
                 [r.sign >> self.lane_bits for r in group],
@@ -148,24 +162,9 @@ class Program:
                 high = r.flip >> self.lane_bits
                 # The pivot, or -1 where the rotation stays within a vector, and the lanes' flip beside it.
                 pivot = [high.bit_length() - 1, r.flip & low]
-                row = _row(ROTATE_LANES, pivot, [high], [r.sign >> self.lane_bits], [self._slot[id(r)]])
+                row = _row(at.ROTATE_LANES, pivot, [high], [r.sign >> self.lane_bits], [self._slot[id(r)]])
                 rows.append(row)
         return rows
-
-
-def make_header(size: int, values: dict[int, int | bool | np.ndarray]) -> np.ndarray:
-    """``(size,)`` integers: numbers as they are, arrays as their addresses. The caller keeps the arrays."""
-    header = np.zeros(size, dtype=np.int64)
-    for place, value in values.items():
-        header[place] = value.ctypes.data if isinstance(value, np.ndarray) else value
-    return header
-
-
-def offsets(sizes: dict[int, int]) -> np.ndarray:
-    """Where parts of ``sizes`` bytes begin, one after another, and where the last ends; all at whole cache lines."""
-    # Two lines apart, so that psi and lam do not compete for the same places in the cache.
-    padded = [-(-sizes[part] // WIDTH) * WIDTH + 2 * WIDTH for part in range(len(sizes))]
-    return np.concatenate([[0], np.cumsum(padded)])
 
 
 def _each(stage: Stage) -> list[Phase]:
@@ -177,15 +176,15 @@ def _integers(values: Iterable[int] | Iterable[tuple[int, ...]]) -> np.ndarray:
 
 
 def _matrix(rows: list[np.ndarray]) -> np.ndarray:
-    return np.array(rows, dtype=np.int64).reshape(-1, ROW)
+    return np.array(rows, dtype=np.int64).reshape(-1, at.ROW)
 
 
 def _row(
     operation: int, pivot: Iterable[int], flip: Iterable[int], sign: Iterable[int], slot: Sequence[int]
 ) -> np.ndarray:
-    row = np.zeros(ROW, dtype=np.int64)
+    row = np.zeros(at.ROW, dtype=np.int64)
     row[0], row[1] = operation, len(slot)
-    for first, values in ((PIVOT, pivot), (FLIP, flip), (SIGN, sign), (SLOT, slot)):
+    for first, values in ((at.PIVOT, pivot), (at.FLIP, flip), (at.SIGN, sign), (at.SLOT, slot)):
         for i, value in enumerate(values):
             row[first + i] = value
     return row

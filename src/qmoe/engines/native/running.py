@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from qmoe.circuits import Circuit
-from qmoe.engines.native import large
-from qmoe.engines.native.lanes import WIDTH, n_lanes
-from qmoe.engines.native.noisy import differentiate_noisy, evaluate_noisy
+from qmoe.engines.native import layout as at
+from qmoe.engines.native.kernels import kernel
+from qmoe.engines.native.layout import n_lanes
 from qmoe.engines.native.noisy_program import make_noisy_program
-from qmoe.engines.native.program import BORN, Program, make_program
-from qmoe.engines.native.pure import differentiate, evaluate
+from qmoe.engines.native.program import Program, make_program
 from qmoe.engines.native.threads import run_in_parts, run_shares
 
 #: Blocks of lanes whose gradients are added up in one go. The sums must not depend on the number of threads, or on what
@@ -28,57 +28,125 @@ THREAD_OPERATIONS = 4e6
 #: Share of the lanes up to which a batch is run sample by sample, with basis states in the lanes; and how many qubits there
 #: must be beyond those.
 FEW, MIN_HIGH_QUBITS = 0.5, 3
-
-_ONES = {torch.float32: np.float32(1), torch.float64: np.float64(1)}
+#: Vectors of lanes from which on all threads work on one state; it then fills a second-level cache twice.
+LARGE_VECTORS = 1 << 14
 
 Gradients = tuple[Tensor | None, Tensor, Tensor | None]
 
 
+_Call = ctypes.c_int64 * at.CALL
+
+
+class Inputs:
+    """Tensors of any stack and batch shape, as the kernels see them: sizes, strides and addresses.
+
+    Args:
+        x: ``(...S, ...B, F)``.
+        weights: ``(...S, ...)``.
+        strength: ``(...S)`` or None.
+        stack: the stack shape.
+        batch: the batch shape.
+    """
+
+    __slots__ = ("batch", "itemsize", "n_batch", "n_models", "stack", "strength", "strides", "weights", "x")
+
+    def __init__(
+        self, x: Tensor, weights: Tensor, strength: Tensor | None, stack: torch.Size, batch: torch.Size
+    ) -> None:
+        self.stack, self.batch, self.itemsize = stack, batch, x.element_size()
+        self.n_models, self.n_batch = stack.numel(), batch.numel()
+        n_features, n_weights = x.shape[-1], weights.numel() // self.n_models
+        # Views of tensors that are laid out as we want them would cost more than the kernel at two qubits.
+        if x.is_contiguous():
+            x_strides = (self.n_batch * n_features, n_features, 1)
+        else:
+            x = x.reshape(self.n_models, self.n_batch, n_features)
+            x_strides = (x.stride(0), x.stride(1), x.stride(2))
+        w_stride = n_weights
+        if not weights.is_contiguous():
+            weights = weights.reshape(self.n_models, n_weights)
+            if weights.stride(1) != 1:
+                weights = weights.contiguous()
+            w_stride = weights.stride(0)  # 0 where all models are the same
+        self.x, self.weights, self.strides = x, weights, (*x_strides, w_stride)
+        self.strength = None if strength is None else strength.contiguous()
+
+
 class Simulation(ABC):
-    """Runs one circuit on stacks: ``x`` ``(M, B, F)``, ``weights`` ``(M, P)``, ``strength`` ``(M,)`` or None."""
+    """Runs one circuit."""
 
     @abstractmethod
-    def run(self, x: Tensor, weights: Tensor, strength: Tensor | None, keep: bool) -> tuple[Tensor, Tensor | None]:
-        """Read-outs ``(M, B, n_outputs)``, and the final states if ``keep`` and the backward pass can use them."""
+    def run(self, inputs: Inputs, keep: bool) -> tuple[Tensor, Tensor | None]:
+        """Read-outs ``(...S, ...B, n_outputs)``, and the final states if ``keep`` and the backward pass can use them."""
 
     @abstractmethod
-    def differentiate(
-        self,
-        x: Tensor,
-        weights: Tensor,
-        strength: Tensor | None,
-        kept: Tensor | None,
-        cotangent: Tensor,
-        features: bool,
-    ) -> Gradients:
-        """Gradients with respect to ``x`` (if ``features``), ``weights`` and ``strength``; ``kept`` is used up."""
+    def differentiate(self, inputs: Inputs, kept: Tensor | None, cotangent: Tensor, features: bool) -> Gradients:
+        """Gradients with respect to x (or None, unless ``features``), weights and strength; all contiguous.
+
+        x and strength come in the shape of their tensors, weights as ``(M, P)``. ``kept`` is used up.
+        """
 
 
-class _Split:
-    """One call: shapes and strides for the kernel, scratch memory, and threads."""
+@dataclass(frozen=True)
+class _Layout:
+    """What a kernel reads beside its arguments. Holds on to the arrays whose addresses it gives.
 
-    def __init__(self, samples_a_block: int, parts: np.ndarray, x: Tensor, weights: Tensor, cost: float) -> None:
-        n_models, n_batch, _ = x.shape
-        self.n_blocks = -(-n_batch // samples_a_block)
-        chunk = min(CHUNK, self.n_blocks)
-        self.n_chunks = -(-self.n_blocks // chunk)
-        self.n_items = n_models * self.n_chunks
-        self._shape = (self.n_chunks, chunk, n_batch, *x.stride(), weights.stride(0))
-        n_threads = min(torch.get_num_threads(), self.n_items)
-        if n_models * self.n_blocks * cost < THREAD_OPERATIONS:
-            n_threads = 1
-        self._scratch = torch.empty(n_threads, int(parts[-1]), dtype=torch.uint8)
+    Attributes:
+        header: of the program.
+        parts: offsets of the scratch memory of one thread.
+        samples: samples a block.
+        cost: operations of one block, roughly.
+    """
 
-    def run(self, call: Callable[[tuple[int, ...], int], None]) -> None:
-        """Calls ``call(shape, scratch address)`` for each share of the items, each in a thread of its own."""
-        n = len(self._scratch)
-        first, stride = self._scratch.data_ptr(), self._scratch.stride(0)
-        if n == 1:
-            call((0, self.n_items, *self._shape), first)
+    header: np.ndarray
+    parts: np.ndarray
+    samples: int
+    cost: float
+    # Plain numbers, since asking NumPy for an address takes as long as a small kernel.
+    addresses: tuple[int, int] = field(init=False)
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "addresses", (self.header.ctypes.data, self.parts.ctypes.data))
+        object.__setattr__(self, "size", int(self.parts[-1]) + at.SIZE * at.WIDTH)
+
+    def chunks(self, n_batch: int) -> tuple[int, int, int]:
+        """For a batch: its blocks, the blocks of a chunk, the chunks."""
+        n_blocks = -(-n_batch // self.samples)
+        chunk = min(CHUNK, n_blocks)
+        return n_blocks, chunk, -(-n_blocks // chunk)
+
+    def run(self, name: str, cost: float, inputs: Inputs, *others: Tensor | None) -> None:
+        """Runs a kernel on shares of the items, each in a thread of its own.
+
+        Args:
+            name: the kernel.
+            cost: how much more it does than run forward.
+            inputs: what to run it on.
+            *others: out, states, cotangent, gx, gw, gs; those that it does not take may be None or left out.
+        """
+        function = kernel(name, inputs.itemsize)
+        n_blocks, chunk, n_chunks = self.chunks(inputs.n_batch)
+        n_items, n_threads = inputs.n_models * n_chunks, 1
+        if inputs.n_models * n_blocks * cost * self.cost > THREAD_OPERATIONS:
+            n_threads = min(torch.get_num_threads(), n_items)
+        tensors = (inputs.x, inputs.weights, inputs.strength, *others)
+        places = [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
+        call = _Call(0, n_items, n_chunks, chunk, inputs.n_batch, *inputs.strides, *places)
+        scratch = torch.empty(n_threads * self.size, dtype=torch.uint8)
+        first = scratch.data_ptr()
+        if n_threads == 1:
+            function(*self.addresses, ctypes.addressof(call), first)
             return
-        ends = [self.n_items * i // n for i in range(n + 1)]
-        shares = [((ends[i], ends[i + 1], *self._shape), first + i * stride) for i in range(n)]
-        run_shares([functools.partial(call, *share) for share in shares])
+        shares = [_Call(*call) for _ in range(n_threads)]
+        for i, share in enumerate(shares):
+            share[at.FIRST], share[at.LAST] = n_items * i // n_threads, n_items * (i + 1) // n_threads
+        run_shares(
+            [
+                functools.partial(function, *self.addresses, ctypes.addressof(share), first + i * self.size)
+                for i, share in enumerate(shares)
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -87,21 +155,19 @@ class _Plan:
 
     Attributes:
         program: what the kernels read.
-        parts: layout of the scratch memory of small states.
-        samples: samples a block.
+        layout: of small states.
+        large_parts: layout of the scratch memory of large ones.
         state: shape of the state of a block.
-        cost: operations of one block, roughly.
     """
 
     program: Program
-    parts: np.ndarray
-    samples: int
+    layout: _Layout
+    large_parts: np.ndarray
     state: tuple[int, int, int]
-    cost: float
 
     @property
     def is_large(self) -> bool:
-        return self.program.n_vectors >= large.MIN_VECTORS
+        return self.state[0] >= LARGE_VECTORS
 
 
 @functools.lru_cache(maxsize=1024)
@@ -111,173 +177,153 @@ def _plan(circuit: Circuit, n_batch: int, itemsize: int) -> _Plan:
     few = n_batch <= lanes * FEW and circuit.n_qubits >= bits + MIN_HIGH_QUBITS
     program = make_program(circuit, bits if few else 0)
     cost = program.n_vectors * lanes * 6.0 * (1 + len(program.sources) + program.n_tables)
-    return _Plan(program, program.parts(itemsize), 1 if few else lanes, (program.n_vectors, 2, lanes), cost)
+    return _Plan(
+        program=program,
+        layout=_Layout(program.header, program.parts(itemsize), 1 if few else lanes, cost),
+        large_parts=program.large_parts(itemsize),
+        state=(program.n_vectors, 2, lanes),
+    )
 
 
 class StateVectors(Simulation):
     """Circuits without noise."""
 
     def __init__(self, circuit: Circuit) -> None:
-        self.circuit = circuit
+        self._circuit = circuit
+        self._n_outputs, self._n_weights = circuit.n_outputs, circuit.n_weights
 
-    def run(self, x: Tensor, weights: Tensor, strength: Tensor | None, keep: bool) -> tuple[Tensor, Tensor | None]:
-        del strength
-        weights = _rows(weights)
-        plan = _plan(self.circuit, x.shape[1], x.element_size())
-        out = x.new_empty(*x.shape[:2], self.circuit.n_outputs)
-        n_blocks = -(-x.shape[1] // plan.samples)
-        states = x.new_empty(len(x), n_blocks, *plan.state) if keep else None
+    def run(self, inputs: Inputs, keep: bool) -> tuple[Tensor, Tensor | None]:
+        plan = _plan(self._circuit, inputs.n_batch, inputs.itemsize)
+        out = inputs.x.new_empty((*inputs.stack, *inputs.batch, self._n_outputs))
+        states = None
+        if keep:
+            n_blocks = plan.layout.chunks(inputs.n_batch)[0]
+            states = out.new_empty((inputs.n_models, n_blocks, *plan.state))
         if plan.is_large:
-            for block in _LargeBlock.all(plan, x, weights):
+            for block in _LargeBlock.all(plan, inputs):
                 block.run(out, states)
-            return out, states
-        split = _Split(plan.samples, plan.parts, x, weights, plan.cost)
-        fixed = (x.data_ptr(), weights.data_ptr(), out.data_ptr(), _address(states))
-        head = (_ONES[x.dtype], plan.program.header, plan.parts)
-        split.run(lambda shape, scratch: evaluate(*head, shape, *fixed, scratch))
+        else:
+            plan.layout.run("evaluate", 1, inputs, out, states)
         return out, states
 
-    def differentiate(
-        self,
-        x: Tensor,
-        weights: Tensor,
-        strength: Tensor | None,
-        kept: Tensor | None,
-        cotangent: Tensor,
-        features: bool,
-    ) -> Gradients:
-        del strength
-        weights, cotangent = _rows(weights), cotangent.contiguous()
-        plan = _plan(self.circuit, x.shape[1], x.element_size())
-        gx = torch.zeros_like(x, memory_format=torch.contiguous_format) if features else None
+    def differentiate(self, inputs: Inputs, kept: Tensor | None, cotangent: Tensor, features: bool) -> Gradients:
+        plan = _plan(self._circuit, inputs.n_batch, inputs.itemsize)
+        cotangent = cotangent.contiguous()
+        gx = cotangent.new_zeros((*inputs.stack, *inputs.batch, inputs.x.shape[-1])) if features else None
         if plan.is_large:
-            gw = x.new_zeros(len(x), self.circuit.n_weights)
-            for block in _LargeBlock.all(plan, x, weights):
+            gw = cotangent.new_zeros((inputs.n_models, self._n_weights))
+            for block in _LargeBlock.all(plan, inputs):
                 block.differentiate(kept, cotangent, gx, gw)
             return gx, gw, None
-        split = _Split(plan.samples, plan.parts, x, weights, 3 * plan.cost)
-        partial = x.new_zeros(len(x), split.n_chunks, self.circuit.n_weights)
-        to = (_address(kept), _address(gx), partial.data_ptr())
-        fixed = (x.data_ptr(), weights.data_ptr(), cotangent.data_ptr(), *to)
-        head = (_ONES[x.dtype], plan.program.header, plan.parts)
-        split.run(lambda shape, scratch: differentiate(*head, shape, *fixed, scratch))
-        return gx, _total(partial), None
+        n_chunks = plan.layout.chunks(inputs.n_batch)[2]
+        gw = cotangent.new_zeros((inputs.n_models, n_chunks, self._n_weights))
+        plan.layout.run("differentiate", 3, inputs, None, kept, cotangent, gx, gw)
+        return gx, _total(gw), None
 
 
 class _LargeBlock:
     """One block of one model whose state is large: all threads go through it stage by stage."""
 
-    def __init__(self, plan: _Plan, x: Tensor, weights: Tensor, model: int, block: int, scratch: Tensor) -> None:
-        self.plan, self.model, self.block, self.scratch = plan, model, block, scratch
-        self.x, self.weights = x, weights
-        self.sample = block * plan.samples
-        self.n_here = min(plan.samples, x.shape[1] - self.sample)
-        layouts = large.shared_parts(plan.program, x.element_size()), large.own_parts(plan.program, x.element_size())
-        self._head = (_ONES[x.dtype], plan.program.header, *layouts, scratch.data_ptr())
-        self._shape = (self.n_here, x.stride(1), x.stride(2))
-        self._x_at = x[model, self.sample :].data_ptr()
+    def __init__(self, plan: _Plan, inputs: Inputs, model: int, block: int, scratch: Tensor) -> None:
+        self._plan, self._model, self._block = plan, model, block
+        samples, size = plan.layout.samples, inputs.itemsize
+        self._first = model * inputs.n_batch + block * samples
+        x_stack, x_batch, x_feature, w_stack = inputs.strides
+        self._call = _Call()
+        self._call[at.N_HERE] = min(samples, inputs.n_batch - block * samples)
+        self._call[at.X_BATCH], self._call[at.X_FEATURE] = x_batch, x_feature
+        self._call[at.X] = inputs.x.data_ptr() + (model * x_stack + block * samples * x_batch) * size
+        self._call[at.WEIGHTS] = inputs.weights.data_ptr() + model * w_stack * size
+        self._parts, self._scratch = plan.large_parts, scratch
+        self._head = (plan.layout.addresses[0], scratch.data_ptr())
+        self._kernel = functools.partial(kernel, itemsize=size)
 
     @classmethod
-    def all(cls, plan: _Plan, x: Tensor, weights: Tensor) -> list[_LargeBlock]:
+    def all(cls, plan: _Plan, inputs: Inputs) -> list[_LargeBlock]:
         """The blocks of all models, which take turns with the same scratch memory."""
-        size = x.element_size()
-        shared, own = large.shared_parts(plan.program, size), large.own_parts(plan.program, size)
-        scratch = torch.empty(int(shared[-1] + large.N_PARTS * own[-1]), dtype=torch.uint8)
-        n_blocks = -(-x.shape[1] // plan.samples)
-        return [cls(plan, x, weights, m, b, scratch) for m in range(len(x)) for b in range(n_blocks)]
+        size = int(plan.large_parts[-1]) + (at.SIZE + at.N_PARTS * at.PART_SIZE) * at.WIDTH
+        scratch = torch.empty(size, dtype=torch.uint8)
+        n_blocks = plan.layout.chunks(inputs.n_batch)[0]
+        return [cls(plan, inputs, m, b, scratch) for m in range(inputs.n_models) for b in range(n_blocks)]
+
+    def _row(self, tensor: Tensor) -> int:
+        """The address of the block's first row in a tensor ``(...S, ...B, n)``."""
+        return tensor.data_ptr() + self._first * tensor.shape[-1] * tensor.element_size()
 
     def run(self, out: Tensor, states: Tensor | None) -> None:
         """Writes the block's read-outs to ``out``, and its final state to ``states``."""
-        psi = self.x.new_empty(self.plan.state) if states is None else states[self.model, self.block]
+        psi = out.new_empty(self._plan.state) if states is None else states[self._model, self._block]
+        self._call[at.OUT] = self._row(out)
+        call = ctypes.addressof(self._call)
         self._prepare(psi)
-        self._in_parts(self._forward(psi))
-        out_at = out[self.model, self.sample :].data_ptr()
-        self._in_parts([lambda part: large.read_large(*self._head, psi.data_ptr(), out_at, self.n_here, part)])
-        if not self.plan.program.header[BORN]:
-            large.finish_large(*self._head, out_at, self.n_here)
+        self._in_parts(
+            [*self._forward(psi), functools.partial(self._kernel("read_large"), *self._head, call, psi.data_ptr())],
+        )
+        if not self._plan.program.header[at.BORN]:
+            self._kernel("finish_large")(*self._head, call)
 
     def differentiate(self, kept: Tensor | None, cotangent: Tensor, gx: Tensor | None, gw: Tensor) -> None:
         """Adds the block's gradients to ``gw`` and ``gx``; works in the memory of ``kept``."""
-        program = self.plan.program
-        lam = self.x.new_empty(self.plan.state)
+        program = self._plan.program
+        lam = cotangent.new_empty(self._plan.state)
         if kept is None:
-            psi = self.x.new_empty(self.plan.state)
+            psi = cotangent.new_empty(self._plan.state)
             self._prepare(psi)
             self._in_parts(self._forward(psi))
         else:
-            psi = kept[self.model, self.block]
+            psi = kept[self._model, self._block]
             self._prepare(None)
-        at = (psi.data_ptr(), lam.data_ptr())
-        cotangent_at = cotangent[self.model, self.sample :].data_ptr()
+        self._call[at.COTANGENT], self._call[at.GX] = self._row(cotangent), 0 if gx is None else self._row(gx)
+        self._call[at.GW] = gw[self._model].data_ptr()
+        call, both = ctypes.addressof(self._call), (psi.data_ptr(), lam.data_ptr())
         rows = [*program.backward, *(program.start if gx is not None else [])]
         self._in_parts(
             [
-                lambda part: large.seed_large(*self._head, *at, cotangent_at, self.n_here, part),
-                *(functools.partial(large.undo_large, *self._head, *at, row.ctypes.data) for row in rows),
+                functools.partial(self._kernel("seed_large"), *self._head, call, *both),
+                *(functools.partial(self._kernel("undo_large"), *self._head, *both, row.ctypes.data) for row in rows),
             ]
         )
-        gx_at = 0 if gx is None else gx[self.model, self.sample :].data_ptr()
-        to = (lam.data_ptr(), gx_at, gw[self.model].data_ptr())
-        large.collect_large(*self._head, self._shape, self._x_at, *to)
+        self._kernel("collect_large")(*self._head, call, lam.data_ptr())
 
     def _prepare(self, psi: Tensor | None) -> None:
-        one, header, shared, _, scratch = self._head
-        w_at = self.weights[self.model].data_ptr()
-        large.prepare_large(one, header, shared, scratch, self._shape, self._x_at, w_at, _address(psi))
+        places = (self._parts.ctypes.data, ctypes.addressof(self._call), self._scratch.data_ptr())
+        self._kernel("prepare_large")(self._head[0], *places, 0 if psi is None else psi.data_ptr())
 
     def _forward(self, psi: Tensor) -> list[Callable[[int], None]]:
         return [
-            functools.partial(large.advance_large, *self._head, psi.data_ptr(), row.ctypes.data)
-            for row in self.plan.program.forward
+            functools.partial(self._kernel("advance_large"), *self._head, psi.data_ptr(), row.ctypes.data)
+            for row in self._plan.program.forward
         ]
 
     def _in_parts(self, stages: list[Callable[[int], None]]) -> None:
-        run_in_parts(stages, large.N_PARTS, min(torch.get_num_threads(), large.N_PARTS))
+        run_in_parts(stages, at.N_PARTS, min(torch.get_num_threads(), at.N_PARTS))
 
 
 class PauliVectors(Simulation):
     """Circuits with noise."""
 
     def __init__(self, circuit: Circuit) -> None:
-        self.circuit = circuit
-        self.program = make_noisy_program(circuit)
-        self._parts = {size: self.program.parts(size) for size in (4, 8)}
-        self._cost = circuit.dim**2 * WIDTH / 4 * (1.0 + len(self.program.rows))
+        self._n_outputs, self._n_weights = circuit.n_outputs, circuit.n_weights
+        program = make_noisy_program(circuit)
+        cost = circuit.dim**2 * at.WIDTH / 4 * (1.0 + len(program.rows))
+        self._program = program
+        self._layouts = {size: _Layout(program.header, program.parts(size), n_lanes(size), cost) for size in (4, 8)}
 
-    def run(self, x: Tensor, weights: Tensor, strength: Tensor | None, keep: bool) -> tuple[Tensor, Tensor | None]:
+    def run(self, inputs: Inputs, keep: bool) -> tuple[Tensor, Tensor | None]:
         del keep
-        assert strength is not None
-        weights, strength = _rows(weights), strength.contiguous()
-        parts = self._parts[x.element_size()]
-        split = _Split(n_lanes(x.element_size()), parts, x, weights, self._cost)
-        out = x.new_empty(*x.shape[:2], self.circuit.n_outputs)
-        fixed = (x.data_ptr(), weights.data_ptr(), strength.data_ptr(), out.data_ptr())
-        head = (_ONES[x.dtype], self.program.header, parts)
-        split.run(lambda shape, scratch: evaluate_noisy(*head, shape, *fixed, scratch))
+        out = inputs.x.new_empty((*inputs.stack, *inputs.batch, self._n_outputs))
+        self._layouts[inputs.itemsize].run("evaluate_noisy", 1, inputs, out)
         return out, None
 
-    def differentiate(
-        self,
-        x: Tensor,
-        weights: Tensor,
-        strength: Tensor | None,
-        kept: Tensor | None,
-        cotangent: Tensor,
-        features: bool,
-    ) -> Gradients:
+    def differentiate(self, inputs: Inputs, kept: Tensor | None, cotangent: Tensor, features: bool) -> Gradients:
         del kept
-        assert strength is not None
-        weights, strength, cotangent = _rows(weights), strength.contiguous(), cotangent.contiguous()
-        parts = self._parts[x.element_size()]
-        split = _Split(n_lanes(x.element_size()), parts, x, weights, 4 * self._cost)
-        gx = torch.zeros_like(x, memory_format=torch.contiguous_format) if features else None
-        gw = x.new_zeros(len(x), split.n_chunks, self.circuit.n_weights)
-        gs = x.new_zeros(len(x), split.n_chunks)
-        fixed = (x.data_ptr(), weights.data_ptr(), strength.data_ptr(), cotangent.data_ptr())
-        to = (_address(gx), gw.data_ptr(), gs.data_ptr())
-        head = (_ONES[x.dtype], self.program.header, parts)
-        split.run(lambda shape, scratch: differentiate_noisy(*head, shape, *fixed, *to, scratch))
-        return gx, _total(gw), _total(gs)
+        layout, cotangent = self._layouts[inputs.itemsize], cotangent.contiguous()
+        n_chunks = layout.chunks(inputs.n_batch)[2]
+        gx = cotangent.new_zeros((*inputs.stack, *inputs.batch, inputs.x.shape[-1])) if features else None
+        gw = cotangent.new_zeros((inputs.n_models, n_chunks, self._n_weights))
+        gs = cotangent.new_zeros((inputs.n_models, n_chunks))
+        layout.run("differentiate_noisy", 4, inputs, None, None, cotangent, gx, gw, gs)
+        return gx, _total(gw), _total(gs).view(inputs.stack)
 
 
 @functools.lru_cache(maxsize=256)
@@ -286,18 +332,9 @@ def simulation(circuit: Circuit) -> Simulation:
     return StateVectors(circuit) if circuit.noise is None else PauliVectors(circuit)
 
 
-def _rows(weights: Tensor) -> Tensor:
-    """Weights whose rows are contiguous; the models may all have the same row."""
-    return weights if weights.stride(-1) == 1 or weights.shape[-1] <= 1 else weights.contiguous()
-
-
 def _total(partial: Tensor) -> Tensor:
     """Sums over the chunks (axis 1), in their order."""
     total = partial[:, 0]
     for i in range(1, partial.shape[1]):
         total = total + partial[:, i]
     return total
-
-
-def _address(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.data_ptr()

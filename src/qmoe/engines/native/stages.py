@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from qmoe.circuits import Circuit
-from qmoe.engines.native.lowering import CONSTANT, FEATURE, Frame, Phase, Rotation, lower
+from qmoe.engines.native.layout import CONSTANT, FEATURE
+from qmoe.engines.native.lowering import Frame, Phase, Rotation, lower
 
 
 def odd(bits: int) -> bool:

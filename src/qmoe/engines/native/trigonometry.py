@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from qmoe.engines.native.compiling import inner
+from qmoe.engines.native.compiling import double, inner, put_double
 
 # pi/2 in three parts of at most 33 bits, so that n times the first two is exact for n < 2**20 (Cody and Waite 1980).
 _P1 = float(np.float32(math.pi / 2))
@@ -17,22 +17,25 @@ _LIMIT = 1e6
 
 
 @inner
-def cos_sin(x: np.ndarray, cos: np.ndarray, sin: np.ndarray, n: int) -> None:
-    """Writes the cosine and sine of the first ``n`` doubles of ``x``; error below 3e-16 for ``|x| < 1e6``.
+def cos_sin(angles, n):  # type: ignore[no-untyped-def]
+    """For ``n`` doubles at address ``angles``, writes the cosines behind them and the sines behind those.
 
-    The angle is reduced to ``[-pi/4, pi/4]``, where the Taylor series to the power 17 are exact to the last bit or so.
-    Larger angles take the slow road.
+    The angle is reduced to ``[-pi/4, pi/4]``, where the Taylor series to the power 17 are exact to the last bit or so
+    (error below 3e-16 for angles below 1e6). Larger angles take the slow road.
     """
+    cosines, sines = angles + 8 * n, angles + 16 * n
     largest = 0.0
     for i in range(n):
-        largest = max(largest, abs(x[i]))
+        largest = max(largest, abs(double(angles, i)))
     if not largest < _LIMIT:
         for i in range(n):
-            cos[i], sin[i] = math.cos(x[i]), math.sin(x[i])
+            put_double(cosines, i, math.cos(double(angles, i)))
+            put_double(sines, i, math.sin(double(angles, i)))
         return
     for i in range(n):
-        turns = math.floor(x[i] * (2 / math.pi) + 0.5)
-        r = ((x[i] - turns * _P1) - turns * _P2) - turns * _P3
+        x = double(angles, i)
+        turns = math.floor(x * (2 / math.pi) + 0.5)
+        r = ((x - turns * _P1) - turns * _P2) - turns * _P3
         z = r * r
         s = -1 / 6 + z * (1 / 120 + z * (-1 / 5040 + z * (1 / 362880 + z * (-1 / 39916800 + z * (
             1 / 6227020800 + z * (-1 / 1307674368000 + z * (1 / 355687428096000)))))))  # fmt: skip
@@ -43,19 +46,20 @@ def cos_sin(x: np.ndarray, cos: np.ndarray, sin: np.ndarray, n: int) -> None:
         # Quarter turns 0 .. 3: (c, s), (-s, c), (-c, -s), (s, -c).
         quarter = turns - 4.0 * math.floor(turns * 0.25)
         swap = quarter == 1.0 or quarter == 3.0
-        cosine, sine = (s, c) if swap else (c, s)
-        cos[i] = -cosine if quarter == 1.0 or quarter == 2.0 else cosine
-        sin[i] = -sine if quarter >= 2.0 else sine
+        cosine = s if swap else c
+        sine = c if swap else s
+        put_double(cosines, i, -cosine if quarter == 1.0 or quarter == 2.0 else cosine)
+        put_double(sines, i, -sine if quarter >= 2.0 else sine)
 
 
 @inner
-def walsh_hadamard(values: np.ndarray, n: int) -> None:
-    """Replaces the first ``n`` (a power of 2) values by ``sum_m (-1)^parity(m & k) values[m]``."""
+def walsh_hadamard(values, n):  # type: ignore[no-untyped-def]
+    """Replaces ``n`` (a power of 2) doubles at address ``values`` by ``sum_m (-1)^parity(m & k) values[m]``."""
     half = 1
     while half < n:
         for first in range(0, n, 2 * half):
             for i in range(first, first + half):
-                a, b = values[i], values[i + half]
-                values[i] = a + b
-                values[i + half] = a - b
+                a, b = double(values, i), double(values, i + half)
+                put_double(values, i, a + b)
+                put_double(values, i + half, a - b)
         half *= 2
