@@ -15,7 +15,7 @@ from rich.table import Table
 
 from qmoe.report import HeadlineRow, build_report, headline
 from qmoe.studies import Store, Study, default_workers, run_studies
-from qmoe.studies.running import Stack, cost
+from qmoe.studies.running import Stack, cost, kernels_to_compile
 
 STORE = "store.sqlite"
 
@@ -34,6 +34,8 @@ def run_job(studies: Sequence[Study], out: Path, workers: int | None, as_json: b
         def on_plan(stacks: Sequence[Stack]) -> None:
             trials = sum(map(len, stacks))
             progress.console.print(f"{trials} trials to train in {len(stacks)} stacks; results go to {out}/")
+            if kernels_to_compile(stacks):
+                progress.console.print("Compiling the kernels of the native engine first, once for this machine.")
             progress.update(task, total=sum(map(cost, stacks)))
 
         try:

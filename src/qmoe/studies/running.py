@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 import qmoe
+from qmoe.engines.native import compile_kernels, missing_kernels
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, QMoEError
 from qmoe.studies.build import build_model, prepare_data
@@ -74,6 +75,18 @@ def cost(stack: Stack) -> float:
         if isinstance(part, QuantumSpec):
             weight += 2 + (0.1 * len(stack) if part.noise is not None else 0.02 * len(stack) * trial.model.n_experts)
     return steps * weight
+
+
+def kernels_to_compile(stacks: Iterable[Stack]) -> list[tuple[bool, int]]:
+    """Kernels that the stacks need and this machine does not have yet: for noisy circuits or not, and bytes of a number."""
+    needed: dict[int, set[bool]] = {}
+    for stack in stacks:
+        trial = stack[0]
+        for part in (trial.model.router, trial.model.experts):
+            if isinstance(part, QuantumSpec) and part.engine in ("auto", "native"):
+                itemsize = getattr(torch, trial.training.dtype).itemsize
+                needed.setdefault(itemsize, set()).add(part.noise is not None)
+    return [(noisy, itemsize) for itemsize, kinds in needed.items() for noisy in missing_kernels(kinds, itemsize)]
 
 
 def check_models(study: Study) -> None:
@@ -184,6 +197,8 @@ def _in_workers(stacks: Sequence[Stack], workers: int, report: Report) -> Iterat
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(ticks,))
     try:
         with _reporting(ticks, report):
+            # Once for all: workers that meet a missing kernel at the same time would each compile it.
+            wait([pool.submit(compile_kernels, *kind) for kind in kernels_to_compile(stacks)])
             # No more than one stack waits per worker, so that an interruption leaves nothing queued.
             waiting = iter(stacks)
             running: set[Future[list[Record]]] = set()

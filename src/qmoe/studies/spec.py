@@ -70,7 +70,7 @@ class QuantumSpec(Spec):
     readout: Literal["expval", "born"] = "expval"
     noise: Probability | None = None
     placement: Literal["block", "gate"] = "block"
-    engine: Annotated[str, Field(pattern=r"^(auto|torch|reference|pennylane(:[\w.]+)?)$")] = "auto"
+    engine: Annotated[str, Field(pattern=r"^(auto|native|torch|reference|pennylane(:[\w.]+)?)$")] = "auto"
 
     @model_validator(mode="after")
     def _used(self) -> QuantumSpec:

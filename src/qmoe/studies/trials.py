@@ -14,7 +14,7 @@ from qmoe.seeding import child
 from qmoe.studies.spec import ArmSpec, DataSpec, ModelSpec, QuantumSpec, Spec, Study, TrainingSpec
 
 #: Part of every hash; raised whenever the same spec would train to other numbers than before.
-NUMERICS = 1
+NUMERICS = 2
 
 _DATA, _SPLIT, _INIT, _ORDER = range(4)  # streams of the root seed; never renumber
 

@@ -2,9 +2,10 @@
 
 Circuit -> `lowering` (rotations and phases) -> `stages` (what passes over the state together) -> `program` (numbers) ->
 `pure` (kernels of state vectors, made of the vector `passes`) -> `running` (tensors, threads) -> `function` (autograd).
-`noisy_program` and `noisy` do the same for density matrices.
+`noisy_program` and `noisy` do the same for density matrices, `large` for states beyond the cache. `kernels` keeps what was
+compiled on disk.
 """
 
-from qmoe.engines.native.engine import NativeEngine
+from qmoe.engines.native.engine import NativeEngine, compile_kernels, missing_kernels
 
-__all__ = ["NativeEngine"]
+__all__ = ["NativeEngine", "compile_kernels", "missing_kernels"]

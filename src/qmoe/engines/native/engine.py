@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -54,6 +55,20 @@ class NativeEngine(Engine):
         from qmoe.engines.native.function import Evaluate
 
         return Evaluate.apply(circuit, x, weights, strength)
+
+
+def missing_kernels(noisy: Iterable[bool], itemsize: int) -> list[bool]:
+    """Those kinds of circuits, noisy or not, whose kernels are not yet compiled on this machine."""
+    from qmoe.engines.native.kernels import is_cached, names_for
+
+    return [kind for kind in sorted(set(noisy)) if not all(is_cached(name, itemsize) for name in names_for(kind))]
+
+
+def compile_kernels(noisy: bool, itemsize: int) -> None:
+    """Compiles and keeps the kernels of one kind of circuits and one precision, which takes some seconds."""
+    from qmoe.engines.native.kernels import compile_missing
+
+    compile_missing(noisy, itemsize)
 
 
 def _differentiates(x: Tensor, weights: Tensor, strength: Tensor | None) -> bool:

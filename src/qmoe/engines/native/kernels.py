@@ -71,10 +71,15 @@ def kernel(name: str, itemsize: int) -> Callable[..., None]:
     return call
 
 
-def compile_all(itemsizes: tuple[int, ...] = (4,), names: tuple[str, ...] = ("evaluate", "differentiate")) -> None:
-    """Has kernels compiled and kept, so that processes that start later only load them."""
-    for itemsize in itemsizes:
-        for name in names:
+def names_for(noisy: bool) -> tuple[str, ...]:
+    """The kernels that training circuits of common size takes."""
+    return ("evaluate_noisy", "differentiate_noisy") if noisy else ("evaluate", "differentiate")
+
+
+def compile_missing(noisy: bool, itemsize: int) -> None:
+    """Has the kernels compiled and kept that are not on disk, so that other processes only load them."""
+    for name in names_for(noisy):
+        if not is_cached(name, itemsize):
             kernel(name, itemsize)
 
 
