@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +18,20 @@ from torch import Tensor
 
 from qmoe.circuits import Born, Circuit, Gate
 from qmoe.engines.batched.gates import PAULIS, TABLE, amplitude_constants, pauli_constants
+
+Made = TypeVar("Made")
+
+
+def cached_tensors(make: Callable[..., Made]) -> Callable[..., Made]:
+    """Caches constants, made outside of any transform of `torch.func`: inside, they would belong to it and end with it."""
+
+    @functools.lru_cache(maxsize=1024)
+    @functools.wraps(make)
+    def outside(*arguments: Any) -> Made:
+        with torch._C._DisableFuncTorch():
+            return make(*arguments)
+
+    return outside
 
 
 class Algebra(ABC):
@@ -64,7 +80,7 @@ class Algebra(ABC):
         return torch.promote_types(real, torch.complex64) if self.is_complex() else real
 
 
-@functools.lru_cache(maxsize=1024)
+@cached_tensors
 def _flat_constants(
     algebra: Algebra, name: str, left: tuple[complex, ...] | None, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
@@ -150,14 +166,14 @@ AMPLITUDES = Amplitudes()
 PAULI_VECTOR = PauliVector()
 
 
-@functools.lru_cache(maxsize=256)
+@cached_tensors
 def _signs(n_qubits: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """``(D, Q)``: the eigenvalue of Z_i on each basis state."""
     bits = (np.arange(2**n_qubits)[:, None] >> np.arange(n_qubits)[::-1]) & 1
     return torch.tensor(1.0 - 2.0 * bits, dtype=dtype, device=device)
 
 
-@functools.lru_cache(maxsize=256)
+@cached_tensors
 def _pauli_readout(n_qubits: int, born: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
     """``(4**Q, n_outputs)``: read-outs as linear functions of the Pauli coefficients."""
     if born:
@@ -195,7 +211,7 @@ def fixed_action(algebra: Algebra, gates: tuple[Gate, ...], n_qubits: int) -> tu
     return source, phase
 
 
-@functools.lru_cache(maxsize=256)
+@cached_tensors
 def noise_exponents(counts: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """``(4**Q,)``: how many times the channel damps each Pauli word."""
     total = np.zeros(1)

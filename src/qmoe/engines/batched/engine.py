@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from qmoe.engines.batched.algebra import (
     AMPLITUDES,
     PAULI_VECTOR,
     Algebra,
+    cached_tensors,
     fixed_action,
     noise_exponents,
 )
@@ -163,6 +163,11 @@ class _Permute(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
         del output
         ctx.save_for_backward(inputs[1], inputs[2])
+        ctx.save_for_forward(inputs[1], inputs[2])
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _source: None, _inverse: None) -> Tensor:
+        return _Permute.apply(tangent, *ctx.saved_tensors)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
@@ -170,7 +175,7 @@ class _Permute(torch.autograd.Function):
         return _Permute.apply(grad, inverse, source), None, None
 
 
-@functools.lru_cache(maxsize=256)
+@cached_tensors
 def _fixed_tensors(
     algebra: Algebra, gates: tuple[Gate, ...], n_qubits: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:

@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Circuit
+from qmoe.engines.batched import TorchEngine
 from qmoe.engines.protocol import Engine
+
+_TORCH = TorchEngine()
 
 #: Beyond this a Pauli vector leaves the caches, and its tables take longer to make than to use.
 MAX_NOISY_QUBITS = 7
@@ -18,8 +21,9 @@ MAX_NOISY_QUBITS = 7
 class NativeEngine(Engine):
     """State vectors in compiled code, 16 samples to a vector register (8 in float64), gradients by the adjoint method.
 
-    Memory for gradients is three states, however deep the circuit. Noise is exact, on the Pauli coefficients of the density
-    matrix, up to 7 qubits. Kernels are compiled once per machine and precision (some seconds) and kept on disk.
+    Memory for gradients is two states, however deep the circuit. Noise is exact, on the Pauli coefficients of the density
+    matrix, up to 7 qubits. Forward-mode and second derivatives are those of the torch engine. Kernels are compiled once for
+    a machine and precision, which takes some seconds, and kept on disk.
     """
 
     name: ClassVar[str] = "native"
@@ -52,9 +56,19 @@ class NativeEngine(Engine):
         return Step.apply(circuit, x, weights, strength, stack, batch, _differentiates(x, weights, strength))
 
     def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        if _forward_mode():
+            # The same function written out in torch operations, which know their derivatives in that direction.
+            _TORCH.check_supported(circuit, x)
+            return _TORCH._evaluate(circuit, x, weights, strength)
         from qmoe.engines.native.function import Evaluate
 
         return Evaluate.apply(circuit, x, weights, strength)
+
+
+def _forward_mode() -> bool:
+    """Whether a transform around this call differentiates forwards, as `torch.func.jacfwd` and ``hessian`` do."""
+    transforms = torch._C._functorch.get_interpreter_stack() or ()
+    return any(transform.key() == torch._C._functorch.TransformType.Jvp for transform in transforms)
 
 
 def missing_kernels(noisy: Iterable[bool], itemsize: int) -> list[bool]:

@@ -70,18 +70,12 @@ class Evaluate(torch.autograd.Function):
         circuit, x, weights, strength = inputs
         ctx.circuit = circuit
         ctx.save_for_backward(x, weights, strength)
-        ctx.save_for_forward(x, weights, strength)
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> Any:
         x, weights, strength = ctx.saved_tensors
         wanted = ctx.needs_input_grad
         return None, *Differentiate.apply(ctx.circuit, x, weights, strength, cotangent, wanted[1])
-
-    @staticmethod
-    def jvp(ctx: Any, _circuit: Any, *tangents: Any) -> Any:
-        primals, tangents = _present(ctx.saved_tensors, tangents)
-        return torch.func.jvp(_torch_engine(ctx.circuit), primals, tangents)[1]
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, circuit: Circuit, *tensors: Tensor | None) -> Any:
@@ -107,7 +101,6 @@ class Differentiate(torch.autograd.Function):
         circuit, *tensors, features = inputs
         ctx.circuit, ctx.features = circuit, features
         ctx.save_for_backward(*tensors)
-        ctx.save_for_forward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> Any:
@@ -116,13 +109,6 @@ class Differentiate(torch.autograd.Function):
         pulled = torch.func.vjp(_torch_gradients(ctx.circuit), *primals, cotangent)[1](given)
         second = pulled[2] if strength is not None else None
         return None, pulled[0], pulled[1], second, pulled[-1], None
-
-    @staticmethod
-    def jvp(ctx: Any, _circuit: Any, *tangents: Any) -> Any:
-        strength = ctx.saved_tensors[2]
-        primals, given = _present(ctx.saved_tensors, tangents[:-1])
-        out = torch.func.jvp(_torch_gradients(ctx.circuit), primals, given)[1]
-        return out[0] if ctx.features else None, out[1], out[2] if strength is not None else None
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, circuit: Circuit, *inputs: Any) -> Any:

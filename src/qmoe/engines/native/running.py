@@ -20,11 +20,13 @@ from qmoe.engines.native.noisy_program import make_noisy_program
 from qmoe.engines.native.program import Program, make_program
 from qmoe.engines.native.threads import run_in_parts, run_shares
 
-#: Blocks of lanes whose gradients are added up in one go. The sums must not depend on the number of threads, or on what
-#: else is in the stack, so the split of a batch depends on the batch alone.
-CHUNK = 8
 #: Operations below which a second thread costs more than it saves (it takes some 50 us to start).
 THREAD_OPERATIONS = 4e6
+#: Most blocks of lanes whose gradients are added up in one go; fewer where a block alone is worth a thread. The sums must
+#: not depend on the number of threads, or on what else is in the stack, so the split of a batch depends on the batch alone.
+MAX_CHUNK = 8
+#: Bytes of final states up to which they are kept for the backward pass, which otherwise runs forward again.
+KEEP_BYTES = 1 << 28
 #: Share of the lanes up to which a batch is run sample by sample, with basis states in the lanes; and how many qubits there
 #: must be beyond those.
 FEW, MIN_HIGH_QUBITS = 0.5, 3
@@ -113,7 +115,7 @@ class _Layout:
     def chunks(self, n_batch: int) -> tuple[int, int, int]:
         """For a batch: its blocks, the blocks of a chunk, the chunks."""
         n_blocks = -(-n_batch // self.samples)
-        chunk = min(CHUNK, n_blocks)
+        chunk = min(MAX_CHUNK, n_blocks, max(1, round(THREAD_OPERATIONS / self.cost)))
         return n_blocks, chunk, -(-n_blocks // chunk)
 
     def run(self, name: str, cost: float, inputs: Inputs, *others: Tensor | None) -> None:
@@ -166,6 +168,10 @@ class _Plan:
     state: tuple[int, int, int]
 
     @property
+    def state_bytes(self) -> int:
+        return self.state[0] * self.state[1] * at.WIDTH
+
+    @property
     def is_large(self) -> bool:
         return self.state[0] >= LARGE_VECTORS
 
@@ -195,9 +201,8 @@ class StateVectors(Simulation):
     def run(self, inputs: Inputs, keep: bool) -> tuple[Tensor, Tensor | None]:
         plan = _plan(self._circuit, inputs.n_batch, inputs.itemsize)
         out = inputs.x.new_empty((*inputs.stack, *inputs.batch, self._n_outputs))
-        states = None
-        if keep:
-            n_blocks = plan.layout.chunks(inputs.n_batch)[0]
+        states, n_blocks = None, plan.layout.chunks(inputs.n_batch)[0]
+        if keep and inputs.n_models * n_blocks * plan.state_bytes <= KEEP_BYTES:
             states = out.new_empty((inputs.n_models, n_blocks, *plan.state))
         if plan.is_large:
             for block in _LargeBlock.all(plan, inputs):
