@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.layers import check_sizes
 from qmoe.moe import MixtureOfExperts
 from qmoe.seeding import Seed, torch_generator
+from qmoe.training.mixture_step import MixtureStep, compiles
 from qmoe.training.stack import ModelStack
+from qmoe.training.step import AutogradStep, Step
 
 #: Samples times models that one evaluation handles at once; bounds its memory.
 EVALUATION_CHUNK = 200_000
@@ -110,12 +111,9 @@ def train_stack(
         has_test = True
         _check_data(stack, "x_test", x_test, "y_test", y_test)
     begin = time.perf_counter()
-    # Not fused: the fused kernel rounds an element by its place in the tensor, and training amplifies that until a trial
-    # gives other numbers in another stack. foreach applies the plain elementwise operations, which do not.
-    trainable = [value for value in stack.parameters.values() if value.requires_grad]
-    if not trainable:
+    if not any(value.requires_grad for value in stack.parameters.values()):
         raise ConfigError("Every parameter of the models is frozen, so there is nothing to train; unfreeze some.")
-    optimizer = torch.optim.Adam(trainable, lr=config.lr, foreach=True)
+    step: Step = MixtureStep(stack, config.lr) if compiles(stack.module) else AutogradStep(stack, config.lr)
     generators = [torch_generator(seed) for seed in order_seeds]
     n = x.shape[1]
     loss = torch.zeros(n_models, config.epochs, dtype=torch.float64)
@@ -131,17 +129,12 @@ def train_stack(
         seen: list[tuple[Tensor, Tensor]] = []
         for start in range(0, n, config.batch_size):
             xb, yb = x_shuffled[:, start : start + config.batch_size], y_shuffled[:, start : start + config.batch_size]
-            logits = stack(xb)
-            entropy = cross_entropy(logits.flatten(0, 1), yb.flatten(), reduction="none")
-            optimizer.zero_grad(set_to_none=True)
-            # The mean over the batch, summed over models: each model's gradient is that of its own mean.
-            (entropy.sum() / yb.shape[1]).backward()
-            optimizer.step()
             # What is noted down waits for the end of the epoch: a step has few operations to spare.
-            seen.append((logits.detach(), entropy.detach()))
+            seen.append(step.differentiate(xb, yb))
+            step.update()
         outputs = torch.cat([logits for logits, _ in seen], 1)
         running[:, epoch] = (outputs.argmax(-1) == y_shuffled).sum(1).cpu()
-        means = [entropy.view(n_models, -1).mean(1) for _, entropy in seen]
+        means = [entropy.mean(1) for _, entropy in seen]
         loss[:, epoch] = torch.stack(means, -1).double().sum(-1).cpu()
         for index in (~torch.isfinite(loss[:, epoch])).nonzero().flatten().tolist():
             failed_in.setdefault(index, epoch)
