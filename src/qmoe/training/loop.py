@@ -116,6 +116,12 @@ def train_stack(
     step: Step = MixtureStep(stack, config.lr) if compiles(stack.module) else AutogradStep(stack, config.lr)
     generators = [torch_generator(seed) for seed in order_seeds]
     n = x.shape[1]
+    # Whole rows are copied several times faster than single values are gathered.
+    rows, labels = x.reshape(-1, x.shape[-1]), y.flatten()
+    first_rows = n * torch.arange(n_models, device=x.device).unsqueeze(1)
+    # What a sample counts in the sum of its batches' means.
+    batches = torch.arange(n) // config.batch_size
+    shares = 1 / batches.bincount()[batches].double()
     loss = torch.zeros(n_models, config.epochs, dtype=torch.float64)
     running = torch.zeros_like(loss)
     test_accuracy = np.full((n_models, config.epochs), np.nan)
@@ -124,18 +130,16 @@ def train_stack(
 
     for epoch in range(config.epochs):
         order = torch.stack([torch.randperm(n, generator=g) for g in generators]).to(x.device)
-        x_shuffled = x.gather(1, order.unsqueeze(-1).expand_as(x))
-        y_shuffled = y.gather(1, order)
+        picked = (order + first_rows).flatten()
+        x_shuffled, y_shuffled = rows.index_select(0, picked).view_as(x), labels.index_select(0, picked).view_as(y)
         seen: list[tuple[Tensor, Tensor]] = []
-        for start in range(0, n, config.batch_size):
-            xb, yb = x_shuffled[:, start : start + config.batch_size], y_shuffled[:, start : start + config.batch_size]
+        for xb, yb in zip(x_shuffled.split(config.batch_size, 1), y_shuffled.split(config.batch_size, 1), strict=True):
             # What is noted down waits for the end of the epoch: a step has few operations to spare.
             seen.append(step.differentiate(xb, yb))
             step.update()
         outputs = torch.cat([logits for logits, _ in seen], 1)
         running[:, epoch] = (outputs.argmax(-1) == y_shuffled).sum(1).cpu()
-        means = [entropy.mean(1) for _, entropy in seen]
-        loss[:, epoch] = torch.stack(means, -1).double().sum(-1).cpu()
+        loss[:, epoch] = (torch.cat([entropy for _, entropy in seen], 1).double().cpu() * shares).sum(1)
         for index in (~torch.isfinite(loss[:, epoch])).nonzero().flatten().tolist():
             failed_in.setdefault(index, epoch)
             failures.setdefault(index, f"the loss was {float(loss[index, epoch])} in epoch {epoch}; try a lower lr.")
