@@ -69,6 +69,7 @@ def test_values_and_gradients_are_those_of_autograd(kind: str, n_models: int, n:
     for _ in range(2):  # gradients of the first batch must not be left in those of the second
         for got, expected in zip(step.differentiate(x, y), plain.differentiate(x, y), strict=True):
             torch.testing.assert_close(got, expected, rtol=0, atol=1e-13)
+    torch.testing.assert_close(step.logits(x), plain.logits(x), rtol=0, atol=1e-13)
     for name, value in ours.parameters.items():
         assert value.grad is not None
         torch.testing.assert_close(value.grad, reference.parameters[name].grad, rtol=0, atol=1e-13, msg=name)
@@ -185,6 +186,22 @@ def test_frozen_parts_are_passed_over(kind: str, part: str) -> None:
     for name, value in stacks[0].parameters.items():
         assert value.requires_grad != torch.equal(value, before[name])
         torch.testing.assert_close(value, stacks[1].parameters[name], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("frozen", [["quantum.weights"], ["project_weight", "project_bias", "quantum.weights"]])
+def test_circuits_of_which_nothing_is_trained(frozen: list[str]) -> None:
+    members = models("quantum, projected", 2)
+    for model in members:
+        for name in frozen:
+            model.get_parameter(f"router.{name}").requires_grad_(False)
+    stack, reference = ModelStack(members), ModelStack(members)
+    step, plain = MixtureStep(stack, LR), AutogradStep(reference, LR)
+    x, y = batch(stack, 7)
+    for each in (step, plain):
+        each.differentiate(x, y)
+        each.update()
+    for name, value in stack.parameters.items():
+        torch.testing.assert_close(value, reference.parameters[name], rtol=0, atol=1e-9)
 
 
 # --- Adam -----------------------------------------------------------------------------------------------------------

@@ -146,13 +146,13 @@ def train_stack(
         if has_test:
             assert x_test is not None
             assert y_test is not None
-            test_accuracy[:, epoch] = accuracy(stack, x_test, y_test)
+            test_accuracy[:, epoch] = _accuracy(step.logits, x_test, y_test)
         if on_epoch is not None:
             on_epoch(epoch + 1)
         if len(failures) == n_models:
             break
 
-    train_accuracy = accuracy(stack, x, y)
+    train_accuracy = _accuracy(step.logits, x, y)
     for index in np.flatnonzero(np.isnan(train_accuracy)).tolist():
         failures.setdefault(index, "the outputs were not finite after the last epoch; try a lower lr.")
     # A failed model may have gone on beside others; what it gave must not depend on that.
@@ -171,17 +171,21 @@ def train_stack(
     )
 
 
-@torch.no_grad()
 def accuracy(stack: ModelStack, x: Tensor, y: Tensor) -> np.ndarray:
     """Share of ``x`` ``(M, N, F)`` that each model classifies as ``y`` ``(M, N)``: ``(M,)``.
 
     NaN for a model with an output that is not finite, which is no classification.
     """
-    step = max(1, EVALUATION_CHUNK // len(stack))
-    right = x.new_zeros(len(stack), dtype=torch.int64)
-    finite = x.new_ones(len(stack), dtype=torch.bool)
+    return _accuracy(stack, x, y)
+
+
+@torch.no_grad()
+def _accuracy(run: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> np.ndarray:
+    step = max(1, EVALUATION_CHUNK // len(x))
+    right = x.new_zeros(len(x), dtype=torch.int64)
+    finite = x.new_ones(len(x), dtype=torch.bool)
     for i in range(0, x.shape[1], step):
-        logits = stack(x[:, i : i + step])
+        logits = run(x[:, i : i + step])
         right += (logits.argmax(-1) == y[:, i : i + step]).sum(1)
         finite &= logits.isfinite().flatten(1).all(1)
     return (right.double() / x.shape[1]).masked_fill(~finite, torch.nan).cpu().numpy()

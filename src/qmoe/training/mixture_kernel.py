@@ -155,7 +155,7 @@ def _unrelu(gradient, activated):  # type: ignore[no-untyped-def]
 
 @kernel
 def mixture_loss(one, sizes, strides, parameters, gradients, inputs, outputs):  # type: ignore[no-untyped-def]
-    """Runs ``M`` mixtures forward and backward; arrays are given as addresses.
+    """Runs ``M`` mixtures forward and, given labels, backward; arrays are given as addresses.
 
     Args:
         one: 1 in the precision of all arrays.
@@ -167,7 +167,8 @@ def mixture_loss(one, sizes, strides, parameters, gradients, inputs, outputs):  
             experts ``(E, O, F or their hidden width)``, their hidden layer ``(E, width, F)``, head ``(C, O)``. 0 for what is
             not there; without experts their outputs are given.
         gradients: where to write the gradients of these.
-        inputs: features ``(M, B, F)``, labels ``(M, B)``, router inputs ``(M, B, Z)``, expert outputs ``(M, B, E, O)`` or 0.
+        inputs: features ``(M, B, F)``, labels ``(M, B)`` or 0, router inputs ``(M, B, Z)``, expert outputs ``(M, B, E, O)``
+            or 0.
         outputs: logits ``(M, B, C)``, entropies ``(M, B)``, gradients of the router's inputs and of the experts' outputs
             (0 where not wanted).
     """
@@ -252,12 +253,14 @@ def mixture_loss(one, sizes, strides, parameters, gradients, inputs, outputs):  
         if has_head:
             _affine(out, head_w[m], head_b[m], mixed)
         for b in range(n_samples):
-            labels[b] = y_in[m * y_m + b * y_b]
-        _cross_entropy(entropy[m], gout, out, labels, largest, total)
-        for b in range(n_samples):
             for c in range(n_classes):
                 logits[m, b, c] = out[c, b]
+        if inputs[1] == 0:
+            continue
 
+        for b in range(n_samples):
+            labels[b] = y_in[m * y_m + b * y_b]
+        _cross_entropy(entropy[m], gout, out, labels, largest, total)
         if has_head:
             _parameter_gradients(head_gw[m], head_gb[m], gout, mixed)
             _input_gradient(gmixed, head_w[m], gout)

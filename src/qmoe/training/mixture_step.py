@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,26 @@ _ONES = {torch.float32: np.float32(1), torch.float64: np.float64(1)}
 #: Adam's, and torch's defaults.
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
-#: What comes before the compiled pass: features to a tensor, and a function that takes the tensor's gradient back to the
-#: parameters' (None where there is none to take).
-Source = Callable[[Tensor], tuple[Tensor, Callable[[Tensor], Any] | None]]
 #: Weight and bias of a linear layer, or nothing.
 Pair = tuple[Tensor, Tensor] | tuple[()]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What comes before the compiled pass.
+
+    Attributes:
+        run: features to a tensor, without gradients.
+        vjp: features to the tensor and to a function that takes its gradient on to the parameters'; None where there is
+            nothing to train.
+    """
+
+    run: Callable[[Tensor], Tensor]
+    vjp: Callable[[Tensor], tuple[Tensor, Callable[[Tensor], Any]]] | None = None
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Any] | None]:
+        """The tensor, and the function where there is one."""
+        return (self.run(x), None) if self.vjp is None else self.vjp(x)
 
 
 def compiles(module: nn.Module | None) -> bool:
@@ -75,8 +91,8 @@ class MixtureStep(Step):
         assert self.vector.grad is not None
         self._gradient = self.vector.grad
         router, experts, head = module.router, module.experts, module.head
-        gate, hidden, self._router_source = _router_parts(router, len(stack), self.vector.detach())
-        last, deep, self._expert_source = _expert_parts(experts)
+        gate, hidden, self._router = _router_parts(router, len(stack), self.vector.detach())
+        last, deep, self._experts = _expert_parts(experts)
         pairs = (gate, hidden, last, deep, () if head is None else (head.weight, head.bias))
         layers: list[Tensor | None] = [value for pair in pairs for value in (pair or (None, None))]
         # Where frozen parameters' gradients go does not matter, but they need to go somewhere.
@@ -95,26 +111,49 @@ class MixtureStep(Step):
 
     def differentiate(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Runs a batch forward and backward."""
+        # The compiled pass writes its gradients; those by autograd are added to what is there.
         self._gradient.zero_()
-        z, pull_z = self._router_source(x)
-        f, pull_f = (None, None) if self._expert_source is None else self._expert_source(x)
+        z, pull_z = self._router(x)
+        f, pull_f = (None, None) if self._experts is None else self._experts(x)
         gz = None if pull_z is None else torch.empty_like(z)
         gf = None if f is None or pull_f is None else torch.empty_like(f)
         logits, entropy = x.new_empty(*y.shape, self._n_classes), x.new_empty(y.shape)
-        self._mixture_loss(
-            self._one,
-            (*y.shape, x.shape[-1], *self._sizes, z.shape[-1], *self._widths),
-            (*x.stride(), *y.stride(), *z.stride(), *_strides(f, 4), *_strides(gz, 3), *_strides(gf, 4)),
-            self._layers,
-            self._gradients,
-            (x.data_ptr(), y.data_ptr(), z.data_ptr(), _address(f)),
-            (logits.data_ptr(), entropy.data_ptr(), _address(gz), _address(gf)),
-        )
+        self._run(x, y, z, f, logits, entropy, gz, gf)
         if pull_z is not None and gz is not None:
             pull_z(gz)
         if pull_f is not None and gf is not None:
             pull_f(gf)
         return logits, entropy
+
+    @torch.no_grad()
+    def logits(self, x: Tensor) -> Tensor:
+        """Runs ``(M, B, F)`` to ``(M, B, C)``."""
+        z, f = self._router.run(x), None if self._experts is None else self._experts.run(x)
+        logits = x.new_empty(*x.shape[:-1], self._n_classes)
+        self._run(x, None, z, f, logits)
+        return logits
+
+    def _run(
+        self,
+        x: Tensor,
+        y: Tensor | None,
+        z: Tensor,
+        f: Tensor | None,
+        logits: Tensor,
+        entropy: Tensor | None = None,
+        gz: Tensor | None = None,
+        gf: Tensor | None = None,
+    ) -> None:
+        strides = (*_strides(y, 2), *_strides(z, 3), *_strides(f, 4), *_strides(gz, 3), *_strides(gf, 4))
+        self._mixture_loss(
+            self._one,
+            (*x.shape, *self._sizes, z.shape[-1], *self._widths),
+            (*x.stride(), *strides),
+            self._layers,
+            self._gradients,
+            (x.data_ptr(), _address(y), z.data_ptr(), _address(f)),
+            (logits.data_ptr(), _address(entropy), _address(gz), _address(gf)),
+        )
 
     def update(self) -> None:
         """Adam's step along the gradients."""
@@ -128,11 +167,11 @@ class MixtureStep(Step):
 def _router_parts(router: Router, n_models: int, like: Tensor) -> tuple[Pair, Pair, Source]:
     """The gate's weight and bias, those of a hidden layer that is compiled, and what comes before."""
     if isinstance(router, LinearRouter):
-        return (router.weight, router.bias), (), _identity
+        return (router.weight, router.bias), (), _FEATURES
     if isinstance(router, MLPRouter):
         gate = router.weight2, router.bias2
         if router.activation == "relu":
-            return gate, (router.weight1, router.bias1), _identity
+            return gate, (router.weight1, router.bias1), _FEATURES
         return gate, (), _by_autograd(router.hidden_layer)
     if isinstance(router, QuantumRouter):
         assert router.adapter_weight is not None
@@ -142,7 +181,7 @@ def _router_parts(router: Router, n_models: int, like: Tensor) -> tuple[Pair, Pa
         return (router.adapter_weight, router.adapter_bias), (), source
     # Equal weights are the softmax of a layer that looks at nothing.
     nothing = like.new_empty(n_models, router.n_experts, 0), like.new_zeros(n_models, router.n_experts)
-    return nothing, (), lambda x: (x[..., :0], None)
+    return nothing, (), Source(lambda x: x[..., :0])
 
 
 def _expert_parts(experts: Experts) -> tuple[Pair, Pair, Source | None]:
@@ -156,40 +195,39 @@ def _expert_parts(experts: Experts) -> tuple[Pair, Pair, Source | None]:
     return (), (), _by_autograd(experts)
 
 
-def _identity(x: Tensor) -> tuple[Tensor, None]:
-    return x, None
+_FEATURES = Source(lambda x: x)
 
 
 def _by_autograd(run: Callable[[Tensor], Tensor]) -> Source:
-    def source(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Any] | None]:
+    def vjp(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
         with torch.enable_grad():
             out = run(x)
-        return out, out.backward if out.requires_grad else None
+        return out, out.backward if out.requires_grad else lambda given: None  # all of it may be frozen
 
-    return source
+    return Source(run, vjp)
 
 
-def _circuit(module: CircuitModule) -> Source:
-    gradient = module.weights.grad
+def _circuit(circuit: CircuitModule) -> Source:
+    gradient = circuit.weights.grad
+    if gradient is None or not gradient.numel():
+        return Source(circuit)
 
-    def source(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Any] | None]:
-        if gradient is None or not gradient.numel():
-            with torch.no_grad():
-                return module(x), None
-        out, pull = module.vjp(x)
+    def vjp(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
+        out, pull = circuit.vjp(x)
         return out, lambda given: gradient.copy_(pull(given))
 
-    return source
+    return Source(circuit, vjp)
 
 
 def _circuits_of_experts(experts: QuantumExperts) -> Source:
-    run, axis = _circuit(experts.quantum), experts.axis
+    circuits, axis = _circuit(experts.quantum), experts.axis
 
-    def source(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Any] | None]:
-        out, pull = run(experts.spread(x))
-        return out.movedim(axis, -2), None if pull is None else lambda given: pull(given.movedim(-2, axis))
+    def vjp(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
+        assert circuits.vjp is not None
+        out, pull = circuits.vjp(experts.spread(x))
+        return out.movedim(axis, -2), lambda given: pull(given.movedim(-2, axis))
 
-    return source
+    return Source(experts, None if circuits.vjp is None else vjp)
 
 
 def _address(tensor: Tensor | None) -> int:

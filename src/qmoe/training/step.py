@@ -14,7 +14,7 @@ from qmoe.training.stack import ModelStack
 
 
 class Step(ABC):
-    """A training step: `differentiate`, then `update`."""
+    """What training asks of a stack: `differentiate` and `update` for each batch, `logits` to see how it does."""
 
     @abstractmethod
     def differentiate(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -28,6 +28,10 @@ class Step(ABC):
             Logits ``(M, B, C)`` and cross-entropies ``(M, B)``, detached. The gradients of each model's mean cross-entropy
             stand in the stack's parameters, in place of those of the last batch.
         """
+
+    @abstractmethod
+    def logits(self, x: Tensor) -> Tensor:
+        """Runs ``(M, B, F)`` to ``(M, B, C)``, without gradients."""
 
     @abstractmethod
     def update(self) -> None:
@@ -62,6 +66,11 @@ class AutogradStep(Step):
         # The mean over the batch, summed over models: each model's gradient is that of its own mean.
         (entropy.sum() / y.shape[1]).backward()
         return logits.detach(), entropy.detach().view(y.shape)
+
+    @torch.no_grad()
+    def logits(self, x: Tensor) -> Tensor:
+        """Runs ``(M, B, F)`` to ``(M, B, C)``."""
+        return self._stack(x)
 
     def update(self) -> None:
         """Adam's step along the gradients."""
