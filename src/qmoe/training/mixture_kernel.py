@@ -218,6 +218,10 @@ def mixture_loss(one, sizes, strides, parameters, gradients, inputs, outputs):  
     ggate = np.empty_like(gate)
     deep = np.empty((n_deep, n_samples), gate_w.dtype)
     gdeep = np.empty_like(deep)
+    # Linear experts all see the features, so they are one wide layer; others see a hidden layer each.
+    last = deep if expert_width > 0 else x
+    n_groups = n_experts if expert_width > 0 else 1
+    n_own = n_wide // n_groups
     wide = np.empty((n_wide, n_samples), gate_w.dtype)
     out = np.empty((n_classes, n_samples), gate_w.dtype)
     gout = np.empty_like(out)
@@ -239,11 +243,9 @@ def mixture_loss(one, sizes, strides, parameters, gradients, inputs, outputs):  
             if expert_width > 0:
                 _affine(deep, deep_w[m], deep_b[m], x)
                 _relu(deep)
-                for e in range(n_experts):
-                    own, hidden = slice(e * n_out, (e + 1) * n_out), slice(e * expert_width, (e + 1) * expert_width)
-                    _affine(wide[own], expert_w[m, own], expert_b[m, own], deep[hidden])
-            else:
-                _affine(wide, expert_w[m], expert_b[m], x)
+            for k in range(n_groups):
+                own, seen = slice(k * n_own, (k + 1) * n_own), slice(k * n_last, (k + 1) * n_last)
+                _affine(wide[own], expert_w[m, own], expert_b[m, own], last[seen])
         else:
             for k in range(n_wide):
                 start = m * f_m + (k // n_out) * f_e + (k % n_out) * f_o
@@ -266,15 +268,15 @@ def mixture_loss(one, sizes, strides, parameters, gradients, inputs, outputs):  
             _input_gradient(gmixed, head_w[m], gout)
         _unmix(ggate, gate, wide, mixed, gmixed)
         _parameter_gradients(gate_gw[m], gate_gb[m], ggate, z)
-        if has_experts and expert_width > 0:
-            for e in range(n_experts):
-                own, hidden = slice(e * n_out, (e + 1) * n_out), slice(e * expert_width, (e + 1) * expert_width)
-                _parameter_gradients(expert_gw[m, own], expert_gb[m, own], wide[own], deep[hidden])
-                _input_gradient(gdeep[hidden], expert_w[m, own], wide[own])
-            _unrelu(gdeep, deep)
-            _parameter_gradients(deep_gw[m], deep_gb[m], gdeep, x)
-        elif has_experts:
-            _parameter_gradients(expert_gw[m], expert_gb[m], wide, x)
+        if has_experts:
+            for k in range(n_groups):
+                own, seen = slice(k * n_own, (k + 1) * n_own), slice(k * n_last, (k + 1) * n_last)
+                _parameter_gradients(expert_gw[m, own], expert_gb[m, own], wide[own], last[seen])
+                if expert_width > 0:
+                    _input_gradient(gdeep[seen], expert_w[m, own], wide[own])
+            if expert_width > 0:
+                _unrelu(gdeep, deep)
+                _parameter_gradients(deep_gw[m], deep_gb[m], gdeep, x)
         elif outputs[3] != 0:
             for k in range(n_wide):
                 start = m * gf_m + (k // n_out) * gf_e + (k % n_out) * gf_o
