@@ -1,6 +1,7 @@
 """The conformance suite must fail for engines that are wrong."""
 
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -58,6 +59,12 @@ class FirstSampleOnly(TorchEngine):
         return super()._evaluate(circuit, x[:, :1].expand_as(x), weights, strength)
 
 
+class PullsTwice(TorchEngine):
+    def vjp(self, circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None = None) -> Any:
+        out, pull = super().vjp(circuit, x, weights, noise_strength)
+        return out, lambda given: 2 * pull(given)
+
+
 def suite(engine: type[Engine]) -> EngineConformance:
     class Suite(EngineConformance):
         def make_engine(self) -> Engine:
@@ -83,6 +90,12 @@ def test_wrong_values_or_gradients_fail(engine: type[Engine]) -> None:
 def test_wrong_noise_fails(engine: type[Engine]) -> None:
     with pytest.raises(AssertionError):
         suite(engine).test_noise_strength_of_each_model_equals_reference(F32)
+
+
+def test_a_wrong_pullback_fails() -> None:
+    suite(TorchEngine).test_vjp_gives_what_evaluate_and_autograd_give(F64)
+    with pytest.raises(AssertionError):
+        suite(PullsTwice).test_vjp_gives_what_evaluate_and_autograd_give(F64)
 
 
 def test_promoted_dtype_fails() -> None:

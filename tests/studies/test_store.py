@@ -29,7 +29,7 @@ def test_results_come_back_as_they_were_saved(tmp_path, tiny):
     assert results.n_missing == 0
     assert [len(results.of(arm)) for arm in ("linear", "quantum")] == [6, 6]
     record = results.of("quantum")[0]
-    assert record.engine == "torch"
+    assert record.engine == "native"
     assert record.trial == next(m.trial for m in results.members if m.arm == "quantum")
     (again,) = run_stack((record.trial,))
     assert again.metrics == record.metrics
@@ -86,7 +86,7 @@ phase = "phase2"
 protocol = "heldout"
 data = { name = "moons", options = { n_samples = 200 }, scaling = "minmax_pi" }
 seeds = { data = 3, per_data = 1 }
-training = { epochs = 25 }
+training = { epochs = 400 }
 """ + "".join(
         f'[[arms]]\nname = "h{h}"\nlabel = "h{h}"\n[arms.model]\nrouter = {{ kind = "mlp", hidden = {h} }}\n'
         'experts = { kind = "linear" }\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -55,6 +56,21 @@ class Engine(ABC):
         else:
             strength = noise_strength
         return self._shaped(circuit, x, weights, strength, stack, batch)
+
+    def vjp(
+        self, circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None = None
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Runs as `evaluate` does, outside of autograd's graph, which costs as much as a small circuit; for training loops.
+
+        An engine with gradients of its own may replace this. It need not check its arguments, which are those of `evaluate`.
+
+        Returns:
+            The read-outs, and a function from their gradient to that of the weights, to be called at most once.
+        """
+        with torch.enable_grad():
+            leaf = weights.detach().requires_grad_()
+            out = self.evaluate(circuit, x.detach(), leaf, noise_strength)
+        return out.detach(), lambda given: torch.autograd.grad(out, leaf, given, materialize_grads=True)[0]
 
     def _shaped(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +61,11 @@ class CircuitModule(Stackable):
         """Runs ``(*stack, ..., F)`` to ``(*stack, ..., n_outputs)``."""
         engine, _ = self.engine_for(x.device)
         return engine.evaluate(self.circuit, x, self.weights, self.noise_strength)
+
+    def vjp(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """As `forward`, outside of autograd's graph: the read-outs, and a function from their gradient to the weights'."""
+        engine, _ = self.engine_for(x.device)
+        return engine.vjp(self.circuit, x, self.weights, self.noise_strength)
 
     def extra_repr(self) -> str:
         """Sizes, and the engine with its reason."""

@@ -74,7 +74,13 @@ class QuantumExperts(Experts):
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` to ``(..., E, O)``."""
         self.check(x)
-        # The experts are the last stack axis of the circuits.
-        place = self.quantum.weights.dim() - len(self.circuit.weight_shape) - 1
-        spread = x.unsqueeze(place).expand(*x.shape[:place], self.n_experts, *x.shape[place:])
-        return self.quantum(spread).movedim(place, -2)
+        return self.quantum(self.spread(x)).movedim(self.axis, -2)
+
+    @property
+    def axis(self) -> int:
+        """Where the circuits have the axis of experts: the last of their stack axes."""
+        return self.quantum.weights.dim() - len(self.circuit.weight_shape) - 1
+
+    def spread(self, x: Tensor) -> Tensor:
+        """``(..., F)`` features with the axis of experts that the circuits expect."""
+        return x.unsqueeze(self.axis).expand(*x.shape[: self.axis], self.n_experts, *x.shape[self.axis :])

@@ -79,11 +79,14 @@ class MLPRouter(Router):
         self.weight2 = uniform_linear(n_experts, hidden, fan_in=hidden, **make)
         self.bias2 = uniform_linear(n_experts, fan_in=hidden, **make)
 
+    def hidden_layer(self, x: Tensor) -> Tensor:
+        """``f(W1 x + b1)``: ``(..., F)`` to ``(..., hidden)``."""
+        self.check(x)
+        return ACTIVATIONS[self.activation](affine(x, self.weight1, self.bias1))
+
     def logits(self, x: Tensor) -> Tensor:
         """``W2 f(W1 x + b1) + b2``."""
-        self.check(x)
-        hidden = ACTIVATIONS[self.activation](affine(x, self.weight1, self.bias1))
-        return affine(hidden, self.weight2, self.bias2)
+        return affine(self.hidden_layer(x), self.weight2, self.bias2)
 
     def extra_repr(self) -> str:
         """Sizes and activation."""

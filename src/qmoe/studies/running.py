@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 import qmoe
-from qmoe.engines.native import compile_kernels, missing_kernels
+from qmoe.engines.native.kernels import Kernel, compile_kernels, kernels_for, missing
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, QMoEError
 from qmoe.studies.build import build_model, prepare_data
@@ -30,6 +30,7 @@ from qmoe.studies.spec import QuantumSpec, Study
 from qmoe.studies.store import Record, Store
 from qmoe.studies.trials import TrialSpec, make_trials
 from qmoe.training import TrainingConfig, train_stack
+from qmoe.training.mixture_step import KERNELS as STEP_KERNELS
 
 #: Trials in one stack at most: beyond it a stack is no faster per trial, and an interruption costs more.
 MAX_STACK = 128
@@ -77,16 +78,18 @@ def cost(stack: Stack) -> float:
     return steps * weight
 
 
-def kernels_to_compile(stacks: Iterable[Stack]) -> list[tuple[bool, int]]:
-    """Kernels that the stacks need and this machine does not have yet: for noisy circuits or not, and bytes of a number."""
-    needed: dict[int, set[bool]] = {}
+def kernels_to_compile(stacks: Iterable[Stack]) -> list[tuple[list[Kernel], int]]:
+    """Groups of kernels that the stacks need and this machine does not have yet, and bytes of their numbers."""
+    groups: dict[tuple[tuple[Kernel, ...], int], None] = {}
     for stack in stacks:
         trial = stack[0]
+        itemsize = getattr(torch, trial.training.dtype).itemsize
+        groups[STEP_KERNELS, itemsize] = None
         for part in (trial.model.router, trial.model.experts):
             if isinstance(part, QuantumSpec) and part.engine in ("auto", "native"):
-                itemsize = getattr(torch, trial.training.dtype).itemsize
-                needed.setdefault(itemsize, set()).add(part.noise is not None)
-    return [(noisy, itemsize) for itemsize, kinds in needed.items() for noisy in missing_kernels(kinds, itemsize)]
+                groups[kernels_for(part.noise is not None), itemsize] = None
+    found = [(missing(kernels, itemsize), itemsize) for kernels, itemsize in groups]
+    return [(kernels, itemsize) for kernels, itemsize in found if kernels]
 
 
 def check_models(study: Study) -> None:

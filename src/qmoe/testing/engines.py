@@ -136,6 +136,26 @@ class EngineConformance:
             strength = torch.tensor([0.0, 0.05, 0.3, 0.75], dtype=dtype)
             self._compare(circuit, x, weights, strength)
 
+    def test_vjp_gives_what_evaluate_and_autograd_give(self, dtype: torch.dtype) -> None:
+        for circuit in self._showcase():
+            for stack, batch in (((), (3,)), ((2,), (5,)), ((2, 3), (4,))):
+                x, weights = random_inputs(circuit, 17, stack=stack, batch=batch, dtype=dtype, requires_grad=True)
+                x = x.detach()
+                strength = None if circuit.noise is None else x.new_full(stack, 0.2)
+                engine = self.make_engine()
+                expected = engine.evaluate(circuit, x, weights, strength)
+                # Rows that are not contiguous, as gradients that come out of a permutation are.
+                given = torch.randn(*expected.shape[::-1], generator=torch.Generator().manual_seed(1), dtype=dtype)
+                given = given.permute(*range(given.dim())[::-1])
+                with torch.no_grad():
+                    out, pull = engine.vjp(circuit, x, weights, strength)
+                    gradient = pull(given)
+                assert not out.requires_grad
+                tolerance = self.tolerances[dtype]
+                torch.testing.assert_close(out, expected.detach(), rtol=0, atol=tolerance)
+                (wanted,) = _gradients(expected, [weights], given)
+                torch.testing.assert_close(gradient, wanted, rtol=tolerance, atol=tolerance)
+
     def test_unsupported_circuits_say_why(self) -> None:
         for circuit in _SHOWCASE:
             reason = self.make_engine().why_not(circuit, _CPU)

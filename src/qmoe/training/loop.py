@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.layers import check_sizes
 from qmoe.moe import MixtureOfExperts
 from qmoe.seeding import Seed, torch_generator
+from qmoe.training.mixture_step import MixtureStep, compiles
 from qmoe.training.stack import ModelStack
+from qmoe.training.step import AutogradStep, Step
 
 #: Samples times models that one evaluation handles at once; bounds its memory.
 EVALUATION_CHUNK = 200_000
@@ -110,14 +111,17 @@ def train_stack(
         has_test = True
         _check_data(stack, "x_test", x_test, "y_test", y_test)
     begin = time.perf_counter()
-    # Not fused: the fused kernel rounds an element by its place in the tensor, and training amplifies that until a trial
-    # gives other numbers in another stack. foreach applies the plain elementwise operations, which do not.
-    trainable = [value for value in stack.parameters.values() if value.requires_grad]
-    if not trainable:
+    if not any(value.requires_grad for value in stack.parameters.values()):
         raise ConfigError("Every parameter of the models is frozen, so there is nothing to train; unfreeze some.")
-    optimizer = torch.optim.Adam(trainable, lr=config.lr, foreach=True)
+    step: Step = MixtureStep(stack, config.lr) if compiles(stack.module) else AutogradStep(stack, config.lr)
     generators = [torch_generator(seed) for seed in order_seeds]
     n = x.shape[1]
+    # Whole rows are copied several times faster than single values are gathered.
+    rows, labels = x.reshape(-1, x.shape[-1]), y.flatten()
+    first_rows = n * torch.arange(n_models, device=x.device).unsqueeze(1)
+    # What a sample counts in the sum of its batches' means.
+    batches = torch.arange(n) // config.batch_size
+    shares = 1 / batches.bincount()[batches].double()
     loss = torch.zeros(n_models, config.epochs, dtype=torch.float64)
     running = torch.zeros_like(loss)
     test_accuracy = np.full((n_models, config.epochs), np.nan)
@@ -126,36 +130,29 @@ def train_stack(
 
     for epoch in range(config.epochs):
         order = torch.stack([torch.randperm(n, generator=g) for g in generators]).to(x.device)
-        x_shuffled = x.gather(1, order.unsqueeze(-1).expand_as(x))
-        y_shuffled = y.gather(1, order)
+        picked = (order + first_rows).flatten()
+        x_shuffled, y_shuffled = rows.index_select(0, picked).view_as(x), labels.index_select(0, picked).view_as(y)
         seen: list[tuple[Tensor, Tensor]] = []
-        for start in range(0, n, config.batch_size):
-            xb, yb = x_shuffled[:, start : start + config.batch_size], y_shuffled[:, start : start + config.batch_size]
-            logits = stack(xb)
-            entropy = cross_entropy(logits.flatten(0, 1), yb.flatten(), reduction="none")
-            optimizer.zero_grad(set_to_none=True)
-            # The mean over the batch, summed over models: each model's gradient is that of its own mean.
-            (entropy.sum() / yb.shape[1]).backward()
-            optimizer.step()
+        for xb, yb in zip(x_shuffled.split(config.batch_size, 1), y_shuffled.split(config.batch_size, 1), strict=True):
             # What is noted down waits for the end of the epoch: a step has few operations to spare.
-            seen.append((logits.detach(), entropy.detach()))
+            seen.append(step.differentiate(xb, yb))
+            step.update()
         outputs = torch.cat([logits for logits, _ in seen], 1)
         running[:, epoch] = (outputs.argmax(-1) == y_shuffled).sum(1).cpu()
-        means = [entropy.view(n_models, -1).mean(1) for _, entropy in seen]
-        loss[:, epoch] = torch.stack(means, -1).double().sum(-1).cpu()
+        loss[:, epoch] = (torch.cat([entropy for _, entropy in seen], 1).double().cpu() * shares).sum(1)
         for index in (~torch.isfinite(loss[:, epoch])).nonzero().flatten().tolist():
             failed_in.setdefault(index, epoch)
             failures.setdefault(index, f"the loss was {float(loss[index, epoch])} in epoch {epoch}; try a lower lr.")
         if has_test:
             assert x_test is not None
             assert y_test is not None
-            test_accuracy[:, epoch] = accuracy(stack, x_test, y_test)
+            test_accuracy[:, epoch] = _accuracy(step.logits, x_test, y_test)
         if on_epoch is not None:
             on_epoch(epoch + 1)
         if len(failures) == n_models:
             break
 
-    train_accuracy = accuracy(stack, x, y)
+    train_accuracy = _accuracy(step.logits, x, y)
     for index in np.flatnonzero(np.isnan(train_accuracy)).tolist():
         failures.setdefault(index, "the outputs were not finite after the last epoch; try a lower lr.")
     # A failed model may have gone on beside others; what it gave must not depend on that.
@@ -174,17 +171,21 @@ def train_stack(
     )
 
 
-@torch.no_grad()
 def accuracy(stack: ModelStack, x: Tensor, y: Tensor) -> np.ndarray:
     """Share of ``x`` ``(M, N, F)`` that each model classifies as ``y`` ``(M, N)``: ``(M,)``.
 
     NaN for a model with an output that is not finite, which is no classification.
     """
-    step = max(1, EVALUATION_CHUNK // len(stack))
-    right = x.new_zeros(len(stack), dtype=torch.int64)
-    finite = x.new_ones(len(stack), dtype=torch.bool)
+    return _accuracy(stack, x, y)
+
+
+@torch.no_grad()
+def _accuracy(run: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> np.ndarray:
+    step = max(1, EVALUATION_CHUNK // len(x))
+    right = x.new_zeros(len(x), dtype=torch.int64)
+    finite = x.new_ones(len(x), dtype=torch.bool)
     for i in range(0, x.shape[1], step):
-        logits = stack(x[:, i : i + step])
+        logits = run(x[:, i : i + step])
         right += (logits.argmax(-1) == y[:, i : i + step]).sum(1)
         finite &= logits.isfinite().flatten(1).all(1)
     return (right.double() / x.shape[1]).masked_fill(~finite, torch.nan).cpu().numpy()

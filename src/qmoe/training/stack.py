@@ -68,6 +68,11 @@ class ModelStack:
     def __len__(self) -> int:
         return len(self.models)
 
+    @property
+    def module(self) -> nn.Module | None:
+        """The module that runs all models on the leading axis; None where `torch.func.vmap` is needed for that."""
+        return self._model if self._natively else None
+
     def __call__(self, x: Tensor) -> Tensor:
         """Runs model m on ``x[m]``: ``(M, B, F)`` to ``(M, B, O)``. Values of ``x`` are not checked."""
         if self._natively:

@@ -6,6 +6,6 @@ Circuit -> `lowering` (rotations and phases) -> `stages` (what passes over the s
 compiled on disk.
 """
 
-from qmoe.engines.native.engine import NativeEngine, compile_kernels, missing_kernels
+from qmoe.engines.native.engine import NativeEngine
 
-__all__ = ["NativeEngine", "compile_kernels", "missing_kernels"]
+__all__ = ["NativeEngine"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ _OPTIONS = {"error_model": "numpy", "no_cfunc_wrapper": True, "no_cpython_wrappe
 
 
 #: What machine code may refer to outside of itself.
-_LIBRARY = {"cos", "sin", "floor", "memset", "memcpy", "memmove"}
+_LIBRARY = {"cos", "sin", "floor", "sqrt", "sqrtf", "exp", "expf", "log", "logf", "memset", "memcpy", "memmove"}
 
 
 def compile_object(function: Callable[..., Any], itemsize: int, n_integers: int, symbol: str) -> bytes:
@@ -35,7 +36,10 @@ def compile_object(function: Callable[..., Any], itemsize: int, n_integers: int,
     compiled = numba.cfunc(signature, nopython=True, error_model="numpy")(function)
     # The C function only wraps the native one, to report exceptions in ways that need Numba at run time.
     native = compiled.native_name.removeprefix("cfunc.")
-    module = llvm.parse_assembly(compiled.inspect_llvm().replace(f'"{native}"', symbol).replace(native, symbol))
+    text = compiled.inspect_llvm().replace(f'"{native}"', symbol).replace(native, symbol)
+    # Kernels make no arrays, so that there are none to free; views of memory by address have nothing to count.
+    text = re.sub(r"declare (void @NRT_MemInfo_call_dtor\(ptr)[^\n]*", r"define \1 %0) { ret void }", text)
+    module = llvm.parse_assembly(text)
     for other in module.functions:
         if not other.is_declaration and other.name != symbol:
             other.linkage = "internal"
@@ -134,6 +138,23 @@ def put_real(typingctx: Any, one: Any, address: Any, index: Any, value: Any) -> 
         return context.get_dummy_value()
 
     return types.void(one, types.int64, types.int64, types.float64), codegen
+
+
+def _viewer(kind: Callable[[Any], Any]) -> Any:
+    @intrinsic
+    def pointer(typingctx: Any, address: Any, like: Any) -> Any:
+        signature = types.CPointer(kind(like))(address, like)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> ir.Value:
+            return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+        return signature, codegen
+
+    return pointer
+
+
+#: ``(address, like)``: pointers to numbers of the type of ``like``, and to 64-bit integers, for `numba.carray`.
+pointer_like, pointer_integer = _viewer(lambda like: like), _viewer(lambda like: types.int64)
 
 
 @intrinsic

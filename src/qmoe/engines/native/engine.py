@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -39,6 +39,21 @@ class NativeEngine(Engine):
             )
         return None
 
+    def vjp(
+        self, circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None = None
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Runs the kernels and nothing else."""
+        from qmoe.engines.native.running import Inputs, simulation
+
+        stack = weights.shape[: weights.dim() - len(circuit.weight_shape)]
+        strength = None if noise_strength is None else noise_strength.detach()
+        if strength is None and circuit.noise is not None:
+            strength = x.new_full(stack, circuit.noise.depolarizing)
+        inputs = Inputs(x.detach(), weights.detach(), strength, stack, x.shape[len(stack) : -1])
+        runner = simulation(circuit)
+        out, kept = runner.run(inputs, True)
+        return out, lambda given: runner.differentiate(inputs, kept, given, False)[1].view(weights.shape)
+
     def _shaped(
         self,
         circuit: Circuit,
@@ -69,20 +84,6 @@ def _forward_mode() -> bool:
     """Whether a transform around this call differentiates forwards, as `torch.func.jacfwd` and ``hessian`` do."""
     transforms = torch._C._functorch.get_interpreter_stack() or ()
     return any(transform.key() == torch._C._functorch.TransformType.Jvp for transform in transforms)
-
-
-def missing_kernels(noisy: Iterable[bool], itemsize: int) -> list[bool]:
-    """Those kinds of circuits, noisy or not, whose kernels are not yet compiled on this machine."""
-    from qmoe.engines.native.kernels import is_cached, names_for
-
-    return [kind for kind in sorted(set(noisy)) if not all(is_cached(name, itemsize) for name in names_for(kind))]
-
-
-def compile_kernels(noisy: bool, itemsize: int) -> None:
-    """Compiles and keeps the kernels of one kind of circuits and one precision, which takes some seconds."""
-    from qmoe.engines.native.kernels import compile_missing
-
-    compile_missing(noisy, itemsize)
 
 
 def _differentiates(x: Tensor, weights: Tensor, strength: Tensor | None) -> bool:

@@ -11,30 +11,50 @@ import ctypes
 import functools
 import hashlib
 import importlib
+import importlib.util
 import os
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 from platformdirs import user_cache_path
 
-#: kernel -> module that defines it and number of integers that it takes after the number ``one``.
+
+class Kernel(NamedTuple):
+    """Where a kernel is written.
+
+    Attributes:
+        module: the module, by its full name.
+        name: the function in it.
+        n_integers: how many integers it takes after the number ``one``.
+    """
+
+    module: str
+    name: str
+    n_integers: int
+
+
+_PURE, _NOISY, _LARGE = (f"qmoe.engines.native.{room}" for room in ("pure", "noisy", "large"))
+#: The kernels of this engine, by name.
 KERNELS = {
-    "evaluate": ("pure", 4),
-    "differentiate": ("pure", 4),
-    "evaluate_noisy": ("noisy", 4),
-    "differentiate_noisy": ("noisy", 4),
-    "prepare_large": ("large", 5),
-    "advance_large": ("large", 5),
-    "undo_large": ("large", 6),
-    "read_large": ("large", 5),
-    "finish_large": ("large", 3),
-    "seed_large": ("large", 6),
-    "collect_large": ("large", 4),
+    one.name: one
+    for one in (
+        Kernel(_PURE, "evaluate", 4),
+        Kernel(_PURE, "differentiate", 4),
+        Kernel(_NOISY, "evaluate_noisy", 4),
+        Kernel(_NOISY, "differentiate_noisy", 4),
+        Kernel(_LARGE, "prepare_large", 5),
+        Kernel(_LARGE, "advance_large", 5),
+        Kernel(_LARGE, "undo_large", 6),
+        Kernel(_LARGE, "read_large", 5),
+        Kernel(_LARGE, "finish_large", 3),
+        Kernel(_LARGE, "seed_large", 6),
+        Kernel(_LARGE, "collect_large", 4),
+    )
 }
 #: Environment variable that names another folder for compiled kernels.
 CACHE_VARIABLE = "QMOE_CACHE_DIR"
@@ -44,17 +64,22 @@ _DIGEST = 32
 
 
 @functools.lru_cache(maxsize=64)
-def kernel(name: str, itemsize: int) -> Callable[..., None]:
-    """The compiled kernel of that name for floats of ``itemsize`` bytes: from memory, disk, or the compiler.
+def kernel(which: str | Kernel, itemsize: int) -> Callable[..., None]:
+    """A compiled kernel, for floats of ``itemsize`` bytes: from memory, disk, or the compiler.
+
+    Args:
+        which: a name in `KERNELS`, or a kernel of another room.
+        itemsize: 4 or 8.
 
     Raises:
         RuntimeError: from the kernel itself, if it should fail.
     """
+    source = KERNELS[which] if isinstance(which, str) else which
     with _LOCK:
-        engine, address = _load(_object_code(name, itemsize), _symbol(name))
+        engine, address = _load(_object_code(source, itemsize), _symbol(source.name))
     scalar = ctypes.c_float if itemsize == 4 else ctypes.c_double
     # Numba's convention: status = f(place of the result, place of the error, arguments); there is no result.
-    integers = [ctypes.c_int64] * KERNELS[name][1]
+    integers = [ctypes.c_int64] * source.n_integers
     function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, scalar, *integers)(address)
     result, error = ctypes.c_void_p(), ctypes.c_void_p()
     places = ctypes.addressof(result), ctypes.addressof(error)
@@ -63,7 +88,7 @@ def kernel(name: str, itemsize: int) -> Callable[..., None]:
         status = function(*places, 1.0, *arguments)
         if status != 0:
             raise RuntimeError(
-                f"The kernel {name!r} ended with status {status}; this is a bug in qmoe, please report it."
+                f"The kernel {source.name!r} ended with status {status}; this is a bug in qmoe, please report it."
             )
 
     # The code lives as long as its engine, and writes to the two places.
@@ -71,16 +96,21 @@ def kernel(name: str, itemsize: int) -> Callable[..., None]:
     return call
 
 
-def names_for(noisy: bool) -> tuple[str, ...]:
+def kernels_for(noisy: bool) -> tuple[Kernel, ...]:
     """The kernels that training circuits of common size takes."""
-    return ("evaluate_noisy", "differentiate_noisy") if noisy else ("evaluate", "differentiate")
+    names = ("evaluate_noisy", "differentiate_noisy") if noisy else ("evaluate", "differentiate")
+    return tuple(KERNELS[name] for name in names)
 
 
-def compile_missing(noisy: bool, itemsize: int) -> None:
-    """Has the kernels compiled and kept that are not on disk, so that other processes only load them."""
-    for name in names_for(noisy):
-        if not is_cached(name, itemsize):
-            kernel(name, itemsize)
+def missing(kernels: Iterable[Kernel], itemsize: int) -> list[Kernel]:
+    """Those that are not on disk."""
+    return [one for one in kernels if _read(_path(one, itemsize)) is None]
+
+
+def compile_kernels(kernels: Iterable[Kernel], itemsize: int) -> None:
+    """Compiles and keeps the kernels that are not on disk, so that other processes only load them."""
+    for one in missing(kernels, itemsize):
+        kernel(one, itemsize)
 
 
 def cache_folder() -> Path:
@@ -89,20 +119,18 @@ def cache_folder() -> Path:
     return Path(named) if named else user_cache_path("qmoe") / "kernels"
 
 
-def is_cached(name: str, itemsize: int) -> bool:
-    """Whether the kernel is on disk."""
-    return _read(_path(name, itemsize)) is not None
-
-
 def _symbol(name: str) -> str:
     return f"qmoe_{name}"
 
 
 @functools.cache
-def _key() -> str:
-    """Names everything that the machine code depends on."""
+def _key(module: str) -> str:
+    """Names everything that the machine code of a module depends on."""
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    for source in (*sorted(Path(__file__).parent.glob("*.py")), Path(spec.origin)):
         digest.update(source.read_bytes())
     features = llvm.get_host_cpu_features().flatten()
     for part in (version("numba"), version("llvmlite"), llvm.get_process_triple(), llvm.get_host_cpu_name(), features):
@@ -110,18 +138,18 @@ def _key() -> str:
     return digest.hexdigest()[:24]
 
 
-def _path(name: str, itemsize: int) -> Path:
-    return cache_folder() / f"{_key()}-{name}-f{8 * itemsize}.o"
+def _path(source: Kernel, itemsize: int) -> Path:
+    return cache_folder() / f"{_key(source.module)}-{source.name}-f{8 * itemsize}.o"
 
 
-def _object_code(name: str, itemsize: int) -> bytes:
-    path = _path(name, itemsize)
+def _object_code(source: Kernel, itemsize: int) -> bytes:
+    path = _path(source, itemsize)
     code = _read(path)
     if code is None:
         # Numba and the kernels' sources are imported only to compile.
         compiling = importlib.import_module("qmoe.engines.native.compiling")
-        module = importlib.import_module(f"qmoe.engines.native.{KERNELS[name][0]}")
-        code = compiling.compile_object(getattr(module, name), itemsize, KERNELS[name][1], _symbol(name))
+        function = getattr(importlib.import_module(source.module), source.name)
+        code = compiling.compile_object(function, itemsize, source.n_integers, _symbol(source.name))
         _write(path, code)
     return code
 

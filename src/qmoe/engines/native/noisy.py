@@ -61,7 +61,8 @@ from qmoe.engines.native.layout import (
     X_STACK,
     X,
 )
-from qmoe.engines.native.passes import clear, damp, overlap, turn, undamp, unoverlap, unturn
+from qmoe.engines.native.passes import clear
+from qmoe.engines.native.pauli_passes import damp, overlap, turn, undamp, unoverlap, unturn
 from qmoe.engines.native.pure import place_parts
 
 

@@ -1,0 +1,102 @@
+"""The passes over a Pauli vector: real, one vector of lanes for each word."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from qmoe.engines.native.lanes import Emitter, vector_pass
+
+
+def _pair(emit: Emitter, pairs: ir.Value, i: ir.Value) -> tuple[ir.Value, ir.Value]:
+    place = emit.builder.shl(i, emit.integer(1))
+    return emit.load_int(pairs, place), emit.load_int(pairs, emit.builder.add(place, emit.integer(1)))
+
+
+@vector_pass
+def turn(
+    emit: Emitter, words: ir.Value, pairs: ir.Value, count: ir.Value, coefficients: ir.Value, slot: ir.Value
+) -> None:
+    """Rotates the ``count`` pairs of words."""
+    b = emit.builder
+    cos = emit.load(coefficients, b.shl(slot, emit.integer(1)))
+    sin = emit.load(coefficients, b.add(b.shl(slot, emit.integer(1)), emit.integer(1)))
+    with emit.range(emit.integer(0), count) as i:
+        first, second = _pair(emit, pairs, i)
+        x, y = emit.load(words, first), emit.load(words, second)
+        emit.store(x * cos - y * sin, words, first)
+        emit.store(y * cos + x * sin, words, second)
+
+
+@vector_pass
+def unturn(
+    emit: Emitter,
+    words: ir.Value,
+    lam: ir.Value,
+    pairs: ir.Value,
+    count: ir.Value,
+    coefficients: ir.Value,
+    gradients: ir.Value,
+    slot: ir.Value,
+) -> None:
+    """Undoes `turn` on the state and on the gradient ``lam`` of the loss, and adds up the gradient of the angle."""
+    b = emit.builder
+    cos = emit.load(coefficients, b.shl(slot, emit.integer(1)))
+    sin = emit.load(coefficients, b.add(b.shl(slot, emit.integer(1)), emit.integer(1)))
+    total = emit.accumulator()
+    with emit.range(emit.integer(0), count) as i:
+        first, second = _pair(emit, pairs, i)
+        x, y = emit.load(words, first), emit.load(words, second)
+        u, v = emit.load(lam, first), emit.load(lam, second)
+        emit.add_to(total, v * x)
+        emit.subtract_from(total, u * y)
+        for state, p, q in ((words, x, y), (lam, u, v)):
+            emit.store(p * cos + q * sin, state, first)
+            emit.store(q * cos - p * sin, state, second)
+    emit.add_at(emit.get(total), gradients, slot)
+
+
+@vector_pass
+def damp(emit: Emitter, words: ir.Value, factors: ir.Value, saved: ir.Value, count: ir.Value) -> None:
+    """Multiplies each word by its factor, after a copy to ``saved`` unless that is 0."""
+    b = emit.builder
+    keeps = b.icmp_signed("!=", saved, emit.integer(0))
+    with emit.range(emit.integer(0), count) as i:
+        value = emit.load(words, i)
+        with b.if_then(keeps):
+            emit.store(value, saved, i)
+        emit.store(value * emit.load_splat(factors, i), words, i)
+
+
+@vector_pass
+def undamp(
+    emit: Emitter,
+    lam: ir.Value,
+    saved: ir.Value,
+    factors: ir.Value,
+    derivatives: ir.Value,
+    gradient: ir.Value,
+    count: ir.Value,
+) -> None:
+    """Takes ``lam`` back through `damp` and adds up the gradient of the factor, of which ``derivatives`` are the powers'."""
+    total = emit.accumulator()
+    with emit.range(emit.integer(0), count) as i:
+        u = emit.load(lam, i)
+        emit.add_to(total, u * emit.load(saved, i) * emit.load_splat(derivatives, i))
+        emit.store(u * emit.load_splat(factors, i), lam, i)
+    emit.add_at(emit.get(total), gradient, emit.integer(0))
+
+
+@vector_pass
+def overlap(emit: Emitter, psi: ir.Value, out: ir.Value, flip: ir.Value, count: ir.Value) -> None:
+    """``out[k] = psi[k] psi[k ^ flip]`` for real ``psi``."""
+    with emit.range(emit.integer(0), count) as k:
+        emit.store(emit.load(psi, k) * emit.load(psi, emit.builder.xor(k, flip)), out, k)
+
+
+@vector_pass
+def unoverlap(emit: Emitter, psi: ir.Value, lam: ir.Value, out: ir.Value, flip: ir.Value, count: ir.Value) -> None:
+    """Adds to ``out`` the gradient of ``sum_k lam[k] psi[k] psi[k ^ flip]`` with respect to ``psi``."""
+    b = emit.builder
+    with emit.range(emit.integer(0), count) as k:
+        other = b.xor(k, flip)
+        emit.add_at((emit.load(lam, k) + emit.load(lam, other)) * emit.load(psi, other), out, k)
