@@ -99,9 +99,7 @@ def test_schedule_of_a_circuit_gives_the_reference(seed: int, per_sample: bool) 
     x, weights = random_inputs(circuit, seed, batch=())
     expected = ReferenceEngine().evaluate(circuit, x, weights).numpy()
     schedule = make_schedule(circuit, per_sample)
-    np.testing.assert_allclose(
-        run_schedule(circuit, schedule, *numbers(x, weights)), expected, rtol=0, atol=1e-12
-    )
+    np.testing.assert_allclose(run_schedule(circuit, schedule, *numbers(x, weights)), expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -51,7 +51,9 @@ def deviation(got: list[Tensor], expected: list[Tensor]) -> float:
 def test_fast_engines_equal_pennylane_and_the_reference_on_random_circuits(chunk: int) -> None:
     for index in range(chunk, N_CIRCUITS, N_CHUNKS):
         # Float64, and once for all comparisons.
-        truths = {engine.name: projected(engine, index, torch.float64) for engine in (PennyLaneEngine(), ReferenceEngine())}
+        truths = {
+            engine.name: projected(engine, index, torch.float64) for engine in (PennyLaneEngine(), ReferenceEngine())
+        }
         for engine in (TorchEngine(), NativeEngine()):
             for dtype, tolerance in TOLERANCES.items():
                 got = projected(engine, index, dtype)

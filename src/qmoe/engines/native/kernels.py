@@ -7,6 +7,7 @@ versions of the compilers and the features of the processor by its name, and to 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -166,13 +167,12 @@ def _read(path: Path) -> bytes | None:
 
 def _write(path: Path, code: bytes) -> None:
     """Keeps the code where that is possible; elsewhere every process compiles for itself."""
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(hashlib.sha256(code).digest() + code)
-        os.replace(file.name, path)  # other processes see the whole file or none
-    except OSError:
-        return
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            file = Path(folder) / path.name
+            file.write_bytes(hashlib.sha256(code).digest() + code)
+            os.replace(file, path)  # other processes see the whole file or none
 
 
 def _load(code: bytes, symbol: str) -> tuple[Any, int]:

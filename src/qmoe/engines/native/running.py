@@ -55,6 +55,7 @@ class Inputs:
     def __init__(
         self, x: Tensor, weights: Tensor, strength: Tensor | None, stack: torch.Size, batch: torch.Size
     ) -> None:
+        x, weights = _plain(x), _plain(weights)
         self.stack, self.batch, self.itemsize = stack, batch, x.element_size()
         self.n_models, self.n_batch = stack.numel(), batch.numel()
         n_features, n_weights = x.shape[-1], weights.numel() // self.n_models
@@ -71,7 +72,7 @@ class Inputs:
                 weights = weights.contiguous()
             w_stride = weights.stride(0)  # 0 where all models are the same
         self.x, self.weights, self.strides = x, weights, (*x_strides, w_stride)
-        self.strength = None if strength is None else strength.contiguous()
+        self.strength = None if strength is None else _plain(strength).contiguous()
 
 
 class Simulation(ABC):
@@ -213,7 +214,7 @@ class StateVectors(Simulation):
 
     def differentiate(self, inputs: Inputs, kept: Tensor | None, cotangent: Tensor, features: bool) -> Gradients:
         plan = _plan(self._circuit, inputs.n_batch, inputs.itemsize)
-        cotangent = cotangent.contiguous()
+        cotangent = _plain(cotangent).contiguous()
         gx = cotangent.new_zeros((*inputs.stack, *inputs.batch, inputs.x.shape[-1])) if features else None
         if plan.is_large:
             gw = cotangent.new_zeros((inputs.n_models, self._n_weights))
@@ -322,7 +323,7 @@ class PauliVectors(Simulation):
 
     def differentiate(self, inputs: Inputs, kept: Tensor | None, cotangent: Tensor, features: bool) -> Gradients:
         del kept
-        layout, cotangent = self._layouts[inputs.itemsize], cotangent.contiguous()
+        layout, cotangent = self._layouts[inputs.itemsize], _plain(cotangent).contiguous()
         n_chunks = layout.chunks(inputs.n_batch)[2]
         gx = cotangent.new_zeros((*inputs.stack, *inputs.batch, inputs.x.shape[-1])) if features else None
         gw = cotangent.new_zeros((inputs.n_models, n_chunks, self._n_weights))
@@ -335,6 +336,11 @@ class PauliVectors(Simulation):
 def simulation(circuit: Circuit) -> Simulation:
     """What runs ``circuit``; made once."""
     return StateVectors(circuit) if circuit.noise is None else PauliVectors(circuit)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """A tensor whose memory holds its values: the imaginary part of a conjugate holds their negatives."""
+    return tensor.resolve_neg() if tensor.is_neg() else tensor
 
 
 def _total(partial: Tensor) -> Tensor:

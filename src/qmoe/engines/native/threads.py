@@ -22,8 +22,9 @@ def run_shares(calls: Sequence[Callable[[], None]]) -> None:
     guarded(calls[0])
     for thread in threads:
         thread.join()
-    if errors:
-        raise errors[0]
+    # A thread that waited for one that failed has nothing to say.
+    for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
+        raise error
 
 
 def run_in_parts(stages: Sequence[Callable[[int], None]], n_parts: int, n_threads: int) -> None:
