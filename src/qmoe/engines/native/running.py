@@ -20,8 +20,8 @@ from qmoe.engines.native.noisy_program import make_noisy_program
 from qmoe.engines.native.program import Program, make_program
 from qmoe.engines.native.threads import run_in_parts, run_shares
 
-#: Operations below which a second thread costs more than it saves (it takes some 50 us to start).
-THREAD_OPERATIONS = 4e6
+#: Operations below which a second thread costs more than it saves: it takes 0.1 ms to start, which is about what they take.
+THREAD_OPERATIONS = 5e7
 #: Most blocks of lanes whose gradients are added up in one go; fewer where a block alone is worth a thread. The sums must
 #: not depend on the number of threads, or on what else is in the stack, so the split of a batch depends on the batch alone.
 MAX_CHUNK = 8
