@@ -1,6 +1,26 @@
-"""What trained models and their figures say: statistics over seeds, and decision boundaries."""
+"""What trained models and their figures say: statistics over seeds, comparisons, boundaries, capacity, kernels."""
 
-from qmoe.analysis.boundaries import Grid, MeanBoundary, make_grid, mean_boundary, off_a_line, probabilities
+from qmoe.analysis.boundaries import (
+    Grid,
+    MeanBoundary,
+    make_grid,
+    mean_boundary,
+    off_a_line,
+    probabilities,
+)
+from qmoe.analysis.dimension import (
+    EffectiveDimension,
+    effective_dimension,
+    global_effective_dimension,
+    local_effective_dimension,
+)
+from qmoe.analysis.fisher import (
+    Draws,
+    ball_draws,
+    fisher_matrices,
+    initial_draws,
+    uniform_draws,
+)
 from qmoe.analysis.statistics import (
     PairedDifference,
     Summary,
@@ -11,10 +31,18 @@ from qmoe.analysis.statistics import (
 )
 
 __all__ = [
+    "Draws",
+    "EffectiveDimension",
     "Grid",
     "MeanBoundary",
     "PairedDifference",
     "Summary",
+    "ball_draws",
+    "effective_dimension",
+    "fisher_matrices",
+    "global_effective_dimension",
+    "initial_draws",
+    "local_effective_dimension",
     "make_grid",
     "mean_boundary",
     "mean_interval",
@@ -23,4 +51,5 @@ __all__ = [
     "percentile_of",
     "probabilities",
     "summarize",
+    "uniform_draws",
 ]
