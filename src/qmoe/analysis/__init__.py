@@ -21,6 +21,12 @@ from qmoe.analysis.fisher import (
     initial_draws,
     uniform_draws,
 )
+from qmoe.analysis.spectrum import (
+    FourierSpectrum,
+    beyond_degree,
+    circuit_spectrum,
+    fourier_coefficients,
+)
 from qmoe.analysis.statistics import (
     PairedDifference,
     Summary,
@@ -33,13 +39,17 @@ from qmoe.analysis.statistics import (
 __all__ = [
     "Draws",
     "EffectiveDimension",
+    "FourierSpectrum",
     "Grid",
     "MeanBoundary",
     "PairedDifference",
     "Summary",
     "ball_draws",
+    "beyond_degree",
+    "circuit_spectrum",
     "effective_dimension",
     "fisher_matrices",
+    "fourier_coefficients",
     "global_effective_dimension",
     "initial_draws",
     "local_effective_dimension",
