@@ -21,6 +21,16 @@ from qmoe.analysis.fisher import (
     initial_draws,
     uniform_draws,
 )
+from qmoe.analysis.gradients import (
+    Block,
+    GradientVariance,
+    LogSlope,
+    fit_log_slope,
+    global_cost,
+    gradient_scaling,
+    gradient_variance,
+    local_cost,
+)
 from qmoe.analysis.spectrum import (
     FourierSpectrum,
     beyond_degree,
@@ -37,10 +47,13 @@ from qmoe.analysis.statistics import (
 )
 
 __all__ = [
+    "Block",
     "Draws",
     "EffectiveDimension",
     "FourierSpectrum",
+    "GradientVariance",
     "Grid",
+    "LogSlope",
     "MeanBoundary",
     "PairedDifference",
     "Summary",
@@ -49,9 +62,14 @@ __all__ = [
     "circuit_spectrum",
     "effective_dimension",
     "fisher_matrices",
+    "fit_log_slope",
     "fourier_coefficients",
+    "global_cost",
     "global_effective_dimension",
+    "gradient_scaling",
+    "gradient_variance",
     "initial_draws",
+    "local_cost",
     "local_effective_dimension",
     "make_grid",
     "mean_boundary",
