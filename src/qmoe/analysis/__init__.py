@@ -8,6 +8,13 @@ from qmoe.analysis.boundaries import (
     off_a_line,
     probabilities,
 )
+from qmoe.analysis.boundary_shape import (
+    BayesAgreement,
+    BoundaryShape,
+    bayes_agreement,
+    boundary_shape,
+    connected_regions,
+)
 from qmoe.analysis.dimension import (
     EffectiveDimension,
     effective_dimension,
@@ -56,7 +63,9 @@ from qmoe.analysis.statistics import (
 )
 
 __all__ = [
+    "BayesAgreement",
     "Block",
+    "BoundaryShape",
     "Draws",
     "EffectiveDimension",
     "FourierSpectrum",
@@ -68,10 +77,13 @@ __all__ = [
     "PairedDifference",
     "Summary",
     "ball_draws",
+    "bayes_agreement",
     "beyond_degree",
+    "boundary_shape",
     "centred",
     "centred_alignment",
     "circuit_spectrum",
+    "connected_regions",
     "effective_dimension",
     "fidelity_kernel",
     "fisher_matrices",
