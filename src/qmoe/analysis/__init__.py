@@ -47,6 +47,12 @@ from qmoe.analysis.kernels import (
     kernel_target_alignment,
     target_kernel,
 )
+from qmoe.analysis.specialisation import (
+    Specialisation,
+    Utilisation,
+    specialisation,
+    utilisation,
+)
 from qmoe.analysis.spectrum import (
     FourierSpectrum,
     beyond_degree,
@@ -75,7 +81,9 @@ __all__ = [
     "LogSlope",
     "MeanBoundary",
     "PairedDifference",
+    "Specialisation",
     "Summary",
+    "Utilisation",
     "ball_draws",
     "bayes_agreement",
     "beyond_degree",
@@ -105,7 +113,9 @@ __all__ = [
     "paired_difference",
     "percentile_of",
     "probabilities",
+    "specialisation",
     "summarize",
     "target_kernel",
     "uniform_draws",
+    "utilisation",
 ]
