@@ -15,11 +15,20 @@ from qmoe.analysis.boundary_shape import (
     boundary_shape,
     connected_regions,
 )
+from qmoe.analysis.comparison import (
+    PairedTest,
+    sign_flip_test,
+    wilcoxon_test,
+)
 from qmoe.analysis.dimension import (
     EffectiveDimension,
     effective_dimension,
     global_effective_dimension,
     local_effective_dimension,
+)
+from qmoe.analysis.equivalence import (
+    Equivalence,
+    equivalence_test,
 )
 from qmoe.analysis.fisher import (
     Draws,
@@ -31,8 +40,6 @@ from qmoe.analysis.fisher import (
 from qmoe.analysis.gradients import (
     Block,
     GradientVariance,
-    LogSlope,
-    fit_log_slope,
     global_cost,
     gradient_scaling,
     gradient_variance,
@@ -46,6 +53,20 @@ from qmoe.analysis.kernels import (
     geometric_difference,
     kernel_target_alignment,
     target_kernel,
+)
+from qmoe.analysis.proportions import (
+    Proportion,
+    probability_of_superiority,
+    success_rate,
+)
+from qmoe.analysis.ranking import (
+    CriticalDifference,
+    critical_difference,
+    holm,
+)
+from qmoe.analysis.slopes import (
+    LogSlope,
+    fit_log_slope,
 )
 from qmoe.analysis.specialisation import (
     Specialisation,
@@ -72,8 +93,10 @@ __all__ = [
     "BayesAgreement",
     "Block",
     "BoundaryShape",
+    "CriticalDifference",
     "Draws",
     "EffectiveDimension",
+    "Equivalence",
     "FourierSpectrum",
     "GeometricDifference",
     "GradientVariance",
@@ -81,6 +104,8 @@ __all__ = [
     "LogSlope",
     "MeanBoundary",
     "PairedDifference",
+    "PairedTest",
+    "Proportion",
     "Specialisation",
     "Summary",
     "Utilisation",
@@ -92,7 +117,9 @@ __all__ = [
     "centred_alignment",
     "circuit_spectrum",
     "connected_regions",
+    "critical_difference",
     "effective_dimension",
+    "equivalence_test",
     "fidelity_kernel",
     "fisher_matrices",
     "fit_log_slope",
@@ -102,6 +129,7 @@ __all__ = [
     "global_effective_dimension",
     "gradient_scaling",
     "gradient_variance",
+    "holm",
     "initial_draws",
     "kernel_target_alignment",
     "local_cost",
@@ -113,9 +141,13 @@ __all__ = [
     "paired_difference",
     "percentile_of",
     "probabilities",
+    "probability_of_superiority",
+    "sign_flip_test",
     "specialisation",
+    "success_rate",
     "summarize",
     "target_kernel",
     "uniform_draws",
     "utilisation",
+    "wilcoxon_test",
 ]

@@ -86,8 +86,9 @@ def specialisation(
     """Measures how much the choice of an expert says about the class of a sample.
 
     A sample is thought to go to expert e with probability ``weights[n, e]``, so that expert and class have the joint
-    distribution ``P(e, c) = mean_n weights[n, e] [labels[n] = c]``. The information of a finite sample is biased upwards; permuting the
-    labels over the samples measures by how much (as adjusted mutual information does: Vinh, Epps, Bailey 2010).
+    distribution ``P(e, c) = mean_n weights[n, e] [labels[n] = c]``. The information of a finite sample is biased
+    upwards; permuting the labels over the samples measures by how much (Vinh, Epps, Bailey 2010, do so exactly for hard
+    assignments).
 
     Args:
         weights: ``(N, E)`` routing weights, rows sum to 1.
