@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -67,6 +67,7 @@ def test_identity_has_all_dimensions_and_rank_r_has_r():
     assert flat.low == pytest.approx(flat.high)
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32 - 1), st.floats(1e-6, 1e6), st.integers(1, 6))
 def test_scale_and_order_do_not_matter(seed, scale, d):
     rng = np.random.default_rng(seed)
@@ -115,6 +116,13 @@ class Padded(nn.Module):
 
     def forward(self, x):
         return self.inner(x) + 0 * self.dead.sum()
+
+
+def test_rank_is_that_of_a_generic_draw():
+    fishers = np.concatenate([random_fishers(3, 5, 1), random_fishers(2, 5, 4)])
+    found = effective_dimension(fishers, 1000)
+    assert found.ranks.tolist() == [1, 1, 1, 4, 4]
+    assert found.rank == 4
 
 
 def test_dead_parameters_of_a_model_inflate_it():
@@ -184,6 +192,10 @@ def test_local_is_around_the_models_own_parameters():
     assert at_the_point.high - at_the_point.low == pytest.approx(0.0, abs=1e-9)
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert near.n_draws == 20
+    ball = ball_draws(model, 1 / math.sqrt(500), 20)
+    same = global_effective_dimension(ball, POINTS, 500, gamma=0.7, level=0.8)
+    options = local_effective_dimension(model, POINTS, 500, n_draws=20, gamma=0.7, level=0.8)
+    assert (options.value, options.low) == (same.value, same.low)
 
 
 def test_jackknife_is_that_of_leaving_each_draw_out():
@@ -218,6 +230,8 @@ def test_effective_draws_tell_of_one_that_dominates():
     assert effective_dimension(fishers, 10**6).effective_draws == pytest.approx(10)
     fishers[0] *= 1000
     assert effective_dimension(fishers, 10**6).effective_draws < 1.1
+    assert not effective_dimension(fishers, 10**6).enough
+    assert effective_dimension(np.eye(2)[None].repeat(40, 0), 100).enough
 
 
 @pytest.mark.parametrize(("n_data", "gamma", "need"), [(18, 1.0, 19), (2, 1.0, 19), (1, 1.0, 19), (40, 0.5, 49)])

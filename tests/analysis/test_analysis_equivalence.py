@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -32,6 +32,7 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("robust", [False, True])
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.floats(0.05, 3), st.integers(6, 20))
 def test_the_verdict_is_that_of_the_interval(robust, seed, margin, n):
     d = np.random.default_rng(seed).normal(0.2, 1, n)

@@ -25,6 +25,7 @@ def test_product_of_ry_has_the_closed_form(n_qubits):
     assert all_at_once.variance == pytest.approx(np.full((1, n_qubits), (3 / 8) ** (n_qubits - 1) / 8), rel=0.06)
     assert one_by_one.variance == pytest.approx(np.full((1, n_qubits), 1 / (8 * n_qubits**2)), rel=0.03)
     assert one_by_one.n_draws == MANY
+    assert one_by_one.of(0, "RY") == pytest.approx(float(one_by_one.variance.mean()), rel=1e-12)
     assert one_by_one.mean == pytest.approx(float(one_by_one.variance.mean()))
 
 
@@ -96,6 +97,15 @@ def test_log_slope_of_an_exact_line():
     assert (fit.slope, fit.low, fit.high, fit.intercept) == pytest.approx((-1.5, -1.5, -1.5, 0.7), abs=1e-7)
     flat = fit_log_slope([1, 2, 3], [0.5] * 3)
     assert (flat.slope, flat.low, flat.high, flat.intercept) == (0, 0, 0, math.log(0.5))
+
+
+def test_interval_of_the_slope_is_students():
+    sizes, logs = np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.0, -1.2, -1.8, -3.0])
+    fit = fit_log_slope(sizes, np.exp(logs), level=0.9)
+    slope, intercept = np.polyfit(sizes, logs, 1)
+    residual = np.square(logs - slope * sizes - intercept).sum() / 2
+    reach = 2.91998558 * math.sqrt(residual / np.square(sizes - 2.5).sum())  # t(2) at 95%
+    assert (fit.slope, fit.low, fit.high) == pytest.approx((slope, slope - reach, slope + reach))
 
 
 def test_interval_of_the_slope_covers_as_often_as_it_says():

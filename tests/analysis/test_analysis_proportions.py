@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -10,6 +10,7 @@ from qmoe.analysis import probability_of_superiority, success_rate
 from qmoe.errors import ConfigError, ShapeError
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.integers(1, 60), st.integers(0, 60), st.floats(0.5, 0.999))
 def test_the_interval_is_scipys_wilson_interval(n, k, level):
     k = min(k, n)

@@ -38,6 +38,12 @@ def test_coefficients_of_a_known_function():
     assert found.power() == pytest.approx(np.array([[0, 1, 0], [0, 0, 1], [0, 0, 0]]), abs=1e-14)
 
 
+def test_one_feature_beyond_the_degree_is_enough():
+    found = fourier_coefficients(lambda x: torch.cos(2 * x[:, :1]) + torch.cos(x[:, 1:]), 2, degree=3)
+    assert beyond_degree(found, 1) == pytest.approx(0.5)
+    assert beyond_degree(found, 2) < 1e-14
+
+
 def test_one_feature():
     found = fourier_coefficients(lambda x: torch.cos(2 * x), 1, degree=2)
     assert found.coefficients[0] == pytest.approx([0, 0, 0.5, 0.5, 0], abs=1e-14)

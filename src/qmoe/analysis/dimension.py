@@ -18,6 +18,8 @@ from qmoe.analysis.fisher import Draws, Output, ball_draws, initial_draws, itera
 from qmoe.errors import ConfigError, ShapeError, StatisticalWarning
 from qmoe.seeding import Seed
 
+#: With log-normal volumes, 95% jackknife intervals cover 94% at 75 effective draws of 500, 89% at 30, 65% at 9.
+MIN_EFFECTIVE_DRAWS = 30
 #: Eigenvalues below this multiple of d times the largest are rounding (a Fisher matrix is a sum of squares).
 _RANK_TOLERANCE = 8 * np.finfo(np.float64).eps
 #: A Fisher matrix has no negative eigenvalue; up to this share of its largest they are rounding.
@@ -38,7 +40,7 @@ class EffectiveDimension:
         n_parameters: number of parameters d.
         n_draws: number of draws M.
         effective_draws: how many draws carry the average over parameters, 1 to M (Kish's effective sample size of the
-            volumes ``sqrt det``); the jackknife is to be trusted where it is large.
+            volumes ``sqrt det``).
         rank: rank of the Fisher matrix at a generic draw, the largest of all.
         ranks: ``(M,)`` rank at each draw.
         spectrum: ``(d,)`` mean eigenvalues of the normalised Fisher matrices, falling; they sum to d.
@@ -58,6 +60,11 @@ class EffectiveDimension:
     ranks: np.ndarray
     spectrum: np.ndarray
     participation_ratio: float
+
+    @property
+    def enough(self) -> bool:
+        """Whether enough draws carry the average for its interval to be trusted; if not, draw more."""
+        return self.effective_draws >= MIN_EFFECTIVE_DRAWS
 
 
 def effective_dimension(

@@ -19,8 +19,8 @@ from qmoe.seeding import Seed, child, torch_generator
 
 Output = Literal["logits", "probabilities"]
 
-#: Numbers in the Jacobians that one pass holds; bounds its memory (64 MB, and as much again in the states behind them).
-JACOBIAN_CHUNK = 8_000_000
+#: Numbers in the Jacobians that one pass holds: 4 MB, which caches hold; 16 times as many took twice the time.
+JACOBIAN_CHUNK = 500_000
 #: Outcomes less probable than this are rounding. Where p is 0 to rounding, dp dp^T / p is 0 / 0.
 _FLOOR = 1e-14
 #: A probability is a minimum where it is 0, so its gradient is at most sqrt(2 p'' p): about 1e-7 at the floor.
