@@ -127,7 +127,7 @@ def test_rank_is_that_of_a_generic_draw():
 
 def test_dead_parameters_of_a_model_inflate_it():
     def options(make):
-        return global_effective_dimension(make, POINTS, 1000, n_draws=30, output="probabilities")
+        return global_effective_dimension(make, POINTS, 1000, n_draws=12, output="probabilities")
 
     plain, padded = options(router), options(lambda g: Padded(router(g), 24))
     assert (plain.n_parameters, padded.n_parameters) == (24, 48)
@@ -213,7 +213,7 @@ def test_jackknife_covers_as_often_as_it_says():
     reference = formula(random_fishers(40_000, 3, 3, seed=1), 300)
     hits = [
         found.low <= reference <= found.high
-        for found in (effective_dimension(random_fishers(50, 3, 3, seed=s + 10), 300) for s in range(100))
+        for found in (effective_dimension(random_fishers(50, 3, 3, seed=s + 10), 300) for s in range(80))
     ]
     assert 0.87 <= np.mean(hits) <= 0.99
 

@@ -59,7 +59,7 @@ def test_the_robust_variant_is_two_signed_rank_tests():
 
 def test_the_robust_interval_covers_the_centre_as_often_as_it_says():
     rng = np.random.default_rng(1)
-    found = [equivalence_test(rng.standard_t(2, 10) + 0.5, np.zeros(10), 1.0, robust=True) for _ in range(500)]
+    found = [equivalence_test(rng.standard_t(2, 10) + 0.5, np.zeros(10), 1.0, robust=True) for _ in range(300)]
     # 9.7% outside, exactly: the largest level of 10 ranks up to 10%.
     assert np.mean([f.low <= 0.5 <= f.high for f in found]) == pytest.approx(0.916, abs=0.03)
 
@@ -67,8 +67,8 @@ def test_the_robust_interval_covers_the_centre_as_often_as_it_says():
 def test_it_errs_on_the_margin_as_often_as_it_says():
     rng = np.random.default_rng(2)
     for robust in (False, True):
-        found = [equivalence_test(rng.normal(1, 0.5, 15), np.zeros(15), 1.0, robust=robust) for _ in range(500)]
-        assert 0.03 <= np.mean([f.equivalent for f in found]) <= 0.07
+        found = [equivalence_test(rng.normal(1, 0.5, 15), np.zeros(15), 1.0, robust=robust) for _ in range(400)]
+        assert 0.02 <= np.mean([f.equivalent for f in found]) <= 0.08
 
 
 @pytest.mark.parametrize("robust", [False, True])
