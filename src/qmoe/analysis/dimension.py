@@ -70,7 +70,7 @@ class EffectiveDimension:
 def effective_dimension(
     fishers: np.ndarray, n_data: float, gamma: float = 1.0, level: float = 0.95
 ) -> EffectiveDimension:
-    """The effective dimension of a set of Fisher matrices (Abbas et al. 2021, arXiv:2011.00027, eq. 2).
+    """The effective dimension of a set of Fisher matrices (Abbas et al. 2021, arXiv:2011.00027).
 
     With ``Fhat_m = d F_m / mean_m tr F_m`` and ``kappa = gamma n / (2 pi ln n)`` it is::
 

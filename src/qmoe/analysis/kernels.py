@@ -88,7 +88,7 @@ def centred(kernel: np.ndarray) -> np.ndarray:
 
 
 def centred_alignment(one: np.ndarray, other: np.ndarray) -> float:
-    """``<K, K'>_F / (|K|_F |K'|_F)`` of the centred kernels ``(N, N)`` (Cortes, Mohri, Rostamizadeh 2012, definition 4).
+    """``<K, K'>_F / (|K|_F |K'|_F)`` of the centred kernels ``(N, N)`` (Cortes, Mohri, Rostamizadeh 2012, JMLR 13).
 
     Between 0 and 1 for kernels; 1 where the centred kernels are proportional. Scales and constants do not matter.
 
