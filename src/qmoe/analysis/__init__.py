@@ -1,6 +1,85 @@
-"""What trained models and their figures say: statistics over seeds, and decision boundaries."""
+"""What trained models and their figures say: statistics over seeds, comparisons, boundaries, capacity, kernels."""
 
-from qmoe.analysis.boundaries import Grid, MeanBoundary, make_grid, mean_boundary, off_a_line, probabilities
+from qmoe.analysis.boundaries import (
+    Grid,
+    MeanBoundary,
+    make_grid,
+    mean_boundary,
+    off_a_line,
+    probabilities,
+)
+from qmoe.analysis.boundary_shape import (
+    BayesAgreement,
+    BoundaryShape,
+    bayes_agreement,
+    boundary_shape,
+    connected_regions,
+)
+from qmoe.analysis.comparison import (
+    PairedTest,
+    sign_flip_test,
+    wilcoxon_test,
+)
+from qmoe.analysis.dimension import (
+    EffectiveDimension,
+    effective_dimension,
+    global_effective_dimension,
+    local_effective_dimension,
+)
+from qmoe.analysis.equivalence import (
+    Equivalence,
+    equivalence_test,
+)
+from qmoe.analysis.fisher import (
+    Draws,
+    ball_draws,
+    fisher_matrices,
+    initial_draws,
+    uniform_draws,
+)
+from qmoe.analysis.gradients import (
+    Block,
+    GradientVariance,
+    global_cost,
+    gradient_scaling,
+    gradient_variance,
+    local_cost,
+)
+from qmoe.analysis.kernels import (
+    GeometricDifference,
+    centred,
+    centred_alignment,
+    fidelity_kernel,
+    geometric_difference,
+    kernel_target_alignment,
+    target_kernel,
+)
+from qmoe.analysis.proportions import (
+    Proportion,
+    probability_of_superiority,
+    success_rate,
+)
+from qmoe.analysis.ranking import (
+    CriticalDifference,
+    critical_difference,
+    holm,
+)
+from qmoe.analysis.slopes import (
+    LogSlope,
+    fit_log_slope,
+)
+from qmoe.analysis.specialisation import (
+    Specialisation,
+    Utilisation,
+    specialisation,
+    utilisation,
+)
+from qmoe.analysis.spectrum import (
+    FourierSpectrum,
+    beyond_degree,
+    circuit_spectrum,
+    fourier_coefficients,
+)
 from qmoe.analysis.statistics import (
     PairedDifference,
     Summary,
@@ -11,10 +90,50 @@ from qmoe.analysis.statistics import (
 )
 
 __all__ = [
+    "BayesAgreement",
+    "Block",
+    "BoundaryShape",
+    "CriticalDifference",
+    "Draws",
+    "EffectiveDimension",
+    "Equivalence",
+    "FourierSpectrum",
+    "GeometricDifference",
+    "GradientVariance",
     "Grid",
+    "LogSlope",
     "MeanBoundary",
     "PairedDifference",
+    "PairedTest",
+    "Proportion",
+    "Specialisation",
     "Summary",
+    "Utilisation",
+    "ball_draws",
+    "bayes_agreement",
+    "beyond_degree",
+    "boundary_shape",
+    "centred",
+    "centred_alignment",
+    "circuit_spectrum",
+    "connected_regions",
+    "critical_difference",
+    "effective_dimension",
+    "equivalence_test",
+    "fidelity_kernel",
+    "fisher_matrices",
+    "fit_log_slope",
+    "fourier_coefficients",
+    "geometric_difference",
+    "global_cost",
+    "global_effective_dimension",
+    "gradient_scaling",
+    "gradient_variance",
+    "holm",
+    "initial_draws",
+    "kernel_target_alignment",
+    "local_cost",
+    "local_effective_dimension",
     "make_grid",
     "mean_boundary",
     "mean_interval",
@@ -22,5 +141,13 @@ __all__ = [
     "paired_difference",
     "percentile_of",
     "probabilities",
+    "probability_of_superiority",
+    "sign_flip_test",
+    "specialisation",
+    "success_rate",
     "summarize",
+    "target_kernel",
+    "uniform_draws",
+    "utilisation",
+    "wilcoxon_test",
 ]

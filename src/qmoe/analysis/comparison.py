@@ -1,0 +1,196 @@
+"""Paired tests for a difference between two arms.
+
+As in `qmoe.analysis.statistics`, runs on the same data are averaged first, so the unit is a cluster. Differences are rounded
+to 12 digits of the values they come from: 0.9 - 0.8 and 0.8 - 0.7 are one difference, and tests of ranks must see it so.
+
+Zero spread, where all differences are equal, is marked in every result: most often the seed did not reach the model. Its
+meaning is fixed: equal arms have a p-value of 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from qmoe.analysis.statistics import MIN_CLUSTERS, Clusters, Values, cluster_means
+from qmoe.errors import ShapeError, unknown
+from qmoe.layers import check_sizes
+from qmoe.seeding import Seed, numpy_generator
+
+Alternative = Literal["two-sided", "greater", "less"]
+
+#: All 2^n sign flips are counted up to this many differences that are not 0 (8 MB of sums).
+MAX_EXACT_FLIPS = 20
+#: The null distribution of tied ranks is counted up to this many differences.
+MAX_EXACT_RANKS = 200
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """A test for a difference between two arms.
+
+    Attributes:
+        p_value: probability, if the arms were exchangeable within each pair, of a statistic at least as extreme.
+        statistic: the test's own, see the function.
+        n_clusters: number of clusters.
+        n_zero: how many of them have a difference of 0.
+        exact: whether the p-value counts the whole null distribution; otherwise it is approximate or drawn.
+        zero_spread: whether all differences are equal.
+    """
+
+    p_value: float
+    statistic: float
+    n_clusters: int
+    n_zero: int
+    exact: bool
+    zero_spread: bool
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are clusters enough to tell anything."""
+        return self.n_clusters >= MIN_CLUSTERS
+
+
+def wilcoxon_test(
+    a: Values, b: Values, clusters: Clusters = None, alternative: Alternative = "two-sided"
+) -> PairedTest:
+    """The signed-rank test of ``a - b`` (Wilcoxon 1945); differences of 0 are left out, as Wilcoxon did.
+
+    Exact: by scipy's distribution without ties, by counting the distribution of the tied ranks with them (up to 200
+    differences; the normal approximation beyond).
+
+    Args:
+        a: ``(n,)`` finite numbers.
+        b: ``(n,)`` finite numbers, from the same seeds.
+        clusters: ``(n,)`` cluster of each pair, such as its data seed.
+        alternative: ``"greater"`` asks whether a lies above b.
+
+    Returns:
+        The test; its statistic is the sum of the ranks of the positive differences.
+
+    Raises:
+        ConfigError: for an unknown alternative.
+        ShapeError: when the three do not have the same length, or values are not finite.
+    """
+    _check_alternative(alternative)
+    d = paired_values(a, b, clusters)
+    live = d[d != 0]
+    if len(live) == 0:
+        return _no_difference(d)
+    ranks = stats.rankdata(np.abs(live))
+    statistic = float(ranks[live > 0].sum())
+    tied = len(np.unique(np.abs(live))) < len(live)
+    exact = not tied or len(live) <= MAX_EXACT_RANKS
+    if tied and exact:
+        p = _tied_ranks(ranks, statistic, alternative)
+    else:
+        p = float(stats.wilcoxon(live, alternative=alternative, method="exact" if exact else "asymptotic").pvalue)
+    return PairedTest(p, statistic, len(d), len(d) - len(live), exact, bool((d == d[0]).all()))
+
+
+def sign_flip_test(
+    a: Values,
+    b: Values,
+    clusters: Clusters = None,
+    alternative: Alternative = "two-sided",
+    *,
+    n_resamples: int = 99_999,
+    seed: Seed = 0,
+) -> PairedTest:
+    """The permutation test of the mean of ``a - b``: under exchange of the arms each difference has either sign.
+
+    Exact where at most 20 differences are not 0; otherwise from random flips, the observed one counted among them (Phipson,
+    Smyth 2010), so a p-value is at least ``1 / (n_resamples + 1)``.
+
+    Args:
+        a: ``(n,)`` finite numbers.
+        b: ``(n,)`` finite numbers, from the same seeds.
+        clusters: ``(n,)`` cluster of each pair.
+        alternative: ``"greater"`` asks whether a lies above b.
+        n_resamples: number of random flips.
+        seed: seed of the random flips.
+
+    Returns:
+        The test; its statistic is the mean difference.
+
+    Raises:
+        ConfigError: for an unknown alternative, or no resamples.
+        ShapeError: when the three do not have the same length, or values are not finite.
+    """
+    _check_alternative(alternative)
+    check_sizes(n_resamples=n_resamples)
+    d = paired_values(a, b, clusters)
+    live = d[d != 0]
+    if len(live) == 0:
+        return _no_difference(d)
+    # In this order and one precision, so that equal sums compare as equal.
+    slack = 1e-9 * float(np.abs(live).sum())
+    sign = {"greater": 1.0, "less": -1.0, "two-sided": 1.0}[alternative]
+    observed = sign * float(live.sum())
+    exact = len(live) <= MAX_EXACT_FLIPS
+    if exact:
+        sums = np.zeros(1)
+        for value in live:
+            sums = np.concatenate([sums + value, sums - value])
+        p = _as_extreme(sign * sums, observed, slack, alternative) / len(sums)
+    else:
+        generator, count, at_once = numpy_generator(seed), 0, max(1, (1 << 22) // len(live))
+        for start in range(0, n_resamples, at_once):
+            flips = generator.integers(0, 2, size=(min(at_once, n_resamples - start), len(live)))
+            count += _as_extreme(sign * ((2.0 * flips - 1.0) @ live), observed, slack, alternative)
+        p = (1 + count) / (1 + n_resamples)
+    return PairedTest(p, float(d.mean()), len(d), len(d) - len(live), exact, bool((d == d[0]).all()))
+
+
+def paired_values(a: Values, b: Values, clusters: Clusters = None) -> np.ndarray:
+    """The differences ``a - b`` ``(k,)`` of k clusters, rounded to 12 digits of the values.
+
+    Raises:
+        ShapeError: when the three do not have the same length, or values are not finite.
+    """
+    x, y = cluster_means(a), cluster_means(b)
+    if len(x) != len(y):
+        raise ShapeError(f"a has {len(x)} values and b has {len(y)}; pass pairs, leaving out what has no partner.")
+    scale = float(max(np.abs(x).max(), np.abs(y).max())) or 1.0
+    # Decimal places, so that a difference of tenths is the number one would write.
+    places = min(12 - math.ceil(math.log10(scale)), 300)
+    return np.round(cluster_means(x - y, clusters), places) + 0.0  # no -0.0
+
+
+def rank_distribution(ranks: np.ndarray) -> np.ndarray:
+    """Probabilities of twice the sum of the positive ranks (halves occur in ties), each rank with either sign."""
+    doubled = np.rint(2 * ranks).astype(np.int64)
+    mass = np.zeros(int(doubled.sum()) + 1)
+    mass[0] = 1.0
+    for rank in doubled:
+        shifted = np.zeros_like(mass)
+        shifted[rank:] = mass[:-rank]
+        mass = (mass + shifted) / 2
+    return mass
+
+
+def _no_difference(d: np.ndarray) -> PairedTest:
+    return PairedTest(1.0, 0.0, len(d), len(d), True, True)
+
+
+def _as_extreme(sums: np.ndarray, observed: float, slack: float, alternative: str) -> int:
+    if alternative == "two-sided":
+        return int(np.count_nonzero(np.abs(sums) >= abs(observed) - slack))
+    return int(np.count_nonzero(sums >= observed - slack))
+
+
+def _tied_ranks(ranks: np.ndarray, statistic: float, alternative: str) -> float:
+    mass, at = rank_distribution(ranks), round(2 * statistic)
+    below, above = float(mass[: at + 1].sum()), float(mass[at:].sum())
+    if alternative == "two-sided":
+        return min(1.0, 2 * min(below, above))
+    return above if alternative == "greater" else below
+
+
+def _check_alternative(alternative: str) -> None:
+    if alternative not in ("two-sided", "greater", "less"):
+        raise unknown("alternative", alternative, ("two-sided", "greater", "less"))
