@@ -34,7 +34,7 @@ def _sum(a: np.ndarray) -> float:
 
 
 @inner
-def _affine(out, weight, bias, x):  # type: ignore[no-untyped-def]
+def _affine(out, weight, bias, x):
     """``out = weight x + bias``: ``(O, B)``, ``(O, F)``, ``(O,)``, ``(F, B)``."""
     n_samples = out.shape[1]
     for o in range(out.shape[0]):
@@ -46,7 +46,7 @@ def _affine(out, weight, bias, x):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _parameter_gradients(weight_gradient, bias_gradient, given, x):  # type: ignore[no-untyped-def]
+def _parameter_gradients(weight_gradient, bias_gradient, given, x):
     """Gradients of `_affine` for its parameters, from those of its result, ``given`` ``(O, B)``."""
     for o in range(given.shape[0]):
         bias_gradient[o] = _sum(given[o])
@@ -55,7 +55,7 @@ def _parameter_gradients(weight_gradient, bias_gradient, given, x):  # type: ign
 
 
 @inner
-def _input_gradient(gradient, weight, given):  # type: ignore[no-untyped-def]
+def _input_gradient(gradient, weight, given):
     """Gradient of `_affine` for its input ``(F, B)``, from that of its result, ``given`` ``(O, B)``."""
     n_samples = given.shape[1]
     for f in range(weight.shape[1]):
@@ -67,7 +67,7 @@ def _input_gradient(gradient, weight, given):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _softmax(out, x, largest, total):  # type: ignore[no-untyped-def]
+def _softmax(out, x, largest, total):
     """``out = softmax(x)`` over the rows; leaves their maximum and the sum of exponentials behind."""
     n_samples = x.shape[1]
     for b in range(n_samples):
@@ -86,7 +86,7 @@ def _softmax(out, x, largest, total):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _load(out, source, start, sample, feature):  # type: ignore[no-untyped-def]
+def _load(out, source, start, sample, feature):
     """Copies samples, ``sample`` numbers apart, into columns: ``out`` is ``(F, B)``."""
     for b in range(out.shape[1]):
         for f in range(out.shape[0]):
@@ -94,7 +94,7 @@ def _load(out, source, start, sample, feature):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _mix(mixed, gate, wide):  # type: ignore[no-untyped-def]
+def _mix(mixed, gate, wide):
     """``mixed[o] = sum_e gate[e] wide[e, o]``: ``(O, B)``, ``(E, B)``, ``(E O, B)``."""
     n_out, n_samples = mixed.shape
     for o in range(n_out):
@@ -106,7 +106,7 @@ def _mix(mixed, gate, wide):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _unmix(gate_gradient, gate, wide, mixed, given):  # type: ignore[no-untyped-def]
+def _unmix(gate_gradient, gate, wide, mixed, given):
     """Gradient for the logits of the gate, from that of ``mixed``; ``wide`` becomes the gradient of itself."""
     n_out, n_samples = mixed.shape
     for e in range(gate.shape[0]):
@@ -122,7 +122,7 @@ def _unmix(gate_gradient, gate, wide, mixed, given):  # type: ignore[no-untyped-
 
 
 @inner
-def _cross_entropy(entropy, gradient, out, labels, largest, total):  # type: ignore[no-untyped-def]
+def _cross_entropy(entropy, gradient, out, labels, largest, total):
     """Entropies ``(B,)`` of the logits ``out`` ``(C, B)``, and the gradient of their mean."""
     _softmax(gradient, out, largest, total)
     n_samples = len(labels)
@@ -136,7 +136,7 @@ def _cross_entropy(entropy, gradient, out, labels, largest, total):  # type: ign
 
 
 @inner
-def _relu(x):  # type: ignore[no-untyped-def]
+def _relu(x):
     """In place; NaN stays."""
     for k in range(x.shape[0]):
         for b in range(x.shape[1]):
@@ -145,7 +145,7 @@ def _relu(x):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _unrelu(gradient, activated):  # type: ignore[no-untyped-def]
+def _unrelu(gradient, activated):
     """Gradient of the input of `_relu` in place of that of its output."""
     for k in range(gradient.shape[0]):
         for b in range(gradient.shape[1]):
@@ -154,13 +154,13 @@ def _unrelu(gradient, activated):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _matrix(one, address, first, n_rows, n_columns):  # type: ignore[no-untyped-def]
+def _matrix(one, address, first, n_rows, n_columns):
     """Scratch memory from row ``first`` on, as a matrix."""
     place = address + first * n_columns * itemsize(one)
     return carray(pointer_like(place, one), (n_rows, n_columns))
 
 
-def mixture_loss(one, call, scratch):  # type: ignore[no-untyped-def]
+def mixture_loss(one, call, scratch):
     """Runs ``M`` mixtures forward and, given labels, backward.
 
     Args:
@@ -328,7 +328,7 @@ def mixture_loss(one, call, scratch):  # type: ignore[no-untyped-def]
                     z_out[m * gz_m + b * gz_b + h * gz_h] = gz[h, b]
 
 
-def adam(one, n, addresses, factors):  # type: ignore[no-untyped-def]
+def adam(one, n, addresses, factors):
     """One step of Adam (Kingma and Ba 2015) on ``n`` numbers, with the operations of `torch.optim.Adam` in their order.
 
     Args:

@@ -31,7 +31,7 @@ from qmoe.engines.native.trigonometry import cos_sin, walsh_hadamard
 
 
 @inner
-def transform(one, values, n):  # type: ignore[no-untyped-def]
+def transform(one, values, n):
     """Walsh-Hadamard transform of ``n`` vectors of lanes."""
     bit = 0
     while 1 << bit < n:
@@ -40,7 +40,7 @@ def transform(one, values, n):  # type: ignore[no-untyped-def]
 
 
 @inner
-def norm_of(one, x, n, stride):  # type: ignore[no-untyped-def]
+def norm_of(one, x, n, stride):
     """Euclidean norm of ``n`` numbers, ``stride`` apart."""
     total = 0.0
     for f in range(n):
@@ -49,7 +49,7 @@ def norm_of(one, x, n, stride):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def half_angle(one, sources, factors, i, weights, x, feature_stride):  # type: ignore[no-untyped-def]
+def half_angle(one, sources, factors, i, weights, x, feature_stride):
     """Half of angle ``i``: ``(kind, index)`` in ``sources``, ``(factor, offset)`` in ``factors``."""
     kind, index = integer(sources, 2 * i), integer(sources, 2 * i + 1)
     value = 0.0
@@ -61,7 +61,7 @@ def half_angle(one, sources, factors, i, weights, x, feature_stride):  # type: i
 
 
 @inner
-def share_angles(one, header, at, weights, x, feature_stride):  # type: ignore[no-untyped-def]
+def share_angles(one, header, at, weights, x, feature_stride):
     """Cosines and sines of the angles of all slots that the lanes share, the sine with its sign in each lane."""
     lanes = WIDTH // itemsize(one)
     n = integer(header, N_SHARED)
@@ -82,7 +82,7 @@ def share_angles(one, header, at, weights, x, feature_stride):  # type: ignore[n
 
 
 @inner
-def share_tables(one, header, at, weights, x, feature_stride):  # type: ignore[no-untyped-def]
+def share_tables(one, header, at, weights, x, feature_stride):
     """The tables of phases: cosine and sine for every basis state."""
     dim = 1 << integer(header, N_QUBITS)
     n = integer(header, N_TABLES) * dim
@@ -104,7 +104,7 @@ def share_tables(one, header, at, weights, x, feature_stride):  # type: ignore[n
 
 
 @inlined
-def term_angle(one, terms, factors, t, weights, x, feature_stride):  # type: ignore[no-untyped-def]
+def term_angle(one, terms, factors, t, weights, x, feature_stride):
     """The phase of term ``t`` in basis states of even parity: minus half its angle."""
     kind, index = integer(terms, 4 * t + 2), integer(terms, 4 * t + 3)
     value = 0.0
@@ -116,7 +116,7 @@ def term_angle(one, terms, factors, t, weights, x, feature_stride):  # type: ign
 
 
 @inlined
-def write_table(one, table, cosines, n, width):  # type: ignore[no-untyped-def]
+def write_table(one, table, cosines, n, width):
     """Cosines and sines (behind them) alternating, ``width`` at a time."""
     for first in range(0, n, width):
         for i in range(width):
@@ -125,7 +125,7 @@ def write_table(one, table, cosines, n, width):  # type: ignore[no-untyped-def]
 
 
 @inner
-def encode_samples(one, header, at, x, n_here, feature_stride, sample_stride):  # type: ignore[no-untyped-def]
+def encode_samples(one, header, at, x, n_here, feature_stride, sample_stride):
     """Cosines and sines of the angles of each sample of a block; lanes without a sample get the angle 0."""
     lanes = WIDTH // itemsize(one)
     shared = integer(header, N_SHARED)
@@ -149,7 +149,7 @@ def encode_samples(one, header, at, x, n_here, feature_stride, sample_stride):  
 
 
 @inlined
-def slot_gradient(one, header, at, s):  # type: ignore[no-untyped-def]
+def slot_gradient(one, header, at, s):
     """Sum over lanes of the gradient of slot ``s``, with the sine's sign in each."""
     gradients, sign = integer(at, GRADIENTS), integer(integer(header, LANE_SIGNS), s)
     if sign == 0:
@@ -162,13 +162,13 @@ def slot_gradient(one, header, at, s):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def add_real(one, address, index, value):  # type: ignore[no-untyped-def]
+def add_real(one, address, index, value):
     """Adds to a number in memory."""
     put_real(one, address, index, real(one, address, index) + value)
 
 
 @inlined
-def accumulate_shared(one, header, at, gw, gx):  # type: ignore[no-untyped-def]
+def accumulate_shared(one, header, at, gw, gx):
     """Adds the gradients of the shared slots to those of the weights ``gw``, and of the features unless ``gx`` is 0."""
     sources, factors = integer(header, SOURCES), integer(header, FACTORS)
     for s in range(integer(header, N_SHARED)):
@@ -180,7 +180,7 @@ def accumulate_shared(one, header, at, gw, gx):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def accumulate_term(one, header, t, total, gw, gx):  # type: ignore[no-untyped-def]
+def accumulate_term(one, header, t, total, gw, gx):
     """Adds the gradient of term ``t``, whose phase has the gradient ``total``."""
     terms = integer(header, TERMS)
     kind = integer(terms, 4 * t + 2)
@@ -190,7 +190,7 @@ def accumulate_term(one, header, t, total, gw, gx):  # type: ignore[no-untyped-d
 
 
 @inlined
-def sum_phases(one, header, to, source, n):  # type: ignore[no-untyped-def]
+def sum_phases(one, header, to, source, n):
     """Writes the gradients of the phases of ``n`` basis states to doubles, summed over lanes that are samples."""
     if integer(header, LANE_BITS) == 0:
         for k in range(n):
@@ -201,7 +201,7 @@ def sum_phases(one, header, to, source, n):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def accumulate_tables(one, header, at, gw, gx):  # type: ignore[no-untyped-def]
+def accumulate_tables(one, header, at, gw, gx):
     """Adds the gradients of the phases to those of the weights, and of the features unless ``gx`` is 0."""
     dim = 1 << integer(header, N_QUBITS)
     n = integer(header, N_TABLES) * dim
@@ -216,7 +216,7 @@ def accumulate_tables(one, header, at, gw, gx):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def accumulate_samples(one, header, at, gx, n_here):  # type: ignore[no-untyped-def]
+def accumulate_samples(one, header, at, gx, n_here):
     """Adds the gradients of the angles of each sample of a block to ``gx`` ``(n_here, F)``."""
     lanes = WIDTH // itemsize(one)
     n_features = integer(header, N_FEATURES)
@@ -228,7 +228,7 @@ def accumulate_samples(one, header, at, gx, n_here):  # type: ignore[no-untyped-
 
 
 @inner
-def amplitude_gradient(one, x, stride, n, gradients, gradient_stride, gx):  # type: ignore[no-untyped-def]
+def amplitude_gradient(one, x, stride, n, gradients, gradient_stride, gx):
     """Adds to ``gx`` the gradient of ``n`` features, from that of the amplitudes ``x / |x|``."""
     norm = norm_of(one, x, n, stride)
     along = 0.0

@@ -93,12 +93,12 @@ from qmoe.engines.native.trigonometry import cos_sin, walsh_hadamard
 
 
 @inner
-def _own(at, part):  # type: ignore[no-untyped-def]
+def _own(at, part):
     """Where the addresses of the scratch memory of one part stand."""
     return at + (SIZE + part * PART_SIZE) * 8
 
 
-def prepare_large(one, header, parts, call, scratch, psi):  # type: ignore[no-untyped-def]
+def prepare_large(one, header, parts, call, scratch, psi):
     """Computes all angles of one block, and its initial state at ``psi`` unless that is 0.
 
     ``parts`` holds the offsets of the shared parts of the scratch memory, then those of each part of the state.
@@ -119,7 +119,7 @@ def prepare_large(one, header, parts, call, scratch, psi):  # type: ignore[no-un
 
 
 @inner
-def _fill_chunk(one, header, at, own, table, first):  # type: ignore[no-untyped-def]
+def _fill_chunk(one, header, at, own, table, first):
     """The phases of one table for the basis states first .. first + PHASE_CHUNK - 1."""
     work, terms = integer(own, PART_WORK), integer(header, TERMS)
     for k in range(PHASE_CHUNK):
@@ -136,7 +136,7 @@ def _fill_chunk(one, header, at, own, table, first):  # type: ignore[no-untyped-
 
 
 @inner
-def _collect_chunk(one, header, own, table, first):  # type: ignore[no-untyped-def]
+def _collect_chunk(one, header, own, table, first):
     """Adds the gradients of the phases of a chunk to those of the terms."""
     work, terms, to = integer(own, PART_WORK), integer(header, TERMS), integer(own, PART_TERMS)
     sum_phases(one, header, work, integer(own, PART_PHASES), PHASE_CHUNK)
@@ -148,7 +148,7 @@ def _collect_chunk(one, header, own, table, first):  # type: ignore[no-untyped-d
             put_double(to, t, double(to, t) + (-value if odd(mask & first) else value))
 
 
-def advance_large(one, header, at, psi, row, part):  # type: ignore[no-untyped-def]
+def advance_large(one, header, at, psi, row, part):
     """Applies a row to one part of the state."""
     own, bits = _own(at, part), integer(header, LANE_BITS)
     n = (1 << integer(header, N_QUBITS)) >> bits
@@ -169,7 +169,7 @@ def advance_large(one, header, at, psi, row, part):  # type: ignore[no-untyped-d
         rotate(one, psi, row, coefficients, count * part // N_PARTS, count * (part + 1) // N_PARTS)
 
 
-def undo_large(one, header, at, psi, lam, row, part):  # type: ignore[no-untyped-def]
+def undo_large(one, header, at, psi, lam, row, part):
     """Undoes a row on one part of both states, adding up gradients."""
     own, bits = _own(at, part), integer(header, LANE_BITS)
     n = (1 << integer(header, N_QUBITS)) >> bits
@@ -194,7 +194,7 @@ def undo_large(one, header, at, psi, lam, row, part):  # type: ignore[no-untyped
         unrotate(one, psi, lam, row, coefficients, gradients, first, last)
 
 
-def read_large(one, header, at, call, psi, part):  # type: ignore[no-untyped-def]
+def read_large(one, header, at, call, psi, part):
     """Reads one part: probabilities, or its share of the expectation values."""
     own = _own(at, part)
     n = (1 << integer(header, N_QUBITS)) >> integer(header, LANE_BITS)
@@ -208,7 +208,7 @@ def read_large(one, header, at, call, psi, part):  # type: ignore[no-untyped-def
 
 
 @inner
-def _sum_parts(one, at, section, count, to):  # type: ignore[no-untyped-def]
+def _sum_parts(one, at, section, count, to):
     """Writes the sums over parts of ``count`` vectors of lanes, taken part after part."""
     for i in range(count * (WIDTH // itemsize(one))):
         total = 0.0
@@ -217,13 +217,13 @@ def _sum_parts(one, at, section, count, to):  # type: ignore[no-untyped-def]
         put_real(one, to, i, total)
 
 
-def finish_large(one, header, at, call):  # type: ignore[no-untyped-def]
+def finish_large(one, header, at, call):
     """Writes the expectation values."""
     _sum_parts(one, at, PART_SUMS, integer(header, N_QUBITS), integer(at, SUMS))
     write_expectations(one, header, integer(at, SUMS), integer(call, OUT), integer(call, N_HERE))
 
 
-def seed_large(one, header, at, call, psi, lam, part):  # type: ignore[no-untyped-def]
+def seed_large(one, header, at, call, psi, lam, part):
     """Writes one part of ``lam``, and clears the part's gradients."""
     own = _own(at, part)
     n = (1 << integer(header, N_QUBITS)) >> integer(header, LANE_BITS)
@@ -239,7 +239,7 @@ def seed_large(one, header, at, call, psi, lam, part):  # type: ignore[no-untype
         seed_signs(one, header, psi, lam, rows, sums, lo, hi)
 
 
-def collect_large(one, header, at, call, lam):  # type: ignore[no-untyped-def]
+def collect_large(one, header, at, call, lam):
     """Adds the gradients of one block to those of the weights, and of the features unless GX is 0."""
     _sum_parts(one, at, PART_GRADIENTS, integer(header, N_SLOTS), integer(at, GRADIENTS))
     gw, gx = integer(call, GW), integer(call, GX)

@@ -67,7 +67,7 @@ from qmoe.engines.native.pure import place_parts
 
 
 @inner
-def _share_damping(one, header, at, strength):  # type: ignore[no-untyped-def]
+def _share_damping(one, header, at, strength):
     """Tables of the damping factors of every word, and of their derivatives, for one model."""
     n = integer(header, N_DAMPS) << (2 * integer(header, N_QUBITS))
     table, counts = integer(at, FACTORS_TABLE), integer(header, COUNTS)
@@ -82,7 +82,7 @@ def _share_damping(one, header, at, strength):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _begin(one, header, at, x, n_here, feature_stride, sample_stride):  # type: ignore[no-untyped-def]
+def _begin(one, header, at, x, n_here, feature_stride, sample_stride):
     """Writes the Pauli coefficients of the initial state."""
     lanes = WIDTH // itemsize(one)
     dim = 1 << integer(header, N_QUBITS)
@@ -102,7 +102,7 @@ def _begin(one, header, at, x, n_here, feature_stride, sample_stride):  # type: 
 
 
 @inner
-def _apply_power(one, row, a, dim):  # type: ignore[no-untyped-def]
+def _apply_power(one, row, a, dim):
     """Multiplies word (a, b) by ``i^|a & b|``, or by 0 where that is imaginary."""
     lanes = WIDTH // itemsize(one)
     for b in range(dim):
@@ -117,7 +117,7 @@ def _apply_power(one, row, a, dim):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _amplitudes(one, header, at, x, n_here, feature_stride, sample_stride):  # type: ignore[no-untyped-def]
+def _amplitudes(one, header, at, x, n_here, feature_stride, sample_stride):
     """Normalised, padded features of a block, as vectors of lanes; returns their address."""
     lanes = WIDTH // itemsize(one)
     psi, n_features = integer(at, ROWS), integer(header, N_FEATURES)
@@ -131,7 +131,7 @@ def _amplitudes(one, header, at, x, n_here, feature_stride, sample_stride):  # t
 
 
 @inner
-def _advance(one, header, at, keeps):  # type: ignore[no-untyped-def]
+def _advance(one, header, at, keeps):
     """Applies all rows; with ``keeps`` the vector before each damping is kept."""
     n = 1 << (2 * integer(header, N_QUBITS))
     words = integer(at, PSI)
@@ -146,7 +146,7 @@ def _advance(one, header, at, keeps):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _undo(one, header, at):  # type: ignore[no-untyped-def]
+def _undo(one, header, at):
     """Undoes all rows, adding up gradients; before a damping the state is the one that was kept."""
     n = 1 << (2 * integer(header, N_QUBITS))
     words, lam, coefficients = integer(at, PSI), integer(at, LAM), integer(at, COEFFICIENTS)
@@ -164,7 +164,7 @@ def _undo(one, header, at):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _read(one, header, at, out, n_here):  # type: ignore[no-untyped-def]
+def _read(one, header, at, out, n_here):
     lanes = WIDTH // itemsize(one)
     q = integer(header, N_QUBITS)
     dim, words = 1 << q, integer(at, PSI)
@@ -183,7 +183,7 @@ def _read(one, header, at, out, n_here):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _reverse(one, header, at, cotangent, n_here):  # type: ignore[no-untyped-def]
+def _reverse(one, header, at, cotangent, n_here):
     """Writes the gradient of the final vector."""
     lanes = WIDTH // itemsize(one)
     q = integer(header, N_QUBITS)
@@ -204,7 +204,7 @@ def _reverse(one, header, at, cotangent, n_here):  # type: ignore[no-untyped-def
 
 
 @inner
-def _amplitude_gradients(one, header, at, x, gx, n_here, feature_stride, sample_stride):  # type: ignore[no-untyped-def]
+def _amplitude_gradients(one, header, at, x, gx, n_here, feature_stride, sample_stride):
     """Adds the gradients of amplitude-encoded features, from ``lam`` at the initial state."""
     lanes, size = WIDTH // itemsize(one), itemsize(one)
     n, dim = integer(header, N_FEATURES), 1 << integer(header, N_QUBITS)
@@ -221,7 +221,7 @@ def _amplitude_gradients(one, header, at, x, gx, n_here, feature_stride, sample_
         amplitude_gradient(one, sample, feature_stride, n, total + lane * size, lanes, gx + lane * n * size)
 
 
-def evaluate_noisy(one, header, parts, call, scratch):  # type: ignore[no-untyped-def]
+def evaluate_noisy(one, header, parts, call, scratch):
     """As `qmoe.engines.native.pure.evaluate`, with a noise strength for each model."""
     size = itemsize(one)
     lanes = WIDTH // size
@@ -248,7 +248,7 @@ def evaluate_noisy(one, header, parts, call, scratch):  # type: ignore[no-untype
             _read(one, header, at, out, n_here)
 
 
-def differentiate_noisy(one, header, parts, call, scratch):  # type: ignore[no-untyped-def]
+def differentiate_noisy(one, header, parts, call, scratch):
     """As `qmoe.engines.native.pure.differentiate`; gradients of the noise strengths go to GS ``(M, n_chunks)``."""
     size = itemsize(one)
     lanes = WIDTH // size

@@ -92,7 +92,7 @@ from qmoe.engines.native.states import (
 
 
 @inlined
-def place_parts(parts, scratch):  # type: ignore[no-untyped-def]
+def place_parts(parts, scratch):
     """Writes the addresses of the parts of the scratch memory to its beginning, and returns where they stand."""
     for i in range(SIZE):
         put_integer(scratch, i, scratch + SIZE * WIDTH + integer(parts, i))
@@ -100,7 +100,7 @@ def place_parts(parts, scratch):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _advance(one, header, at, psi):  # type: ignore[no-untyped-def]
+def _advance(one, header, at, psi):
     """Applies all stages."""
     dim, bits = 1 << integer(header, N_QUBITS), integer(header, LANE_BITS)
     n = dim >> bits
@@ -120,7 +120,7 @@ def _advance(one, header, at, psi):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _undo(one, header, at, first, count):  # type: ignore[no-untyped-def]
+def _undo(one, header, at, first, count):
     """Undoes ``count`` rows from address ``first`` on, adding up gradients."""
     dim, bits = 1 << integer(header, N_QUBITS), integer(header, LANE_BITS)
     n = dim >> bits
@@ -142,7 +142,7 @@ def _undo(one, header, at, first, count):  # type: ignore[no-untyped-def]
             unrotate(one, psi, lam, row, coefficients, gradients, 0, count_cosets(row, n))
 
 
-def evaluate(one, header, parts, call, scratch):  # type: ignore[no-untyped-def]
+def evaluate(one, header, parts, call, scratch):
     """Runs the items of a call, an item being a chunk of the blocks of one model; keeps final states if STATES is not 0."""
     size, bits = itemsize(one), integer(header, LANE_BITS)
     lanes = WIDTH // size if bits == 0 else 1
@@ -181,7 +181,7 @@ def evaluate(one, header, parts, call, scratch):  # type: ignore[no-untyped-def]
                 write_expectations(one, header, integer(at, SUMS), out, n_here)
 
 
-def differentiate(one, header, parts, call, scratch):  # type: ignore[no-untyped-def]
+def differentiate(one, header, parts, call, scratch):
     """Gradients of the items of a call, added to what is there.
 
     Those of the weights go to GW ``(M, n_chunks, P)``, of the features to GX ``(M, B, F)`` unless it is 0.

@@ -35,7 +35,7 @@ from qmoe.engines.native.passes import (
 
 
 @inlined
-def count_cosets(row, n):  # type: ignore[no-untyped-def]
+def count_cosets(row, n):
     """How many cosets of ``n`` vectors the row of a rotation goes through."""
     if integer(row, 0) == ROTATE_LANES:
         return n if integer(row, PIVOT) < 0 else n >> 1
@@ -43,7 +43,7 @@ def count_cosets(row, n):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def rotate(one, psi, row, coefficients, lo, hi):  # type: ignore[no-untyped-def]
+def rotate(one, psi, row, coefficients, lo, hi):
     """Applies the row of a group of rotations to the cosets lo .. hi - 1."""
     size = integer(row, 1)
     if integer(row, 0) == ROTATE_LANES:
@@ -57,7 +57,7 @@ def rotate(one, psi, row, coefficients, lo, hi):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def unrotate(one, psi, lam, row, coefficients, gradients, lo, hi):  # type: ignore[no-untyped-def]
+def unrotate(one, psi, lam, row, coefficients, gradients, lo, hi):
     """Undoes the row of a group of rotations on the cosets lo .. hi - 1."""
     if integer(row, 0) == ROTATE_LANES:
         unrotate_lanes(one, psi, lam, row, coefficients, gradients, lo, hi)
@@ -68,7 +68,7 @@ def unrotate(one, psi, lam, row, coefficients, gradients, lo, hi):  # type: igno
 
 
 @inner
-def begin(one, header, coefficients, psi, x, n_here, feature_stride, sample_stride):  # type: ignore[no-untyped-def]
+def begin(one, header, coefficients, psi, x, n_here, feature_stride, sample_stride):
     """Writes the initial state of a block."""
     lanes = WIDTH // itemsize(one)
     q, bits = integer(header, N_QUBITS), integer(header, LANE_BITS)
@@ -95,7 +95,7 @@ def begin(one, header, coefficients, psi, x, n_here, feature_stride, sample_stri
 
 
 @inlined
-def sum_signs(one, header, psi, rows, sums, lo, hi):  # type: ignore[no-untyped-def]
+def sum_signs(one, header, psi, rows, sums, lo, hi):
     """Adds ``sum_k (-1)^parity(sign_w & k) |psi_k|^2`` over the vectors lo .. hi - 1 to ``sums[w]``, for every wire w."""
     q, bits = integer(header, N_QUBITS), integer(header, LANE_BITS)
     width = min(hi - lo, READOUT_ROW)
@@ -109,7 +109,7 @@ def sum_signs(one, header, psi, rows, sums, lo, hi):  # type: ignore[no-untyped-
 
 
 @inlined
-def write_expectations(one, header, sums, out, n_here):  # type: ignore[no-untyped-def]
+def write_expectations(one, header, sums, out, n_here):
     """Writes ``sums`` to ``out`` ``(n_here, Q)``."""
     lanes = WIDTH // itemsize(one)
     q = integer(header, N_QUBITS)
@@ -127,7 +127,7 @@ def write_expectations(one, header, sums, out, n_here):  # type: ignore[no-untyp
 
 
 @inlined
-def read_born(one, header, psi, rows, out, n_here, lo, hi):  # type: ignore[no-untyped-def]
+def read_born(one, header, psi, rows, out, n_here, lo, hi):
     """Writes the probabilities of the vectors lo .. hi - 1 to their places in ``out`` ``(n_here, D)``."""
     lanes = WIDTH // itemsize(one)
     dim = 1 << integer(header, N_QUBITS)
@@ -146,7 +146,7 @@ def read_born(one, header, psi, rows, out, n_here, lo, hi):  # type: ignore[no-u
 
 
 @inlined
-def load_cotangent(one, header, sums, cotangent, n_here):  # type: ignore[no-untyped-def]
+def load_cotangent(one, header, sums, cotangent, n_here):
     """The gradients of the expectation values of a block, a vector of lanes for each wire."""
     lanes = WIDTH // itemsize(one)
     q = integer(header, N_QUBITS)
@@ -164,7 +164,7 @@ def load_cotangent(one, header, sums, cotangent, n_here):  # type: ignore[no-unt
 
 
 @inlined
-def seed_signs(one, header, psi, lam, rows, sums, lo, hi):  # type: ignore[no-untyped-def]
+def seed_signs(one, header, psi, lam, rows, sums, lo, hi):
     """Writes ``lam`` for the vectors lo .. hi - 1, from the gradients of the expectation values in ``sums``."""
     q, bits = integer(header, N_QUBITS), integer(header, LANE_BITS)
     width = min(hi - lo, READOUT_ROW)
@@ -179,7 +179,7 @@ def seed_signs(one, header, psi, lam, rows, sums, lo, hi):  # type: ignore[no-un
 
 
 @inlined
-def seed_born(one, header, psi, lam, rows, cotangent, n_here, lo, hi):  # type: ignore[no-untyped-def]
+def seed_born(one, header, psi, lam, rows, cotangent, n_here, lo, hi):
     """Writes ``lam`` for the vectors lo .. hi - 1, from the gradients ``cotangent`` of all probabilities."""
     lanes = WIDTH // itemsize(one)
     dim = 1 << integer(header, N_QUBITS)
@@ -200,7 +200,7 @@ def seed_born(one, header, psi, lam, rows, cotangent, n_here, lo, hi):  # type: 
 
 
 @inlined
-def amplitude_gradients(one, header, lam, x, gx, n_here, feature_stride, sample_stride):  # type: ignore[no-untyped-def]
+def amplitude_gradients(one, header, lam, x, gx, n_here, feature_stride, sample_stride):
     """Adds the gradients of amplitude-encoded features; ``lam`` stands at the initial state."""
     lanes, size = WIDTH // itemsize(one), itemsize(one)
     n, bits = integer(header, N_FEATURES), integer(header, LANE_BITS)

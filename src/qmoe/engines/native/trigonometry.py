@@ -17,7 +17,7 @@ _LIMIT = 1e6
 
 
 @inner
-def cos_sin(angles, n):  # type: ignore[no-untyped-def]
+def cos_sin(angles, n):
     """For ``n`` doubles at address ``angles``, writes the cosines behind them and the sines behind those.
 
     The angle is reduced to ``[-pi/4, pi/4]``, where the Taylor series to the power 17 are exact to the last bit or so
@@ -53,7 +53,7 @@ def cos_sin(angles, n):  # type: ignore[no-untyped-def]
 
 
 @inner
-def walsh_hadamard(values, n):  # type: ignore[no-untyped-def]
+def walsh_hadamard(values, n):
     """Replaces ``n`` (a power of 2) doubles at address ``values`` by ``sum_m (-1)^parity(m & k) values[m]``."""
     half = 1
     while half < n:
