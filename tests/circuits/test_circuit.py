@@ -69,6 +69,15 @@ def test_circuits_that_differ_in_one_part_are_unequal(other: Circuit) -> None:
     assert other != Circuit(2, 3)
 
 
+def test_hash_does_not_travel_to_other_processes() -> None:
+    # Python hashes a string to another number in every process.
+    circuit = Circuit(2, 3)
+    assert hash(circuit) == hash(Circuit(2, 3))
+    copy = pickle.loads(pickle.dumps(circuit))
+    assert set(vars(copy)) == set(Circuit.__dataclass_fields__)
+    assert hash(copy) == hash(circuit)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_pickle_and_repr_round_trip(seed: int) -> None:
     circuit = random_circuit(seed)

@@ -1,8 +1,10 @@
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+
+from qmoe.engines.native import running
 
 
 @pytest.fixture
@@ -15,3 +17,13 @@ def run_python() -> Callable[[str], str]:
         return result.stdout.strip()
 
     return run
+
+
+@pytest.fixture
+def fresh_plans() -> Iterator[None]:
+    """No plan from before is used in the test, and none of the test's after it: for tests that move a threshold."""
+    for cache in (running._plan, running.simulation):
+        cache.cache_clear()
+    yield
+    for cache in (running._plan, running.simulation):
+        cache.cache_clear()

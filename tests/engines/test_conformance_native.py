@@ -20,11 +20,8 @@ class TestNativeEngineWithBasisStatesInTheLanes(EngineConformance):
     max_qubits = 5
 
     @pytest.fixture(autouse=True)
-    def _from_few_qubits(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        running._plan.cache_clear()
+    def _from_few_qubits(self, fresh_plans: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(running, "MIN_HIGH_QUBITS", 0)
-        yield
-        running._plan.cache_clear()
 
     def make_engine(self) -> Engine:
         return NativeEngine()

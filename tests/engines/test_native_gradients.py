@@ -24,12 +24,9 @@ CIRCUITS = pytest.mark.parametrize("circuit", [CLEAN, NOISY, AMPLITUDE], ids=["c
 
 
 @pytest.fixture
-def large(monkeypatch: pytest.MonkeyPatch) -> None:
+def large(fresh_plans: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every state of 13 qubits or more goes the way of large ones."""
-    running._plan.cache_clear()
     monkeypatch.setattr(running, "LARGE_VECTORS", 1)
-    yield
-    running._plan.cache_clear()
 
 
 def curved(engine: Engine, circuit: Circuit) -> Callable[..., Tensor]:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import llvmlite.binding as llvm
 import numpy as np
 import pytest
 import torch
@@ -182,7 +183,7 @@ def test_file_is_named_after_what_the_code_depends_on(
     folder: Path, compilations: list[str], part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernels.kernel(CHEAP, 8)
-    version, features = kernels.version, kernels.llvm.get_host_cpu_features()
+    version, features = kernels.version, llvm.get_host_cpu_features()
 
     class Fewer:
         def flatten(self) -> str:
@@ -193,7 +194,7 @@ def test_file_is_named_after_what_the_code_depends_on(
     else:
         name = {"cpu": "get_host_cpu_name", "features": "get_host_cpu_features", "triple": "get_process_triple"}[part]
         other = Fewer if part == "features" else (lambda: "another")
-        monkeypatch.setattr(kernels.llvm, name, other)
+        monkeypatch.setattr(llvm, name, other)
     kernels._key.cache_clear()
     try:
         assert not is_cached()

@@ -50,12 +50,9 @@ CIRCUITS = {
 
 
 @pytest.fixture
-def large(monkeypatch: pytest.MonkeyPatch) -> None:
+def large(fresh_plans: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every state goes the way of large ones, which takes at least 13 qubits: 8 parts of 1024 basis states."""
-    running._plan.cache_clear()
     monkeypatch.setattr(running, "LARGE_VECTORS", 1)
-    yield
-    running._plan.cache_clear()
 
 
 @pytest.fixture

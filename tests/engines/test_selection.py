@@ -25,7 +25,7 @@ def test_auto_is_chosen_at_the_call() -> None:
 @pytest.mark.parametrize(
     ("circuit", "device", "kind", "words"),
     [
-        (Circuit(2, 3), "cpu", NativeEngine, "fastest on the CPU"),
+        (Circuit(2, 3), "cpu", NativeEngine, "faster than the torch engine on the CPU"),
         (Circuit(2, 3, noise=0.1), "cpu", NativeEngine, "exact noise"),
         (Circuit(9, 1, noise=0.1), "cpu", TorchEngine, "noise on 9 qubits"),
         (Circuit(2, 3), "cuda", TorchEngine, "cuda"),

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from qmoe.circuits.ansatze import Ansatz, StronglyEntangling, as_ansatz
 from qmoe.circuits.drawing import draw_operations
@@ -73,6 +74,18 @@ class Circuit:
         values = (n_qubits, n_layers, encoding, ansatz, as_readout(readout), as_noise(noise), in_features)
         for part, content in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, part, content)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        # Engines look plans up by circuit at every call.
+        return hash(tuple(getattr(self, part) for part in self.__dataclass_fields__))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A hash of strings is another number in another process.
+        return {part: getattr(self, part) for part in self.__dataclass_fields__}
 
     @property
     def dim(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
@@ -42,9 +43,11 @@ class Engine(ABC):
             ConfigError: for a noise strength outside [0, 1], or given to a circuit without noise.
             UnsupportedError: when the engine cannot run this circuit.
         """
-        stack = _check(circuit, x, weights, noise_strength)
+        shapes = _shapes.__wrapped__ if torch.compiler.is_compiling() else _shapes
+        stack, batch = shapes(circuit, x.shape, weights.shape, x.dtype, weights.dtype, x.device, weights.device)
+        if noise_strength is not None:
+            _check_strength(circuit, x, noise_strength, stack)
         self.check_supported(circuit, x)
-        batch = x.shape[len(stack) : -1]
         if x.numel() == 0:
             # Nothing to run; kept in the graph so that backward works on an empty batch too.
             empty = x.new_zeros((*stack, *batch, circuit.n_outputs))
@@ -108,40 +111,49 @@ class Engine(ABC):
         return f"{type(self).__name__}()"
 
 
-def _check(circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None) -> torch.Size:
-    """Checks shapes, dtypes and devices; returns the stack shape."""
+@functools.lru_cache(maxsize=4096)
+def _shapes(
+    circuit: Circuit,
+    x_shape: torch.Size,
+    weights_shape: torch.Size,
+    x_dtype: torch.dtype,
+    weights_dtype: torch.dtype,
+    x_device: torch.device,
+    weights_device: torch.device,
+) -> tuple[torch.Size, torch.Size]:
+    """The stack and batch shapes, if all fits together; looked into once, since that costs as much as a small circuit."""
     shape = circuit.weight_shape
-    n_stack_axes = weights.dim() - len(shape)
-    if n_stack_axes < 0 or tuple(weights.shape[n_stack_axes:]) != shape:
-        raise ShapeError(f"weights have shape {tuple(weights.shape)}, expected (..., {', '.join(map(str, shape))}).")
-    stack = weights.shape[:n_stack_axes]
-    if x.dim() < n_stack_axes + 1 or x.shape[:n_stack_axes] != stack:
+    n_stack_axes = len(weights_shape) - len(shape)
+    if n_stack_axes < 0 or tuple(weights_shape[n_stack_axes:]) != shape:
+        raise ShapeError(f"weights have shape {tuple(weights_shape)}, expected (..., {', '.join(map(str, shape))}).")
+    stack = weights_shape[:n_stack_axes]
+    if len(x_shape) < n_stack_axes + 1 or x_shape[:n_stack_axes] != stack:
         raise ShapeError(
-            f"x has shape {tuple(x.shape)}, expected the stack axes {tuple(stack)} of the weights first, then the batch "
+            f"x has shape {tuple(x_shape)}, expected the stack axes {tuple(stack)} of the weights first, then the batch "
             f"axes, then {circuit.in_features} feature(s); expand x over the stack."
         )
-    check_features(x, circuit.in_features)
-    if weights.dtype != x.dtype or weights.device != x.device:
+    _check_features(x_shape, x_dtype, circuit.in_features)
+    if weights_dtype != x_dtype or weights_device != x_device:
         raise ShapeError(
-            f"x is {x.dtype} on {x.device}, the weights are {weights.dtype} on {weights.device}; "
+            f"x is {x_dtype} on {x_device}, the weights are {weights_dtype} on {weights_device}; "
             "move or cast one of them (nothing is converted silently)."
         )
-    if noise_strength is not None:
-        if circuit.noise is None:
-            raise ConfigError(
-                "noise_strength was given, but the circuit has no noise; build it with noise=NoiseModel()."
-            )
-        if noise_strength.shape != stack:
-            raise ShapeError(
-                f"noise_strength has shape {tuple(noise_strength.shape)}, expected the stack shape {tuple(stack)}."
-            )
-        if noise_strength.dtype != x.dtype or noise_strength.device != x.device:
-            raise ShapeError(
-                f"x is {x.dtype} on {x.device}, noise_strength is {noise_strength.dtype} on {noise_strength.device}; "
-                "move or cast one of them (nothing is converted silently)."
-            )
-        _check_probabilities(noise_strength)
-    return stack
+    return stack, x_shape[n_stack_axes:-1]
+
+
+def _check_strength(circuit: Circuit, x: Tensor, noise_strength: Tensor, stack: torch.Size) -> None:
+    if circuit.noise is None:
+        raise ConfigError("noise_strength was given, but the circuit has no noise; build it with noise=NoiseModel().")
+    if noise_strength.shape != stack:
+        raise ShapeError(
+            f"noise_strength has shape {tuple(noise_strength.shape)}, expected the stack shape {tuple(stack)}."
+        )
+    if noise_strength.dtype != x.dtype or noise_strength.device != x.device:
+        raise ShapeError(
+            f"x is {x.dtype} on {x.device}, noise_strength is {noise_strength.dtype} on {noise_strength.device}; "
+            "move or cast one of them (nothing is converted silently)."
+        )
+    _check_probabilities(noise_strength)
 
 
 def _check_probabilities(strength: Tensor) -> None:
@@ -155,9 +167,11 @@ def _check_probabilities(strength: Tensor) -> None:
 
 def check_features(x: Tensor, in_features: int) -> None:
     """Raises `ShapeError` unless ``x`` is a float tensor with ``in_features`` in its last axis."""
-    if x.dtype not in (torch.float32, torch.float64):
-        raise ShapeError(
-            f"x has dtype {x.dtype}, expected torch.float32 or torch.float64; call x.float() or x.double()."
-        )
-    if x.dim() < 1 or x.shape[-1] != in_features:
-        raise ShapeError(f"x has shape {tuple(x.shape)}, expected (..., {in_features}): one column per feature.")
+    _check_features(x.shape, x.dtype, in_features)
+
+
+def _check_features(shape: torch.Size, dtype: torch.dtype, in_features: int) -> None:
+    if dtype not in (torch.float32, torch.float64):
+        raise ShapeError(f"x has dtype {dtype}, expected torch.float32 or torch.float64; call x.float() or x.double().")
+    if len(shape) < 1 or shape[-1] != in_features:
+        raise ShapeError(f"x has shape {tuple(shape)}, expected (..., {in_features}): one column per feature.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -70,15 +71,28 @@ RULES = (
         "noisy (4, 3, 32, 1)",
         lambda circuit, device: circuit.noise is not None,
     ),
-    Rule(_NATIVE, "the fastest on the CPU at every size measured", "(2, 3, 32, 1)", lambda circuit, device: True),
+    Rule(
+        _NATIVE,
+        "faster than the torch engine on the CPU at every size measured",
+        "(2, 3, 32, 1)",
+        lambda circuit, device: True,
+    ),
 )
 
 
 def choose_engine(circuit: Circuit, device: torch.device) -> tuple[Engine, str]:
     """Returns the engine that ``engine="auto"`` uses for ``circuit`` on ``device``, and the reason in words."""
+    # Every forward pass asks, so the answer is kept; what torch.compile traces is another.
+    return _choose(circuit, device) if torch.compiler.is_compiling() else _kept_choice(circuit, device)
+
+
+def _choose(circuit: Circuit, device: torch.device) -> tuple[Engine, str]:
     rule = next(rule for rule in RULES if rule.applies(circuit, device))
     reason = rule.reason.format(device=device.type, qubits=circuit.n_qubits)
     return rule.engine, reason if rule.record is None else f"{reason}; benchmark {rule.record}"
+
+
+_kept_choice = functools.lru_cache(maxsize=1024)(_choose)
 
 
 def get_engine(engine: str | Engine) -> Engine | None:

@@ -49,9 +49,8 @@ def norm_of(one, x, n, stride):
 
 
 @inlined
-def half_angle(one, sources, factors, i, weights, x, feature_stride):
-    """Half of angle ``i``: ``(kind, index)`` in ``sources``, ``(factor, offset)`` in ``factors``."""
-    kind, index = integer(sources, 2 * i), integer(sources, 2 * i + 1)
+def half_angle(one, kind, index, factors, i, weights, x, feature_stride):
+    """Half of an angle: ``(factor, offset)`` number ``i`` in ``factors``, applied to a weight, a feature or nothing."""
     value = 0.0
     if kind == WEIGHT:
         value = real(one, weights, index)
@@ -65,10 +64,10 @@ def share_angles(one, header, at, weights, x, feature_stride):
     """Cosines and sines of the angles of all slots that the lanes share, the sine with its sign in each lane."""
     lanes = WIDTH // itemsize(one)
     n = integer(header, N_SHARED)
-    work = integer(at, WORK)
+    work, sources, factors = integer(at, WORK), integer(header, SOURCES), integer(header, FACTORS)
     for s in range(n):
-        angle = half_angle(one, integer(header, SOURCES), integer(header, FACTORS), s, weights, x, feature_stride)
-        put_double(work, s, angle)
+        kind, index = integer(sources, 2 * s), integer(sources, 2 * s + 1)
+        put_double(work, s, half_angle(one, kind, index, factors, s, weights, x, feature_stride))
     cos_sin(work, n)
     to = integer(at, COEFFICIENTS)
     for s in range(n):
@@ -93,26 +92,16 @@ def share_tables(one, header, at, weights, x, feature_stride):
     for t in range(integer(header, N_TERMS)):
         # A term is (table, mask, kind, index).
         place = integer(terms, 4 * t) * dim + integer(terms, 4 * t + 1)
-        angle = term_angle(one, terms, factors, t, weights, x, feature_stride)
-        put_double(work, place, double(work, place) + angle)
+        kind, index = integer(terms, 4 * t + 2), integer(terms, 4 * t + 3)
+        # A basis state of even parity turns by minus half the angle.
+        angle = half_angle(one, kind, index, factors, t, weights, x, feature_stride)
+        put_double(work, place, double(work, place) - angle)
     for first in range(0, n, dim):
         walsh_hadamard(work + 8 * first, dim)
     cos_sin(work, n)
     write_table(
         one, integer(at, TABLES), work + 8 * n, n, 1 if integer(header, LANE_BITS) == 0 else WIDTH // itemsize(one)
     )
-
-
-@inlined
-def term_angle(one, terms, factors, t, weights, x, feature_stride):
-    """The phase of term ``t`` in basis states of even parity: minus half its angle."""
-    kind, index = integer(terms, 4 * t + 2), integer(terms, 4 * t + 3)
-    value = 0.0
-    if kind == WEIGHT:
-        value = real(one, weights, index)
-    elif kind == FEATURE:
-        value = real(one, x, index * feature_stride)
-    return -0.5 * (double(factors, 2 * t) * value + double(factors, 2 * t + 1))
 
 
 @inlined

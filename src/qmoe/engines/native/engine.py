@@ -10,6 +10,8 @@ from torch import Tensor
 
 from qmoe.circuits import Circuit
 from qmoe.engines.batched import TorchEngine
+from qmoe.engines.native.function import Evaluate, Step
+from qmoe.engines.native.running import simulation
 from qmoe.engines.protocol import Engine
 
 _TORCH = TorchEngine()
@@ -43,16 +45,14 @@ class NativeEngine(Engine):
         self, circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None = None
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """Runs the kernels and nothing else."""
-        from qmoe.engines.native.running import Inputs, simulation
-
         stack = weights.shape[: weights.dim() - len(circuit.weight_shape)]
         strength = None if noise_strength is None else noise_strength.detach()
         if strength is None and circuit.noise is not None:
             strength = x.new_full(stack, circuit.noise.depolarizing)
-        inputs = Inputs(x.detach(), weights.detach(), strength, stack, x.shape[len(stack) : -1])
-        runner = simulation(circuit)
+        runner = simulation(circuit, stack, x.shape[len(stack) : -1], x.element_size())
+        inputs = runner.inputs(x.detach(), weights.detach(), strength)
         out, kept = runner.run(inputs, True)
-        return out, lambda given: runner.differentiate(inputs, kept, given, False)[1].view(weights.shape)
+        return out, lambda given: runner.differentiate(inputs, kept, given, False)[1]
 
     def _shaped(
         self,
@@ -65,18 +65,15 @@ class NativeEngine(Engine):
     ) -> Tensor:
         if torch._C._are_functorch_transforms_active():
             return super()._shaped(circuit, x, weights, strength, stack, batch)
-        # Numba is imported and its kernels are loaded when they are first used.
-        from qmoe.engines.native.function import Step
-
-        return Step.apply(circuit, x, weights, strength, stack, batch, _differentiates(x, weights, strength))
+        runner = simulation(circuit, stack, batch, x.element_size())
+        keep = runner.keeps and _differentiates(x, weights, strength)
+        return Step.apply(runner, x, weights, strength, keep)
 
     def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
         if _forward_mode():
             # The same function written out in torch operations, which know their derivatives in that direction.
             _TORCH.check_supported(circuit, x)
             return _TORCH._evaluate(circuit, x, weights, strength)
-        from qmoe.engines.native.function import Evaluate
-
         return Evaluate.apply(circuit, x, weights, strength)
 
 

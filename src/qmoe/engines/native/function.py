@@ -9,7 +9,7 @@ from torch import Tensor
 
 from qmoe.circuits import Circuit
 from qmoe.engines.batched import TorchEngine
-from qmoe.engines.native.running import Inputs, simulation
+from qmoe.engines.native.running import Simulation, simulation
 
 _TORCH = TorchEngine()
 
@@ -17,44 +17,34 @@ _TORCH = TorchEngine()
 class Step(torch.autograd.Function):
     """A forward and backward pass with as little around the kernels as can be, for plain autograd.
 
-    ``(circuit, x, weights, strength, stack, batch, keep)`` to read-outs of any shape. A `Function` that `torch.func` can
-    transform costs 30 us more a call, which at two qubits is more than the kernels; that is `Evaluate`.
+    ``(simulation, x, weights, strength, keep)`` to read-outs of any shape. A `Function` that `torch.func` can transform
+    costs 30 us more a call, which at two qubits is more than the kernels; that is `Evaluate`.
     """
 
     @staticmethod
     def forward(
-        ctx: Any,
-        circuit: Circuit,
-        x: Tensor,
-        weights: Tensor,
-        strength: Tensor | None,
-        stack: torch.Size,
-        batch: torch.Size,
-        keep: bool,
+        ctx: Any, runner: Simulation, x: Tensor, weights: Tensor, strength: Tensor | None, keep: bool
     ) -> Tensor:
-        out, kept = simulation(circuit).run(Inputs(x, weights, strength, stack, batch), keep)
-        ctx.circuit, ctx.shape, ctx.kept = circuit, (stack, batch), kept
+        out, ctx.kept = runner.run(runner.inputs(x, weights, strength), keep)
+        ctx.runner = runner
         ctx.save_for_backward(x, weights, strength)
         return out
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> Any:
         x, weights, strength = ctx.saved_tensors
-        features = ctx.needs_input_grad[1]
+        runner, features = ctx.runner, ctx.needs_input_grad[1]
         if torch.is_grad_enabled():
             # Somebody will differentiate the gradients.
-            stack, batch = ctx.shape
-            flat = _flatten(ctx.circuit, x, weights, strength, stack, batch)
-            rows = cotangent.reshape(*flat[0].shape[:2], -1)
-            gx, gw, gs = Differentiate.apply(ctx.circuit, *flat, rows, features)
+            flat = _flatten(runner, x, weights, strength)
+            rows = cotangent.reshape(runner.n_models, runner.n_batch, -1)
+            gx, gw, gs = Differentiate.apply(runner.circuit, *flat, rows, features)
             gx = None if gx is None else gx.view(x.shape)
-            gs = None if strength is None else gs.view(strength.shape)
-        else:
-            # The final states are used up; a second backward pass through the same graph runs forward again.
-            kept, ctx.kept = ctx.kept, None
-            inputs = Inputs(x, weights, strength, *ctx.shape)
-            gx, gw, gs = simulation(ctx.circuit).differentiate(inputs, kept, cotangent, features)
-        return None, gx, gw.view(weights.shape), gs, None, None, None
+            return None, gx, gw.view(weights.shape), None if strength is None else gs.view(strength.shape), None
+        # The final states are used up; a second backward pass through the same graph runs forward again.
+        kept, ctx.kept = ctx.kept, None
+        gx, gw, gs = runner.differentiate(runner.inputs(x, weights, strength), kept, cotangent, features)
+        return None, gx, gw, gs, None
 
 
 class Evaluate(torch.autograd.Function):
@@ -62,7 +52,8 @@ class Evaluate(torch.autograd.Function):
 
     @staticmethod
     def forward(circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
-        return simulation(circuit).run(_inputs(x, weights, strength), False)[0]
+        runner = _simulation(circuit, x)
+        return runner.run(runner.inputs(x, weights, strength), False)[0]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -93,7 +84,8 @@ class Differentiate(torch.autograd.Function):
     def forward(
         circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None, cotangent: Tensor, features: bool
     ) -> Any:
-        return simulation(circuit).differentiate(_inputs(x, weights, strength), None, cotangent, features)
+        runner = _simulation(circuit, x)
+        return runner.differentiate(runner.inputs(x, weights, strength), None, cotangent, features)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -119,19 +111,18 @@ class Differentiate(torch.autograd.Function):
         return shaped, tuple(None if t is None else 0 for t in shaped)
 
 
-def _inputs(x: Tensor, weights: Tensor, strength: Tensor | None) -> Inputs:
-    return Inputs(x, weights, strength, x.shape[:1], x.shape[1:2])
+def _simulation(circuit: Circuit, x: Tensor) -> Simulation:
+    return simulation(circuit, x.shape[:1], x.shape[1:2], x.element_size())
 
 
 def _flatten(
-    circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None, stack: torch.Size, batch: torch.Size
+    runner: Simulation, x: Tensor, weights: Tensor, strength: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """One axis of models and one of samples."""
-    n_stack = stack.numel()
     return (
-        x.reshape(n_stack, batch.numel(), x.shape[-1]),
-        weights.reshape(n_stack, circuit.n_weights),
-        None if strength is None else strength.reshape(n_stack),
+        x.reshape(runner.n_models, runner.n_batch, x.shape[-1]),
+        weights.reshape(runner.n_models, runner.circuit.n_weights),
+        None if strength is None else strength.reshape(runner.n_models),
     )
 
 

@@ -21,7 +21,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import llvmlite.binding as llvm
 from platformdirs import user_cache_path
 
 
@@ -133,6 +132,7 @@ def _key(module: str) -> str:
     assert spec.origin is not None
     for source in (*sorted(Path(__file__).parent.glob("*.py")), Path(spec.origin)):
         digest.update(source.read_bytes())
+    llvm = _llvm()
     features = llvm.get_host_cpu_features().flatten()
     for part in (version("numba"), version("llvmlite"), llvm.get_process_triple(), llvm.get_host_cpu_name(), features):
         digest.update(part.encode())
@@ -177,7 +177,7 @@ def _write(path: Path, code: bytes) -> None:
 
 def _load(code: bytes, symbol: str) -> tuple[Any, int]:
     """Object code to an engine that holds it in memory, and the address of the function."""
-    _initialize()
+    llvm = _llvm()
     machine = llvm.Target.from_default_triple().create_target_machine()
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
@@ -186,6 +186,9 @@ def _load(code: bytes, symbol: str) -> tuple[Any, int]:
 
 
 @functools.cache
-def _initialize() -> None:
+def _llvm() -> Any:
+    # Takes 0.1 s to import, which who never runs a kernel need not wait for.
+    llvm = importlib.import_module("llvmlite.binding")
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    return llvm

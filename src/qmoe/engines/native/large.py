@@ -12,9 +12,9 @@ from qmoe.engines.native.angles import (
     accumulate_shared,
     accumulate_term,
     encode_samples,
+    half_angle,
     share_angles,
     sum_phases,
-    term_angle,
     write_table,
 )
 from qmoe.engines.native.compiling import (
@@ -111,7 +111,9 @@ def prepare_large(one, header, parts, call, scratch, psi):
     encode_samples(one, header, at, x, integer(call, N_HERE), feature_stride, integer(call, X_BATCH))
     terms, factors = integer(header, TERMS), integer(header, TERM_FACTORS)
     for t in range(integer(header, N_TERMS)):
-        angle = term_angle(one, terms, factors, t, weights, x, feature_stride)
+        kind, index = integer(terms, 4 * t + 2), integer(terms, 4 * t + 3)
+        # A basis state of even parity turns by minus half the angle.
+        angle = -half_angle(one, kind, index, factors, t, weights, x, feature_stride)
         put_double(integer(at, TERM_ANGLES), t, angle)
     if psi != 0:
         coefficients = integer(at, COEFFICIENTS)

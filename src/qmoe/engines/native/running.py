@@ -6,7 +6,8 @@ import ctypes
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,50 +34,70 @@ FEW, MIN_HIGH_QUBITS = 0.5, 3
 #: Vectors of lanes from which on all threads work on one state; it then fills a second-level cache twice.
 LARGE_VECTORS = 1 << 14
 
+#: Operations of a forward pass below which the backward pass runs it again sooner than it fetches what was kept.
+KEEP_OPERATIONS = 5e4
+
 Gradients = tuple[Tensor | None, Tensor, Tensor | None]
 
 
 _Call = ctypes.c_int64 * at.CALL
 
 
-class Inputs:
-    """Tensors of any stack and batch shape, as the kernels see them: sizes, strides and addresses.
+class Inputs(NamedTuple):
+    """Tensors as the kernels see them: addresses and strides.
 
-    Args:
-        x: ``(...S, ...B, F)``.
-        weights: ``(...S, ...)``.
+    Attributes:
+        x: ``(...S, ...B, F)``, or ``(M, B, F)`` where it is not contiguous.
+        weights: ``(...S, ...)``, the weights of one model contiguous.
         strength: ``(...S)`` or None.
-        stack: the stack shape.
-        batch: the batch shape.
+        strides: of x over models, samples and features, and of weights over models.
+        shape: of the weights as they were given.
     """
 
-    __slots__ = ("batch", "itemsize", "n_batch", "n_models", "stack", "strength", "strides", "weights", "x")
-
-    def __init__(
-        self, x: Tensor, weights: Tensor, strength: Tensor | None, stack: torch.Size, batch: torch.Size
-    ) -> None:
-        x, weights = _plain(x), _plain(weights)
-        self.stack, self.batch, self.itemsize = stack, batch, x.element_size()
-        self.n_models, self.n_batch = stack.numel(), batch.numel()
-        n_features, n_weights = x.shape[-1], weights.numel() // self.n_models
-        # Views of tensors that are laid out as we want them would cost more than the kernel at two qubits.
-        if x.is_contiguous():
-            x_strides = (self.n_batch * n_features, n_features, 1)
-        else:
-            x = x.reshape(self.n_models, self.n_batch, n_features)
-            x_strides = (x.stride(0), x.stride(1), x.stride(2))
-        w_stride = n_weights
-        if not weights.is_contiguous():
-            weights = weights.reshape(self.n_models, n_weights)
-            if weights.stride(1) != 1:
-                weights = weights.contiguous()
-            w_stride = weights.stride(0)  # 0 where all models are the same
-        self.x, self.weights, self.strides = x, weights, (*x_strides, w_stride)
-        self.strength = None if strength is None else _plain(strength).contiguous()
+    x: Tensor
+    weights: Tensor
+    strength: Tensor | None
+    strides: tuple[int, int, int, int]
+    shape: torch.Size
 
 
 class Simulation(ABC):
-    """Runs one circuit."""
+    """Runs one circuit on one shape of stack and batch.
+
+    All that does not depend on values is decided here once: at two qubits, deciding takes longer than running.
+
+    Args:
+        circuit: what to run.
+        stack: the stack shape.
+        batch: the batch shape.
+        itemsize: bytes of a float.
+
+    Attributes:
+        keeps: whether `run` may keep final states for `differentiate`.
+    """
+
+    keeps = False
+
+    def __init__(self, circuit: Circuit, stack: torch.Size, batch: torch.Size, itemsize: int) -> None:
+        self.circuit, self.stack, self.batch, self.itemsize = circuit, stack, batch, itemsize
+        self.n_models, self.n_batch = stack.numel(), batch.numel()
+        self.out_shape = (*stack, *batch, circuit.n_outputs)
+        n_features, n_weights = circuit.in_features, circuit.n_weights
+        self._strides = (self.n_batch * n_features, n_features, 1, n_weights)
+
+    def inputs(self, x: Tensor, weights: Tensor, strength: Tensor | None) -> Inputs:
+        """Views of tensors that are laid out as we want them would cost more than the kernel at two qubits."""
+        x, weights, shape = _plain(x), _plain(weights), weights.shape
+        if strength is not None:
+            strength = _plain(strength).contiguous()
+        if x.is_contiguous() and weights.is_contiguous():
+            return Inputs(x, weights, strength, self._strides, shape)
+        x = x.reshape(self.n_models, self.n_batch, x.shape[-1])
+        weights = weights.reshape(self.n_models, self.circuit.n_weights)
+        if weights.stride(1) != 1:
+            weights = weights.contiguous()
+        strides = (x.stride(0), x.stride(1), x.stride(2), weights.stride(0))  # the last is 0 where all are the same
+        return Inputs(x, weights, strength, strides, shape)
 
     @abstractmethod
     def run(self, inputs: Inputs, keep: bool) -> tuple[Tensor, Tensor | None]:
@@ -86,7 +107,7 @@ class Simulation(ABC):
     def differentiate(self, inputs: Inputs, kept: Tensor | None, cotangent: Tensor, features: bool) -> Gradients:
         """Gradients with respect to x (or None, unless ``features``), weights and strength; all contiguous.
 
-        x and strength come in the shape of their tensors, weights as ``(M, P)``. ``kept`` is used up.
+        They come in the shapes of x as ``(...S, ...B, F)``, of the weights as given, and of the stack. ``kept`` is used up.
         """
 
 
@@ -105,13 +126,6 @@ class _Layout:
     parts: np.ndarray
     samples: int
     cost: float
-    # Plain numbers, since asking NumPy for an address takes as long as a small kernel.
-    addresses: tuple[int, int] = field(init=False)
-    size: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "addresses", (self.header.ctypes.data, self.parts.ctypes.data))
-        object.__setattr__(self, "size", int(self.parts[-1]) + at.SIZE * at.WIDTH)
 
     def chunks(self, n_batch: int) -> tuple[int, int, int]:
         """For a batch: its blocks, the blocks of a chunk, the chunks."""
@@ -119,34 +133,45 @@ class _Layout:
         chunk = min(MAX_CHUNK, n_blocks, max(1, round(THREAD_OPERATIONS / self.cost)))
         return n_blocks, chunk, -(-n_blocks // chunk)
 
-    def run(self, name: str, cost: float, inputs: Inputs, *others: Tensor | None) -> None:
-        """Runs a kernel on shares of the items, each in a thread of its own.
 
-        Args:
-            name: the kernel.
-            cost: how much more it does than run forward.
-            inputs: what to run it on.
-            *others: out, states, cotangent, gx, gw, gs; those that it does not take may be None or left out.
-        """
-        function = kernel(name, inputs.itemsize)
-        n_blocks, chunk, n_chunks = self.chunks(inputs.n_batch)
-        n_items, n_threads = inputs.n_models * n_chunks, 1
-        if inputs.n_models * n_blocks * cost * self.cost > THREAD_OPERATIONS:
-            n_threads = min(torch.get_num_threads(), n_items)
-        tensors = (inputs.x, inputs.weights, inputs.strength, *others)
-        places = [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
-        call = _Call(0, n_items, n_chunks, chunk, inputs.n_batch, *inputs.strides, *places)
-        scratch = torch.empty(n_threads * self.size, dtype=torch.uint8)
+class _Pass:
+    """A kernel on one shape: shares of its items, each in a thread of its own.
+
+    Args:
+        name: the kernel.
+        cost: how much more it does than run forward.
+        layout: what it reads.
+        simulation: which shape.
+    """
+
+    __slots__ = ("_addresses", "_function", "_head", "_is_long", "_kept", "_n_items", "_size")
+
+    def __init__(self, name: str, cost: float, layout: _Layout, simulation: Simulation) -> None:
+        n_blocks, chunk, n_chunks = layout.chunks(simulation.n_batch)
+        self._function = kernel(name, simulation.itemsize)
+        self._n_items = simulation.n_models * n_chunks
+        self._head = (0, self._n_items, n_chunks, chunk, simulation.n_batch)
+        self._is_long = simulation.n_models * n_blocks * cost * layout.cost > THREAD_OPERATIONS
+        self._addresses, self._kept = (layout.header.ctypes.data, layout.parts.ctypes.data), layout
+        self._size = int(layout.parts[-1]) + at.SIZE * at.WIDTH
+
+    def __call__(self, inputs: Inputs, *others: Tensor | None) -> None:
+        """Runs it; ``others`` are out, states, cotangent, gx, gw, gs, those that it does not take None or left out."""
+        x, weights, strength, strides, _ = inputs
+        places = [0 if tensor is None else tensor.data_ptr() for tensor in (x, weights, strength, *others)]
+        call = _Call(*self._head, *strides, *places)
+        n_threads = min(torch.get_num_threads(), self._n_items) if self._is_long else 1
+        scratch = torch.empty(n_threads * self._size, dtype=torch.uint8)
         first = scratch.data_ptr()
         if n_threads == 1:
-            function(*self.addresses, ctypes.addressof(call), first)
+            self._function(*self._addresses, ctypes.addressof(call), first)
             return
         shares = [_Call(*call) for _ in range(n_threads)]
         for i, share in enumerate(shares):
-            share[at.FIRST], share[at.LAST] = n_items * i // n_threads, n_items * (i + 1) // n_threads
+            share[at.FIRST], share[at.LAST] = self._n_items * i // n_threads, self._n_items * (i + 1) // n_threads
         run_shares(
             [
-                functools.partial(function, *self.addresses, ctypes.addressof(share), first + i * self.size)
+                functools.partial(self._function, *self._addresses, ctypes.addressof(share), first + i * self._size)
                 for i, share in enumerate(shares)
             ]
         )
@@ -195,62 +220,65 @@ def _plan(circuit: Circuit, n_batch: int, itemsize: int) -> _Plan:
 class StateVectors(Simulation):
     """Circuits without noise."""
 
-    def __init__(self, circuit: Circuit) -> None:
-        self._circuit = circuit
-        self._n_outputs, self._n_weights = circuit.n_outputs, circuit.n_weights
+    def __init__(self, circuit: Circuit, stack: torch.Size, batch: torch.Size, itemsize: int) -> None:
+        super().__init__(circuit, stack, batch, itemsize)
+        self._plan = _plan(circuit, self.n_batch, itemsize)
+        self._n_blocks, _, self._n_chunks = self._plan.layout.chunks(self.n_batch)
+        n_states = self.n_models * self._n_blocks
+        self.keeps = n_states * self._plan.layout.cost >= KEEP_OPERATIONS
+        self.keeps &= n_states * self._plan.state_bytes <= KEEP_BYTES
+        if not self._plan.is_large:
+            self._forward = _Pass("evaluate", 1, self._plan.layout, self)
+            self._backward = _Pass("differentiate", 3, self._plan.layout, self)
 
     def run(self, inputs: Inputs, keep: bool) -> tuple[Tensor, Tensor | None]:
-        plan = _plan(self._circuit, inputs.n_batch, inputs.itemsize)
-        out = inputs.x.new_empty((*inputs.stack, *inputs.batch, self._n_outputs))
-        states, n_blocks = None, plan.layout.chunks(inputs.n_batch)[0]
-        if keep and inputs.n_models * n_blocks * plan.state_bytes <= KEEP_BYTES:
-            states = out.new_empty((inputs.n_models, n_blocks, *plan.state))
-        if plan.is_large:
-            for block in _LargeBlock.all(plan, inputs):
+        out, states = inputs.x.new_empty(self.out_shape), None
+        if keep and self.keeps:
+            states = out.new_empty((self.n_models, self._n_blocks, *self._plan.state))
+        if self._plan.is_large:
+            for block in _LargeBlock.all(self._plan, self, inputs):
                 block.run(out, states)
         else:
-            plan.layout.run("evaluate", 1, inputs, out, states)
+            self._forward(inputs, out, states)
         return out, states
 
     def differentiate(self, inputs: Inputs, kept: Tensor | None, cotangent: Tensor, features: bool) -> Gradients:
-        plan = _plan(self._circuit, inputs.n_batch, inputs.itemsize)
         cotangent = _plain(cotangent).contiguous()
-        gx = cotangent.new_zeros((*inputs.stack, *inputs.batch, inputs.x.shape[-1])) if features else None
-        if plan.is_large:
-            gw = cotangent.new_zeros((inputs.n_models, self._n_weights))
-            for block in _LargeBlock.all(plan, inputs):
+        gx = cotangent.new_zeros((*self.stack, *self.batch, self.circuit.in_features)) if features else None
+        if self._plan.is_large:
+            gw = cotangent.new_zeros((self.n_models, self.circuit.n_weights))
+            for block in _LargeBlock.all(self._plan, self, inputs):
                 block.differentiate(kept, cotangent, gx, gw)
-            return gx, gw, None
-        n_chunks = plan.layout.chunks(inputs.n_batch)[2]
-        gw = cotangent.new_zeros((inputs.n_models, n_chunks, self._n_weights))
-        plan.layout.run("differentiate", 3, inputs, None, kept, cotangent, gx, gw)
-        return gx, _total(gw), None
+            return gx, gw.view(inputs.shape), None
+        gw = _partial(inputs, self.n_models, self._n_chunks)
+        self._backward(inputs, None, kept, cotangent, gx, gw)
+        return gx, _total(gw, inputs.shape), None
 
 
 class _LargeBlock:
     """One block of one model whose state is large: all threads go through it stage by stage."""
 
-    def __init__(self, plan: _Plan, inputs: Inputs, model: int, block: int, scratch: Tensor) -> None:
+    def __init__(self, plan: _Plan, shape: Simulation, inputs: Inputs, model: int, block: int, scratch: Tensor) -> None:
         self._plan, self._model, self._block = plan, model, block
-        samples, size = plan.layout.samples, inputs.itemsize
-        self._first = model * inputs.n_batch + block * samples
+        samples, size = plan.layout.samples, shape.itemsize
+        self._first = model * shape.n_batch + block * samples
         x_stack, x_batch, x_feature, w_stack = inputs.strides
         self._call = _Call()
-        self._call[at.N_HERE] = min(samples, inputs.n_batch - block * samples)
+        self._call[at.N_HERE] = min(samples, shape.n_batch - block * samples)
         self._call[at.X_BATCH], self._call[at.X_FEATURE] = x_batch, x_feature
         self._call[at.X] = inputs.x.data_ptr() + (model * x_stack + block * samples * x_batch) * size
         self._call[at.WEIGHTS] = inputs.weights.data_ptr() + model * w_stack * size
         self._parts, self._scratch = plan.large_parts, scratch
-        self._head = (plan.layout.addresses[0], scratch.data_ptr())
+        self._head = (plan.layout.header.ctypes.data, scratch.data_ptr())
         self._kernel = functools.partial(kernel, itemsize=size)
 
     @classmethod
-    def all(cls, plan: _Plan, inputs: Inputs) -> list[_LargeBlock]:
+    def all(cls, plan: _Plan, shape: Simulation, inputs: Inputs) -> list[_LargeBlock]:
         """The blocks of all models, which take turns with the same scratch memory."""
         size = int(plan.large_parts[-1]) + (at.SIZE + at.N_PARTS * at.PART_SIZE) * at.WIDTH
         scratch = torch.empty(size, dtype=torch.uint8)
-        n_blocks = plan.layout.chunks(inputs.n_batch)[0]
-        return [cls(plan, inputs, m, b, scratch) for m in range(inputs.n_models) for b in range(n_blocks)]
+        n_blocks = plan.layout.chunks(shape.n_batch)[0]
+        return [cls(plan, shape, inputs, m, b, scratch) for m in range(shape.n_models) for b in range(n_blocks)]
 
     def _row(self, tensor: Tensor) -> int:
         """The address of the block's first row in a tensor ``(...S, ...B, n)``."""
@@ -308,34 +336,38 @@ class _LargeBlock:
 class PauliVectors(Simulation):
     """Circuits with noise."""
 
-    def __init__(self, circuit: Circuit) -> None:
-        self._n_outputs, self._n_weights = circuit.n_outputs, circuit.n_weights
-        program = make_noisy_program(circuit)
+    def __init__(self, circuit: Circuit, stack: torch.Size, batch: torch.Size, itemsize: int) -> None:
+        super().__init__(circuit, stack, batch, itemsize)
+        program = _noisy_program(circuit)
         cost = circuit.dim**2 * at.WIDTH / 4 * (1.0 + len(program.rows))
-        self._program = program
-        self._layouts = {size: _Layout(program.header, program.parts(size), n_lanes(size), cost) for size in (4, 8)}
+        layout = _Layout(program.header, program.parts(itemsize), n_lanes(itemsize), cost)
+        self._program, self._n_chunks = program, layout.chunks(self.n_batch)[2]
+        self._forward = _Pass("evaluate_noisy", 1, layout, self)
+        self._backward = _Pass("differentiate_noisy", 4, layout, self)
 
     def run(self, inputs: Inputs, keep: bool) -> tuple[Tensor, Tensor | None]:
         del keep
-        out = inputs.x.new_empty((*inputs.stack, *inputs.batch, self._n_outputs))
-        self._layouts[inputs.itemsize].run("evaluate_noisy", 1, inputs, out)
+        out = inputs.x.new_empty(self.out_shape)
+        self._forward(inputs, out)
         return out, None
 
     def differentiate(self, inputs: Inputs, kept: Tensor | None, cotangent: Tensor, features: bool) -> Gradients:
         del kept
-        layout, cotangent = self._layouts[inputs.itemsize], _plain(cotangent).contiguous()
-        n_chunks = layout.chunks(inputs.n_batch)[2]
-        gx = cotangent.new_zeros((*inputs.stack, *inputs.batch, inputs.x.shape[-1])) if features else None
-        gw = cotangent.new_zeros((inputs.n_models, n_chunks, self._n_weights))
-        gs = cotangent.new_zeros((inputs.n_models, n_chunks))
-        layout.run("differentiate_noisy", 4, inputs, None, None, cotangent, gx, gw, gs)
-        return gx, _total(gw), _total(gs).view(inputs.stack)
+        cotangent = _plain(cotangent).contiguous()
+        gx = cotangent.new_zeros((*self.stack, *self.batch, self.circuit.in_features)) if features else None
+        gw = _partial(inputs, self.n_models, self._n_chunks)
+        gs = cotangent.new_zeros((self.n_models, self._n_chunks))
+        self._backward(inputs, None, None, cotangent, gx, gw, gs)
+        return gx, _total(gw, inputs.shape), _total(gs, self.stack)
 
 
-@functools.lru_cache(maxsize=256)
-def simulation(circuit: Circuit) -> Simulation:
-    """What runs ``circuit``; made once."""
-    return StateVectors(circuit) if circuit.noise is None else PauliVectors(circuit)
+_noisy_program = functools.lru_cache(maxsize=64)(make_noisy_program)
+
+
+@functools.lru_cache(maxsize=1024)
+def simulation(circuit: Circuit, stack: torch.Size, batch: torch.Size, itemsize: int) -> Simulation:
+    """What runs ``circuit`` on a stack and batch of these shapes; made once."""
+    return (StateVectors if circuit.noise is None else PauliVectors)(circuit, stack, batch, itemsize)
 
 
 def _plain(tensor: Tensor) -> Tensor:
@@ -343,9 +375,19 @@ def _plain(tensor: Tensor) -> Tensor:
     return tensor.resolve_neg() if tensor.is_neg() else tensor
 
 
-def _total(partial: Tensor) -> Tensor:
+def _partial(inputs: Inputs, n_models: int, n_chunks: int) -> Tensor:
+    """Zeros for the weights' gradients: ``(M, chunks, P)``, or already as the weights are where there is one chunk."""
+    weights = inputs.weights
+    if n_chunks == 1:
+        return weights.new_zeros(inputs.shape)
+    return weights.new_zeros((n_models, n_chunks, weights.numel() // n_models))
+
+
+def _total(partial: Tensor, shape: torch.Size) -> Tensor:
     """Sums over the chunks (axis 1), in their order."""
+    if partial.numel() == shape.numel():
+        return partial.view(shape)
     total = partial[:, 0]
     for i in range(1, partial.shape[1]):
         total = total + partial[:, i]
-    return total
+    return total.view(shape)
