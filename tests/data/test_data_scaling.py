@@ -127,3 +127,29 @@ def test_numbers_beyond_float64_are_refused_instead_of_becoming_nan(name: str) -
     x = np.array([[0.0, -1.7e308], [1.0, 1.7e308]])
     with pytest.raises(ShapeError, match="feature 1 leaves the range of float64"):
         _ = fit_scaling(name, x)(x)
+
+
+def test_components_are_those_of_largest_variance_on_the_training_part() -> None:
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(200, 3)) * [5.0, 2.0, 0.1]
+    turn, _ = np.linalg.qr(rng.normal(size=(6, 3)))
+    x = hidden @ turn.T + 3.0
+    scale = fit_scaling("none", x, components=2)
+    np.testing.assert_allclose(scale.axes @ scale.axes.T, np.eye(2), atol=1e-12)
+    kept = scale(x)
+    total = np.linalg.eigvalsh(np.cov(x.T))[::-1]
+    np.testing.assert_allclose(np.cov(kept.T), np.diag(total[:2]), atol=1e-10)
+    fresh = rng.normal(size=(4, 6))
+    np.testing.assert_allclose(scale(fresh), (fresh - x.mean(0)) @ scale.axes.T)
+
+
+def test_components_are_scaled_as_features_are() -> None:
+    x = np.random.default_rng(1).normal(size=(50, 5))
+    angles = fit_scaling("minmax_pi", x, components=3)(x)
+    np.testing.assert_allclose(angles.min(0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(angles.max(0), np.pi)
+
+
+def test_more_components_than_features_are_refused() -> None:
+    with pytest.raises(ConfigError, match="3 components of 9 training rows with 2 features, expected at most 2"):
+        fit_scaling("none", np.zeros((9, 2)), components=3)

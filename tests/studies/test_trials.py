@@ -1,5 +1,6 @@
 """Trials: seeds, hashes, stacks."""
 
+import math
 import subprocess
 import sys
 from collections import Counter
@@ -162,3 +163,19 @@ def test_first_weights_depend_on_the_initialisation_seed_alone(tiny):
             weights = torch.cat([p.flatten() for p in build_model(member.trial).parameters()])
             torch.testing.assert_close(by_seed.setdefault(member.trial.init_seed, weights), weights, rtol=0, atol=0)
     assert len({tuple(w.tolist()) for w in by_seed.values()}) == 3
+
+
+def test_components_are_taken_before_scaling_and_decide_the_number_of_features():
+    values = tiny_values(data={"name": "mnist4x4_sample", "options": {"n_samples": 60}, "components": 2,
+                               "scaling": "minmax_pi", "test_fraction": 0.5})  # fmt: skip
+    trial = make_trials(parse_study(values))[0].trial
+    data = prepare_data(trial.draw)
+    assert data.x_train.shape == (30, 2)
+    assert data.raw.x_train.shape == (30, 16)
+    assert float(data.x_train.max()) == pytest.approx(math.pi)
+    assert build_model(trial).router.in_features == 2
+
+
+def test_more_components_than_features_are_refused_when_the_study_is_read():
+    with pytest.raises(ConfigError, match=r"components = 3 of 2 feature\(s\)"):
+        parse_study(tiny_values(data={"name": "moons", "components": 3}))

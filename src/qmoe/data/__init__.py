@@ -5,12 +5,22 @@ classifier could do, ``posterior(x)`` what it would have to know. `make_dataset`
 """
 
 from qmoe.data.base import Dataset, Points, Split
-from qmoe.data.digits import Digits, Mnist, Mnist4x4
+from qmoe.data.digits import Digits, Mnist, Mnist4x4, Mnist4x4Sample
 from qmoe.data.generated import HiddenManifold, Synthetic
 from qmoe.data.parity import Checkerboard, Hyperplanes, Xor
 from qmoe.data.planar import Circles, Moons, Spirals
 from qmoe.data.registry import DATASETS, make_dataset
-from qmoe.data.scaling import SCALINGS, Identity, MinMaxPi, Scaler, Standard, UnitNorm, fit_scaling
+from qmoe.data.scaling import (
+    SCALINGS,
+    Identity,
+    MinMaxPi,
+    PrincipalComponents,
+    Scaler,
+    Standard,
+    UnitNorm,
+    fit_scaling,
+)
+from qmoe.data.table import Table
 
 __all__ = [
     "DATASETS",
@@ -25,13 +35,16 @@ __all__ = [
     "MinMaxPi",
     "Mnist",
     "Mnist4x4",
+    "Mnist4x4Sample",
     "Moons",
     "Points",
+    "PrincipalComponents",
     "Scaler",
     "Spirals",
     "Split",
     "Standard",
     "Synthetic",
+    "Table",
     "UnitNorm",
     "Xor",
     "fit_scaling",

@@ -13,7 +13,7 @@ import numpy as np
 from qmoe.data import mnist
 from qmoe.data.base import Dataset, Points, Split
 from qmoe.data.idx import DigitImages
-from qmoe.data.options import DistinctDigits, Flag, OneOf
+from qmoe.data.options import DistinctDigits, Flag, OneOf, Whole
 from qmoe.errors import ConfigError
 from qmoe.seeding import Seed
 
@@ -112,6 +112,50 @@ class Mnist4x4(OfficialSplit):
 
     def _digits(self) -> tuple[int, ...]:
         return self.classes
+
+
+@dataclass(frozen=True)
+class Mnist4x4Sample(Dataset):
+    """Random rows of the bundled MNIST 4x4, its training and test images alike, for studies with many draws of the data.
+
+    Attributes:
+        n_samples: how many rows, drawn without replacement.
+        classes: the digits to tell apart; the first is class 0, the second class 1, and so on.
+    """
+
+    name: ClassVar[str] = "mnist4x4_sample"
+    difficulty: ClassVar[str] = ""
+
+    n_samples: Annotated[int, Whole(2)] = 500
+    classes: Annotated[tuple[int, ...], DistinctDigits()] = (0, 1)
+
+    def _check(self) -> None:
+        available = len(_all_rows(self.classes).y)
+        if self.n_samples > available:
+            raise ConfigError(
+                f"{self.name}: n_samples={self.n_samples}, but there are {available} images of the digits {self.classes}."
+            )
+
+    @property
+    def n_features(self) -> int:
+        """The 16 pixels, row by row."""
+        return 16
+
+    @property
+    def n_classes(self) -> int:
+        """The number of digits in ``classes``."""
+        return len(self.classes)
+
+    def sample(self, seed: Seed) -> Points:
+        """Returns ``n_samples`` rows in random order, pixels in [0, 1]."""
+        rows = _all_rows(self.classes)
+        chosen = np.random.default_rng(seed).choice(len(rows.y), self.n_samples, replace=False)
+        return Points(rows.x[chosen], rows.y[chosen])
+
+
+@functools.lru_cache(maxsize=8)
+def _all_rows(classes: tuple[int, ...]) -> Points:
+    return Mnist4x4(classes).sample(0)
 
 
 @dataclass(frozen=True)

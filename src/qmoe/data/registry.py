@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import fields
 
 from qmoe.data.base import Dataset
-from qmoe.data.digits import Digits, Mnist, Mnist4x4
+from qmoe.data.digits import Digits, Mnist, Mnist4x4, Mnist4x4Sample
 from qmoe.data.generated import HiddenManifold, Synthetic
 from qmoe.data.parity import Checkerboard, Hyperplanes, Xor
 from qmoe.data.planar import Circles, Moons, Spirals
+from qmoe.data.table import Table
 from qmoe.errors import unknown
 
 _ALL: tuple[type[Dataset], ...] = (
@@ -22,7 +23,9 @@ _ALL: tuple[type[Dataset], ...] = (
     Synthetic,
     Digits,
     Mnist4x4,
+    Mnist4x4Sample,
     Mnist,
+    Table,
 )
 
 DATASETS: dict[str, type[Dataset]] = {cls.name: cls for cls in _ALL}

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from qmoe.data.base import check_rows
-from qmoe.errors import ShapeError, unknown
+from qmoe.errors import ConfigError, ShapeError, unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,19 +167,68 @@ class UnitNorm(Scaler):
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+@dataclass(frozen=True, eq=False)
+class PrincipalComponents(Scaler):
+    """Rotates rows onto the directions in which the training part varies most, keeps the first few, and scales those.
+
+    Attributes:
+        mean: ``(F,)`` training means.
+        axes: ``(K, F)`` orthonormal directions, of falling variance; the largest entry of each is positive.
+        then: the scaling of the K components.
+    """
+
+    name: ClassVar[str] = "principal_components"
+
+    mean: np.ndarray
+    axes: np.ndarray
+    then: Scaler
+
+    @classmethod
+    def fit(cls, x_train: np.ndarray, n_components: int = 2, then: type[Scaler] = Identity) -> Self:
+        """Takes the first directions, and fits the scaling on the components.
+
+        Raises:
+            ConfigError: there are fewer features or rows than components.
+        """
+        rows = _training_rows(cls.name, x_train)
+        if n_components > min(rows.shape):
+            raise ConfigError(
+                f"{n_components} components of {rows.shape[0]} training rows with {rows.shape[1]} features, expected "
+                f"at most {min(rows.shape)}."
+            )
+        from sklearn.decomposition import PCA
+
+        found = PCA(n_components, svd_solver="full").fit(rows)
+        largest = np.abs(found.components_).argmax(axis=1, keepdims=True)
+        axes = found.components_ * np.sign(np.take_along_axis(found.components_, largest, axis=1))
+        return cls(found.mean_, axes, then.fit((rows - found.mean_) @ axes.T))
+
+    def _width(self) -> int:
+        return len(self.mean)
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        return self.then((x - self.mean) @ self.axes.T)
+
+
 SCALINGS: dict[str, type[Scaler]] = {cls.name: cls for cls in (Identity, MinMaxPi, Standard, UnitNorm)}
 
 
-def fit_scaling(name: str, x_train: np.ndarray) -> Scaler:
+def fit_scaling(name: str, x_train: np.ndarray, components: int | None = None) -> Scaler:
     """Returns the scaling ``name``, fitted on the training features ``(N, F)``.
 
+    Args:
+        name: a key of `SCALINGS`.
+        x_train: the training features.
+        components: how many principal components to keep first; None scales the features themselves.
+
     Raises:
-        ConfigError: there is no such scaling.
+        ConfigError: there is no such scaling, or there are fewer features than components.
         ShapeError: the features have the wrong shape or entries that are not finite.
     """
     if name not in SCALINGS:
         raise unknown("scaling", name, SCALINGS)
-    return SCALINGS[name].fit(x_train)
+    scaling = SCALINGS[name]
+    return scaling.fit(x_train) if components is None else PrincipalComponents.fit(x_train, components, scaling)
 
 
 def _training_rows(name: str, x: np.ndarray) -> np.ndarray:

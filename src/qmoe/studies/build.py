@@ -54,7 +54,7 @@ def prepare_data(draw: Draw) -> PreparedData:
     """Samples, splits and scales the data of a trial."""
     dataset = make_dataset(draw.name, **json.loads(draw.options))
     split = dataset.split(draw.sample_seed, draw.test_fraction, draw.split_seed)
-    scaler = fit_scaling(draw.scaling, split.x_train)
+    scaler = fit_scaling(draw.scaling, split.x_train, draw.components)
     x_test = scaler(split.x_test) if len(split.x_test) else split.x_test
     return PreparedData(
         split,
@@ -70,7 +70,8 @@ def build_model(trial: TrialSpec) -> MixtureOfExperts:
     """The untrained model of a trial, with its first weights."""
     dataset = make_dataset(trial.data.name, **trial.data.options)
     dtype = getattr(torch, trial.training.dtype)
-    return _mixture(trial.model, dataset.n_features, dataset.n_classes, torch_generator(trial.weights_seed), dtype)
+    n_features = trial.data.components or dataset.n_features
+    return _mixture(trial.model, n_features, dataset.n_classes, torch_generator(trial.weights_seed), dtype)
 
 
 def _mixture(

@@ -110,19 +110,24 @@ class ModelSpec(Spec):
 
 
 class DataSpec(Spec):
-    """A data set by name, with its options, scaling (fitted on the training part) and share held out."""
+    """A data set by name, with its options, components and scaling (fitted on the training part), and share held out."""
 
     name: str
     options: dict[str, Any] = {}
+    components: Size | None = None
     scaling: str = "none"
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
 
     @model_validator(mode="after")
     def _exists(self) -> DataSpec:
         try:
-            make_dataset(self.name, **self.options)
+            n_features = make_dataset(self.name, **self.options).n_features
         except ConfigError as error:
             raise PydanticCustomError("data", "{message}", {"message": str(error)}) from error
+        if self.components is not None and self.components > n_features:
+            raise PydanticCustomError(
+                "components", "components = {k} of {n} feature(s)", {"k": self.components, "n": n_features}
+            )
         if self.scaling not in SCALINGS:
             hint = did_you_mean(self.scaling, SCALINGS)
             raise PydanticCustomError("scaling", "unknown scaling {s}{hint}", {"s": repr(self.scaling), "hint": hint})

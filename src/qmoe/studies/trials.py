@@ -25,6 +25,7 @@ class Draw:
 
     name: str
     options: str
+    components: int | None
     scaling: str
     test_fraction: float
     root: int
@@ -80,10 +81,10 @@ class TrialSpec(Spec):
     @property
     def draw(self) -> Draw:
         """The part that decides the data: equal for every arm of a study at one data seed."""
-        options = json.dumps(self.data.options, sort_keys=True)
-        return Draw(
-            self.data.name, options, self.data.scaling, self.data.test_fraction, self.root, self.data_seed, self.fixed
-        )
+        data = self.data
+        options = json.dumps(data.options, sort_keys=True)
+        seeds = self.root, self.data_seed, self.fixed
+        return Draw(data.name, options, data.components, data.scaling, data.test_fraction, *seeds)
 
     @property
     def weights_seed(self) -> np.random.SeedSequence:
