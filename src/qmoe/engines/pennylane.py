@@ -13,7 +13,7 @@ import torch
 from pennylane.exceptions import DeviceError, QuantumFunctionError
 from torch import Tensor
 
-from qmoe.circuits import AmplitudeEncoding, Born, Circuit, Depolarize, Feature, Prepare, Weight
+from qmoe.circuits import AmplitudeEncoding, Born, Circuit, Dephase, Depolarize, Feature, Prepare, Weight
 from qmoe.circuits.gates import Angle
 from qmoe.engines.protocol import Engine
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError, unknown
@@ -217,6 +217,10 @@ def _program(circuit: Circuit) -> Callable[[Tensor, Tensor, Any], Any]:
             elif isinstance(op, Depolarize):
                 for wire in op.wires:
                     qml.DepolarizingChannel(strength, wires=wire)
+            elif isinstance(op, Dephase):
+                for wire in op.wires:
+                    # PhaseDamping(1) is the same, but PennyLane adds an epsilon under its root, which is 0: an error of 1e-8.
+                    qml.PhaseFlip(0.5, wires=wire)
             else:
                 angles = [value(angle, diagonal=op.name in _DIAGONAL) for angle in op.angles]
                 getattr(qml, op.name)(*angles, wires=op.wires)
