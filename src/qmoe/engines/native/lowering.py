@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from qmoe.circuits import Circuit, Feature, Gate, Prepare, Weight
-from qmoe.circuits.gates import Angle, Depolarize
+from qmoe.circuits.gates import Angle, Dephase, Depolarize
 from qmoe.engines.native.layout import CONSTANT, FEATURE, WEIGHT
 
 
@@ -66,7 +66,14 @@ class Damp:
     sign: int
 
 
-Step = Rotation | Phase | Damp
+@dataclass(frozen=True)
+class Forget:
+    """Full dephasing of the qubits whose bits are ``signs``."""
+
+    signs: tuple[int, ...]
+
+
+Step = Rotation | Phase | Damp | Forget
 
 
 class Frame:
@@ -107,6 +114,8 @@ def lower(circuit: Circuit) -> tuple[list[Step], Frame, bool]:
         elif isinstance(op, Depolarize):
             for w in op.wires:
                 lowering.steps.append(Damp(lowering.frame.flip[w], lowering.frame.sign[w]))
+        elif isinstance(op, Dephase):
+            lowering.steps.append(Forget(tuple(lowering.frame.sign[w] for w in op.wires)))
         else:
             lowering.gate(op)
     return lowering.steps, lowering.frame, prepared
