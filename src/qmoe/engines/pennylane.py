@@ -223,7 +223,7 @@ def _program(circuit: Circuit) -> Callable[[Tensor, Tensor, Any], Any]:
                     qml.DepolarizingChannel(strength, wires=wire)
             elif isinstance(op, Dephase):
                 for wire in op.wires:
-                    # PhaseDamping(1) is the same, but PennyLane adds an epsilon under its root, which is 0: an error of 1e-8.
+                    # Not PhaseDamping(1): an epsilon that PennyLane adds under a root of 0 makes it wrong by 1e-8.
                     qml.PhaseFlip(0.5, wires=wire)
             else:
                 angles = [value(angle, diagonal=op.name in _DIAGONAL) for angle in op.angles]
@@ -320,8 +320,8 @@ def _check_truth(device: Any, name: str, known: _Known) -> None:
         answer = float(qml.set_shots(qnode, shots=1000)())
     if not known.low <= answer <= known.high:
         raise UnsupportedError(
-            f"PennyLane device {name!r} fails a check with a known answer: after {known.after} <Z> is {answer:.4g}, expected "
-            f"{known.answer}. Its numbers cannot be trusted; use another device."
+            f"PennyLane device {name!r} fails a check with a known answer: after {known.after} <Z> is {answer:.4g}, "
+            f"expected {known.answer}. Its numbers cannot be trusted; use another device."
         )
 
 

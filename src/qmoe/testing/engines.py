@@ -134,7 +134,9 @@ class EngineConformance:
         self, dephasing: str, encoding: str, dtype: torch.dtype
     ) -> None:
         for seed in range(6):
-            circuit = random_circuit(seed, n_qubits=2 + seed % 2, encoding=encoding, dephasing=dephasing, noise=seed > 3)
+            circuit = random_circuit(
+                seed, n_qubits=2 + seed % 2, encoding=encoding, dephasing=dephasing, noise=seed > 3
+            )
             x, weights = self.inputs(circuit, seed, batch=(2,), dtype=dtype)
             if self.supports(circuit):
                 self._compare(circuit, x, weights, seed=seed)

@@ -115,7 +115,7 @@ def lower(circuit: Circuit) -> tuple[list[Step], Frame, bool]:
             for w in op.wires:
                 lowering.steps.append(Damp(lowering.frame.flip[w], lowering.frame.sign[w]))
         elif isinstance(op, Dephase):
-            lowering.steps.append(Forget(tuple(lowering.frame.sign[w] for w in op.wires)))
+            lowering.forget(op.wires)
         else:
             lowering.gate(op)
     return lowering.steps, lowering.frame, prepared
@@ -140,6 +140,13 @@ class _Lowering:
     def gate(self, gate: Gate) -> None:
         """Appends the steps of one gate; methods are named after the gates, in lower case."""
         getattr(self, gate.name.lower())(*gate.wires, *(_turn(angle) for angle in gate.angles))
+
+    def forget(self, wires: Sequence[int]) -> None:
+        """Dephases wires, ahead of the depolarizing beside it: channels commute, and so the other can join this one."""
+        place = len(self.steps)
+        while place and isinstance(self.steps[place - 1], Damp):
+            place -= 1
+        self.steps.insert(place, Forget(tuple(self.frame.sign[w] for w in wires)))
 
     # --- rotations -------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,6 @@ from qmoe.engines.native import layout as at
 from qmoe.engines.native.lowering import Damp, Forget, Phase, Rotation, Step, Turn, lower
 from qmoe.engines.native.stages import odd
 
-
 #: In place of the exponent of a damping factor that is 0 whatever the noise strength.
 FORGOTTEN = -1
 
