@@ -23,13 +23,15 @@ from qmoe.circuits import (
 )
 from qmoe.testing import random_circuit
 
+DEPHASED = NoiseModel(dephasing="all")
+
 
 def short(op: Operation) -> str:
-    """An operation in a few letters: ``RX0``, ``~01`` for noise, ``|x>``."""
+    """An operation in a few letters: ``RX0``, ``~01`` for noise, ``≈01`` for dephasing, ``|x>``."""
     if isinstance(op, Prepare):
         return "|x>"
     wires = "".join(map(str, op.wires))
-    return f"~{wires}" if isinstance(op, Depolarize) else f"{op.name}{wires}"
+    return f"{op.name}{wires}" if isinstance(op, Gate) else ("~" if isinstance(op, Depolarize) else "≈") + wires
 
 
 def sequence(circuit: Circuit) -> str:
@@ -63,6 +65,7 @@ def test_names_and_objects_describe_the_same_circuit() -> None:
         Circuit(2, 3, readout="born"),
         Circuit(2, 3, noise=0.0),
         Circuit(2, 3, noise=NoiseModel(0.0, "gate")),
+        Circuit(2, 3, noise=NoiseModel(dephasing="layers")),
     ],
 )
 def test_circuits_that_differ_in_one_part_are_unequal(other: Circuit) -> None:
@@ -233,6 +236,47 @@ def test_noise_placements(circuit: Circuit, expected: str) -> None:
     assert sequence(circuit.with_noise(None)) == " ".join(word for word in expected.split() if word[0] != "~")
 
 
+@pytest.mark.parametrize(
+    ("circuit", "expected"),
+    [
+        (Circuit(2, 2, ansatz="no_entangler", noise=DEPHASED), "RX0 RX1 ~01 ≈01 Rot0 Rot1 ≈01 Rot0 Rot1 ~01"),
+        (Circuit(2, 1, "amplitude", ansatz="no_entangler", noise=DEPHASED), "|x> ~01 ≈01 Rot0 Rot1 ~01"),
+        (Circuit(1, 0, noise=DEPHASED), "RX0 ~0 ≈0"),
+        (
+            Circuit(1, 3, AngleEncoding(uploads=2), noise=DEPHASED),
+            "RX0 ~0 ≈0 Rot0 ≈0 Rot0 ~0 ≈0 RX0 ~0 ≈0 Rot0 ~0",
+        ),
+        (
+            Circuit(1, 2, AngleEncoding("Z"), BasicEntangler("Y"), noise=NoiseModel(0.1, "gate", "all")),
+            "Hadamard0 ~0 RZ0 ~0 ≈0 RY0 ~0 ≈0 RY0 ~0",
+        ),
+        (  # a layer of several gates is one layer
+            Circuit(
+                2, 2, ansatz=[Gate("CZ", (0, 1)), Gate("CZ", (1, 0))], noise=NoiseModel(0.1, "gate", dephasing="layers")
+            ),
+            "RX0 ~0 RX1 ~1 CZ01 ~01 CZ10 ~10 ≈01 CZ01 ~01 CZ10 ~10",
+        ),
+    ],
+)
+def test_dephasing_stands_after_encodings_and_between_layers(circuit: Circuit, expected: str) -> None:
+    assert sequence(circuit) == expected
+    assert circuit.noise is not None
+    first = {"RX0", "RX1", "RZ0", "|x>"}  # that end an encoding
+    for where, channels in (
+        ("none", 0),
+        ("encoding", circuit.encoding.uploads),
+        ("layers", max(circuit.n_layers - 1, 0)),
+    ):
+        other = circuit.with_noise(dataclasses.replace(circuit.noise, dephasing=where))
+        words = sequence(other).split()
+        places = [i for i, word in enumerate(words) if word[0] == "≈"]
+        assert len(places) == channels
+        for place in places:
+            before = next(word for word in reversed(words[:place]) if word[0] != "~")
+            assert (before in first) == (where == "encoding")
+        assert [word for word in words if word[0] != "≈"] == [word for word in expected.split() if word[0] != "≈"]
+
+
 def test_noise_of_strength_zero_keeps_its_place() -> None:
     assert sequence(Circuit(1, 0, noise=0.0)) == "RX0 ~0"
 
@@ -261,6 +305,12 @@ def test_noise_of_strength_zero_keeps_its_place() -> None:
             """
 0: ─|x>─~─Rot(w0,w1,w2)─~─●─~─X─~─ P(i)
 1: ─|x>─~─Rot(w3,w4,w5)─~─X─~─●─~─ P(i)""",
+        ),
+        (
+            Circuit(2, 2, ansatz="no_entangler", noise=NoiseModel(0.1, dephasing="all")),
+            """
+0: ─RX(x0)─~─≈─Rot(w0,w1,w2)─≈──Rot(w6,w7,w8)──~─ <Z>
+1: ─RX(x1)─~─≈─Rot(w3,w4,w5)─≈─Rot(w9,w10,w11)─~─ <Z>""",
         ),
         (
             Circuit(

@@ -82,6 +82,12 @@ CASES: list[tuple[Callable[[], object], str]] = [
     (lambda: NoiseModel(True), r"depolarizing=True is not a probability"),
     (lambda: as_noise("0.1"), r"depolarizing='0\.1' is not a probability"),
     (lambda: NoiseModel(0.1, "gates"), r"Unknown noise placement 'gates'; did you mean 'gate'\? Known: block, gate"),
+    (
+        lambda: NoiseModel(dephasing="layer"),
+        r"Unknown dephasing 'layer'; did you mean 'layers'\? Known: all, encoding, layers, none",
+    ),
+    (lambda: NoiseModel(dephasing=None), r"Unknown dephasing None; did you mean 'none'\?"),
+    (lambda: NoiseModel(dephasing=["all"]), r"Unknown dephasing \['all'\]"),
 ]
 
 

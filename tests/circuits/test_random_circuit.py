@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from qmoe.circuits import GATES, AmplitudeEncoding, CustomAnsatz, Gate, Weight
+from qmoe.circuits import GATES, AmplitudeEncoding, CustomAnsatz, Gate, NoiseModel, Weight
 from qmoe.errors import ConfigError
 from qmoe.testing import random_circuit, random_inputs
 
@@ -32,6 +32,7 @@ def test_draws_cover_every_part() -> None:
     assert {c.n_layers for c in circuits} == {0, 1, 2, 3}
     assert {c.readout.name for c in circuits} == {"expval", "born"}
     assert {c.noise and c.noise.placement for c in circuits} == {None, "block", "gate"}
+    assert {c.noise and c.noise.dephasing for c in circuits} == {None, "none", "encoding", "layers", "all"}
     assert {c.ansatz.name for c in circuits} == {"strongly_entangling", "basic_entangler", "no_entangler", "custom"}
     lists = [c.ansatz.gates for c in circuits if isinstance(c.ansatz, CustomAnsatz)]
     assert {gate.name for gates in lists for gate in gates} == set(GATES)
@@ -53,6 +54,10 @@ def test_what_is_given_is_kept(seed: int) -> None:
     assert random_circuit(seed, noise=False).noise is None
     assert random_circuit(seed, noise=True).noise is not None
     assert random_circuit(seed, max_qubits=1).n_qubits == 1
+    assert random_circuit(seed, noise=True, dephasing="layers").noise.dephasing == "layers"
+    assert random_circuit(seed, noise=True, dephasing="none").noise.dephasing == "none"
+    assert random_circuit(seed, noise=False, dephasing="all").noise == NoiseModel(dephasing="all")
+    assert random_circuit(seed, noise=False, dephasing="none").noise is None
 
 
 @pytest.mark.parametrize(
@@ -61,6 +66,7 @@ def test_what_is_given_is_kept(seed: int) -> None:
         ({"encoding": "angles"}, "Unknown encoding 'angles'; did you mean 'angle'"),
         ({"readout": "borne"}, "Unknown read-out 'borne'; did you mean 'born'"),
         ({"noise": "gates"}, "Unknown noise placement 'gates'; did you mean 'gate'"),
+        ({"dephasing": "layer"}, "Unknown dephasing 'layer'; did you mean 'layers'"),
         ({"max_qubits": 0}, "max_qubits is 0, expected at least 1"),
     ],
 )

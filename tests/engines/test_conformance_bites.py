@@ -1,6 +1,7 @@
 """The conformance suite must fail for engines that are wrong."""
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,6 +36,13 @@ class OneStrengthForAll(TorchEngine):
     def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
         shared = None if strength is None else strength[:1].expand_as(strength)
         return super()._evaluate(circuit, x, weights, shared)
+
+
+class ForgetsDephasing(TorchEngine):
+    def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        if circuit.noise is not None:
+            circuit = circuit.with_noise(replace(circuit.noise, dephasing="none"))
+        return super()._evaluate(circuit, x, weights, strength)
 
 
 class Promotes(TorchEngine):
@@ -92,6 +100,14 @@ def test_wrong_noise_fails(engine: type[Engine]) -> None:
         suite(engine).test_noise_strength_of_each_model_equals_reference(F32)
 
 
+def test_dephasing_that_is_left_out_fails() -> None:
+    good, bad = suite(TorchEngine), suite(ForgetsDephasing)
+    for where in ("encoding", "layers", "all"):
+        good.test_dephased_circuit_equals_reference_or_is_refused(where, "angle", F32)
+        with pytest.raises(AssertionError):
+            bad.test_dephased_circuit_equals_reference_or_is_refused(where, "angle", F32)
+
+
 def test_a_wrong_pullback_fails() -> None:
     suite(TorchEngine).test_vjp_gives_what_evaluate_and_autograd_give(F64)
     with pytest.raises(AssertionError):
@@ -127,6 +143,20 @@ def test_numbers_where_an_error_is_declared_fail() -> None:
     ):
         with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
             test(F64)
+
+
+def test_dephasing_where_an_error_is_declared_fails() -> None:
+    class ClaimsNoDephasing(EngineConformance):
+        supports_dephasing = False
+
+        def make_engine(self) -> Engine:
+            return TorchEngine()
+
+    claims = ClaimsNoDephasing()
+    with pytest.raises(AssertionError, match="why_not"):
+        claims.test_unsupported_circuits_say_why()
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        claims.test_dephased_circuit_equals_reference_or_is_refused("all", "angle", F64)
 
 
 def test_missing_make_engine_says_what_to_define() -> None:

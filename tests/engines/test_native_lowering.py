@@ -10,7 +10,7 @@ from torch import Tensor
 from qmoe.circuits import AngleEncoding, Born, Circuit, Gate, Weight
 from qmoe.engines import ReferenceEngine
 from qmoe.engines.native.layout import CONSTANT, FEATURE, WEIGHT
-from qmoe.engines.native.lowering import Damp, Frame, Phase, Rotation, Step, Turn, lower
+from qmoe.engines.native.lowering import Damp, Forget, Frame, Phase, Rotation, Step, Turn, lower
 from qmoe.engines.native.stages import Schedule, groups, make_schedule, odd, pivots
 from qmoe.testing import random_circuit, random_inputs
 
@@ -56,6 +56,9 @@ def run_steps(circuit: Circuit, x: np.ndarray, weights: np.ndarray, p: float) ->
         if isinstance(step, Damp):
             flipped, z = np.eye(dim)[np.arange(dim) ^ step.flip], np.diag(signs(step.sign, dim))
             rho = (1 - p) * rho + p / 3 * sum(k @ rho @ k.T for k in (flipped, z, flipped @ z))
+        elif isinstance(step, Forget):
+            for z in (np.diag(signs(sign, dim)) for sign in step.signs):
+                rho = (rho + z @ rho @ z) / 2
         else:
             unitary = matrix(step, x, weights, dim)
             rho = unitary @ rho @ unitary.conj().T
@@ -252,4 +255,4 @@ def test_read_out_order_names_each_basis_state_once() -> None:
 
 def test_every_step_is_of_a_known_kind() -> None:
     steps: list[Step] = [step for seed in SEEDS for step in lower(random_circuit(seed))[0]]
-    assert {type(step) for step in steps} == {Rotation, Phase, Damp}
+    assert {type(step) for step in steps} == {Rotation, Phase, Damp, Forget}

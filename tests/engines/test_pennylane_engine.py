@@ -297,6 +297,21 @@ def test_device_that_drops_the_noise_is_refused(monkeypatch: pytest.MonkeyPatch,
         engine.evaluate(circuit, *random_inputs(circuit, 9))
 
 
+@pytest.mark.parametrize("shots", [None, 100])
+def test_device_that_drops_dephasing_is_refused_by_the_first_circuit_with_it(
+    monkeypatch: pytest.MonkeyPatch, shots: int | None
+) -> None:
+    monkeypatch.setattr("qmoe.engines.pennylane._PURE", ())
+    monkeypatch.setattr(qml, "PhaseFlip", lambda p, wires: qml.Identity(wires))
+    clean, engine = Circuit(2, 1), PennyLaneEngine("reference.qubit", shots=shots, seed=1)
+    inputs = random_inputs(clean, 9)
+    engine.evaluate(clean, *inputs)
+    monkeypatch.setattr(qml, "DepolarizingChannel", lambda p, wires: qml.PauliRot(1.6, "Y", wires))  # <Z> near 0
+    for _ in range(2):
+        with pytest.raises(UnsupportedError, match="dephasing between two Hadamard gates <Z> is 1, expected 0"):
+            engine.evaluate(clean.with_noise(NoiseModel(dephasing="encoding")), *inputs)
+
+
 @pytest.mark.parametrize("diff_method", ["adjoint", "parameter-shift"])
 def test_gradient_of_amplitude_encoded_features_is_refused_unless_backprop(diff_method: str) -> None:
     circuit, engine = Circuit(2, 1, "amplitude"), PennyLaneEngine("lightning.qubit", diff_method=diff_method)

@@ -1,9 +1,11 @@
 import pytest
 import torch
 
-from qmoe.circuits import Circuit
+from qmoe.circuits import Circuit, NoiseModel
 from qmoe.engines import ENGINES, Engine, NativeEngine, ReferenceEngine, TorchEngine, choose_engine, get_engine
 from qmoe.errors import ConfigError
+
+DEPHASED = NoiseModel(dephasing="all")
 
 
 @pytest.mark.parametrize("name", list(ENGINES))
@@ -27,6 +29,8 @@ def test_auto_is_chosen_at_the_call() -> None:
     [
         (Circuit(2, 3), "cpu", NativeEngine, "faster than the torch engine on the CPU"),
         (Circuit(2, 3, noise=0.1), "cpu", NativeEngine, "exact noise"),
+        (Circuit(7, 2, noise=DEPHASED), "cpu", NativeEngine, "exact noise"),
+        (Circuit(8, 2, noise=DEPHASED), "cpu", TorchEngine, "noise on 8 qubits"),
         (Circuit(9, 1, noise=0.1), "cpu", TorchEngine, "noise on 9 qubits"),
         (Circuit(2, 3), "cuda", TorchEngine, "cuda"),
     ],
@@ -38,7 +42,7 @@ def test_choice_comes_with_its_reason(circuit: Circuit, device: str, kind: type[
 
 
 def test_chosen_engine_takes_what_it_was_chosen_for() -> None:
-    for circuit in (Circuit(2, 3), Circuit(7, 1, noise=0.1), Circuit(8, 1, noise=0.1)):
+    for circuit in (Circuit(2, 3), Circuit(7, 1, noise=0.1), Circuit(8, 1, noise=0.1), Circuit(7, 2, noise=DEPHASED)):
         for device in (torch.device("cpu"), torch.device("cuda")):
             engine, _ = choose_engine(circuit, device)
             assert engine.why_not(circuit, device) is None

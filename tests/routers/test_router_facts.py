@@ -7,7 +7,17 @@ import torch
 from torch import Tensor, nn
 
 import qmoe
-from qmoe import ConfigError, Gate, LinearRouter, MLPRouter, QuantumRouter, ShapeError, UniformRouter, UnsupportedError
+from qmoe import (
+    ConfigError,
+    Gate,
+    LinearRouter,
+    MLPRouter,
+    NoiseModel,
+    QuantumRouter,
+    ShapeError,
+    UniformRouter,
+    UnsupportedError,
+)
 from qmoe.circuits import Circuit
 from qmoe.engines import ReferenceEngine
 from qmoe.errors import EncodingRangeWarning
@@ -210,6 +220,9 @@ def test_repr_names_the_engine_and_the_reason() -> None:
     text = repr(QuantumRouter(2, 2, noise=0.1))
     assert "2 qubits, 3 layers" in text
     assert "noise=0.1 per block" in text
+    assert "dephasing" not in text
+    dephased = repr(QuantumRouter(2, 2, noise=NoiseModel(dephasing="layers")))
+    assert "noise=0 per block, dephasing=layers" in dephased
     assert "engine=native (exact noise on the CPU; benchmark noisy (4, 3, 32, 1))" in text
     assert "engine=reference (asked for)" in repr(QuantumRouter(2, 2, engine="reference"))
     assert "hidden=16, activation='relu'" in repr(MLPRouter(2, 2))

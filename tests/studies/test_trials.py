@@ -10,9 +10,12 @@ import pytest
 import torch
 from tiny_study import diverging_values, tiny_values
 
+from qmoe.circuits import NoiseModel
+from qmoe.engines.native.kernels import CACHE_VARIABLE
 from qmoe.errors import ConfigError
 from qmoe.studies import load_preset, make_trials, parse_study, plan_stacks, run_stack
 from qmoe.studies.build import build_model, prepare_data
+from qmoe.studies.running import cost, kernels_to_compile
 from qmoe.studies.spec import MLPExpertsSpec, MLPRouterSpec
 from qmoe.studies.trials import NUMERICS, TrialSpec
 
@@ -59,7 +62,7 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
             "router": {
                 "kind": "quantum", "n_qubits": None, "n_layers": 3, "encoding": "angle", "rotation": "X", "uploads": 1,
                 "ansatz": "strongly_entangling", "readout": "expval", "noise": None, "placement": "block",
-                "engine": "auto",
+                "dephasing": "none", "engine": "auto",
             },
             "experts": {"kind": "linear", "out_features": None},
             "n_experts": 2, "head": False, "top_k": None,
@@ -139,6 +142,49 @@ def test_a_trial_gives_the_same_numbers_alone_and_in_any_stack(noise, dtype):
             assert other.metrics["test_accuracy"] == record.metrics["test_accuracy"]
             if dtype == "float64":
                 np.testing.assert_allclose(other.history["loss"], record.history["loss"], atol=1e-9, rtol=0)
+
+
+def dephased_arm(where, **options):
+    arm = tiny_values()["arms"][1]
+    router = {"kind": "quantum", "dephasing": where}
+    return arm | {"name": f"dephased-{where}", "model": arm["model"] | {"router": router}} | options
+
+
+def test_dephasing_is_part_of_the_model_with_and_without_noise():
+    bare, noisy = dephased_arm("all"), dephased_arm("layers", noise=[0.0, 0.2])
+    members = make_trials(parse_study(tiny_values(arms=[bare, noisy])))
+    circuits = {(m.arm, m.variant): build_model(m.trial).router.circuit for m in members}
+    assert {key: circuit.noise for key, circuit in circuits.items()} == {
+        ("dephased-all", None): NoiseModel(dephasing="all"),
+        ("dephased-layers", 0.0): NoiseModel(0.0, dephasing="layers"),
+        ("dephased-layers", 0.2): NoiseModel(0.2, dephasing="layers"),
+    }
+
+
+def test_dephased_experts_are_dephased():
+    model = {"router": {"kind": "linear"}, "experts": {"kind": "quantum", "dephasing": "encoding"}, "head": True}
+    study = parse_study(tiny_values(arms=[{"name": "a", "label": "a", "model": model}]))
+    experts = build_model(make_trials(study)[0].trial).experts
+    assert experts.circuit.noise == NoiseModel(dephasing="encoding")
+
+
+def test_dephasing_changes_the_hash_and_the_stack_and_none_is_what_there_was():
+    arms = [tiny_values()["arms"][1], dephased_arm("none"), dephased_arm("encoding"), dephased_arm("all")]
+    by_arm = {m.arm: m.trial for m in reversed(make_trials(parse_study(tiny_values(arms=arms))))}
+    assert by_arm["dephased-none"].hash == by_arm["quantum"].hash
+    assert "dephasing" not in by_arm["quantum"].canonical
+    rest = [trial for arm, trial in by_arm.items() if arm != "dephased-none"]
+    assert len({trial.hash for trial in rest}) == len({trial.shape_key for trial in rest}) == 3
+
+
+def test_dephased_trials_take_the_kernels_of_noisy_ones(tmp_path, monkeypatch):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))  # where none is compiled yet
+    stacks = plan_stacks([parse_study(tiny_values(arms=[dephased_arm("all")]))], set())
+    noisy = plan_stacks([parse_study(tiny_values(arms=[tiny_values()["arms"][1] | {"noise": [0.1]}]))], set())
+    names = {kernel.name for kernels, _ in kernels_to_compile(stacks) for kernel in kernels}
+    assert {"evaluate_noisy", "differentiate_noisy"} < names
+    assert kernels_to_compile(stacks) == kernels_to_compile(noisy)
+    assert cost(stacks[0]) == cost(noisy[0])
 
 
 def test_a_diverging_trial_is_recorded_as_failed_with_its_name():

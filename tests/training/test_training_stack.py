@@ -142,6 +142,12 @@ def test_models_of_different_shapes_are_refused(models: list[nn.Module], message
         (quantum(), quantum(ansatz="no_entangler"), "ansatz=NoEntangler"),
         (quantum(), quantum(encoding="amplitude", n_qubits=2), "AmplitudeEncoding"),
         (quantum(noise=0.1), quantum(noise=NoiseModel(0.1, "gate")), "placement='gate'"),
+        (quantum(noise=0.1), quantum(noise=NoiseModel(0.1, dephasing="all")), "dephasing='all'"),
+        (
+            quantum(noise=NoiseModel(dephasing="encoding")),
+            quantum(noise=NoiseModel(dephasing="layers")),
+            "dephasing='layers'",
+        ),
         (MLPRouter(2, 2), MLPRouter(2, 2, activation="tanh"), "activation=tanh, model 0 has relu"),
         (
             MixtureOfExperts(LinearRouter(2, 2), LinearExperts(2, 2, 2)),

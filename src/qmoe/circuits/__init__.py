@@ -11,7 +11,7 @@ from qmoe.circuits.ansatze import (
 )
 from qmoe.circuits.circuit import Circuit
 from qmoe.circuits.encodings import ENCODINGS, AmplitudeEncoding, AngleEncoding, Encoding, as_encoding
-from qmoe.circuits.gates import GATES, Depolarize, Feature, Gate, Operation, Prepare, Weight
+from qmoe.circuits.gates import GATES, Dephase, Depolarize, Feature, Gate, Operation, Prepare, Weight
 from qmoe.circuits.noise import NoiseModel, as_noise
 from qmoe.circuits.readouts import READOUTS, Born, Expval, Readout, as_readout
 
@@ -27,6 +27,7 @@ __all__ = [
     "Born",
     "Circuit",
     "CustomAnsatz",
+    "Dephase",
     "Depolarize",
     "Encoding",
     "Expval",

@@ -12,7 +12,7 @@ from typing import Any
 from qmoe.circuits.ansatze import Ansatz, StronglyEntangling, as_ansatz
 from qmoe.circuits.drawing import draw_operations
 from qmoe.circuits.encodings import AngleEncoding, Encoding, as_encoding
-from qmoe.circuits.gates import Depolarize, Gate, Operation, Prepare, Weight
+from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare, Weight
 from qmoe.circuits.noise import NoiseModel, as_noise
 from qmoe.circuits.readouts import Expval, Readout, as_readout
 from qmoe.errors import ConfigError
@@ -125,32 +125,33 @@ class Circuit:
         per_layer = math.prod(self.ansatz.layer_shape(self.n_qubits))
         ops: list[Operation] = []
         for layers in _blocks(self.n_layers, self.encoding.uploads):
-            ops += self._with_noise(self.encoding.operations(self.n_qubits), wires)
-            gates = [
-                _shifted(gate, layer * per_layer)
-                for layer in layers
-                for gate in self.ansatz.layer(layer, self.n_qubits)
-            ]
-            if layers:
-                ops += self._with_noise(gates, wires)
+            ops += self._with_noise(self.encoding.operations(self.n_qubits), wires, ends_block=True)
+            if self.noise is not None and self.noise.dephases_encoding:
+                ops.append(Dephase(wires))
+            for layer in layers:
+                gates = [_shifted(gate, layer * per_layer) for gate in self.ansatz.layer(layer, self.n_qubits)]
+                ops += self._with_noise(gates, wires, ends_block=layer == layers[-1])
+                if self.noise is not None and self.noise.dephases_layers and layer < self.n_layers - 1:
+                    ops.append(Dephase(wires))
         return tuple(ops)
 
     def with_noise(self, noise: float | NoiseModel | None) -> Circuit:
-        """The same circuit with other noise."""
+        """The same circuit with other noise, in place of all that it has, dephasing included."""
         return replace(self, noise=noise)  # type: ignore[arg-type]  # __init__ takes a plain probability as well
 
     def draw(self) -> str:
         """A text picture: a line per wire, time from left to right."""
         return draw_operations(self.operations, self.n_qubits, self.readout.name)
 
-    def _with_noise(self, block: Iterable[Operation], wires: tuple[int, ...]) -> list[Operation]:
-        block = list(block)
+    def _with_noise(self, part: Iterable[Operation], wires: tuple[int, ...], ends_block: bool) -> list[Operation]:
+        """A part of the circuit with its depolarizing channels; a block ends with an encoding, or the last of its layers."""
+        part = list(part)
         if self.noise is None:
-            return block
+            return part
         if self.noise.placement == "block":
-            return [*block, Depolarize(wires)]
+            return [*part, Depolarize(wires)] if ends_block else part
         noisy: list[Operation] = []
-        for op in block:
+        for op in part:
             noisy += [op, Depolarize(wires if isinstance(op, Prepare) else _wires_of(op))]
         return noisy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qmoe.circuits.gates import Angle, Depolarize, Feature, Gate, Operation, Prepare, Weight
+from qmoe.circuits.gates import Angle, Dephase, Depolarize, Feature, Gate, Operation, Prepare, Weight
 
 _TARGETS = {"CNOT": "X", "CY": "Y", "CZ": "Z", "CRX": "RX", "CRY": "RY", "CRZ": "RZ"}
 _SHORT = {"Hadamard": "H", "PauliX": "X", "PauliY": "Y", "PauliZ": "Z"}
@@ -24,6 +24,8 @@ def _labels(op: Operation) -> dict[int, str]:
         return dict.fromkeys(range(op.n_wires), "|x>")
     if isinstance(op, Depolarize):
         return dict.fromkeys(op.wires, "~")
+    if isinstance(op, Dephase):
+        return dict.fromkeys(op.wires, "≈")
     assert isinstance(op, Gate)
     args = f"({','.join(_angle(a) for a in op.angles)})" if op.angles else ""
     if op.name in _TARGETS:
@@ -32,7 +34,7 @@ def _labels(op: Operation) -> dict[int, str]:
 
 
 def draw_operations(operations: Iterable[Operation], n_qubits: int, readout: str) -> str:
-    """Draws operations as a grid of columns; ``~`` is the noise channel, ``●`` a control.
+    """Draws operations as a grid of columns; ``~`` is depolarizing, ``≈`` dephasing, ``●`` a control.
 
     Args:
         operations: what to draw, in order.

@@ -122,7 +122,18 @@ class Depolarize:
     wires: tuple[int, ...]
 
 
-Operation = Gate | Prepare | Depolarize
+@dataclass(frozen=True, slots=True)
+class Dephase:
+    """Full dephasing of each of ``wires``: the density matrix loses what is off its diagonal between their basis states.
+
+    ``rho`` becomes ``(rho + Z rho Z) / 2``, as if the qubit were measured and the outcome forgotten; PennyLane's
+    ``PhaseFlip(0.5)`` or ``PhaseDamping(1)``.
+    """
+
+    wires: tuple[int, ...]
+
+
+Operation = Gate | Prepare | Depolarize | Dephase
 
 
 def _natural(kind: str, index: Any) -> int:

@@ -8,25 +8,42 @@ from dataclasses import dataclass
 from qmoe.errors import ConfigError, unknown
 
 PLACEMENTS = ("block", "gate")
+DEPHASINGS = ("none", "encoding", "layers", "all")
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseModel:
-    """Depolarizing noise: with probability p a qubit suffers X, Y or Z, each with p/3 (PennyLane's convention).
+    """Depolarizing noise, and full dephasing as an ablation of interference.
 
-    ``p = 3/4`` mixes the qubit fully; the channel shrinks its Bloch vector by ``1 - 4p/3``.
+    Depolarizing: with probability p a qubit suffers X, Y or Z, each with p/3 (PennyLane's convention). ``p = 3/4`` mixes
+    the qubit fully; the channel shrinks its Bloch vector by ``1 - 4p/3``.
+
+    Dephasing has no strength: it takes away all coherence between the computational basis states of every qubit, so that
+    what is left of the state is a distribution over bit strings. What that does depends on the circuit:
+
+    * After one upload by RX or RY only the terms in ``cos x_i`` are left, those in ``sin x_i`` are gone. After one by RZ,
+      which acts on ``H|0>``, all features are gone, and read-outs are constant.
+    * With ``"all"`` a circuit is a Markov chain on bit strings: each layer U acts as the matrix ``|U_ij|^2``.
+    * After the last layer it would change nothing, since read-outs are diagonal; so a single layer has none between.
+
+    Where both channels stand at one place the depolarizing one comes first. The order makes no difference: both are
+    mixtures of Pauli errors, and such channels commute.
 
     Args:
         depolarizing: the probability p, between 0 and 1.
         placement: ``"block"``: on every qubit after each encoding and again after the layers that follow it (what the
-            paper's notebook does); ``"gate"``: after every gate, on the wires it acts on (what its text says).
+            paper's notebook does); ``"gate"``: after every gate, on the wires it acts on (what its text says). It places
+            the depolarizing channel alone.
+        dephasing: ``"none"``; ``"encoding"``: every qubit after each upload of the features; ``"layers"``: every qubit
+            between trainable layers, that is after each but the last, however many gates a layer has; ``"all"``: both.
 
     Raises:
-        ConfigError: for a probability outside [0, 1] or an unknown placement.
+        ConfigError: for a probability outside [0, 1], an unknown placement or an unknown dephasing.
     """
 
     depolarizing: float = 0.0
     placement: str = "block"
+    dephasing: str = "none"
 
     def __post_init__(self) -> None:
         p = self.depolarizing
@@ -37,6 +54,18 @@ class NoiseModel:
         object.__setattr__(self, "depolarizing", float(p))
         if self.placement not in PLACEMENTS:
             raise unknown("noise placement", self.placement, PLACEMENTS)
+        if self.dephasing not in DEPHASINGS:
+            raise unknown("dephasing", self.dephasing, DEPHASINGS)
+
+    @property
+    def dephases_encoding(self) -> bool:
+        """Whether all qubits are dephased after each upload."""
+        return self.dephasing in ("encoding", "all")
+
+    @property
+    def dephases_layers(self) -> bool:
+        """Whether all qubits are dephased between layers."""
+        return self.dephasing in ("layers", "all")
 
 
 def as_noise(noise: float | NoiseModel | None) -> NoiseModel | None:

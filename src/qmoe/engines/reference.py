@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Born, Circuit, Depolarize, Gate, Prepare, Weight
+from qmoe.circuits import Born, Circuit, Dephase, Depolarize, Gate, Prepare, Weight
 from qmoe.circuits.gates import Angle, Feature
 from qmoe.engines.protocol import Engine
 
@@ -71,6 +71,9 @@ def _run(circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) 
             assert strength is not None
             for wire in op.wires:
                 rho = _depolarize(rho, wire, q, strength)
+        elif isinstance(op, Dephase):
+            for wire in op.wires:
+                rho = _dephase(rho, wire, q)
         else:
             unitary = _embed(_matrix(op, x, weights, dtype), op.wires, q)
             rho = unitary @ rho @ unitary.mH
@@ -86,6 +89,13 @@ def _depolarize(rho: Tensor, wire: int, n_qubits: int, p: Tensor) -> Tensor:
         kraus = _embed(_pauli_word(name, rho), (wire,), n_qubits)
         mixed = mixed + p / 3 * (kraus @ rho @ kraus.mH)
     return mixed
+
+
+def _dephase(rho: Tensor, wire: int, n_qubits: int) -> Tensor:
+    """The qubit is projected onto each of its basis states, and the results are added up."""
+    projectors = [torch.diag(rho.new_tensor(diagonal)) for diagonal in ([1, 0], [0, 1])]
+    kraus = [_embed(projector, (wire,), n_qubits) for projector in projectors]
+    return kraus[0] @ rho @ kraus[0].mH + kraus[1] @ rho @ kraus[1].mH
 
 
 def _matrix(gate: Gate, x: Tensor, weights: Tensor, dtype: torch.dtype) -> Tensor:

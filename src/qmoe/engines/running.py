@@ -72,6 +72,8 @@ class CircuitModule(Stackable):
         c = self.circuit
         engine, why = self.engine_for(self.weights.device)
         noise = "" if c.noise is None else f", noise={c.noise.depolarizing:g} per {c.noise.placement}"
+        if c.noise is not None and c.noise.dephasing != "none":
+            noise += f", dephasing={c.noise.dephasing}"
         copies = "" if self.n_copies is None else f"{self.n_copies} x "
         return (
             f"{copies}{c.n_qubits} qubits, {c.n_layers} layers, {c.encoding}, {c.ansatz.name}, {c.readout.name}{noise}, "

@@ -123,5 +123,5 @@ def _circuit_options(spec: QuantumSpec) -> dict[str, Any]:
         "ansatz": spec.ansatz,
         "readout": spec.readout,
         "engine": spec.engine,
-        "noise": None if spec.noise is None else NoiseModel(spec.noise, spec.placement),
+        "noise": NoiseModel(spec.noise or 0.0, spec.placement, spec.dephasing) if spec.mixed else None,
     }

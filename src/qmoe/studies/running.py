@@ -74,7 +74,7 @@ def cost(stack: Stack) -> float:
     weight = 1.0
     for part in parts:
         if isinstance(part, QuantumSpec):
-            weight += 2 + (0.1 * len(stack) if part.noise is not None else 0.02 * len(stack) * trial.model.n_experts)
+            weight += 2 + (0.1 * len(stack) if part.mixed else 0.02 * len(stack) * trial.model.n_experts)
     return steps * weight
 
 
@@ -87,7 +87,7 @@ def kernels_to_compile(stacks: Iterable[Stack]) -> list[tuple[list[Kernel], int]
         groups[STEP_KERNELS, itemsize] = None
         for part in (trial.model.router, trial.model.experts):
             if isinstance(part, QuantumSpec) and part.engine in ("auto", "native"):
-                groups[kernels_for(part.noise is not None), itemsize] = None
+                groups[kernels_for(part.mixed), itemsize] = None
     found = [(missing(kernels, itemsize), itemsize) for kernels, itemsize in groups]
     return [(kernels, itemsize) for kernels, itemsize in found if kernels]
 

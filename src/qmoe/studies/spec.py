@@ -70,6 +70,7 @@ class QuantumSpec(Spec):
     readout: Literal["expval", "born"] = "expval"
     noise: Probability | None = None
     placement: Literal["block", "gate"] = "block"
+    dephasing: Literal["none", "encoding", "layers", "all"] = "none"
     engine: Annotated[str, Field(pattern=r"^(auto|native|torch|reference|pennylane(:[\w.]+)?)$")] = "auto"
 
     @model_validator(mode="after")
@@ -77,6 +78,11 @@ class QuantumSpec(Spec):
         if self.encoding == "amplitude" and (self.rotation, self.uploads) != ("X", 1):
             raise PydanticCustomError("unused", "rotation and uploads belong to angle encoding; drop them")
         return self
+
+    @property
+    def mixed(self) -> bool:
+        """Whether its states are mixed: whether there is noise, if only of strength 0, or dephasing."""
+        return self.noise is not None or self.dephasing != "none"
 
 
 class LinearExpertsSpec(Spec):

@@ -26,7 +26,7 @@ from qmoe.circuits import (
     Weight,
 )
 from qmoe.circuits.gates import Angle
-from qmoe.circuits.noise import PLACEMENTS
+from qmoe.circuits.noise import DEPHASINGS, PLACEMENTS
 from qmoe.errors import ConfigError, unknown
 
 Random = int | np.random.SeedSequence | np.random.Generator
@@ -43,6 +43,7 @@ def random_circuit(
     encoding: str | None = None,
     readout: str | None = None,
     noise: bool | str | None = None,
+    dephasing: str | None = None,
 ) -> Circuit:
     """Draws a circuit: what is not given is drawn from everything there is.
 
@@ -55,7 +56,8 @@ def random_circuit(
         max_qubits: the most qubits to draw.
         encoding: ``"angle"`` or ``"amplitude"``.
         readout: ``"expval"`` or ``"born"``.
-        noise: False for none, ``"block"`` or ``"gate"`` for that placement, True for either.
+        noise: depolarizing noise; False for none, ``"block"`` or ``"gate"`` for that placement, True for either.
+        dephasing: that of `NoiseModel`; by default drawn for circuits with noise, and ``"none"`` for all others.
 
     Raises:
         ConfigError: for an unknown name, or fewer than one qubit.
@@ -70,6 +72,8 @@ def random_circuit(
             raise unknown(kind, name, known)
     if isinstance(noise, str) and noise not in PLACEMENTS:
         raise unknown("noise placement", noise, PLACEMENTS)
+    if dephasing is not None and dephasing not in DEPHASINGS:
+        raise unknown("dephasing", dephasing, DEPHASINGS)
     n_layers = int(rng.integers(0, _MAX_LAYERS + 1))
     chosen = _encoding(rng, encoding or _pick(rng, ("angle", "angle", "amplitude")), n_layers)
     top = chosen.n_features(n_qubits)
@@ -80,7 +84,7 @@ def random_circuit(
         encoding=chosen,
         ansatz=_ansatz(rng, n_qubits),
         readout=readout or _pick(rng, tuple(READOUTS)),
-        noise=_noise(rng, noise),
+        noise=_noise(rng, noise, dephasing),
         in_features=in_features,
     )
 
@@ -152,9 +156,11 @@ def _gates(rng: np.random.Generator, n_qubits: int) -> tuple[Gate, ...]:
     return tuple(gates)
 
 
-def _noise(rng: np.random.Generator, noise: bool | str | None) -> NoiseModel | None:
+def _noise(rng: np.random.Generator, noise: bool | str | None, dephasing: str | None) -> NoiseModel | None:
     if noise is None:
         noise = ("", "block", "gate")[rng.integers(3)]
     elif noise is True:
         noise = _pick(rng, PLACEMENTS)
-    return NoiseModel(float(rng.uniform(0, 0.3)), noise) if noise else None
+    if noise:
+        return NoiseModel(float(rng.uniform(0, 0.3)), noise, dephasing or _pick(rng, ("none", *DEPHASINGS)))
+    return None if dephasing in (None, "none") else NoiseModel(dephasing=dephasing)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Born, Circuit, NoiseModel
+from qmoe.circuits.noise import DEPHASINGS
 from qmoe.engines import Engine, ReferenceEngine
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.testing.circuits import random_circuit, random_inputs
@@ -25,6 +26,12 @@ _SHOWCASE = (
     Circuit(2, 1, "amplitude", in_features=3),
     Circuit(2, 1, "amplitude", readout="born", noise=0.1),
     Circuit(2, 2, AngleEncoding("Z"), "basic_entangler", noise=NoiseModel(0.1, "gate")),
+    Circuit(2, 3, AngleEncoding("X", uploads=2), noise=NoiseModel(dephasing="all")),
+)
+_NOISY = (
+    Circuit(2, 2, noise=0.1),
+    Circuit(2, 1, noise=NoiseModel(0.1, "gate")),
+    Circuit(2, 2, noise=NoiseModel(0.1, dephasing="all")),
 )
 
 
@@ -43,6 +50,8 @@ class EngineConformance:
     #: how many random circuits to try.
     n_random: ClassVar[int] = 24
     supports_noise: ClassVar[bool] = True
+    #: whether it dephases qubits; only asked of engines with noise.
+    supports_dephasing: ClassVar[bool] = True
     #: False for an engine that runs noisy circuits only.
     supports_noise_free: ClassVar[bool] = True
     supports_born: ClassVar[bool] = True
@@ -61,8 +70,10 @@ class EngineConformance:
 
     def supports(self, circuit: Circuit) -> bool:
         """Whether the declared limits allow ``circuit``."""
-        noisy = circuit.noise is not None
-        allowed = self.supports_noise if noisy else self.supports_noise_free
+        noise = circuit.noise
+        allowed = self.supports_noise_free if noise is None else self.supports_noise
+        if noise is not None and noise.dephasing != "none":
+            allowed = allowed and self.supports_dephasing
         return allowed and (self.supports_born or not isinstance(circuit.readout, Born))
 
     def inputs(self, circuit: Circuit, seed: int, **options: Any) -> tuple[Tensor, Tensor]:
@@ -117,6 +128,22 @@ class EngineConformance:
             with pytest.raises(UnsupportedError):
                 self.make_engine().evaluate(circuit, x, weights)
 
+    @pytest.mark.parametrize("encoding", ["angle", "amplitude"])
+    @pytest.mark.parametrize("dephasing", DEPHASINGS[1:])
+    def test_dephased_circuit_equals_reference_or_is_refused(
+        self, dephasing: str, encoding: str, dtype: torch.dtype
+    ) -> None:
+        for seed in range(6):
+            circuit = random_circuit(
+                seed, n_qubits=2 + seed % 2, encoding=encoding, dephasing=dephasing, noise=seed > 3
+            )
+            x, weights = self.inputs(circuit, seed, batch=(2,), dtype=dtype)
+            if self.supports(circuit):
+                self._compare(circuit, x, weights, seed=seed)
+            else:
+                with pytest.raises(UnsupportedError):
+                    self.make_engine().evaluate(circuit, x, weights)
+
     def test_batch_and_stack_shapes_equal_reference(self, dtype: torch.dtype) -> None:
         for circuit in self._showcase():
             for stack in ((), (2,), (1, 2)):
@@ -131,7 +158,7 @@ class EngineConformance:
             with pytest.raises(UnsupportedError):
                 self.make_engine().evaluate(circuit, x, weights)
             return
-        for circuit in filter(self.supports, (Circuit(2, 2, noise=0.1), Circuit(2, 1, noise=NoiseModel(0.1, "gate")))):
+        for circuit in filter(self.supports, _NOISY):
             x, weights = self.inputs(circuit, 2, stack=(4,), dtype=dtype)
             strength = torch.tensor([0.0, 0.05, 0.3, 0.75], dtype=dtype)
             self._compare(circuit, x, weights, strength)
@@ -256,7 +283,7 @@ class EngineConformance:
             torch.testing.assert_close(mapped(x), loop, rtol=0, atol=self.tolerances[dtype])
 
     def test_vmap_over_noise_strengths_equals_the_loop_or_raises(self, dtype: torch.dtype) -> None:
-        for circuit in filter(self.supports, (Circuit(2, 2, noise=0.1), Circuit(2, 1, noise=NoiseModel(0.1, "gate")))):
+        for circuit in filter(self.supports, _NOISY):
             engine = self.make_engine()
             x, weights = random_inputs(circuit, 16, dtype=dtype)
             strengths = torch.tensor([0.0, 0.1, 0.75], dtype=dtype)

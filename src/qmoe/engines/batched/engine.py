@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Circuit, Feature, Gate, Prepare, Weight
+from qmoe.circuits import Circuit, Dephase, Feature, Gate, Prepare, Weight
 from qmoe.engines.batched.algebra import (
     AMPLITUDES,
     PAULI_VECTOR,
     Algebra,
     cached_tensors,
+    dephasing_mask,
     fixed_action,
     noise_exponents,
 )
@@ -117,6 +118,8 @@ class _Execution:
                 assert self.damping is not None
                 exponents = noise_exponents(stage.counts, self.damping.dtype, self.damping.device)
                 vec = vec * self.damping.reshape(s, 1, 1).pow(exponents)
+            elif isinstance(stage, Dephase):
+                vec = vec * dephasing_mask(stage.wires, q, vec.dtype, vec.device)
             fresh = False
         return vec
 

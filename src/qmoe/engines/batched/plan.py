@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from qmoe.circuits import GATES, Circuit, Depolarize, Feature, Gate, Operation, Prepare, Weight
+from qmoe.circuits import GATES, Circuit, Dephase, Depolarize, Feature, Gate, Operation, Prepare, Weight
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Noise:
     counts: tuple[int, ...]
 
 
-Stage = Prepare | Local | Pair | Fixed | Noise
+Stage = Prepare | Local | Pair | Fixed | Noise | Dephase
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ def make_plan(circuit: Circuit) -> tuple[Run, ...]:
 class _Builder:
     """Packs single-qubit gates side by side and holds noise back as long as it commutes.
 
-    The depolarizing channel commutes with every single-qubit unitary on its wire, so it waits for the next two-qubit gate.
+    The depolarizing channel commutes with every single-qubit unitary on its wire, and with dephasing, so it waits for the
+    next two-qubit gate.
     """
 
     def __init__(self, n_qubits: int) -> None:
@@ -83,6 +84,9 @@ class _Builder:
             for wire in op.wires:
                 self.pending[wire] += 1
         elif isinstance(op, Prepare):
+            self.stages.append(op)
+        elif isinstance(op, Dephase):
+            self._close()
             self.stages.append(op)
         elif GATES[op.name][0] == 1:
             self._add_local(op)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from qmoe.circuits import Circuit, Feature, Gate, Prepare, Weight
-from qmoe.circuits.gates import Angle, Depolarize
+from qmoe.circuits.gates import Angle, Dephase, Depolarize
 from qmoe.engines.native.layout import CONSTANT, FEATURE, WEIGHT
 
 
@@ -66,7 +66,14 @@ class Damp:
     sign: int
 
 
-Step = Rotation | Phase | Damp
+@dataclass(frozen=True)
+class Forget:
+    """Full dephasing of the qubits whose bits are ``signs``."""
+
+    signs: tuple[int, ...]
+
+
+Step = Rotation | Phase | Damp | Forget
 
 
 class Frame:
@@ -107,6 +114,8 @@ def lower(circuit: Circuit) -> tuple[list[Step], Frame, bool]:
         elif isinstance(op, Depolarize):
             for w in op.wires:
                 lowering.steps.append(Damp(lowering.frame.flip[w], lowering.frame.sign[w]))
+        elif isinstance(op, Dephase):
+            lowering.forget(op.wires)
         else:
             lowering.gate(op)
     return lowering.steps, lowering.frame, prepared
@@ -131,6 +140,13 @@ class _Lowering:
     def gate(self, gate: Gate) -> None:
         """Appends the steps of one gate; methods are named after the gates, in lower case."""
         getattr(self, gate.name.lower())(*gate.wires, *(_turn(angle) for angle in gate.angles))
+
+    def forget(self, wires: Sequence[int]) -> None:
+        """Dephases wires, ahead of the depolarizing beside it: channels commute, and so the other can join this one."""
+        place = len(self.steps)
+        while place and isinstance(self.steps[place - 1], Damp):
+            place -= 1
+        self.steps.insert(place, Forget(tuple(self.frame.sign[w] for w in wires)))
 
     # --- rotations -------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
-"""The kernels of the Pauli vector: circuits with depolarizing noise, exactly.
+"""The kernels of the Pauli vector: circuits with depolarizing noise and dephasing, exactly.
 
-The channel cannot be undone (at p = 3/4 it forgets everything), so the backward pass runs forward again and keeps the
-vector before each damping, of which a circuit has about one a block.
+The channels cannot be undone (at p = 3/4 one forgets everything, the other does so always), so the backward pass runs
+forward again and keeps the vector before each damping, of which a circuit has about one a block.
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ from qmoe.engines.native.pure import place_parts
 
 @inner
 def _share_damping(one, header, at, strength):
-    """Tables of the damping factors of every word, and of their derivatives, for one model."""
+    """Tables of the damping factors of every word, and of their derivatives, for one model.
+
+    A negative count stands for a word that dephasing forgets: its factor is 0 at any strength.
+    """
     n = integer(header, N_DAMPS) << (2 * integer(header, N_QUBITS))
     table, counts = integer(at, FACTORS_TABLE), integer(header, COUNTS)
     factor = 1.0 - strength * (4.0 / 3.0)
@@ -77,8 +80,8 @@ def _share_damping(one, header, at, strength):
         below = 1.0
         for _ in range(count - 1):
             below *= factor
-        put_real(one, table, i, below * factor if count > 0 else 1.0)
-        put_real(one, table, n + i, count * below)
+        put_real(one, table, i, below * factor if count > 0 else 1.0 if count == 0 else 0.0)
+        put_real(one, table, n + i, max(count, 0) * below)
 
 
 @inner

@@ -3,6 +3,8 @@
 A state is the real vector ``tr(P rho)`` over Pauli words ``P = i^|a & b| X^a Z^b``, at index ``a * D + b``. Where a word W
 anticommutes with the generator G of a rotation, ``W`` and ``W G`` turn into each other by the full angle; all other words
 stay. The depolarizing channel multiplies each word by ``(1 - 4p/3)`` to the number of noisy wires on which it is not I.
+Dephasing of a wire forgets the words with X or Y on it: those that anticommute with its Z, which are found by their bits in
+``a`` whatever the bits are called.
 """
 
 from __future__ import annotations
@@ -14,8 +16,11 @@ import numpy as np
 
 from qmoe.circuits import Born, Circuit
 from qmoe.engines.native import layout as at
-from qmoe.engines.native.lowering import Damp, Phase, Rotation, Turn, lower
+from qmoe.engines.native.lowering import Damp, Forget, Phase, Rotation, Step, Turn, lower
 from qmoe.engines.native.stages import odd
+
+#: In place of the exponent of a damping factor that is 0 whatever the noise strength.
+FORGOTTEN = -1
 
 
 @dataclass
@@ -36,7 +41,7 @@ class NoisyProgram:
         header: sizes and addresses.
         rows: ``(n, ROW)``: operation, slot or damping, address and number of pairs.
         pairs: generator -> ``(4**Q / 4, 2)`` indices that it rotates, the first towards the second.
-        counts: ``(dampings, 4**Q)`` exponents of the damping factor.
+        counts: ``(dampings, 4**Q)`` exponents of the damping factor, or `FORGOTTEN` where the factor is 0.
     """
 
     def __init__(self, circuit: Circuit) -> None:
@@ -44,7 +49,7 @@ class NoisyProgram:
         q = circuit.n_qubits
         steps, frame, prepared = lower(circuit)
         self._paulis = _Paulis(q)
-        ops = self._schedule(_relevant(steps, prepared))
+        ops = self._schedule(_relevant(steps, prepared, q))
         turns = [op for op in ops if isinstance(op, _Turn)]
         each = [op.turn.kind == at.FEATURE for op in turns]
         ordered = [op for op, e in zip(turns, each, strict=True) if not e] + [
@@ -104,15 +109,16 @@ class NoisyProgram:
             }
         )
 
-    def _schedule(self, steps: list[Rotation | Phase | Damp]) -> list[_Turn | _Damping]:
+    def _schedule(self, steps: list[Step]) -> list[_Turn | _Damping]:
         """Rotations in order; a damping joins an earlier one where it commutes with all rotations in between."""
         ops: list[_Turn | _Damping] = []
         for step in steps:
-            if isinstance(step, Damp):
-                counts = self._paulis.damped(step)
+            if isinstance(step, (Damp, Forget)):
+                counts = self._paulis.damped(step) if isinstance(step, Damp) else self._paulis.forgotten(step)
                 for op in reversed(ops):
                     if isinstance(op, _Damping):
-                        op.counts += counts
+                        either = (op.counts == FORGOTTEN) | (counts == FORGOTTEN)
+                        op.counts = np.where(either, FORGOTTEN, op.counts + counts)
                         break
                     i, j = self._paulis.pairs(*op.generator).T
                     if (counts[i] != counts[j]).any():
@@ -150,19 +156,30 @@ class _Paulis:
         """``(4**Q,)``: 1 for words that are not I on the qubit."""
         return ((_count(self.x & damp.sign) | _count(self.z & damp.flip)) & 1) * 1
 
+    def forgotten(self, forget: Forget) -> np.ndarray:
+        """``(4**Q,)``: `FORGOTTEN` for words that anticommute with the Z of a qubit, 0 for all others."""
+        lost = functools.reduce(np.bitwise_or, (_count(self.x & sign) & 1 for sign in forget.signs))
+        return np.where(lost == 1, FORGOTTEN, 0)
+
 
 def _count(bits: np.ndarray) -> np.ndarray:
     return np.bitwise_count(bits).astype(np.int64)
 
 
-def _relevant(steps: list[Rotation | Phase | Damp], prepared: bool) -> list[Rotation | Phase | Damp]:
-    """Without the phases that act on |0...0>, or that nothing turns into something measured."""
-    kept: list[Rotation | Phase | Damp] = []
+def _relevant(steps: list[Step], prepared: bool, n_qubits: int) -> list[Step]:
+    """Without the phases that act on basis states alone, or that nothing turns into something measured.
+
+    Where all qubits are dephased there are only basis states, and all of a density matrix that is kept could be measured.
+    """
+    ends = [i for i, step in enumerate(steps) if isinstance(step, Forget) and len(step.signs) == n_qubits]
+    kept: list[Step] = []
     for i, step in enumerate(steps):
         if isinstance(step, Phase):
-            before = any(isinstance(s, Rotation) and odd(s.flip & step.mask) for s in steps[:i])
-            after = any(isinstance(s, Rotation) and odd(s.flip & step.mask) for s in steps[i + 1 :])
-            if not after or not (before or prepared):
+            first = max((end for end in ends if end < i), default=None)
+            last = min((end for end in ends if end > i), default=len(steps))
+            before = any(isinstance(s, Rotation) and odd(s.flip & step.mask) for s in steps[first or 0 : i])
+            after = any(isinstance(s, Rotation) and odd(s.flip & step.mask) for s in steps[i + 1 : last])
+            if not after or not (before or (prepared and first is None)):
                 continue
         kept.append(step)
     return kept
