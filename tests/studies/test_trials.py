@@ -57,7 +57,7 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
     assert NUMERICS == 2
     trial = make_trials(parse_study(tiny_values(data={"name": "moons"}, training={})))[-1].trial
     assert trial.model_dump() == {
-        "data": {"name": "moons", "options": {}, "scaling": "none", "test_fraction": 0.2},
+        "data": {"name": "moons", "options": {}, "components": None, "scaling": "none", "test_fraction": 0.2},
         "model": {
             "router": {
                 "kind": "quantum", "n_qubits": None, "n_layers": 3, "encoding": "angle", "rotation": "X", "uploads": 1,
