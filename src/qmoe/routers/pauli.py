@@ -1,7 +1,7 @@
 """Which functions of its features a circuit can compute, by following Pauli words backwards through it.
 
-A read-out is a sum of Pauli words. Going backwards through the circuit (the Heisenberg picture), a gate turns a word into a sum
-of words, and an encoding rotation about P multiplies every word that anticommutes with P by ``cos x`` and adds its product
+A read-out is a sum of Pauli words. Going backwards through the circuit (the Heisenberg picture), a gate turns a word into a
+sum of words, and an encoding rotation about P multiplies every word that anticommutes with P by ``cos x`` and adds its product
 with P, times ``sin x``. Here only the *supports* are followed: which word may come with which product of sines and
 cosines. What no path reaches has coefficient 0 for all weights; what a path reaches has a coefficient that is not 0 for
 nearly all of them, unless paths cancel. So the result contains every function that the circuit computes. Noise scales words
@@ -58,7 +58,7 @@ def reached_products(circuit: Circuit, island: tuple[int, ...], n_experts: int) 
     # In the state |0> the words of I and Z are worth 1, all others 0.
     for axis in range(q):
         found = found.take([0, 3], axis=axis)
-    return found.any(axis=tuple(range(q)))
+    return np.asarray(found.any(axis=tuple(range(q))))
 
 
 def reached_words(circuit: Circuit, n_experts: int) -> list[tuple[int, ...]]:
@@ -116,7 +116,7 @@ def _read_out(circuit: Circuit, island: tuple[int, ...], n_experts: int) -> np.n
 
 
 def _encode(support: np.ndarray, axis: int, letter: int, q: int) -> np.ndarray:
-    """Undoes a rotation about ``letter`` by the feature of the wire at ``axis``; its axis of products grows by one degree."""
+    """Undoes a rotation about ``letter`` by the feature of the wire at ``axis``, whose products grow by one degree."""
     feature = q + axis
     words = np.moveaxis(support, (axis, feature), (0, 1))
     size = words.shape[1]
@@ -156,7 +156,9 @@ def _transfer(gate: Gate) -> np.ndarray:
     words = [functools.reduce(np.kron, [_PAULI[a] for a in w]) for w in itertools.product(range(4), repeat=n)]
     stack = np.stack(words)
     named = sorted({angle.index for angle in gate.angles if isinstance(angle, Weight)})
-    own = Gate(gate.name, gate.wires, tuple(Weight(named.index(a.index)) if isinstance(a, Weight) else a for a in gate.angles))
+    own = Gate(
+        gate.name, gate.wires, tuple(Weight(named.index(a.index)) if isinstance(a, Weight) else a for a in gate.angles)
+    )
     found = np.zeros((4**n, 4**n), dtype=bool)
     for angles in _GENERIC:
         U = gate_matrix(own, torch.tensor(angles * math.pi)).numpy()

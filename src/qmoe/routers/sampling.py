@@ -30,10 +30,10 @@ def sample_frequencies(
     Args:
         circuit: whose spectrum to draw from.
         n: how many frequencies.
-        sampling: ``"distinct"`` draws uniformly without repetition from the spectrum, -R to R in each feature of wires that
-            gates join. ``"tree"`` adds up the difference of two random eigenvalues of each encoding gate, so that low frequencies,
-            which a circuit holds many times over, come often, and more than once. ``"grid"`` knows only the largest frequency
-            and draws, with repetition, from a grid of step ``grid_step``.
+        sampling: ``"distinct"`` draws uniformly, without repetition, from the spectrum: -R to R in each feature of wires
+            that gates join. ``"tree"`` adds up the difference of two random eigenvalues of each encoding gate, so that low
+            frequencies, which a circuit holds many times over, come often, and more than once. ``"grid"`` knows only the
+            largest frequency and draws, with repetition, from a grid of step ``grid_step``.
         generator: source of the draws; torch's default generator if None.
         grid_step: step of the grid; at 1 it is the spectrum of a circuit whose wires are all joined.
 

@@ -16,8 +16,9 @@ from qmoe.engines import choose_engine
 from qmoe.errors import ConfigError
 from qmoe.layers import check_sizes
 from qmoe.routers.base import Router
-from qmoe.routers.basis import MAX_FUNCTIONS, Basis, circuit_basis
+from qmoe.routers.basis import Basis
 from qmoe.routers.quantum import QuantumRouter
+from qmoe.routers.reach import MAX_FUNCTIONS, circuit_basis
 from qmoe.routers.twin import TwinRouter
 
 #: Functions up to which the numerical rank is computed: a dense SVD of twice as many rows and columns.
@@ -35,8 +36,8 @@ class Span:
     well; it is not counted among the functions, since gates have a bias (and the weights of the Born read-out add up to 1).
 
     Attributes:
-        circuit: the circuit without its noise. Noise, dephasing too, shrinks coefficients and drops some, and never adds any,
-            so the span holds what the noisy circuit computes.
+        circuit: the circuit without its noise. Noise, dephasing too, shrinks coefficients and drops some, and never adds
+            any, so the span holds what the noisy circuit computes.
         n_experts: number of experts E.
         basis: the functions, by name. Where the router projects, ``x0, x1, ...`` stand for the projected features.
         projected: whether the router has a trainable projection in front, ``x = P features + c``.
@@ -47,9 +48,9 @@ class Span:
             crippled or sampled.
         n_circuits: how many random circuits that is the worst of.
         n_parameters: number of trainable parameters of the router.
-        jacobian_rank: rank of the Jacobian of the *differences* of logits (each less the mean over experts) with respect to all
-            parameters, at generic weights: how many directions change the routing. Softmax does not see what all logits
-            share. None above ``MAX_PARAMETERS`` parameters.
+        jacobian_rank: rank of the Jacobian of the *differences* of logits (each less the mean over experts) with respect
+            to all parameters, at generic weights: how many directions change the routing. Softmax does not see what all
+            logits share. None above ``MAX_PARAMETERS`` parameters.
         logit_rank: the same of the logits themselves.
         dead: parameters whose gradient is 0 for all inputs and weights.
         sampled: whether the basis is a random sample of the circuit's functions.
@@ -100,15 +101,15 @@ class Span:
             jacobian = dead = f"not computed (more than {MAX_PARAMETERS} parameters)"
         else:
             jacobian = (
-                f"{self.jacobian_rank} of {self.n_parameters} parameters for differences of {what}, {self.logit_rank} for the "
-                f"{what}"
+                f"{self.jacobian_rank} of {self.n_parameters} parameters for differences of {what}, "
+                f"{self.logit_rank} for the {what}"
             )
             dead = ", ".join(self.dead or ()) or "none"
         lines = (
             ("functions", f"{len(self.basis)} and a constant: {', '.join(shown)}{more}"),
             ("", kind),
-            ("numerical rank", numerical),
-            ("residual", f"{self.residual:.1e} of {what} of {self.n_circuits} random circuits"),
+            ("numerical rank", f"{numerical}, of the read-outs of {self.n_circuits} random circuits"),
+            ("residual", f"{self.residual:.1e}, of the {what} of the same circuits"),
             ("Jacobian rank", jacobian),
             ("dead parameters", dead),
             ("parity", self.parity or "none"),
@@ -233,7 +234,9 @@ def _moved(router: Router, circuit: Circuit, generator: torch.Generator) -> tupl
         largest = size if largest is None else torch.maximum(largest, size)
     assert largest is not None
     labels = [
-        f"{name}[{', '.join(map(str, index))}]" for name, p in fresh.named_parameters() for index in np.ndindex(*p.shape)
+        f"{name}[{', '.join(map(str, index))}]"
+        for name, p in fresh.named_parameters()
+        for index in np.ndindex(*p.shape)
     ]
     bound = 1e-12 * max(float(largest.max()), 1e-300)
     dead = tuple(label for label, value in zip(labels, largest.tolist(), strict=True) if value <= bound)

@@ -12,9 +12,10 @@ from qmoe.engines import check_encodable
 from qmoe.errors import ConfigError
 from qmoe.layers import affine, check_sizes, uniform_linear
 from qmoe.routers.base import Router
-from qmoe.routers.basis import MAX_FUNCTIONS, Basis, WaveTerm, circuit_basis
+from qmoe.routers.basis import Basis, WaveTerm
 from qmoe.routers.features import FeatureRouter
 from qmoe.routers.quantum import QuantumRouter
+from qmoe.routers.reach import MAX_FUNCTIONS, circuit_basis
 from qmoe.routers.sampling import sample_frequencies
 
 
