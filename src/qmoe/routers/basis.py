@@ -180,15 +180,14 @@ class Basis:
         return self._waves(x) if isinstance(self.terms[0], WaveTerm) else self._forms(x)
 
     def _products(self, x: Tensor) -> Tensor:
-        index = self._factors
-        angles = x.unsqueeze(-1) * torch.arange(1, int(index.max() + 1) // 2 + 1, dtype=x.dtype, device=x.device)
+        top, factors = self._factors
+        angles = x.unsqueeze(-1) * torch.arange(1, top + 1, dtype=x.dtype, device=x.device)
         waves = torch.stack([angles.cos(), angles.sin()], -1).flatten(-2)
         table = torch.cat([torch.ones_like(x).unsqueeze(-1), waves], -1)
         out: Tensor | None = None
-        for feature, held in enumerate(index):
-            if held.any():
-                factor = table[..., feature, :].index_select(-1, held.to(x.device))
-                out = factor if out is None else out * factor
+        for feature, held in factors:
+            factor = table[..., feature, :].index_select(-1, held.to(x.device))
+            out = factor if out is None else out * factor
         assert out is not None
         return out
 
@@ -205,14 +204,17 @@ class Basis:
         return pairs * mix.to(x.dtype) if mix.dim() == 1 else pairs @ mix.to(x.dtype)
 
     @cached_property
-    def _factors(self) -> Tensor:
-        """``(F, K)`` the factor of each feature in each product: 0 for 1, 1 for cos x, 2 for sin x, 3 for cos 2x, ..."""
+    def _factors(self) -> tuple[int, list[tuple[int, Tensor]]]:
+        """The highest frequency, and for each feature that occurs its factor in each product, ``(K,)``.
+
+        Factors are numbered: 0 for 1, 1 for cos x, 2 for sin x, 3 for cos 2x, ...
+        """
         index = torch.zeros(self.n_features, len(self), dtype=torch.long)
         for place, term in enumerate(self.terms):
             assert isinstance(term, ProductTerm)
             for feature, frequency, function in term.factors:
                 index[feature, place] = 2 * frequency - (function == "cos")
-        return index
+        return (int(index.max()) + 1) // 2, [(feature, held) for feature, held in enumerate(index) if held.any()]
 
     @cached_property
     def _entries(self) -> tuple[Tensor, Tensor, Tensor]:

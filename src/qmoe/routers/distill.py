@@ -182,9 +182,9 @@ def distill(router: Router) -> DistilledRouter:
     """A trained quantum router as a classical module, equal to it up to rounding: 1e-5 in float32, 1e-10 in float64.
 
     The coefficients are exact: with an angle encoding of R uploads every read-out is a trigonometric polynomial of degree R
-    in each feature, which ``2R + 1`` equispaced angles of each determine; with amplitude encoding it is a quadratic form, which
-    basis states and their pairs determine. Noise is part of what is distilled. The circuit is run in float64, whatever the
-    dtype of the router.
+    in each feature, which ``2R + 1`` equispaced angles of each determine; with amplitude encoding it is a quadratic form,
+    which basis states and their pairs determine. Noise is part of what is distilled. The circuit is run in float64,
+    whatever the dtype of the router.
 
     Args:
         router: a `QuantumRouter`.

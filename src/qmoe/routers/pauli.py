@@ -1,8 +1,8 @@
 """Which functions of its features a circuit can compute, by following Pauli words backwards through it.
 
 A read-out is a sum of Pauli words. Going backwards through the circuit (the Heisenberg picture), a gate turns a word into a
-sum of words, and an encoding rotation about P multiplies every word that anticommutes with P by ``cos x`` and adds its product
-with P, times ``sin x``. Here only the *supports* are followed: which word may come with which product of sines and
+sum of words, and an encoding rotation about P multiplies every word that anticommutes with P by ``cos x`` and adds its
+product with P, times ``sin x``. Here only the *supports* are followed: which word may come with which product of sines and
 cosines. What no path reaches has coefficient 0 for all weights; what a path reaches has a coefficient that is not 0 for
 nearly all of them, unless paths cancel. So the result contains every function that the circuit computes. Noise scales words
 and dephasing drops some, so neither ever adds a function.

@@ -206,6 +206,8 @@ def _measured(
 
 def _moved(router: Router, circuit: Circuit, generator: torch.Generator) -> tuple[int, int, tuple[str, ...]]:
     """Rank of the Jacobian of differences of logits and of the logits, and the parameters that move neither."""
+    if not sum(p.numel() for p in router.parameters()):
+        return 0, 0, ()
     ranks, largest = np.zeros(2, dtype=int), None
     for _ in range(2):
         fresh = _fresh(router, circuit, generator)
