@@ -188,6 +188,10 @@ def test_paths_that_cancel_show_in_the_numerical_rank() -> None:
     assert qmoe.span(router_of(shared)).numerical_rank == 2
 
 
+def test_spans_too_large_to_follow_are_the_whole_lattice() -> None:
+    assert len(circuit_basis(Circuit(8, 1), max_functions=7000)) == 3**8 - 1
+
+
 def test_projected_features_are_said_to_be_so() -> None:
     found = qmoe.span(QuantumRouter(5, 2, n_qubits=2))
     assert found.projected

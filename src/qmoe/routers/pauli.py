@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 
 import numpy as np
 import torch
@@ -25,8 +24,9 @@ LETTERS = "IXYZ"
 _PAULI = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 #: Number of the product of two letters, without its phase.
 _PRODUCT = np.array([[0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]])
-#: Angles that stand for a weight of any value; what vanishes at all of them vanishes everywhere.
-_GENERIC = np.random.default_rng(22963).uniform(0.3, 1.3, (3, 3))
+#: Angles that stand for weights of any value. An entry of a gate's transfer matrix is a polynomial of low degree in sines and
+#: cosines of them, with no root at points as odd as these unless it is 0.
+_GENERIC = ((0.7131, 1.9373, 2.8517), (2.2391, 0.4177, 1.2773), (1.3109, 2.6123, 0.5839))
 
 
 def islands(circuit: Circuit) -> list[tuple[int, ...]]:
@@ -161,7 +161,7 @@ def _transfer(gate: Gate) -> np.ndarray:
     )
     found = np.zeros((4**n, 4**n), dtype=bool)
     for angles in _GENERIC:
-        U = gate_matrix(own, torch.tensor(angles * math.pi)).numpy()
+        U = gate_matrix(own, torch.tensor(angles, dtype=torch.float64)).numpy()
         moved = U.conj().T @ stack @ U
         found |= np.abs(np.einsum("nij,oji->on", stack, moved)) > 1e-9
     return found

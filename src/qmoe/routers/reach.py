@@ -29,7 +29,8 @@ def circuit_basis(circuit: Circuit, n_experts: int | None = None, max_functions:
     Args:
         circuit: what computes them. Its noise is left aside: it scales coefficients and adds no function.
         n_experts: number of experts that share the outcomes of the Born read-out; by default one for each outcome.
-        max_functions: the largest basis to list.
+        max_functions: the largest basis to list. Where the table of words and products is too large to follow (from 8 qubits
+            with one upload, which takes more than the default), the whole lattice is listed.
 
     Raises:
         ConfigError: when there may be more functions than that.

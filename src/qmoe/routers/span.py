@@ -96,7 +96,8 @@ class Span:
             kind += "; x0, x1, ... are the projected features"
         what = "routing weights" if c.readout.name == "born" else "logits"
         skipped = f"not computed (more than {MAX_NUMERICAL} functions)"
-        numerical = skipped if self.numerical_rank is None else str(self.numerical_rank)
+        circuits = f"of the read-outs of {self.n_circuits} random circuits"
+        numerical = skipped if self.numerical_rank is None else f"{self.numerical_rank}, {circuits}"
         if self.jacobian_rank is None:
             jacobian = dead = f"not computed (more than {MAX_PARAMETERS} parameters)"
         else:
@@ -108,8 +109,8 @@ class Span:
         lines = (
             ("functions", f"{len(self.basis)} and a constant: {', '.join(shown)}{more}"),
             ("", kind),
-            ("numerical rank", f"{numerical}, of the read-outs of {self.n_circuits} random circuits"),
-            ("residual", f"{self.residual:.1e}, of the {what} of the same circuits"),
+            ("numerical rank", numerical),
+            ("residual", f"{self.residual:.1e}, of the {what} of {self.n_circuits} random circuits"),
             ("Jacobian rank", jacobian),
             ("dead parameters", dead),
             ("parity", self.parity or "none"),

@@ -35,8 +35,9 @@ class TwinRouter(FeatureRouter):
         n_experts: number of experts E; the gate has ``E (K + 1)`` parameters for K functions.
         in_features: number of features F; by default as many as the circuit takes. With angle encoding, another number puts
             a trainable linear map in front, as `QuantumRouter` does.
-        without: functions to leave out, each by its name (``"cos x0 sin x1"``) or by its frequency, a number for each input
-            of the circuit (``(1, 1)``: all products of frequency 1 in both features). The twin is then crippled on purpose, and no superset.
+        without: functions to leave out, each by its name (``"cos x0 sin x1"``) or by its frequency, a number for each
+            input of the circuit (``(1, 1)``: all products of frequency 1 in both). The twin is then crippled on purpose,
+            and no superset.
         sampling: None for all functions. Where those are too many: ``"distinct"``, ``"tree"`` or ``"grid"``, a random
             sample of frequencies k with cos k.x and sin k.x each (Landman et al. 2022, arXiv:2210.13200; see
             `qmoe.routers.sample_frequencies`). A sample is no superset.
