@@ -24,8 +24,8 @@ LETTERS = "IXYZ"
 _PAULI = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 #: Number of the product of two letters, without its phase.
 _PRODUCT = np.array([[0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]])
-#: Angles that stand for weights of any value. An entry of a gate's transfer matrix is a polynomial of low degree in sines and
-#: cosines of them, with no root at points as odd as these unless it is 0.
+#: Angles that stand for weights of any value. An entry of a gate's transfer matrix is a polynomial of low degree in their
+#: sines and cosines, with no root at points as odd as these unless it is 0.
 _GENERIC = ((0.7131, 1.9373, 2.8517), (2.2391, 0.4177, 1.2773), (1.3109, 2.6123, 0.5839))
 
 
