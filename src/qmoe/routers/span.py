@@ -71,7 +71,7 @@ class Span:
 
     @property
     def theoretical_rank(self) -> int:
-        """Number of functions, beside the constant, that some weights of the circuit reach."""
+        """Number of functions in the basis. The circuit fills as many dimensions, unless few weights tie its coefficients."""
         return len(self.basis)
 
     @property
