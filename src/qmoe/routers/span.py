@@ -71,7 +71,7 @@ class Span:
 
     @property
     def theoretical_rank(self) -> int:
-        """Number of functions in the basis. The circuit fills as many dimensions, unless few weights tie its coefficients."""
+        """Number of functions in the basis. Circuits fill as many dimensions, unless few weights tie coefficients."""
         return len(self.basis)
 
     @property
