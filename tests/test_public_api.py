@@ -30,6 +30,9 @@ PUBLIC = [
     "UniformRouter",
     "UnsupportedError",
     "Weight",
+    "distill",
+    "span",
+    "twin",
 ]
 
 

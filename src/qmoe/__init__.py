@@ -15,6 +15,9 @@ from qmoe.errors import ConfigError, QMoEError, ShapeError, StoreError, Unsuppor
 from qmoe.experts import LinearExperts, MLPExperts, QuantumExperts
 from qmoe.moe import MixtureOfExperts
 from qmoe.routers import LinearRouter, MLPRouter, QuantumRouter, UniformRouter
+from qmoe.routers.distill import distill
+from qmoe.routers.span import span
+from qmoe.routers.twin import twin
 
 if TYPE_CHECKING:
     from qmoe.estimator import QMoEClassifier
@@ -42,6 +45,9 @@ __all__ = [
     "UniformRouter",
     "UnsupportedError",
     "Weight",
+    "distill",
+    "span",
+    "twin",
 ]
 
 

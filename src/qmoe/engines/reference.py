@@ -140,3 +140,16 @@ def _embed(matrix: Tensor, wires: tuple[int, ...], n_qubits: int) -> Tensor:
     # Axes now stand in the order wires + rest; put each where its wire belongs.
     place = [(*wires, *rest).index(w) for w in range(n_qubits)]
     return full.permute(*place, *(p + n_qubits for p in place)).reshape(2**n_qubits, 2**n_qubits)
+
+
+def gate_matrix(gate: Gate, weights: Tensor) -> Tensor:
+    """The matrix of a gate on its own wires, the first of which is the most significant bit.
+
+    Args:
+        gate: a gate without a `Feature`.
+        weights: ``(P,)`` values of the weights that it may name; float32 or float64.
+
+    Returns:
+        ``(2**w, 2**w)`` complex.
+    """
+    return _matrix(gate, weights.new_empty(0), weights, torch.promote_types(weights.dtype, torch.complex64))

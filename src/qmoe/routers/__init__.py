@@ -1,9 +1,29 @@
 """Routers: features in, routing weights out."""
 
 from qmoe.routers.base import Router, require_router
+from qmoe.routers.basis import Basis
 from qmoe.routers.classical import LinearRouter, MLPRouter
 from qmoe.routers.controls import UniformRouter
+from qmoe.routers.distill import DistilledRouter
 from qmoe.routers.features import FeatureRouter
 from qmoe.routers.quantum import QuantumRouter
+from qmoe.routers.reach import circuit_basis
+from qmoe.routers.sampling import sample_frequencies
+from qmoe.routers.span import Span
+from qmoe.routers.twin import TwinRouter
 
-__all__ = ["FeatureRouter", "LinearRouter", "MLPRouter", "QuantumRouter", "Router", "UniformRouter", "require_router"]
+__all__ = [
+    "Basis",
+    "DistilledRouter",
+    "FeatureRouter",
+    "LinearRouter",
+    "MLPRouter",
+    "QuantumRouter",
+    "Router",
+    "Span",
+    "TwinRouter",
+    "UniformRouter",
+    "circuit_basis",
+    "require_router",
+    "sample_frequencies",
+]

@@ -1,0 +1,290 @@
+"""What a router can compute: its functions, their number, and how many of its parameters move them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from qmoe.circuits import Circuit
+from qmoe.engines import choose_engine
+from qmoe.errors import ConfigError
+from qmoe.layers import check_sizes
+from qmoe.routers.base import Router
+from qmoe.routers.basis import Basis
+from qmoe.routers.quantum import QuantumRouter
+from qmoe.routers.reach import MAX_FUNCTIONS, circuit_basis
+from qmoe.routers.twin import TwinRouter
+
+#: Functions up to which the numerical rank is computed: a dense SVD of twice as many rows and columns.
+MAX_NUMERICAL = 800
+#: Parameters up to which the rank of the Jacobian is computed.
+MAX_PARAMETERS = 1500
+_CUT = 1e-9
+
+
+@dataclass(frozen=True)
+class Span:
+    """The space of functions in which the gate logits of a router live, whatever its weights.
+
+    For the Born read-out, which has no logits, it is the space of the routing weights. The constant belongs to the space as
+    well; it is not counted among the functions, since gates have a bias (and the weights of the Born read-out add up to 1).
+
+    Attributes:
+        circuit: the circuit without its noise. Noise, dephasing too, shrinks coefficients and drops some, and never adds
+            any, so the span holds what the noisy circuit computes.
+        n_experts: number of experts E.
+        basis: the functions, by name. Where the router projects, ``x0, x1, ...`` stand for the projected features.
+        projected: whether the router has a trainable projection in front, ``x = P features + c``.
+        numerical_rank: how many dimensions, beside the constant, the read-outs of random circuits fill: singular values of
+            their values at random points. None above ``MAX_NUMERICAL`` functions.
+        residual: what is left, at worst, of the logits of random circuits (of their routing weights, for the Born read-out)
+            after least squares on the basis and a constant. Rounding for the basis of a router; more where a twin was
+            crippled or sampled.
+        n_circuits: how many random circuits that is the worst of.
+        n_parameters: number of trainable parameters of the router.
+        jacobian_rank: rank of the Jacobian of the *differences* of logits (each less the mean over experts) with respect
+            to all parameters, at generic weights: how many directions change the routing. Softmax does not see what all
+            logits share. None above ``MAX_PARAMETERS`` parameters.
+        logit_rank: the same of the logits themselves.
+        dead: parameters whose gradient is 0 for all inputs and weights.
+        sampled: whether the basis is a random sample of the circuit's functions.
+    """
+
+    circuit: Circuit
+    n_experts: int
+    basis: Basis
+    projected: bool
+    numerical_rank: int | None
+    residual: float
+    n_circuits: int
+    n_parameters: int
+    jacobian_rank: int | None
+    logit_rank: int | None
+    dead: tuple[str, ...] | None
+    sampled: bool = False
+
+    @property
+    def theoretical_rank(self) -> int:
+        """Number of functions in the basis. Circuits fill as many dimensions, unless few weights tie coefficients."""
+        return len(self.basis)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the basis holds all that the circuit can compute."""
+        return self.basis.complete
+
+    @property
+    def parity(self) -> str | None:
+        """``"even"`` or ``"odd"`` (beside the constant) under a change of sign of all inputs of the circuit, or None."""
+        return self.basis.parity
+
+    def __str__(self) -> str:
+        c, shown = self.circuit, self.basis.names[:12]
+        more = "" if len(self.basis) <= len(shown) else f", ... ({len(self.basis) - len(shown)} more)"
+        kind = self.basis.kind
+        if self.sampled:
+            kind += ": a random sample, no superset of the circuit"
+        elif not self.complete:
+            kind += ": some left out, no superset of the circuit"
+        if self.projected:
+            kind += "; x0, x1, ... are the projected features"
+        what = "routing weights" if c.readout.name == "born" else "logits"
+        skipped = f"not computed (more than {MAX_NUMERICAL} functions)"
+        circuits = f"of the read-outs of {self.n_circuits} random circuits"
+        numerical = skipped if self.numerical_rank is None else f"{self.numerical_rank}, {circuits}"
+        if self.jacobian_rank is None:
+            jacobian = dead = f"not computed (more than {MAX_PARAMETERS} parameters)"
+        else:
+            jacobian = (
+                f"{self.jacobian_rank} of {self.n_parameters} parameters for differences of {what}, "
+                f"{self.logit_rank} for the {what}"
+            )
+            dead = ", ".join(self.dead or ()) or "none"
+        lines = (
+            ("functions", f"{len(self.basis)} and a constant: {', '.join(shown)}{more}"),
+            ("", kind),
+            ("numerical rank", numerical),
+            ("residual", f"{self.residual:.1e}, of the {what} of {self.n_circuits} random circuits"),
+            ("Jacobian rank", jacobian),
+            ("dead parameters", dead),
+            ("parity", self.parity or "none"),
+        )
+        head = f"{c.n_qubits} qubit(s), {c.n_layers} layer(s), {c.encoding}, {c.ansatz.name}, {c.readout.name}, "
+        return f"{head}{self.n_experts} expert(s)\n" + "\n".join(f"  {name:<16}{text}" for name, text in lines)
+
+
+def span(router: Router, n_circuits: int = 200, seed: int = 0, max_functions: int = MAX_FUNCTIONS) -> Span:
+    """Describes the functions that a router can compute, by theory and checked by numbers.
+
+    The basis follows from the circuit alone (`qmoe.routers.circuit_basis`); ranks, dead parameters and the residual come
+    from random weights, in float64 and without noise. What holds at random weights holds at almost all; the values of the
+    router's own weights do not count.
+
+    Args:
+        router: a `QuantumRouter`, or a `TwinRouter`, whose own functions are then set against the circuit's.
+        n_circuits: number of random circuits for the residual; more are drawn where the rank needs them.
+        seed: of the random weights and points.
+        max_functions: the largest basis to list.
+
+    Raises:
+        ConfigError: for another kind of router, or more functions than ``max_functions``.
+    """
+    check_sizes(n_circuits=n_circuits, max_functions=max_functions)
+    if isinstance(router, QuantumRouter):
+        circuit = router.circuit.with_noise(None)
+        basis, sampled = circuit_basis(circuit, router.n_experts, max_functions), False
+    elif isinstance(router, TwinRouter):
+        circuit, basis, sampled = router.circuit, router.basis, router.sampling is not None
+    else:
+        raise ConfigError(f"span takes a QuantumRouter or a TwinRouter, got a {type(router).__name__}.")
+    generator = torch.Generator().manual_seed(seed)
+    rank, residual, n_circuits = _measured(circuit, router.n_experts, basis, n_circuits, generator)
+    n_parameters = sum(p.numel() for p in router.parameters())
+    ranks: tuple[int | None, int | None] = (None, None)
+    dead = None
+    if n_parameters <= MAX_PARAMETERS:
+        differences, logits, dead = _moved(router, circuit, generator)
+        ranks = (differences, logits)
+    return Span(
+        circuit=circuit,
+        n_experts=router.n_experts,
+        basis=basis,
+        projected=router.in_features != circuit.in_features,
+        numerical_rank=rank,
+        residual=residual,
+        n_circuits=n_circuits,
+        n_parameters=n_parameters,
+        jacobian_rank=ranks[0],
+        logit_rank=ranks[1],
+        dead=dead,
+        sampled=sampled,
+    )
+
+
+def _points(circuit: Circuit, n: int, generator: torch.Generator) -> Tensor:
+    """``(n, F)`` inputs of the circuit within one period; of any direction, for amplitudes."""
+    x = torch.rand(n, circuit.in_features, generator=generator, dtype=torch.float64)
+    if circuit.encoding.period is None:
+        return torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    return (x - 0.5) * circuit.encoding.period
+
+
+def _measured(
+    circuit: Circuit, n_experts: int, basis: Basis, n_circuits: int, generator: torch.Generator
+) -> tuple[int | None, float, int]:
+    """Numerical rank and residual, from the values of random circuits at random points, and the number of circuits."""
+    n_points = 2 * len(basis) + 16
+    ranked = len(basis) <= MAX_NUMERICAL
+    if ranked:
+        n_circuits = max(n_circuits, math.ceil(1.5 * len(basis)))
+    x = _points(circuit, n_points, generator)
+    weights = torch.rand(n_circuits, *circuit.weight_shape, generator=generator, dtype=torch.float64) * (2 * math.pi)
+    runner, _ = choose_engine(circuit, x.device)
+    with torch.no_grad():
+        out = runner.evaluate(circuit, x.expand(n_circuits, *x.shape), weights)
+    if circuit.readout.name == "born":
+        logits = read = out[..., :n_experts] + out[..., n_experts:].sum(-1, keepdim=True) / n_experts
+    else:
+        shape = (n_circuits, circuit.n_outputs, n_experts)
+        adapters = torch.rand(shape, generator=generator, dtype=torch.float64) * 2 - 1
+        read, logits = out, out @ adapters / math.sqrt(circuit.n_outputs)
+    design = torch.cat([torch.ones(n_points, 1, dtype=torch.float64), basis.values(x)], -1).numpy()
+    columns = logits.transpose(0, 1).reshape(n_points, -1).numpy()
+    fitted = design @ np.linalg.lstsq(design, columns, rcond=None)[0]
+    residual = float(np.abs(columns - fitted).max())
+    if not ranked:
+        return None, residual, n_circuits
+    rows = read.transpose(1, 2).reshape(-1, n_points).numpy()
+    # Less its mean over the points, a function is what it is beside the constant.
+    return _rank(rows - rows.mean(-1, keepdims=True), scale=1.0), residual, n_circuits
+
+
+def _moved(router: Router, circuit: Circuit, generator: torch.Generator) -> tuple[int, int, tuple[str, ...]]:
+    """Rank of the Jacobian of differences of logits and of the logits, and the parameters that move neither."""
+    if not sum(p.numel() for p in router.parameters()):
+        return 0, 0, ()
+    ranks, largest = np.zeros(2, dtype=int), None
+    for _ in range(2):
+        fresh = _fresh(router, circuit, generator)
+        fresh.checks_input = False
+        n = 2 * sum(p.numel() for p in fresh.parameters()) + 16
+        x = _points(circuit, n, generator)
+        if fresh.in_features != circuit.in_features:
+            x = torch.randn(n, fresh.in_features, generator=generator, dtype=torch.float64)
+        # A stack of n copies, one for each point, has the gradients of each point by themselves.
+        copies = {k: p.detach().expand(n, *p.shape).clone().requires_grad_() for k, p in fresh.named_parameters()}
+        buffers = {k: b.expand(n, *b.shape) for k, b in fresh.named_buffers()}
+        readout = _Readout(fresh)
+        named = {f"router.{k}": v for k, v in {**copies, **buffers}.items()}
+        out = functional_call(readout, named, (x.unsqueeze(1),)).squeeze(1)
+        rows = []
+        for expert in range(router.n_experts):
+            gradients = torch.autograd.grad(
+                out[:, expert].sum(), list(copies.values()), retain_graph=True, materialize_grads=True
+            )
+            rows.append(torch.cat([g.reshape(n, -1) for g in gradients], -1))
+        jacobian = torch.stack(rows, 1)
+        differences = jacobian - jacobian.mean(1, keepdim=True)
+        found = [_rank(part.flatten(0, 1).numpy()) for part in (differences, jacobian)]
+        ranks = np.maximum(ranks, found)
+        size = jacobian.abs().amax((0, 1))
+        largest = size if largest is None else torch.maximum(largest, size)
+    assert largest is not None
+    labels = [
+        f"{name}[{', '.join(map(str, index))}]"
+        for name, p in fresh.named_parameters()
+        for index in np.ndindex(*p.shape)
+    ]
+    bound = 1e-12 * max(float(largest.max()), 1e-300)
+    dead = tuple(label for label, value in zip(labels, largest.tolist(), strict=True) if value <= bound)
+    return int(ranks[0]), int(ranks[1]), dead
+
+
+class _Readout(torch.nn.Module):
+    """A router's logits, or its weights where it has none, as the output of a module."""
+
+    def __init__(self, router: Router) -> None:
+        super().__init__()
+        self.router = router
+
+    def forward(self, x: Tensor) -> Tensor:
+        if isinstance(self.router, QuantumRouter) and self.router.adapter_weight is None:
+            out: Tensor = self.router(x)
+            return out
+        return self.router.logits(x)
+
+
+def _fresh(router: Router, circuit: Circuit, generator: torch.Generator) -> Router:
+    """A router of the same description with random weights, in float64, without noise, on the fastest engine."""
+    if isinstance(router, QuantumRouter):
+        return QuantumRouter(
+            router.in_features,
+            router.n_experts,
+            circuit.n_qubits,
+            circuit.n_layers,
+            circuit.encoding,
+            circuit.ansatz,
+            circuit.readout,
+            generator=generator,
+            dtype=torch.float64,
+        )
+    copied = copy.deepcopy(router).to("cpu", torch.float64)
+    with torch.no_grad():
+        for p in copied.parameters():
+            p.uniform_(-1, 1, generator=generator)
+    return copied
+
+
+def _rank(matrix: np.ndarray, scale: float | None = None) -> int:
+    """Number of singular values above rounding."""
+    values = np.linalg.svd(matrix, compute_uv=False)
+    top = float(values.max(initial=0.0))
+    # A function that is 0 but for rounding has no rank, however large its rounding is beside itself.
+    floor = 1e-12 if scale is None else 1e-12 * scale * math.sqrt(matrix.size)
+    return int((values > max(_CUT * top, floor)).sum())

@@ -1,0 +1,222 @@
+"""The classical twin of a quantum router: a gate on the same functions, all of whose coefficients are free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from qmoe.circuits import Circuit
+from qmoe.engines import check_encodable
+from qmoe.errors import ConfigError
+from qmoe.layers import affine, check_sizes, uniform_linear
+from qmoe.routers.base import Router
+from qmoe.routers.basis import Basis, WaveTerm
+from qmoe.routers.features import FeatureRouter
+from qmoe.routers.quantum import QuantumRouter
+from qmoe.routers.reach import MAX_FUNCTIONS, circuit_basis
+from qmoe.routers.sampling import sample_frequencies
+
+
+class TwinRouter(FeatureRouter):
+    """``softmax(W phi(x) + b)`` over the functions phi that a circuit computes from its features.
+
+    The gate logits of a `QuantumRouter` with this circuit are such a gate for some W and b, so whatever the circuit can
+    learn, its twin can represent: a superset, with neither circuit nor engine. For a circuit with the Born read-out, whose
+    weights are probabilities and no softmax, the twin is a softmax gate on the same functions: what one would train in its
+    place, though no superset of the weights.
+
+    At the paper's sizes (two qubits, two experts) phi has 8 functions and the twin 18 parameters; what decides is the
+    difference of its two logits, with 9.
+
+    Args:
+        circuit: whose twin this is. Its noise is left aside, since it adds no function.
+        n_experts: number of experts E; the gate has ``E (K + 1)`` parameters for K functions.
+        in_features: number of features F; by default as many as the circuit takes. With angle encoding, another number puts
+            a trainable linear map in front, as `QuantumRouter` does.
+        without: functions to leave out, each by its name (``"cos x0 sin x1"``) or by its frequency, a number for each
+            input of the circuit (``(1, 1)``: all products of frequency 1 in both). The twin is then crippled on purpose,
+            and no superset.
+        sampling: None for all functions. Where those are too many: ``"distinct"``, ``"tree"`` or ``"grid"``, a random
+            sample of frequencies k with cos k.x and sin k.x each (Landman et al. 2022, arXiv:2210.13200; see
+            `qmoe.routers.sample_frequencies`). A sample is no superset.
+        n_functions: how many functions to sample, an even number.
+        grid_step: step of the grid of ``sampling="grid"``.
+        max_functions: the largest basis to build without sampling.
+        generator: source of the sample and then of the initial weights, which are uniform in ``+-1 / sqrt(K)`` as those of
+            `torch.nn.Linear`; all functions lie in [-1, 1]. Torch's default generator if None.
+        device: where the parameters live.
+        dtype: float32 or float64.
+
+    Raises:
+        ConfigError: for more functions than ``max_functions``, or options that do not go together.
+        UnsupportedError: for a sample of amplitude encoding.
+
+    Example:
+        >>> import qmoe
+        >>> twin = TwinRouter(qmoe.Circuit(n_qubits=2, n_layers=3), n_experts=2)
+        >>> sum(p.numel() for p in twin.parameters())
+        18
+    """
+
+    runs_stacked = True
+
+    def __init__(
+        self,
+        circuit: Circuit,
+        n_experts: int,
+        in_features: int | None = None,
+        without: Iterable[str | Iterable[float]] = (),
+        sampling: str | None = None,
+        n_functions: int | None = None,
+        grid_step: float = 1.0,
+        max_functions: int = MAX_FUNCTIONS,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        in_features = circuit.in_features if in_features is None else in_features
+        check_sizes(in_features=in_features, n_experts=n_experts, max_functions=max_functions)
+        projects = in_features != circuit.in_features
+        if projects and circuit.encoding.period is None:
+            raise ConfigError(
+                f"in_features is {in_features}, but the circuit's {circuit.encoding.name} encoding takes "
+                f"{circuit.in_features}; build the circuit for as many features as there are."
+            )
+        left_out = _listed(without)
+        basis, waves = None, None
+        if sampling is None:
+            if n_functions is not None:
+                raise ConfigError(
+                    f"n_functions={n_functions} is for a random sample; give sampling='distinct', 'tree' or 'grid' too."
+                )
+            basis = circuit_basis(circuit, n_experts, max_functions).without(left_out)
+            n_functions = len(basis)
+            if not n_functions:
+                raise ConfigError("This circuit computes nothing but constants, so it has no twin; use UniformRouter.")
+        else:
+            if left_out:
+                raise ConfigError("without names functions of the whole span; leave out sampling.")
+            if n_functions is None or n_functions < 2 or n_functions % 2:
+                raise ConfigError(
+                    f"n_functions is {n_functions!r}, expected an even number: a cosine and a sine for each frequency drawn."
+                )
+            waves = sample_frequencies(circuit, n_functions // 2, sampling, generator, grid_step)
+        super().__init__(in_features, n_experts, n_functions, generator, device, dtype)
+        self.circuit = circuit.with_noise(None)
+        self.sampling = sampling
+        self._basis = basis
+        # A buffer: twins that drew different frequencies train in one stack.
+        self.register_buffer("waves", None if waves is None else waves.to(self.weight))
+        self.project_weight = self.project_bias = None
+        if projects:
+            self.project_weight = uniform_linear(
+                circuit.in_features, in_features, fan_in=in_features, generator=generator, device=device, dtype=dtype
+            )
+            self.project_bias = uniform_linear(
+                circuit.in_features, fan_in=in_features, generator=generator, device=device, dtype=dtype
+            )
+
+    waves: Tensor | None
+
+    @property
+    def basis(self) -> Basis:
+        """The functions of the gate, by name, in the order of the columns of ``weight``."""
+        if self._basis is not None:
+            return self._basis
+        assert self.waves is not None
+        drawn = [tuple(float(k) for k in wave) for wave in self.waves]
+        terms = tuple(WaveTerm(wave, function) for function in ("cos", "sin") for wave in drawn)
+        return Basis(self.circuit.in_features, terms, complete=False)
+
+    def check(self, x: Tensor) -> None:
+        """As `QuantumRouter.check`: raises `ShapeError` for what the circuit could not encode, warns beyond one period."""
+        if self.project_weight is None and self.checks_input:
+            check_encodable(x, self.in_features, self.circuit.encoding)
+        elif self.project_weight is not None:
+            super().check(x)
+
+    def features(self, x: Tensor) -> Tensor:
+        """``phi``: ``(..., F)`` to ``(..., K)``."""
+        if self.project_weight is not None and self.project_bias is not None:
+            x = affine(x, self.project_weight, self.project_bias)
+        if self._basis is not None:
+            return self._basis.values(x)
+        assert self.waves is not None
+        angles = affine(x, self.waves, self.waves.new_zeros(self.waves.shape[:-1]))
+        return torch.cat([angles.cos(), angles.sin()], -1)
+
+    def extra_repr(self) -> str:
+        """Sizes, and whether the gate holds all that the circuit can compute."""
+        if self.sampling is not None:
+            return f"{super().extra_repr()}, a {self.sampling} sample of the circuit's frequencies, no superset"
+        assert self._basis is not None
+        holds = "all that the circuit computes" if self._basis.complete else "with functions left out, no superset"
+        return f"{super().extra_repr()}, {self._basis.kind}, {holds}"
+
+
+def twin(
+    router: Router,
+    generator: torch.Generator | None = None,
+    without: Iterable[str | Iterable[float]] = (),
+    sampling: str | None = None,
+    n_functions: int | None = None,
+    grid_step: float = 1.0,
+    max_functions: int = MAX_FUNCTIONS,
+) -> TwinRouter:
+    """A classical router over the span of functions of a quantum router, untrained: the control that holds all it can do.
+
+    Args:
+        router: the `QuantumRouter`; only its description counts, not the values of its weights.
+        generator: source of the twin's initial weights (and of the sample); torch's default generator if None.
+        without: functions or frequencies to leave out; see `TwinRouter`.
+        sampling: None for the whole span; ``"distinct"``, ``"tree"`` or ``"grid"`` for a random sample of a large one.
+        n_functions: how many functions to sample.
+        grid_step: step of the grid of ``sampling="grid"``.
+        max_functions: the largest basis to build without sampling.
+
+    Returns:
+        A `TwinRouter` with the router's sizes, device and dtype, and a trainable projection where the router has one.
+
+    Raises:
+        ConfigError: for anything but a QuantumRouter, and as `TwinRouter` does.
+    """
+    router = require_quantum(router, "twin")
+    return TwinRouter(
+        router.circuit,
+        router.n_experts,
+        router.in_features,
+        without=without,
+        sampling=sampling,
+        n_functions=n_functions,
+        grid_step=grid_step,
+        max_functions=max_functions,
+        generator=generator,
+        device=router.quantum.weights.device,
+        dtype=router.quantum.weights.dtype,
+    )
+
+
+def require_quantum(router: object, what: str) -> QuantumRouter:
+    """Returns ``router`` if it is a QuantumRouter, for the function named ``what``.
+
+    Raises:
+        ConfigError: for anything else.
+    """
+    if not isinstance(router, QuantumRouter):
+        raise ConfigError(
+            f"{what} takes a qmoe.QuantumRouter, got a {type(router).__name__}; of a mixture give its router (moe.router)."
+        )
+    return router
+
+
+def _listed(without: Iterable[str | Iterable[float]]) -> tuple[str | tuple[float, ...], ...]:
+    if isinstance(without, str):
+        raise ConfigError(f"without is {without!r}, expected a list of names or frequencies: without=[{without!r}].")
+    items: list[str | tuple[float, ...]] = []
+    for item in without:
+        if not isinstance(item, (str, Iterable)):
+            raise ConfigError(f"without holds {item!r}, expected names or frequencies: without=[(1, 1)], for example.")
+        items.append(item if isinstance(item, str) else tuple(item))
+    return tuple(items)
