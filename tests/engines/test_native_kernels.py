@@ -20,6 +20,7 @@ from qmoe.circuits import AngleEncoding, Circuit
 from qmoe.engines import NativeEngine
 from qmoe.engines.native import compiling, kernels, large
 from qmoe.engines.native import layout as at
+from qmoe.errors import PerformanceWarning
 from qmoe.testing import random_inputs
 
 CHEAP = "finish_large"  # compiles in a second
@@ -35,9 +36,9 @@ def code() -> bytes:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder of compiled kernels, and none in memory."""
     monkeypatch.setenv(kernels.CACHE_VARIABLE, str(tmp_path / "kernels"))
-    kernels.kernel.cache_clear()
+    kernels._kernel.cache_clear()
     yield tmp_path / "kernels"
-    kernels.kernel.cache_clear()
+    kernels._kernel.cache_clear()
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_kernel_is_compiled_once_and_kept(folder: Path, compilations: list[str])
     assert not is_cached()
     for _ in range(3):
         assert sums_of_parts() == SUMS
-        kernels.kernel.cache_clear()
+        kernels._kernel.cache_clear()
     assert compilations == [f"qmoe_{CHEAP}"]
     assert is_cached()
     assert not is_cached(4)
@@ -139,7 +140,7 @@ def test_damaged_file_is_noticed_and_written_anew(folder: Path, compilations: li
     whole = file.read_bytes()
     file.write_bytes(DAMAGES[damage](whole))
     assert not is_cached()
-    kernels.kernel.cache_clear()
+    kernels._kernel.cache_clear()
     assert sums_of_parts() == SUMS
     assert len(compilations) == 2
     assert file.read_bytes() == whole
@@ -153,7 +154,7 @@ def test_folder_that_cannot_be_made_costs_a_compilation_and_no_error(
     monkeypatch.setenv(kernels.CACHE_VARIABLE, str(tmp_path / "file" / "kernels"))
     for _ in range(2):
         assert sums_of_parts() == SUMS
-        kernels.kernel.cache_clear()
+        kernels._kernel.cache_clear()
     assert len(compilations) == 2
     assert not folder.exists()
 
@@ -203,18 +204,41 @@ def test_file_is_named_after_what_the_code_depends_on(
         kernels._key.cache_clear()
 
 
-def test_file_is_named_after_the_source_of_a_kernel_of_another_room(
+def test_file_is_named_after_the_sources_at_import(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    other = kernels.Kernel("qmoe_test_room", "nothing", 1)
     names = []
-    for text in ("one = 1", "one = 2"):
-        (tmp_path / "qmoe_test_room.py").write_text(text)
-        kernels._key.cache_clear()
-        names.append(kernels._path(other, 8).name)
+    for number in (1, 2):
+        room = tmp_path / f"qmoe_test_room_{number}"
+        room.mkdir()
+        (room / "__init__.py").write_text("")
+        (room / "caller.py").write_text(f"layout = {number}")
+        (one,) = kernels.declare(f"{room.name}.kernels", ("nothing", 1))
+        (room / "caller.py").write_text("layout = 3")  # as an upgrade does beside a running program
+        (again,) = kernels.declare(f"{room.name}.kernels", ("nothing", 1))
+        assert one == again
+        names.append(kernels._path(one, 8).name)
     assert names[0] != names[1]
     assert all(name.endswith("-nothing-f64.o") for name in names)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="this system keeps permissions elsewhere")
+@pytest.mark.parametrize("mode", [0o666, 0o664])
+def test_machine_code_that_others_may_have_written_is_not_run(folder: Path, compilations: list[str], mode: int) -> None:
+    assert sums_of_parts() == SUMS
+    (file,) = folder.iterdir()
+    assert not file.stat().st_mode & 0o022
+    file.chmod(mode)
+    kernels._kernel.cache_clear()
+    with pytest.warns(PerformanceWarning, match="may have been written by others"):
+        assert sums_of_parts() == SUMS
+    assert len(compilations) == 2
+
+
+def test_folder_may_be_named_from_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(kernels.CACHE_VARIABLE, "~/kernels")
+    assert kernels.cache_folder() == Path.home() / "kernels"
 
 
 def test_precision_and_kernel_are_in_the_name(folder: Path) -> None:
@@ -284,6 +308,7 @@ import threading
 import torch
 from qmoe.circuits import Circuit
 from qmoe.engines import NativeEngine
+from qmoe.errors import PerformanceWarning
 from qmoe.testing import random_inputs
 
 def step(circuit):
@@ -333,6 +358,7 @@ import torch
 from qmoe.circuits import Circuit
 from qmoe.engines import NativeEngine
 from qmoe.engines.native import running
+from qmoe.errors import PerformanceWarning
 from qmoe.testing import random_inputs
 
 CIRCUITS = [Circuit(2, 3), Circuit(2, 1, noise=0.1), Circuit(8, 1)]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from qmoe.circuits import Circuit
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
+
+#: A state of 2**32 amplitudes fills 32 GiB in float32.
+MAX_STATE_BITS = 32
 
 
 class Engine(ABC):
@@ -43,15 +46,19 @@ class Engine(ABC):
             ConfigError: for a noise strength outside [0, 1], or given to a circuit without noise.
             UnsupportedError: when the engine cannot run this circuit.
         """
-        shapes = _shapes.__wrapped__ if torch.compiler.is_compiling() else _shapes
+        if torch.compiler.is_dynamo_compiling():
+            return _outside_of_graphs(self, circuit, x, weights, noise_strength)
+        shapes = _shapes.__wrapped__ if traced() else _shapes
         stack, batch = shapes(circuit, x.shape, weights.shape, x.dtype, weights.dtype, x.device, weights.device)
         if noise_strength is not None:
             _check_strength(circuit, x, noise_strength, stack)
         self.check_supported(circuit, x)
         if x.numel() == 0:
             # Nothing to run; kept in the graph so that backward works on an empty batch too.
-            empty = x.new_zeros((*stack, *batch, circuit.n_outputs))
-            return empty + 0 * (weights.sum() + x.sum())
+            nothing = weights.sum() + x.sum()
+            if noise_strength is not None:
+                nothing = nothing + noise_strength.sum()
+            return x.new_zeros((*stack, *batch, circuit.n_outputs)) + 0 * nothing
         if circuit.noise is None:
             strength = None
         elif noise_strength is None:
@@ -109,6 +116,26 @@ class Engine(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+@torch.compiler.disable
+def _outside_of_graphs(engine: Engine, *inputs: Any) -> Tensor:
+    """What `torch.compile` calls as it is: a circuit is one operation already."""
+    return engine.evaluate(*inputs)
+
+
+def traced() -> bool:
+    """Whether torch records the operations that follow, on tensors that may hold no values, instead of running them."""
+    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0 or torch._C._is_tracing()
+
+
+def too_large(circuit: Circuit) -> str | None:
+    """Why no engine that holds whole states can run ``circuit``; None where one can."""
+    size = circuit.n_qubits if circuit.noise is None else 2 * circuit.n_qubits
+    if size <= MAX_STATE_BITS:
+        return None
+    kind = "a state" if circuit.noise is None else "a density matrix"
+    return f"{circuit.n_qubits} qubits make {kind} of 2**{size} numbers for each sample; use fewer qubits."
 
 
 @functools.lru_cache(maxsize=4096)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from qmoe.circuits import Born, Circuit, Dephase, Depolarize, Gate, Prepare, Weight
 from qmoe.circuits.gates import Angle, Feature
+from qmoe.engines.amplitudes import normalised
 from qmoe.engines.protocol import Engine
 
 _PAULI = {
@@ -64,7 +65,7 @@ def _run(circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) 
     rho = ket @ ket.mH
     for op in circuit.operations:
         if isinstance(op, Prepare):
-            amplitudes = torch.cat([x, x.new_zeros(circuit.dim - len(x))]) / torch.linalg.vector_norm(x)
+            amplitudes = torch.cat([normalised(x), torch.zeros(circuit.dim - len(x), dtype=x.dtype, device=x.device)])
             column = amplitudes.to(dtype)[:, None]
             rho = column @ column.mH
         elif isinstance(op, Depolarize):
@@ -104,7 +105,9 @@ def _matrix(gate: Gate, x: Tensor, weights: Tensor, dtype: torch.dtype) -> Tenso
     def value(angle: Angle) -> Tensor:
         if isinstance(angle, Feature):
             return x[angle.index]
-        return weights[angle.index] if isinstance(angle, Weight) else x.new_tensor(angle)
+        return (
+            weights[angle.index] if isinstance(angle, Weight) else torch.tensor(angle, dtype=x.dtype, device=x.device)
+        )
 
     if gate.name in _FIXED:
         return torch.tensor(_FIXED[gate.name], dtype=dtype, device=x.device)

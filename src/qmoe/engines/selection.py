@@ -12,7 +12,7 @@ from qmoe.circuits import Circuit
 from qmoe.engines.batched import TorchEngine
 from qmoe.engines.native import NativeEngine
 from qmoe.engines.native.engine import MAX_NOISY_QUBITS
-from qmoe.engines.protocol import Engine
+from qmoe.engines.protocol import Engine, traced
 from qmoe.engines.reference import ReferenceEngine
 from qmoe.errors import ConfigError, unknown
 
@@ -55,9 +55,9 @@ RULES = (
     Rule(_TORCH, "the tensors are on {device}", None, lambda circuit, device: device.type != "cpu"),
     Rule(
         _TORCH,
-        "torch.compile traces torch operations",
+        "torch records operations instead of running them",
         None,
-        lambda circuit, device: torch.compiler.is_compiling(),
+        lambda circuit, device: traced(),
     ),
     Rule(
         _TORCH,
@@ -82,8 +82,8 @@ RULES = (
 
 def choose_engine(circuit: Circuit, device: torch.device) -> tuple[Engine, str]:
     """Returns the engine that ``engine="auto"`` uses for ``circuit`` on ``device``, and the reason in words."""
-    # Every forward pass asks, so the answer is kept; what torch.compile traces is another.
-    return _choose(circuit, device) if torch.compiler.is_compiling() else _kept_choice(circuit, device)
+    # Every forward pass asks, so the answer is kept; while torch traces it is another.
+    return _choose(circuit, device) if traced() else _kept_choice(circuit, device)
 
 
 def _choose(circuit: Circuit, device: torch.device) -> tuple[Engine, str]:

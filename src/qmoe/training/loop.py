@@ -98,7 +98,14 @@ def train_stack(
 
     Raises:
         ShapeError: when the data do not fit the models, or hold values that are not finite.
+        ConfigError: under `torch.inference_mode`, or when nothing is trainable.
     """
+    if torch.is_inference_mode_enabled():
+        raise ConfigError(
+            "Training needs gradients, which torch.inference_mode() rules out; call train_stack outside of it."
+        )
+    # Compiled code reads memory, where the view of a negative holds the opposite.
+    x, x_test = x.resolve_neg(), None if x_test is None else x_test.resolve_neg()
     stack = ModelStack(models)
     n_models = len(stack)
     if (x_test is None) != (y_test is None):

@@ -166,7 +166,7 @@ def mixture_loss(one, call, scratch):
     Args:
         one: 1 in the precision of all arrays.
         call: address of the integers below, in this order; arrays are given as addresses, 0 for what is not there.
-        scratch: address of `scratch_rows` rows of B numbers, and of B integers behind them.
+        scratch: address of the rows of B numbers that `mixture_step` counts, and of B integers behind them.
 
     The integers are
 
@@ -228,7 +228,7 @@ def mixture_loss(one, call, scratch):
     z_out = carray(pointer_like(integer(outputs, 2), one), 1)
     f_out = carray(pointer_like(integer(outputs, 3), one), 1)
 
-    # Rows of the scratch memory, in the order of `scratch_rows`.
+    # Rows of the scratch memory, in the order in which `mixture_step` counts them.
     row = 0
     x = _matrix(one, scratch, row, n_features, n_samples)
     row += n_features

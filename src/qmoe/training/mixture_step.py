@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qmoe.engines.native.kernels import Kernel, kernel
+from qmoe.engines.native.kernels import declare, kernel
 from qmoe.engines.running import CircuitModule
 from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
 from qmoe.layers import LinearHead
@@ -23,9 +23,8 @@ from qmoe.routers import LinearRouter, MLPRouter, QuantumRouter, Router, Uniform
 from qmoe.training.stack import ModelStack
 from qmoe.training.step import Step, as_vector, trainable
 
-_MODULE = "qmoe.training.mixture_kernel"
 #: The compiled passes: the loss with its gradients, and Adam.
-KERNELS = (Kernel(_MODULE, "mixture_loss", 2), Kernel(_MODULE, "adam", 3))
+KERNELS = declare("qmoe.training.mixture_kernel", ("mixture_loss", 2), ("adam", 3))
 _DTYPES = (torch.float32, torch.float64)
 _Call = ctypes.c_int64 * 56
 #: Adam's, and torch's defaults.

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Born, Circuit, Gate
+from qmoe.engines.amplitudes import normalised
 from qmoe.engines.batched.gates import PAULIS, TABLE, amplitude_constants, pauli_constants
 
 Made = TypeVar("Made")
@@ -111,8 +112,8 @@ class Amplitudes(Algebra):
         return True
 
     def prepare(self, x: Tensor, n_qubits: int) -> Tensor:
-        padded = torch.nn.functional.pad(x, (0, 2**n_qubits - x.shape[-1]))
-        return (padded / torch.linalg.vector_norm(x, dim=-1, keepdim=True)).to(self.dtype(x.dtype))
+        padded = torch.nn.functional.pad(normalised(x), (0, 2**n_qubits - x.shape[-1]))
+        return padded.to(self.dtype(x.dtype))
 
     def read(self, vec: Tensor, circuit: Circuit) -> Tensor:
         probabilities = torch.view_as_real(vec).square().sum(-1)
@@ -140,8 +141,7 @@ class PauliVector(Algebra):
         return False
 
     def prepare(self, x: Tensor, n_qubits: int) -> Tensor:
-        psi = x / torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        psi = torch.nn.functional.pad(psi, (0, 2**n_qubits - x.shape[-1]))
+        psi = torch.nn.functional.pad(normalised(x), (0, 2**n_qubits - x.shape[-1]))
         outer = (psi.unsqueeze(-1) * psi.unsqueeze(-2)).reshape(*x.shape[:-1], *(2,) * (2 * n_qubits))
         # Pair each wire's ket and bra axes, then change basis wire by wire: tr(P rho) = sum_ab P_ba rho_ab.
         lead = x.dim() - 1

@@ -19,7 +19,7 @@ from qmoe.engines.batched.algebra import (
     noise_exponents,
 )
 from qmoe.engines.batched.plan import Fixed, Local, Noise, Pair, Run, Stage, make_plan
-from qmoe.engines.protocol import Engine
+from qmoe.engines.protocol import Engine, too_large
 
 
 class TorchEngine(Engine):
@@ -37,7 +37,7 @@ class TorchEngine(Engine):
         for op in circuit.operations:
             if isinstance(op, Gate) and len(op.wires) > 1 and any(isinstance(a, Feature) for a in op.angles):
                 return f"{op.name} takes a feature as its angle; use engine='pennylane' or engine='reference'."
-        return None
+        return too_large(circuit)
 
     def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
         algebra = AMPLITUDES if strength is None else PAULI_VECTOR

@@ -42,10 +42,13 @@ def transform(one, values, n):
 @inner
 def norm_of(one, x, n, stride):
     """Euclidean norm of ``n`` numbers, ``stride`` apart."""
-    total = 0.0
+    largest, total = 0.0, 0.0
     for f in range(n):
-        total += real(one, x, f * stride) ** 2
-    return total**0.5
+        largest = max(largest, abs(real(one, x, f * stride)))
+    # Squares of very small and very large numbers would leave the range.
+    for f in range(n):
+        total += (real(one, x, f * stride) / largest) ** 2
+    return largest * total**0.5
 
 
 @inlined

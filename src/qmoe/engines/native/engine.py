@@ -7,12 +7,13 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from qmoe.circuits import Circuit
 from qmoe.engines.batched import TorchEngine
 from qmoe.engines.native.function import Evaluate, Step
 from qmoe.engines.native.running import simulation
-from qmoe.engines.protocol import Engine
+from qmoe.engines.protocol import Engine, too_large, traced
 
 _TORCH = TorchEngine()
 
@@ -31,7 +32,9 @@ class NativeEngine(Engine):
     name: ClassVar[str] = "native"
 
     def why_not(self, circuit: Circuit, device: torch.device) -> str | None:
-        """Kernels are for the CPU; density matrices for few qubits."""
+        """Kernels are for the CPU and for values that are there; density matrices for few qubits."""
+        if traced():
+            return "torch records operations instead of running them; use engine='torch'."
         if device.type != "cpu":
             return f"its kernels run on the CPU and the tensors are on {device.type}; use engine='torch'."
         if circuit.noise is not None and circuit.n_qubits > MAX_NOISY_QUBITS:
@@ -39,12 +42,14 @@ class NativeEngine(Engine):
                 f"with noise it takes up to {MAX_NOISY_QUBITS} qubits, got {circuit.n_qubits}; use engine='torch' or "
                 "'pennylane'."
             )
-        return None
+        return too_large(circuit)
 
     def vjp(
         self, circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None = None
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """Runs the kernels and nothing else."""
+        if x.numel() == 0:
+            return super().vjp(circuit, x, weights, noise_strength)
         stack = weights.shape[: weights.dim() - len(circuit.weight_shape)]
         strength = None if noise_strength is None else noise_strength.detach()
         if strength is None and circuit.noise is not None:
@@ -63,7 +68,7 @@ class NativeEngine(Engine):
         stack: torch.Size,
         batch: torch.Size,
     ) -> Tensor:
-        if torch._C._are_functorch_transforms_active():
+        if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
             return super()._shaped(circuit, x, weights, strength, stack, batch)
         runner = simulation(circuit, stack, batch, x.element_size())
         keep = runner.keeps and _differentiates(x, weights, strength)
@@ -79,6 +84,8 @@ class NativeEngine(Engine):
 
 def _forward_mode() -> bool:
     """Whether a transform around this call differentiates forwards, as `torch.func.jacfwd` and ``hessian`` do."""
+    if forward_ad._current_level >= 0:
+        return True
     transforms = torch._C._functorch.get_interpreter_stack() or ()
     return any(transform.key() == torch._C._functorch.TransformType.Jvp for transform in transforms)
 

@@ -34,8 +34,15 @@ class Step(torch.autograd.Function):
     def backward(ctx: Any, cotangent: Tensor) -> Any:
         x, weights, strength = ctx.saved_tensors
         runner, features = ctx.runner, ctx.needs_input_grad[1]
-        if torch.is_grad_enabled():
-            # Somebody will differentiate the gradients.
+        if torch._C._functorch.is_legacy_batchedtensor(cotangent):
+            # ``is_grads_batched=True`` stands many gradients on an axis that only torch's own operations know.
+            return (
+                None,
+                *_torch_pullback(runner.circuit, (x, weights, strength), ctx.needs_input_grad[1:4], cotangent),
+                None,
+            )
+        if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+            # Somebody will differentiate the gradients, or asks for many at once.
             flat = _flatten(runner, x, weights, strength)
             rows = cotangent.reshape(runner.n_models, runner.n_batch, -1)
             gx, gw, gs = Differentiate.apply(runner.circuit, *flat, rows, features)
@@ -150,6 +157,21 @@ def _torch_engine(circuit: Circuit) -> Any:
         return _TORCH._evaluate(circuit, x, weights, strength)
 
     return run
+
+
+def _torch_pullback(
+    circuit: Circuit, inputs: tuple[Tensor | None, ...], wanted: tuple[bool, ...], cotangent: Tensor
+) -> list[Tensor | None]:
+    """The gradients of inputs of any shape, those that are wanted, through the torch engine."""
+    with torch.enable_grad():
+        leaves = [None if t is None else t.detach().requires_grad_(w) for t, w in zip(inputs, wanted, strict=True)]
+        x, weights, strength = leaves
+        assert x is not None
+        assert weights is not None
+        out = _TORCH.evaluate(circuit, x, weights, strength)
+    asked = [leaf for leaf, w in zip(leaves, wanted, strict=True) if leaf is not None and w]
+    found = iter(torch.autograd.grad(out, asked, cotangent, allow_unused=True))
+    return [next(found) if w else None for w in wanted]
 
 
 def _torch_gradients(circuit: Circuit) -> Any:

@@ -12,16 +12,29 @@ import ctypes
 import functools
 import hashlib
 import importlib
-import importlib.util
 import os
+import stat
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from platformdirs import user_cache_path
+
+from qmoe.errors import PerformanceWarning
+
+
+@functools.cache
+def _digest_of(package: str) -> str:
+    """Names the sources of a package as they are when it is imported: what calls a kernel must fit what is compiled."""
+    digest = hashlib.sha256()
+    for folder in importlib.import_module(package).__path__:
+        for source in sorted(Path(folder).glob("*.py")):
+            digest.update(source.read_bytes())
+    return digest.hexdigest()
 
 
 class Kernel(NamedTuple):
@@ -31,39 +44,58 @@ class Kernel(NamedTuple):
         module: the module, by its full name.
         name: the function in it.
         n_integers: how many integers it takes after the number ``one``.
+        sources: names the sources that it was read from, and those that call it.
     """
 
     module: str
     name: str
     n_integers: int
+    sources: str
 
 
-_PURE, _NOISY, _LARGE = (f"qmoe.engines.native.{room}" for room in ("pure", "noisy", "large"))
+def declare(module: str, *kernels: tuple[str, int]) -> tuple[Kernel, ...]:
+    """Kernels of one module: their names and numbers of integers. To be called where their callers are imported."""
+    sources = _digest_of(module.rpartition(".")[0])
+    return tuple(Kernel(module, name, n_integers, sources) for name, n_integers in kernels)
+
+
+_ROOM = "qmoe.engines.native"
 #: The kernels of this engine, by name.
 KERNELS = {
     one.name: one
     for one in (
-        Kernel(_PURE, "evaluate", 4),
-        Kernel(_PURE, "differentiate", 4),
-        Kernel(_NOISY, "evaluate_noisy", 4),
-        Kernel(_NOISY, "differentiate_noisy", 4),
-        Kernel(_LARGE, "prepare_large", 5),
-        Kernel(_LARGE, "advance_large", 5),
-        Kernel(_LARGE, "undo_large", 6),
-        Kernel(_LARGE, "read_large", 5),
-        Kernel(_LARGE, "finish_large", 3),
-        Kernel(_LARGE, "seed_large", 6),
-        Kernel(_LARGE, "collect_large", 4),
+        *declare(f"{_ROOM}.pure", ("evaluate", 4), ("differentiate", 4)),
+        *declare(f"{_ROOM}.noisy", ("evaluate_noisy", 4), ("differentiate_noisy", 4)),
+        *declare(
+            f"{_ROOM}.large",
+            ("prepare_large", 5),
+            ("advance_large", 5),
+            ("undo_large", 6),
+            ("read_large", 5),
+            ("finish_large", 3),
+            ("seed_large", 6),
+            ("collect_large", 4),
+        ),
     )
 }
 #: Environment variable that names another folder for compiled kernels.
 CACHE_VARIABLE = "QMOE_CACHE_DIR"
 
 _LOCK = threading.Lock()
+
+
+def _renew_lock() -> None:
+    # The thread that held it does not exist in a forked child.
+    global _LOCK
+    _LOCK = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
 _DIGEST = 32
 
 
-@functools.lru_cache(maxsize=64)
 def kernel(which: str | Kernel, itemsize: int) -> Callable[..., None]:
     """A compiled kernel, for floats of ``itemsize`` bytes: from memory, disk, or the compiler.
 
@@ -74,7 +106,11 @@ def kernel(which: str | Kernel, itemsize: int) -> Callable[..., None]:
     Raises:
         RuntimeError: from the kernel itself, if it should fail.
     """
-    source = KERNELS[which] if isinstance(which, str) else which
+    return _kernel(KERNELS[which] if isinstance(which, str) else which, itemsize)
+
+
+@functools.lru_cache(maxsize=64)
+def _kernel(source: Kernel, itemsize: int) -> Callable[..., None]:
     with _LOCK:
         engine, address = _load(_object_code(source, itemsize), _symbol(source.name))
     scalar = ctypes.c_float if itemsize == 4 else ctypes.c_double
@@ -110,13 +146,13 @@ def missing(kernels: Iterable[Kernel], itemsize: int) -> list[Kernel]:
 def compile_kernels(kernels: Iterable[Kernel], itemsize: int) -> None:
     """Compiles and keeps the kernels that are not on disk, so that other processes only load them."""
     for one in missing(kernels, itemsize):
-        kernel(one, itemsize)
+        _object_code(one, itemsize)
 
 
 def cache_folder() -> Path:
     """Where compiled kernels are kept."""
     named = os.environ.get(CACHE_VARIABLE)
-    return Path(named) if named else user_cache_path("qmoe") / "kernels"
+    return Path(named).expanduser() if named else user_cache_path("qmoe") / "kernels"
 
 
 def _symbol(name: str) -> str:
@@ -124,15 +160,9 @@ def _symbol(name: str) -> str:
 
 
 @functools.cache
-def _key(module: str) -> str:
-    """Names everything that the machine code of a module depends on."""
-    digest = hashlib.sha256()
-    spec = importlib.util.find_spec(module)
-    assert spec is not None
-    assert spec.origin is not None
-    for source in (*sorted(Path(__file__).parent.glob("*.py")), Path(spec.origin)):
-        digest.update(source.read_bytes())
-    llvm = _llvm()
+def _key(sources: str) -> str:
+    """Names everything that machine code depends on."""
+    digest, llvm = hashlib.sha256(sources.encode()), _llvm()
     features = llvm.get_host_cpu_features().flatten()
     for part in (version("numba"), version("llvmlite"), llvm.get_process_triple(), llvm.get_host_cpu_name(), features):
         digest.update(part.encode())
@@ -140,7 +170,7 @@ def _key(module: str) -> str:
 
 
 def _path(source: Kernel, itemsize: int) -> Path:
-    return cache_folder() / f"{_key(source.module)}-{source.name}-f{8 * itemsize}.o"
+    return cache_folder() / f"{_key(source.sources)}-{source.name}-f{8 * itemsize}.o"
 
 
 def _object_code(source: Kernel, itemsize: int) -> bytes:
@@ -156,13 +186,29 @@ def _object_code(source: Kernel, itemsize: int) -> bytes:
 
 
 def _read(path: Path) -> bytes | None:
-    """The code in the file; None if there is none, or not the one that was written."""
+    """The code in the file; None if there is none, or not the one that was written, or not by someone we may trust."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            if not _is_ours(os.fstat(file.fileno())):
+                warnings.warn(
+                    f"{path} may have been written by others, so its machine code is not run, and compiled again by every "
+                    f"process; delete it, or name a folder of your own in {CACHE_VARIABLE}.",
+                    PerformanceWarning,
+                    stacklevel=2,
+                )
+                return None
+            data = file.read()
     except OSError:
         return None
     code = data[_DIGEST:]
     return code if hashlib.sha256(code).digest() == data[:_DIGEST] else None
+
+
+def _is_ours(file: os.stat_result) -> bool:
+    """Whether only this user or the machine's owner can have written it; Windows keeps that elsewhere."""
+    if not hasattr(os, "getuid"):
+        return True
+    return file.st_uid in (os.getuid(), 0) and not file.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _write(path: Path, code: bytes) -> None:
@@ -172,6 +218,7 @@ def _write(path: Path, code: bytes) -> None:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             file = Path(folder) / path.name
             file.write_bytes(hashlib.sha256(code).digest() + code)
+            file.chmod(0o644)  # a generous umask would make it worthless
             os.replace(file, path)  # other processes see the whole file or none
 
 

@@ -1,8 +1,8 @@
 """Vectors of lanes in LLVM's own terms: what Numba cannot be told in Python, that a loop shall run on whole registers.
 
 A state is an array ``[basis state][real, imaginary][lane]``: lanes are 16 samples in float32, 8 in float64 (64 bytes, one
-cache line), so that a gate never mixes lanes and any pair of basis states costs the same. With one lane the same passes run
-on a single sample.
+cache line), so that a gate never mixes lanes and any pair of basis states costs the same. For few samples the lanes are the
+lowest basis states of one sample, and gates on those wires mix them.
 """
 
 from __future__ import annotations

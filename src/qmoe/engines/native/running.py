@@ -6,7 +6,7 @@ import ctypes
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from qmoe.engines.native.layout import n_lanes
 from qmoe.engines.native.noisy_program import make_noisy_program
 from qmoe.engines.native.program import Program, make_program
 from qmoe.engines.native.threads import run_in_parts, run_shares
+from qmoe.errors import UnsupportedError
 
 #: Operations below which a second thread costs more than it saves: it takes 0.1 ms to start, which is about what they take.
 THREAD_OPERATIONS = 5e7
@@ -36,6 +37,8 @@ LARGE_VECTORS = 1 << 14
 
 #: Operations of a forward pass below which the backward pass runs it again sooner than it fetches what was kept.
 KEEP_OPERATIONS = 5e4
+
+_CPU = torch.device("cpu")  # a user's default device may be another
 
 Gradients = tuple[Tensor | None, Tensor, Tensor | None]
 
@@ -90,6 +93,8 @@ class Simulation(ABC):
         x, weights, shape = _plain(x), _plain(weights), weights.shape
         if strength is not None:
             strength = _plain(strength).contiguous()
+        if not x.data_ptr():
+            raise UnsupportedError("The native engine got a tensor without memory, as tracers use; use engine='torch'.")
         if x.is_contiguous() and weights.is_contiguous():
             return Inputs(x, weights, strength, self._strides, shape)
         x = x.reshape(self.n_models, self.n_batch, x.shape[-1])
@@ -161,7 +166,7 @@ class _Pass:
         places = [0 if tensor is None else tensor.data_ptr() for tensor in (x, weights, strength, *others)]
         call = _Call(*self._head, *strides, *places)
         n_threads = min(torch.get_num_threads(), self._n_items) if self._is_long else 1
-        scratch = torch.empty(n_threads * self._size, dtype=torch.uint8)
+        scratch = torch.empty(n_threads * self._size, dtype=torch.uint8, device=_CPU)
         first = scratch.data_ptr()
         if n_threads == 1:
             self._function(*self._addresses, ctypes.addressof(call), first)
@@ -276,7 +281,7 @@ class _LargeBlock:
     def all(cls, plan: _Plan, shape: Simulation, inputs: Inputs) -> list[_LargeBlock]:
         """The blocks of all models, which take turns with the same scratch memory."""
         size = int(plan.large_parts[-1]) + (at.SIZE + at.N_PARTS * at.PART_SIZE) * at.WIDTH
-        scratch = torch.empty(size, dtype=torch.uint8)
+        scratch = torch.empty(size, dtype=torch.uint8, device=_CPU)
         n_blocks = plan.layout.chunks(shape.n_batch)[0]
         return [cls(plan, shape, inputs, m, b, scratch) for m in range(shape.n_models) for b in range(n_blocks)]
 
@@ -338,7 +343,9 @@ class PauliVectors(Simulation):
 
     def __init__(self, circuit: Circuit, stack: torch.Size, batch: torch.Size, itemsize: int) -> None:
         super().__init__(circuit, stack, batch, itemsize)
-        program = _noisy_program(circuit)
+        assert circuit.noise is not None
+        # How strong the noise is comes with the inputs.
+        program = make_noisy_program(circuit.with_noise(replace(circuit.noise, depolarizing=0.0)))
         cost = circuit.dim**2 * at.WIDTH / 4 * (1.0 + len(program.rows))
         layout = _Layout(program.header, program.parts(itemsize), n_lanes(itemsize), cost)
         self._program, self._n_chunks = program, layout.chunks(self.n_batch)[2]
@@ -361,9 +368,6 @@ class PauliVectors(Simulation):
         return gx, _total(gw, inputs.shape), _total(gs, self.stack)
 
 
-_noisy_program = functools.lru_cache(maxsize=64)(make_noisy_program)
-
-
 @functools.lru_cache(maxsize=1024)
 def simulation(circuit: Circuit, stack: torch.Size, batch: torch.Size, itemsize: int) -> Simulation:
     """What runs ``circuit`` on a stack and batch of these shapes; made once."""
@@ -371,8 +375,10 @@ def simulation(circuit: Circuit, stack: torch.Size, batch: torch.Size, itemsize:
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """A tensor whose memory holds its values: the imaginary part of a conjugate holds their negatives."""
-    return tensor.resolve_neg() if tensor.is_neg() else tensor
+    """A tensor whose memory holds its values: the imaginary part of a conjugate holds their negatives, some zeros none."""
+    if tensor.is_neg():
+        return tensor.resolve_neg()
+    return torch.zeros_like(tensor) if tensor._is_zerotensor() else tensor
 
 
 def _partial(inputs: Inputs, n_models: int, n_chunks: int) -> Tensor:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Sequence
 
 
-def run_shares(calls: Sequence[Callable[[], None]]) -> None:
-    """Runs each call in a thread of its own, the first in this one; raises the first error."""
+def run_shares(calls: Sequence[Callable[[], None]], give_up: Callable[[], None] = lambda: None) -> None:
+    """Runs each call in a thread of its own, the first in this one; raises the first error.
+
+    It returns only when all have ended, whatever happens: they write to memory that its caller will free.
+
+    Args:
+        calls: what to run.
+        give_up: called when one cannot run, so that none waits for it.
+    """
     errors: list[BaseException] = []
 
     def guarded(call: Callable[[], None]) -> None:
@@ -17,14 +25,24 @@ def run_shares(calls: Sequence[Callable[[], None]]) -> None:
             errors.append(error)
 
     threads = [threading.Thread(target=guarded, args=(call,)) for call in calls[1:]]
-    for thread in threads:
-        thread.start()
-    guarded(calls[0])
-    for thread in threads:
-        thread.join()
+    started = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+        calls[0]()
+    except BaseException as error:  # of this thread: of the call, for want of threads, or of somebody's Ctrl-C
+        errors.append(error)
+        give_up()
+    while started:
+        try:
+            started[-1].join()
+            started.pop()
+        except KeyboardInterrupt as interrupt:
+            errors.append(interrupt)
     # A thread that waited for one that failed has nothing to say.
-    for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
-        raise error
+    for first in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
+        raise first
 
 
 def run_in_parts(stages: Sequence[Callable[[int], None]], n_parts: int, n_threads: int) -> None:
@@ -52,4 +70,4 @@ def run_in_parts(stages: Sequence[Callable[[int], None]], n_parts: int, n_thread
             barrier.abort()  # nobody waits for a thread that has failed
             raise
 
-    run_shares([lambda thread=thread: share(thread) for thread in range(n_threads)])  # type: ignore[misc]
+    run_shares([functools.partial(share, thread) for thread in range(n_threads)], barrier.abort)
