@@ -268,3 +268,9 @@ def _assert_places_do_not_matter(circuit: Circuit, x: Tensor, weights: Tensor, s
         alone = results(place)
         assert_same([t[place] for t in stacked], alone)
         assert_same([t[0 if place == last else 1] for t in mixed], alone)
+
+
+def test_deep_circuits_whose_tables_would_outgrow_the_state_go_the_way_of_large_ones() -> None:
+    assert not running._plan(Circuit(16, 3), 1, 4).is_large
+    assert running._plan(Circuit(16, 30), 1, 4).is_large
+    assert not running._plan(Circuit(12, 400), 1, 4).is_large  # too few qubits for its parts

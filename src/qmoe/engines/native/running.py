@@ -34,6 +34,9 @@ KEEP_BYTES = 1 << 28
 FEW, MIN_HIGH_QUBITS = 0.5, 3
 #: Vectors of lanes from which on all threads work on one state; it then fills a second-level cache twice.
 LARGE_VECTORS = 1 << 14
+#: Bytes of tables of phases above which that way is the quicker one as well, since it makes each when it is needed; memory
+#: then does not grow with the layers. It takes as many qubits as its parts of a state need.
+TABLE_BYTES, MIN_LARGE_QUBITS = 1 << 22, 13
 
 #: Operations of a forward pass below which the backward pass runs it again sooner than it fetches what was kept.
 KEEP_OPERATIONS = 5e4
@@ -204,7 +207,9 @@ class _Plan:
 
     @property
     def is_large(self) -> bool:
-        return self.state[0] >= LARGE_VECTORS
+        circuit = self.program.circuit
+        tables = self.program.n_tables * circuit.dim * 2 * at.WIDTH // self.state[2]
+        return self.state[0] >= LARGE_VECTORS or (tables > TABLE_BYTES and circuit.n_qubits >= MIN_LARGE_QUBITS)
 
 
 @functools.lru_cache(maxsize=1024)
