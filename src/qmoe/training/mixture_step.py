@@ -19,7 +19,15 @@ from qmoe.engines.running import CircuitModule
 from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
 from qmoe.layers import LinearHead
 from qmoe.moe import MixtureOfExperts
-from qmoe.routers import LinearRouter, MLPRouter, QuantumRouter, Router, UniformRouter
+from qmoe.routers import (
+    ConstantRouter,
+    FeatureRouter,
+    LinearRouter,
+    MLPRouter,
+    QuantumRouter,
+    Router,
+    UniformRouter,
+)
 from qmoe.training.stack import ModelStack
 from qmoe.training.step import Step, as_vector, trainable
 
@@ -56,18 +64,30 @@ class Source:
 def compiles(module: nn.Module | None) -> bool:
     """Whether `MixtureStep` covers a stacked module: a dense mixture on the CPU, of qmoe's own parts.
 
-    Types are compared exactly: a subclass may compute something else.
+    Types are compared exactly, since a subclass may compute something else; of a `FeatureRouter` only its functions may be
+    its own.
     """
     if type(module) is not MixtureOfExperts or module.top_k not in (None, module.router.n_experts):
         return False
     router, experts, head = module.router, module.experts, module.head
     tensors = [*module.parameters(), *module.buffers()]
     return (
-        type(router) in (LinearRouter, MLPRouter, QuantumRouter, UniformRouter)
+        (type(router) in (LinearRouter, MLPRouter, QuantumRouter, UniformRouter, ConstantRouter) or _is_gate(router))
         and not (type(router) is QuantumRouter and router.adapter_weight is None)  # the Born read-out is no softmax
         and type(experts) in (LinearExperts, MLPExperts, QuantumExperts)
         and (head is None or type(head) is LinearHead)
         and all(t.device.type == "cpu" and t.dtype in _DTYPES for t in tensors)
+    )
+
+
+def _is_gate(router: Router) -> bool:
+    """Whether a router is a linear gate on functions in which nothing is trained."""
+    trained = {name for name, _ in router.named_parameters()}
+    return (
+        isinstance(router, FeatureRouter)
+        and type(router).logits is FeatureRouter.logits
+        and type(router).forward is Router.forward
+        and trained == {"weight", "bias"}
     )
 
 
@@ -189,9 +209,11 @@ def _router_parts(router: Router, n_models: int, like: Tensor) -> tuple[Pair, Pa
         direct = router.project_weight is None
         source = _circuit(router.quantum) if direct else _by_autograd(router.measure)
         return (router.adapter_weight, router.adapter_bias), (), source
-    # Equal weights are the softmax of a layer that looks at nothing.
-    nothing = like.new_empty(n_models, router.n_experts, 0), like.new_zeros(n_models, router.n_experts)
-    return nothing, (), Source(lambda x: x[..., :0])
+    if isinstance(router, FeatureRouter):
+        return (router.weight, router.bias), (), Source(torch.no_grad()(router.features))
+    # Weights that are the same for all samples are the softmax of a layer that looks at nothing.
+    bias = router.bias if isinstance(router, ConstantRouter) else like.new_zeros(n_models, router.n_experts)
+    return (like.new_empty(n_models, router.n_experts, 0), bias), (), Source(lambda x: x[..., :0])
 
 
 def _expert_parts(experts: Experts) -> tuple[Pair, Pair, Source | None]:
