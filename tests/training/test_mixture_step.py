@@ -333,7 +333,21 @@ class Stretched(QuadraticRouter):
         MixtureOfExperts(LinearRouter(2, 2), LinearExperts(2, 2, 2)).half(),
         LinearRouter(2, 2),
     ],
-    ids="top-k born head subclass gate functions mean permuted random single device dtype router".split(),
+    ids=[
+        "top-k",
+        "born",
+        "head",
+        "subclass",
+        "gate",
+        "functions",
+        "mean",
+        "permuted",
+        "random",
+        "single",
+        "device",
+        "dtype",
+        "router",
+    ],
 )
 def test_what_it_leaves_to_autograd(model: nn.Module) -> None:
     assert not compiles(ModelStack([model]).module)

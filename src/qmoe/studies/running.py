@@ -25,7 +25,7 @@ import qmoe
 from qmoe.engines.native.kernels import Kernel, compile_kernels, kernels_for, missing
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, QMoEError
-from qmoe.studies.build import build_model, prepare_data
+from qmoe.studies.build import build_model, n_trainable, prepare_data
 from qmoe.studies.spec import QuantumSpec, Study
 from qmoe.studies.store import Record, Store
 from qmoe.studies.trials import TrialSpec, make_trials
@@ -74,7 +74,7 @@ def cost(stack: Stack) -> float:
     weight = 1.0
     for part in parts:
         if isinstance(part, QuantumSpec):
-            weight += 2 + (0.1 * len(stack) if part.noise is not None else 0.02 * len(stack) * trial.model.n_experts)
+            weight += 2 + (0.1 * len(stack) if part.mixed else 0.02 * len(stack) * trial.model.n_experts)
     return steps * weight
 
 
@@ -87,7 +87,7 @@ def kernels_to_compile(stacks: Iterable[Stack]) -> list[tuple[list[Kernel], int]
         groups[STEP_KERNELS, itemsize] = None
         for part in (trial.model.router, trial.model.experts):
             if isinstance(part, QuantumSpec) and part.engine in ("auto", "native"):
-                groups[kernels_for(part.noise is not None), itemsize] = None
+                groups[kernels_for(part.mixed), itemsize] = None
     found = [(missing(kernels, itemsize), itemsize) for kernels, itemsize in groups]
     return [(kernels, itemsize) for kernels, itemsize in found if kernels]
 
@@ -128,8 +128,8 @@ def run_stack(stack: Stack, on_epoch: Callable[[int], None] | None = None) -> li
         if len(data[i].y_test):
             metrics["test_accuracy"] = float(result.test_accuracy[i, -1])
             history["test_accuracy"] = result.test_accuracy[i].tolist()
-        metrics["router_parameters"] = float(sum(p.numel() for p in model.router.parameters()))
-        metrics["parameters"] = float(sum(p.numel() for p in model.parameters()))
+        metrics["router_parameters"] = float(n_trainable(model.router))
+        metrics["parameters"] = float(n_trainable(model))
         failure = result.failures.get(i)
         records.append(
             Record(
