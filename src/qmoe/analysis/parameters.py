@@ -45,8 +45,8 @@ def count_parameters(router: Router, x: Tensor | None = None, seed: Seed = 0) ->
 
     Softmax does not see a shift that is common to all logits, so logits are taken modulo such a shift: less their mean over
     experts. A linear router from 2 features to 2 experts so has 6 parameters and rank 3, the paper's quantum router 24
-    parameters, 22 of them live, and rank 9. A router without logits is counted by its routing weights; for one that has both,
-    that makes no difference, since the derivative of softmax is invertible modulo a shift.
+    parameters, 22 of them live, and rank 9. A router without logits is counted by its routing weights; where there are both,
+    the rank is the same, since the derivative of softmax is invertible modulo a shift.
 
     Trained parameters are drawn anew from a standard normal distribution, the largest of three draws counts. Frozen ones and
     buffers stay as they are. All is computed in float64.
@@ -67,9 +67,7 @@ def count_parameters(router: Router, x: Tensor | None = None, seed: Seed = 0) ->
         return ParameterCount(0, 0, 0, frozen)
     if x is None:
         generator = torch_generator(child(seed, 0))
-        x = (
-            2 * torch.rand(2 * nominal + 10, router.in_features, generator=generator, dtype=torch.float64) - 1
-        ) * math.pi
+        x = (2 * torch.rand(nominal + 10, router.in_features, generator=generator, dtype=torch.float64) - 1) * math.pi
         x = x.to(next(iter(trained.values())).device)
     elif x.dim() != 2:
         raise ShapeError(f"x has shape {tuple(x.shape)}, expected (N, F).")
