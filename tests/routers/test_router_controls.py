@@ -156,8 +156,16 @@ def test_mean_routing_is_a_constant_router_for_each_batch() -> None:
     weights = router(x)
     torch.testing.assert_close(weights, inner(x).mean(0).expand(6, 3), rtol=0, atol=1e-15)
     torch.testing.assert_close(router(x[0]), inner(x[0]), rtol=0, atol=0)
-    with pytest.raises(UnsupportedError, match="no softmax"):
-        router.logits(x)
+    torch.testing.assert_close(router.logits(x).exp(), weights, rtol=0, atol=1e-15)
+
+
+def test_logits_of_a_mean_are_finite_where_its_weights_vanish() -> None:
+    inner = LinearRouter(2, 2)
+    with torch.no_grad():
+        inner.bias.copy_(torch.tensor([0.0, 1000.0]))
+    router, x = MeanRouting(inner), inputs(6, 2).float()
+    assert router(x)[0, 0] == 0
+    assert router.logits(x).isfinite().all()
 
 
 @pytest.mark.parametrize("n", [2, 3, 32, 1001])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import torch
 from torch import Tensor
@@ -153,8 +154,13 @@ class MeanRouting(Router):
         self.router.check(x)
 
     def logits(self, x: Tensor) -> Tensor:
-        """Raises `qmoe.errors.UnsupportedError`: a mean of weights is no softmax of the router's logits."""
-        raise UnsupportedError("The mean of routing weights is no softmax of logits; call the router itself.")
+        """Logarithms of the mean weights, where the router has logits: ``(..., B, F)`` to ``(..., B, E)``, equal along B."""
+        weights = torch.log_softmax(self.router.logits(x), -1)
+        if x.dim() == 1:
+            return weights
+        # Not the logarithm of the mean: a weight may be too small for its number type.
+        mean = weights.logsumexp(-2, keepdim=True) - math.log(max(1, x.shape[-2]))
+        return mean.expand_as(weights)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., B, F)`` features to ``(..., B, E)`` weights, equal along B; a single sample keeps its own."""

@@ -23,8 +23,11 @@ from qmoe.routers import (
     ConstantRouter,
     FeatureRouter,
     LinearRouter,
+    MeanRouting,
     MLPRouter,
+    PermutedRouting,
     QuantumRouter,
+    RandomRouter,
     Router,
     UniformRouter,
 )
@@ -72,12 +75,21 @@ def compiles(module: nn.Module | None) -> bool:
     router, experts, head = module.router, module.experts, module.head
     tensors = [*module.parameters(), *module.buffers()]
     return (
-        (type(router) in (LinearRouter, MLPRouter, QuantumRouter, UniformRouter, ConstantRouter) or _is_gate(router))
-        and not (type(router) is QuantumRouter and router.adapter_weight is None)  # the Born read-out is no softmax
+        _covers(router)
         and type(experts) in (LinearExperts, MLPExperts, QuantumExperts)
         and (head is None or type(head) is LinearHead)
-        and all(t.device.type == "cpu" and t.dtype in _DTYPES for t in tensors)
+        and all(t.device.type == "cpu" and (t.dtype in _DTYPES or not t.is_floating_point()) for t in tensors)
     )
+
+
+def _covers(router: Router) -> bool:
+    """Whether a router is a softmax of logits that `_router_parts` knows how to come by."""
+    if type(router) in (MeanRouting, PermutedRouting):
+        assert isinstance(router, (MeanRouting, PermutedRouting))
+        return _covers(router.router)
+    if type(router) is QuantumRouter:
+        return router.adapter_weight is not None  # the Born read-out is no softmax
+    return type(router) in (LinearRouter, MLPRouter, UniformRouter, ConstantRouter, RandomRouter) or _is_gate(router)
 
 
 def _is_gate(router: Router) -> bool:
@@ -211,6 +223,10 @@ def _router_parts(router: Router, n_models: int, like: Tensor) -> tuple[Pair, Pa
         return (router.adapter_weight, router.adapter_bias), (), source
     if isinstance(router, FeatureRouter):
         return (router.weight, router.bias), (), Source(torch.no_grad()(router.features))
+    if isinstance(router, (MeanRouting, PermutedRouting, RandomRouter)):
+        # A layer that hands the logits on as they are.
+        same = torch.eye(router.n_experts, dtype=like.dtype).repeat(n_models, 1, 1)
+        return (same, like.new_zeros(n_models, router.n_experts)), (), _by_autograd(router.logits)
     # Weights that are the same for all samples are the softmax of a layer that looks at nothing.
     bias = router.bias if isinstance(router, ConstantRouter) else like.new_zeros(n_models, router.n_experts)
     return (like.new_empty(n_models, router.n_experts, 0), bias), (), Source(lambda x: x[..., :0])
