@@ -235,6 +235,7 @@ def test_one_qubit_has_no_entangler():
     [
         ({"ansatz": "basic_entangler"}, {}, {}, "no-entangler", "other rotations"),
         ({"ansatz": "no_entangler"}, {}, {}, "no-entangler", "already"),
+        ({"ansatz": "no_entangler"}, {}, {}, "trigonometric", "this is the twin"),
         ({"uploads": 2}, {}, {}, "embedding-only", "layers in between"),
         ({"rotation": "Z"}, {}, {}, "embedding-only", "leave no trace"),
         ({"frozen": True}, {}, {}, "frozen", "no weights that train"),

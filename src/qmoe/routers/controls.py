@@ -137,7 +137,7 @@ class MeanRouting(Router):
 
     The mean is over the axis before the features, which is the batch: while training the samples of one batch, at evaluation
     those that are evaluated together. So the weights still train, but no longer tell one sample from another. A grid has
-    another mean than the data; where a picture must show the model as it was trained, look at the data instead.
+    another mean than the data, and whoever runs one sample at a time sees the router as it is.
 
     Args:
         router: any router.
@@ -174,6 +174,7 @@ class PermutedRouting(Router):
     Samples are permuted along the axis before the features, which is the batch, by one cycle through all of them that is
     drawn once for each batch size. So the module keeps no state, no sample keeps its own weights (but for a batch of one),
     and a test set in order or a grid is mixed as well as a shuffled batch. In training, batches are shuffled besides.
+    Whoever runs one sample at a time sees the router as it is.
 
     Args:
         router: any router.

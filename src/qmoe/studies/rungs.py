@@ -172,6 +172,8 @@ def _trigonometric(base: Base) -> Step:
         return f"{base.router.encoding} encoding has no trigonometric terms"
     if base.n_features == 1:
         return "of one feature there are no products to leave out: this is the twin"
+    if base.router.ansatz == "no_entangler" and base.router.n_layers > 0 and base.n_features == base.n_qubits:
+        return "without entanglers there are no products to leave out: this is the twin"
     says = "no circuit: a linear gate on cosine and sine of each feature, without their products"
     return base.with_router(TrigonometricRouterSpec(kind="trigonometric", max_frequency=base.uploads)), says
 
