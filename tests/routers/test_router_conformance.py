@@ -4,7 +4,17 @@ import pytest
 import torch
 
 from qmoe import AngleEncoding, Gate, LinearRouter, MLPRouter, NoiseModel, QuantumRouter, UniformRouter, Weight
-from qmoe.routers import Router
+from qmoe.routers import (
+    ConstantRouter,
+    MeanRouting,
+    PermutedRouting,
+    QuadraticRouter,
+    RandomFourierRouter,
+    RandomRouter,
+    Router,
+    SingleExpertRouter,
+    TrigonometricRouter,
+)
 from qmoe.testing import RouterConformance
 
 
@@ -19,7 +29,7 @@ class TestUniform(RouterConformance):
         return UniformRouter(in_features, n_experts)
 
 
-class TestSingleExpert(RouterConformance):
+class TestOneExpert(RouterConformance):
     n_experts = 1
 
     def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
@@ -45,6 +55,69 @@ class TestMLPSilu(_MLP):
     activation = "silu"
 
 
+class TestQuadratic(RouterConformance):
+    def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
+        return QuadraticRouter(in_features, n_experts, generator=generator, dtype=dtype)
+
+
+class TestRandomFourier(RouterConformance):
+    def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
+        return RandomFourierRouter(in_features, n_experts, 5, 0.7, generator=generator, dtype=dtype)
+
+
+class TestTrigonometric(RouterConformance):
+    def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
+        return TrigonometricRouter(in_features, n_experts, 2, generator=generator, dtype=dtype)
+
+
+class TestConstant(RouterConformance):
+    def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
+        return ConstantRouter(in_features, n_experts, generator=generator, dtype=dtype)
+
+
+class TestSingleExpert(RouterConformance):
+    def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
+        del dtype, generator
+        return SingleExpertRouter(in_features, n_experts, expert=1)
+
+
+class TestRandom(RouterConformance):
+    def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
+        del dtype
+        return RandomRouter(in_features, n_experts, generator=generator)
+
+
+class TestMeanRouting(RouterConformance):
+    def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
+        return MeanRouting(MLPRouter(in_features, n_experts, 5, generator=generator, dtype=dtype))
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+    def test_every_sample_is_routed_by_itself(self, dtype: torch.dtype) -> None:
+        """The one promise that it breaks on purpose: samples of one batch are routed alike, by their mean."""
+        router, x = self.router(dtype), self.make_inputs((2, 3), dtype)
+        assert isinstance(router, MeanRouting)
+        for row, out in zip(x, router(x), strict=True):
+            alone = torch.stack([router.router(sample) for sample in row])
+            self._close(out, alone.mean(0).expand(3, -1))
+
+
+class TestPermutedRouting(RouterConformance):
+    def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
+        return PermutedRouting(MLPRouter(in_features, n_experts, 5, generator=generator, dtype=dtype))
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+    def test_every_sample_is_routed_by_itself(self, dtype: torch.dtype) -> None:
+        """The one promise that it breaks on purpose: every sample has the weights of another one of its batch."""
+        router, x = self.router(dtype), self.make_inputs((2, 7), dtype)
+        assert isinstance(router, PermutedRouting)
+        for row, out in zip(x, router(x), strict=True):
+            alone = torch.stack([router.router(sample) for sample in row])
+            givers = torch.cdist(out, alone).argmin(-1)
+            self._close(out, alone[givers])
+            assert sorted(givers.tolist()) == list(range(7))
+            assert not (givers == torch.arange(7)).any()
+
+
 class TestQuantumAngle(RouterConformance):
     """The default circuit; the classes below change one option of it each."""
 
@@ -56,6 +129,14 @@ class TestQuantumAngle(RouterConformance):
 
 class TestQuantumAmplitude(TestQuantumAngle):
     options: ClassVar = {"encoding": "amplitude"}
+
+
+class TestQuantumFrozen(TestQuantumAngle):
+    options: ClassVar = {"frozen": True}
+
+
+class TestQuantumEmbeddingOnly(TestQuantumAngle):
+    options: ClassVar = {"n_layers": 0}
 
 
 class TestQuantumBorn(TestQuantumAngle):

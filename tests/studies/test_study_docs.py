@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qmoe.studies import spec
+from qmoe.studies import RUNGS, spec
 
 TEXT = (Path(__file__).parents[2] / "docs" / "study-file.md").read_text(encoding="utf-8")
 SPECS = [value for value in vars(spec).values() if isinstance(value, type) and issubclass(value, spec.Spec)]
@@ -15,3 +15,8 @@ def test_every_key_of_a_study_file_is_in_the_reference(kind):
     for key in kind.model_fields:
         forms = (f"`{key}`", f"{key} =", f"[{key}]", f".{key}]")
         assert any(form in TEXT for form in forms), key
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_every_rung_of_the_ladder_is_in_the_reference(rung):
+    assert f"`{rung}`" in TEXT

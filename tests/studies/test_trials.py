@@ -15,8 +15,14 @@ from qmoe.engines.native.kernels import CACHE_VARIABLE
 from qmoe.errors import ConfigError
 from qmoe.studies import load_preset, make_trials, parse_study, plan_stacks, run_stack
 from qmoe.studies.build import build_model, prepare_data
+from qmoe.studies.router_specs import (
+    MLPRouterSpec,
+    RandomFourierRouterSpec,
+    SingleRouterSpec,
+    TrigonometricRouterSpec,
+)
 from qmoe.studies.running import cost, kernels_to_compile
-from qmoe.studies.spec import MLPExpertsSpec, MLPRouterSpec
+from qmoe.studies.spec import MLPExpertsSpec, TwinRouterSpec
 from qmoe.studies.trials import NUMERICS, TrialSpec
 
 
@@ -57,13 +63,16 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
     assert NUMERICS == 2
     trial = make_trials(parse_study(tiny_values(data={"name": "moons"}, training={})))[-1].trial
     assert trial.model_dump() == {
-        "data": {"name": "moons", "options": {}, "components": None, "scaling": "none", "test_fraction": 0.2},
+        "data": {
+            "name": "moons", "options": {}, "components": None, "scaling": "none", "test_fraction": 0.2, "labels": "true",
+        },
         "model": {
             "router": {
                 "kind": "quantum", "n_qubits": None, "n_layers": 3, "encoding": "angle", "rotation": "X", "uploads": 1,
-                "ansatz": "strongly_entangling", "readout": "expval", "noise": None, "placement": "block",
+                "ansatz": "strongly_entangling", "readout": "expval", "frozen": False, "noise": None, "placement": "block",
                 "dephasing": "none", "engine": "auto",
             },
+            "routing": "input",
             "experts": {"kind": "linear", "out_features": None},
             "n_experts": 2, "head": False, "top_k": None,
         },
@@ -71,8 +80,25 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
         "root": 0, "data_seed": 2, "init_seed": 0, "fixed": None,
     }  # fmt: skip
     assert MLPRouterSpec(kind="mlp").model_dump() == {"kind": "mlp", "hidden": 16, "activation": "relu"}
+    assert TrigonometricRouterSpec(kind="trigonometric").model_dump() == {"kind": "trigonometric", "max_frequency": 1}
+    waves = RandomFourierRouterSpec(kind="random_fourier").model_dump()
+    assert waves == {"kind": "random_fourier", "n_functions": 8, "length_scale": 1.0}
+    assert SingleRouterSpec(kind="single").model_dump() == {"kind": "single", "expert": 0}
+    assert TwinRouterSpec(kind="twin").model_dump() == {
+        "kind": "twin", "n_qubits": None, "n_layers": 3, "encoding": "angle", "rotation": "X", "uploads": 1,
+        "ansatz": "strongly_entangling", "readout": "expval", "sampling": None, "n_functions": None,
+    }  # fmt: skip
     experts = MLPExpertsSpec(kind="mlp").model_dump()
     assert experts == {"kind": "mlp", "hidden": 8, "out_features": None, "activation": "relu"}
+
+
+@pytest.mark.parametrize(
+    ("preset", "digest"),
+    [("phase1-mnist-published", "60d1182e8541dde9"), ("phase2-heldout", "b0912e1d01050757"),
+     ("phase3a-heldout", "853453b2071bb954"), ("phase3b-heldout", "2b33e175893acee9")],
+)  # fmt: skip
+def test_hashes_of_trials_that_are_in_stores_stay(preset, digest):
+    assert make_trials(load_preset(preset))[0].trial.hash == digest
 
 
 def test_a_trial_survives_its_json(tiny):

@@ -13,6 +13,16 @@ from qmoe import LinearExperts, LinearRouter, MixtureOfExperts, MLPExperts, MLPR
 from qmoe import UniformRouter as Uniform
 from qmoe.engines.native.kernels import kernel
 from qmoe.layers import LinearHead
+from qmoe.routers import (
+    ConstantRouter,
+    MeanRouting,
+    PermutedRouting,
+    QuadraticRouter,
+    RandomFourierRouter,
+    RandomRouter,
+    SingleExpertRouter,
+    TrigonometricRouter,
+)
 from qmoe.training import ModelStack
 from qmoe.training.mixture_step import KERNELS, MixtureStep, compiles
 from qmoe.training.step import AutogradStep
@@ -37,7 +47,15 @@ MIXTURES: dict[str, Make] = {
     "quantum, torch": lambda o: MixtureOfExperts(QuantumRouter(2, 2, engine="torch", **o), LinearExperts(2, 2, 2, **o)),
     "experts": lambda o: MixtureOfExperts(LinearRouter(3, 3, **o), QuantumExperts(3, 3, **o), LinearHead(2, 2, **o)),
     "one expert": lambda o: MixtureOfExperts(Uniform(3, 1), QuantumExperts(3, 1, **o), LinearHead(2, 2, **o)),
+    "quantum, no layers": lambda o: MixtureOfExperts(QuantumRouter(2, 2, n_layers=0, **o), LinearExperts(2, 2, 2, **o)),
     "uniform": lambda o: MixtureOfExperts(Uniform(2, 3), LinearExperts(2, 2, 3, **o)),
+    "constant": lambda o: MixtureOfExperts(ConstantRouter(2, 3, **o), LinearExperts(2, 2, 3, **o)),
+    "random": lambda o: MixtureOfExperts(RandomRouter(2, 3, o["generator"]), LinearExperts(2, 2, 3, **o)),
+    "mean": lambda o: MixtureOfExperts(MeanRouting(QuantumRouter(2, 3, **o)), LinearExperts(2, 2, 3, **o)),
+    "permuted": lambda o: MixtureOfExperts(PermutedRouting(QuantumRouter(2, 3, **o)), LinearExperts(2, 2, 3, **o)),
+    "quadratic": lambda o: MixtureOfExperts(QuadraticRouter(2, 3, **o), LinearExperts(2, 2, 3, **o)),
+    "fourier": lambda o: MixtureOfExperts(RandomFourierRouter(2, 3, 5, **o), MLPExperts(2, 2, 3, 4, **o)),
+    "trigonometric": lambda o: MixtureOfExperts(TrigonometricRouter(2, 3, 2, **o), LinearExperts(2, 2, 3, **o)),
 }
 KINDS = pytest.mark.parametrize("kind", MIXTURES)
 LR = 0.1
@@ -92,8 +110,8 @@ def test_training_is_that_of_autograd_and_torchs_adam(kind: str) -> None:
 def test_in_float32_too(kind: str) -> None:
     ours, exact = ModelStack(models(kind, 2, torch.float32)), ModelStack(models(kind, 2))
     with torch.no_grad():
-        for name, value in exact.parameters.items():
-            value.copy_(ours.parameters[name])
+        for name, value in {**exact.parameters, **exact.buffers}.items():
+            value.copy_({**ours.parameters, **ours.buffers}[name])
     x, y = batch(ours, 33, torch.float32)
     MixtureStep(ours, LR).differentiate(x, y)
     AutogradStep(exact, LR).differentiate(x.double(), y)
@@ -188,6 +206,26 @@ def test_frozen_parts_are_passed_over(kind: str, part: str) -> None:
         torch.testing.assert_close(value, stacks[1].parameters[name], rtol=0, atol=1e-9)
 
 
+def test_a_frozen_circuit_stays_as_drawn_while_its_adapter_trains() -> None:
+    stacks = []
+    for _ in range(2):
+        members: list[nn.Module] = []
+        for seed in range(2):
+            o: dict[str, Any] = {"generator": torch.Generator().manual_seed(seed), "dtype": torch.float64}
+            members.append(MixtureOfExperts(QuantumRouter(2, 2, frozen=True, **o), LinearExperts(2, 2, 2, **o)))
+        stacks.append(ModelStack(members))
+    assert compiles(stacks[0].module)
+    x, y = batch(stacks[0], 7)
+    before = {name: value.detach().clone() for name, value in stacks[0].parameters.items()}
+    for each in (MixtureStep(stacks[0], LR), AutogradStep(stacks[1], LR)):
+        for _ in range(3):
+            each.differentiate(x, y)
+            each.update()
+    for name, value in stacks[0].parameters.items():
+        assert torch.equal(value, before[name]) == (name == "router.quantum.weights")
+        torch.testing.assert_close(value, stacks[1].parameters[name], rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("frozen", [["quantum.weights"], ["project_weight", "project_bias", "quantum.weights"]])
 def test_circuits_of_which_nothing_is_trained(frozen: list[str]) -> None:
     members = models("quantum, projected", 2)
@@ -259,6 +297,28 @@ class Squared(LinearRouter):
         return super().logits(x * x)
 
 
+class Doubled(QuadraticRouter):
+    """A gate on functions, but not only that."""
+
+    runs_stacked = True
+
+    def logits(self, x: Tensor) -> Tensor:
+        return 2 * super().logits(x)
+
+
+class Stretched(QuadraticRouter):
+    """A gate on functions of which something is trained."""
+
+    runs_stacked = True
+
+    def __init__(self, in_features: int, n_experts: int) -> None:
+        super().__init__(in_features, n_experts)
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def features(self, x: Tensor) -> Tensor:
+        return super().features(self.scale.unsqueeze(-1) * x)
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -266,11 +326,29 @@ class Squared(LinearRouter):
         MixtureOfExperts(QuantumRouter(2, 2, readout="born"), LinearExperts(2, 2, 2)),
         MixtureOfExperts(LinearRouter(2, 2), LinearExperts(2, 2, 2), head=nn.Linear(2, 2)),
         MixtureOfExperts(Squared(2, 2), LinearExperts(2, 2, 2)),
+        MixtureOfExperts(Doubled(2, 2), LinearExperts(2, 2, 2)),
+        MixtureOfExperts(Stretched(2, 2), LinearExperts(2, 2, 2)),
+        MixtureOfExperts(MeanRouting(Squared(2, 2)), LinearExperts(2, 2, 2)),
+        MixtureOfExperts(PermutedRouting(QuantumRouter(2, 2, readout="born")), LinearExperts(2, 2, 2)),
+        MixtureOfExperts(SingleExpertRouter(2, 2), LinearExperts(2, 2, 2)),
         MixtureOfExperts(LinearRouter(2, 2), LinearExperts(2, 2, 2)).to("meta"),
         MixtureOfExperts(LinearRouter(2, 2), LinearExperts(2, 2, 2)).half(),
         LinearRouter(2, 2),
     ],
-    ids=["top-k", "born", "head", "subclass", "device", "dtype", "router"],
+    ids=[
+        "top-k",
+        "born",
+        "head",
+        "subclass",
+        "gate",
+        "functions",
+        "mean",
+        "permuted",
+        "single",
+        "device",
+        "dtype",
+        "router",
+    ],
 )
 def test_what_it_leaves_to_autograd(model: nn.Module) -> None:
     assert not compiles(ModelStack([model]).module)

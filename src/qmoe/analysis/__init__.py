@@ -54,6 +54,10 @@ from qmoe.analysis.kernels import (
     kernel_target_alignment,
     target_kernel,
 )
+from qmoe.analysis.parameters import (
+    ParameterCount,
+    count_parameters,
+)
 from qmoe.analysis.proportions import (
     Proportion,
     probability_of_superiority,
@@ -105,6 +109,7 @@ __all__ = [
     "MeanBoundary",
     "PairedDifference",
     "PairedTest",
+    "ParameterCount",
     "Proportion",
     "Specialisation",
     "Summary",
@@ -117,6 +122,7 @@ __all__ = [
     "centred_alignment",
     "circuit_spectrum",
     "connected_regions",
+    "count_parameters",
     "critical_difference",
     "effective_dimension",
     "equivalence_test",

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from qmoe.errors import ShapeError
 from qmoe.training import ModelStack
-from qmoe.training.loop import EVALUATION_CHUNK
 
+#: Points times models that one pass handles at once; bounds its memory.
+_CHUNK = 200_000
 # Logistic regression in `off_a_line`: weak ridge, so that straight boundaries (which are separable) have a finite fit.
 _RIDGE, _NEWTON_STEPS, _LONGEST_STEP = 1e-6, 60, 4.0
 
@@ -87,8 +88,11 @@ def probabilities(models: Sequence[nn.Module], x_grid: Tensor | np.ndarray) -> n
         x = x.expand(len(stack), *x.shape)
     if x.dim() != 3 or len(x) != len(stack):
         raise ShapeError(f"x_grid has shape {tuple(x.shape)}, expected (N, F) or ({len(stack)}, N, F).")
-    step = max(1, EVALUATION_CHUNK // len(stack))
-    logits = torch.cat([stack(x[:, i : i + step]) for i in range(0, x.shape[1], step)], dim=1)
+    # Some models at a time, each on all points at once: controls that route a sample by its company see the whole grid.
+    step = max(1, _CHUNK // max(1, x.shape[1]))
+    starts = range(0, len(models), step)
+    parts = [stack] if step >= len(models) else [ModelStack(models[i : i + step]) for i in starts]
+    logits = torch.cat([part(x[i : i + step]) for i, part in zip(starts, parts, strict=True)])
     if logits.shape[-1] < 2:
         raise ShapeError(f"The models have {logits.shape[-1]} output, expected the logits of at least two classes.")
     return logits.double().softmax(-1)[..., 1].cpu().numpy()

@@ -25,6 +25,7 @@ class CircuitModule(Stackable):
             generator if None.
         device: where the parameters live.
         dtype: float32 or float64.
+        frozen: whether the weights stay as drawn; they are parameters all the same, and in ``state_dict``.
     """
 
     runs_stacked = True
@@ -39,6 +40,7 @@ class CircuitModule(Stackable):
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        frozen: bool = False,
     ) -> None:
         super().__init__()
         self.circuit = circuit
@@ -46,7 +48,7 @@ class CircuitModule(Stackable):
         self._engine = get_engine(engine)
         stack = () if n_copies is None else (n_copies,)
         angles = torch.empty(*stack, *circuit.weight_shape, device=device, dtype=dtype)
-        self.weights = nn.Parameter(angles.uniform_(0, 2 * math.pi, generator=generator))
+        self.weights = nn.Parameter(angles.uniform_(0, 2 * math.pi, generator=generator), requires_grad=not frozen)
         strength = None if circuit.noise is None else self.weights.new_full(stack, circuit.noise.depolarizing)
         # A buffer, so that models which differ in noise alone train in one stack; configuration, so not in state_dict.
         self.register_buffer("noise_strength", strength, persistent=False)

@@ -34,6 +34,7 @@ class QuantumExperts(Experts):
         generator: source of the initial weights; torch's default generator if None.
         device: where the parameters live.
         dtype: float32 or float64.
+        frozen: whether the circuits' weights stay as drawn.
     """
 
     runs_stacked = True
@@ -52,6 +53,7 @@ class QuantumExperts(Experts):
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        frozen: bool = False,
     ) -> None:
         check_sizes(in_features=in_features, n_experts=n_experts)
         encoding = as_encoding(encoding)
@@ -59,7 +61,7 @@ class QuantumExperts(Experts):
             n_qubits = in_features if encoding.period is not None else max(1, math.ceil(math.log2(in_features)))
         circuit = Circuit(n_qubits, n_layers, encoding, ansatz, readout, noise, in_features=in_features)
         super().__init__(in_features, circuit.n_outputs, n_experts)
-        self.quantum = CircuitModule(circuit, n_experts, engine, generator, device, dtype)
+        self.quantum = CircuitModule(circuit, n_experts, engine, generator, device, dtype, frozen)
 
     @property
     def circuit(self) -> Circuit:

@@ -3,9 +3,16 @@
 from qmoe.routers.base import Router, require_router
 from qmoe.routers.basis import Basis
 from qmoe.routers.classical import LinearRouter, MLPRouter
-from qmoe.routers.controls import UniformRouter
+from qmoe.routers.controls import (
+    ConstantRouter,
+    MeanRouting,
+    PermutedRouting,
+    RandomRouter,
+    SingleExpertRouter,
+    UniformRouter,
+)
 from qmoe.routers.distill import DistilledRouter
-from qmoe.routers.features import FeatureRouter
+from qmoe.routers.features import FeatureRouter, QuadraticRouter, RandomFourierRouter, TrigonometricRouter
 from qmoe.routers.quantum import QuantumRouter
 from qmoe.routers.reach import circuit_basis
 from qmoe.routers.sampling import sample_frequencies
@@ -14,13 +21,21 @@ from qmoe.routers.twin import TwinRouter
 
 __all__ = [
     "Basis",
+    "ConstantRouter",
     "DistilledRouter",
     "FeatureRouter",
     "LinearRouter",
     "MLPRouter",
+    "MeanRouting",
+    "PermutedRouting",
+    "QuadraticRouter",
     "QuantumRouter",
+    "RandomFourierRouter",
+    "RandomRouter",
     "Router",
+    "SingleExpertRouter",
     "Span",
+    "TrigonometricRouter",
     "TwinRouter",
     "UniformRouter",
     "circuit_basis",

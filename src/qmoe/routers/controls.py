@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import math
+
+import torch
 from torch import Tensor
 
-from qmoe.routers.base import Router
+from qmoe.errors import ConfigError, UnsupportedError
+from qmoe.layers import uniform_linear
+from qmoe.routers.base import Router, require_router
 
 
 class UniformRouter(Router):
@@ -16,3 +22,204 @@ class UniformRouter(Router):
         """Zeros."""
         self.check(x)
         return x.new_zeros(1).expand(*x.shape[:-1], self.n_experts)
+
+
+class ConstantRouter(Router):
+    """``softmax(b)``: weights that train but do not look at the input; the bias of a linear router alone.
+
+    Args:
+        in_features: number of features F.
+        n_experts: number of experts E, which is also the number of parameters.
+        generator: source of the initial weights; torch's default generator if None.
+        device: where the parameters live.
+        dtype: float32 or float64.
+    """
+
+    runs_stacked = True
+
+    def __init__(
+        self,
+        in_features: int,
+        n_experts: int,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(in_features, n_experts)
+        self.bias = uniform_linear(n_experts, fan_in=in_features, generator=generator, device=device, dtype=dtype)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """``b``, for every sample."""
+        self.check(x)
+        return _beside(self.bias, 1, x.dim() - 1).expand(*x.shape[:-1], self.n_experts)
+
+
+class SingleExpertRouter(Router):
+    """Puts all weight on one expert, whatever the input. The others are never used, and never trained.
+
+    Args:
+        in_features: number of features F.
+        n_experts: number of experts E.
+        expert: which of them, from 0.
+
+    Raises:
+        ConfigError: when there is no such expert.
+    """
+
+    runs_stacked = True
+
+    def __init__(self, in_features: int, n_experts: int, expert: int = 0) -> None:
+        super().__init__(in_features, n_experts)
+        if isinstance(expert, bool) or not isinstance(expert, int) or not 0 <= expert < n_experts:
+            raise ConfigError(f"expert is {expert!r}, expected an integer from 0 to {n_experts - 1}.")
+        self.expert = expert
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Raises `qmoe.errors.UnsupportedError`: a weight of 0 has no finite logit."""
+        raise UnsupportedError("Weights of exactly 0 and 1 are no softmax of finite logits; call the router itself.")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., F)`` features to ``(..., E)``: a one and zeros."""
+        self.check(x)
+        chosen = torch.arange(self.n_experts, device=x.device) == self.expert
+        return chosen.to(x.dtype).expand(*x.shape[:-1], self.n_experts)
+
+    def extra_repr(self) -> str:
+        """Sizes and the expert."""
+        return f"{super().extra_repr()}, expert={self.expert}"
+
+
+class RandomRouter(Router):
+    """Routes every point at random, but always alike: a hash of the features decides, and nothing is trained.
+
+    The weights of a point are uniform on the simplex, and those of its neighbours are unrelated to them: features count
+    with 12 binary digits, so points that differ by more than about 1 part in 4,000 in a feature are routed anew. The hash
+    is exact integer arithmetic, equal in any batch and stack. Gradients with respect to the features are 0.
+
+    Args:
+        in_features: number of features F.
+        n_experts: number of experts E.
+        generator: source of the hash's keys, which are a buffer; torch's default generator if None.
+        device: where the keys live.
+    """
+
+    runs_stacked = True
+    keys: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        n_experts: int,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__(in_features, n_experts)
+        drawn = torch.empty(n_experts, in_features + 1, dtype=torch.int64, device=device)
+        self.register_buffer("keys", drawn.random_(-(2**63), None, generator=generator))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """``log(-log(u))`` with u uniform in (0, 1): their softmax is uniform on the simplex."""
+        self.check(x)
+        # The leading bits of float32: sign, exponent, 12 digits. Adding 0 makes -0 and 0 the same point.
+        cells = ((x.detach() + 0.0).float().view(torch.int32) >> 11).long()
+        keys = _beside(self.keys, 2, x.dim() - 1)
+        # Multilinear hashing with odd keys, then the finaliser of SplitMix64 (Steele, Lea, Flood 2014); sums wrap around.
+        mixed = (cells.unsqueeze(-2) * (keys[..., :-1] | 1)).sum(-1) + keys[..., -1]
+        mixed = (mixed ^ _shifted(mixed, 30)) * -0x40A7B892E31B1A47
+        mixed = (mixed ^ _shifted(mixed, 27)) * -0x6B2FB644ECCEEE15
+        # 23 bits and a half, which float32 holds exactly; neither 0 nor 1.
+        uniform = (_shifted(mixed ^ _shifted(mixed, 31), 41).to(x.dtype) + 0.5) / 2**23
+        return (-uniform.log()).log()
+
+
+class MeanRouting(Router):
+    """Switches a router off: every sample gets the mean of the weights of all samples given.
+
+    The mean is over the axis before the features, which is the batch: while training the samples of one batch, at evaluation
+    those that are evaluated together. So the weights still train, but no longer tell one sample from another. A grid has
+    another mean than the data, and whoever runs one sample at a time sees the router as it is.
+
+    Args:
+        router: any router.
+    """
+
+    runs_stacked = True
+
+    def __init__(self, router: Router) -> None:
+        super().__init__(require_router(router).in_features, router.n_experts)
+        self.router = router
+
+    def check(self, x: Tensor) -> None:
+        """As the router's own."""
+        self.router.check(x)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Logarithms of the mean weights, where the router has logits: ``(..., B, F)`` to ``(..., B, E)``, equal along B."""
+        weights = torch.log_softmax(self.router.logits(x), -1)
+        if x.dim() == 1:
+            return weights
+        # Not the logarithm of the mean: a weight may be too small for its number type.
+        mean = weights.logsumexp(-2, keepdim=True) - math.log(max(1, x.shape[-2]))
+        return mean.expand_as(weights)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., B, F)`` features to ``(..., B, E)`` weights, equal along B; a single sample keeps its own."""
+        weights = self.router(x)
+        return weights if x.dim() == 1 else weights.mean(-2, keepdim=True).expand_as(weights)
+
+
+class PermutedRouting(Router):
+    """Gives each sample the routing weights of another: the same weights, but none where it belongs.
+
+    Samples are permuted along the axis before the features, which is the batch, by one cycle through all of them that is
+    drawn once for each batch size. So the module keeps no state, no sample keeps its own weights (but for a batch of one),
+    and a test set in order or a grid is mixed as well as a shuffled batch. In training, batches are shuffled besides.
+    Whoever runs one sample at a time sees the router as it is.
+
+    Args:
+        router: any router.
+    """
+
+    runs_stacked = True
+
+    def __init__(self, router: Router) -> None:
+        super().__init__(require_router(router).in_features, router.n_experts)
+        self.router = router
+
+    def check(self, x: Tensor) -> None:
+        """As the router's own."""
+        self.router.check(x)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """``(..., B, F)`` features to the logits ``(..., B, E)`` of other samples."""
+        return _exchanged(self.router.logits(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., B, F)`` features to the weights ``(..., B, E)`` of other samples."""
+        return _exchanged(self.router(x))
+
+
+def _exchanged(values: Tensor) -> Tensor:
+    if values.dim() == 1:
+        return values
+    return values.index_select(-2, torch.tensor(_cycle(values.shape[-2]), dtype=torch.int64, device=values.device))
+
+
+@functools.lru_cache(maxsize=16)
+def _cycle(n: int) -> tuple[int, ...]:
+    """A permutation of n places that is one cycle, drawn for each n from a seed of its own."""
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(n))
+    places = torch.empty_like(order)
+    places[order] = order.roll(1)
+    return tuple(places.tolist())
+
+
+def _beside(value: Tensor, n_own: int, n_batch: int) -> Tensor:
+    """Makes room for the batch: ``(*S, *own)`` to ``(*S, 1, ..., 1, *own)``, with ``n_batch`` axes before its own."""
+    stack, own = value.shape[: value.dim() - n_own], value.shape[value.dim() - n_own :]
+    return value.reshape(*stack, *(1,) * (n_batch - len(stack)), *own)
+
+
+def _shifted(value: Tensor, n: int) -> Tensor:
+    """The bits of int64 moved n places to the right, with zeros in front."""
+    return (value >> n) & ((1 << (64 - n)) - 1)

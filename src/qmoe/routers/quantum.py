@@ -41,6 +41,7 @@ class QuantumRouter(Router):
         generator: source of the initial weights; torch's default generator if None.
         device: where the parameters live.
         dtype: float32 or float64.
+        frozen: whether the circuit's weights stay as drawn, a random circuit; the adapter and the map in front train.
 
     Raises:
         ConfigError: for unknown names, sizes that do not fit, or more experts than basis states for the Born read-out.
@@ -67,6 +68,7 @@ class QuantumRouter(Router):
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        frozen: bool = False,
     ) -> None:
         super().__init__(in_features, n_experts)
         encoding = as_encoding(encoding)
@@ -92,7 +94,7 @@ class QuantumRouter(Router):
             self.project_bias = uniform_linear(
                 n_qubits, fan_in=in_features, generator=generator, device=device, dtype=dtype
             )
-        self.quantum = CircuitModule(circuit, None, engine, generator, device, dtype)
+        self.quantum = CircuitModule(circuit, None, engine, generator, device, dtype, frozen)
         if not born:
             n = circuit.n_outputs
             self.adapter_weight = uniform_linear(

@@ -1,20 +1,26 @@
 """Study -> trials -> runner -> store."""
 
+from qmoe.studies.files import load_study, parse_study
+from qmoe.studies.ladder import RUNGS, Rung, ladder_omitted, ladder_rungs, with_ladder
 from qmoe.studies.presets import PHASES, load_preset, preset_names, preset_text, refuse_borrowed_name
 from qmoe.studies.running import default_workers, plan_stacks, run_stack, run_studies
-from qmoe.studies.spec import Study, load_study, parse_study
+from qmoe.studies.spec import Study
 from qmoe.studies.store import Record, Store, StudyResults
 from qmoe.studies.trials import Member, TrialSpec, make_trials
 
 __all__ = [
     "PHASES",
+    "RUNGS",
     "Member",
     "Record",
+    "Rung",
     "Store",
     "Study",
     "StudyResults",
     "TrialSpec",
     "default_workers",
+    "ladder_omitted",
+    "ladder_rungs",
     "load_preset",
     "load_study",
     "make_trials",
@@ -25,4 +31,5 @@ __all__ = [
     "refuse_borrowed_name",
     "run_stack",
     "run_studies",
+    "with_ladder",
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Encoding, NoiseModel
 from qmoe.data import Scaler, Split, fit_scaling, make_dataset
@@ -16,14 +17,39 @@ from qmoe.errors import ConfigError
 from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
 from qmoe.layers import LinearHead
 from qmoe.moe import MixtureOfExperts
-from qmoe.routers import LinearRouter, MLPRouter, QuantumRouter, Router, UniformRouter
-from qmoe.seeding import torch_generator
-from qmoe.studies.spec import (
-    LinearExpertsSpec,
+from qmoe.routers import (
+    ConstantRouter,
+    LinearRouter,
+    MeanRouting,
+    MLPRouter,
+    PermutedRouting,
+    QuadraticRouter,
+    QuantumRouter,
+    RandomFourierRouter,
+    RandomRouter,
+    Router,
+    SingleExpertRouter,
+    TrigonometricRouter,
+    TwinRouter,
+    UniformRouter,
+)
+from qmoe.seeding import numpy_generator, torch_generator
+from qmoe.studies.router_specs import (
+    ConstantRouterSpec,
     LinearRouterSpec,
     MLPRouterSpec,
+    QuadraticRouterSpec,
+    RandomFourierRouterSpec,
+    RandomRouterSpec,
+    SingleRouterSpec,
+    TrigonometricRouterSpec,
+)
+from qmoe.studies.spec import (
+    CircuitSpec,
+    LinearExpertsSpec,
     ModelSpec,
     QuantumSpec,
+    TwinRouterSpec,
 )
 from qmoe.studies.trials import Draw, TrialSpec
 
@@ -54,6 +80,11 @@ def prepare_data(draw: Draw) -> PreparedData:
     """Samples, splits and scales the data of a trial."""
     dataset = make_dataset(draw.name, **json.loads(draw.options))
     split = dataset.split(draw.sample_seed, draw.test_fraction, draw.split_seed)
+    if draw.labels == "random":
+        # Within the parts: the split is stratified, so other labels before it would give other points to each part.
+        generator = numpy_generator(draw.labels_seed)
+        y_train, y_test = (generator.permutation(y) for y in (split.y_train, split.y_test))
+        split = Split(split.x_train, y_train, split.x_test, y_test)
     scaler = fit_scaling(draw.scaling, split.x_train, draw.components)
     x_test = scaler(split.x_test) if len(split.x_test) else split.x_test
     return PreparedData(
@@ -71,13 +102,20 @@ def build_model(trial: TrialSpec) -> MixtureOfExperts:
     dataset = make_dataset(trial.data.name, **trial.data.options)
     dtype = getattr(torch, trial.training.dtype)
     n_features = trial.data.components or dataset.n_features
-    return _mixture(trial.model, n_features, dataset.n_classes, torch_generator(trial.weights_seed), dtype)
+    return build_mixture(trial.model, n_features, dataset.n_classes, torch_generator(trial.weights_seed), dtype)
 
 
-def _mixture(
+def build_mixture(
     spec: ModelSpec, n_features: int, n_classes: int, generator: torch.Generator, dtype: torch.dtype
 ) -> MixtureOfExperts:
+    """The model of an arm, with first weights from ``generator``.
+
+    Raises:
+        ConfigError: for parts that do not fit together, the features or the classes.
+    """
     router = _router(spec, n_features, generator, dtype)
+    if spec.routing != "input":
+        router = _ROUTING[spec.routing](router)
     experts = _experts(spec, n_features, n_classes, generator, dtype)
     head = None
     if spec.head:
@@ -89,15 +127,43 @@ def _mixture(
     return MixtureOfExperts(router, experts, head, spec.top_k)
 
 
+def n_trainable(module: nn.Module) -> int:
+    """Number of parameters that train."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+_ROUTING: dict[str, Callable[[Router], Router]] = {"mean": MeanRouting, "permuted": PermutedRouting}
+
+
 def _router(spec: ModelSpec, n_features: int, generator: torch.Generator, dtype: torch.dtype) -> Router:
     kind, n = spec.router, spec.n_experts
-    if isinstance(kind, LinearRouterSpec):
-        return LinearRouter(n_features, n, generator=generator, dtype=dtype)
-    if isinstance(kind, MLPRouterSpec):
-        return MLPRouter(n_features, n, kind.hidden, kind.activation, generator=generator, dtype=dtype)
-    if isinstance(kind, QuantumSpec):
-        return QuantumRouter(n_features, n, **_circuit_options(kind), generator=generator, dtype=dtype)
-    return UniformRouter(n_features, n)
+    drawn: dict[str, Any] = {"generator": generator, "dtype": dtype}
+    match kind:
+        case QuantumSpec():
+            return QuantumRouter(n_features, n, **_circuit_options(kind), **_execution_options(kind), **drawn)
+        case TwinRouterSpec():
+            # The circuit that a quantum router would have, default sizes included; its weights are not looked at.
+            circuit = QuantumRouter(n_features, n, **_circuit_options(kind), generator=torch.Generator()).circuit
+            sample: dict[str, Any] = {"sampling": kind.sampling, "n_functions": kind.n_functions}
+            return TwinRouter(circuit, n, n_features, **sample, **drawn)
+        case LinearRouterSpec():
+            return LinearRouter(n_features, n, **drawn)
+        case MLPRouterSpec():
+            return MLPRouter(n_features, n, kind.hidden, kind.activation, **drawn)
+        case QuadraticRouterSpec():
+            return QuadraticRouter(n_features, n, **drawn)
+        case TrigonometricRouterSpec():
+            return TrigonometricRouter(n_features, n, kind.max_frequency, **drawn)
+        case RandomFourierRouterSpec():
+            return RandomFourierRouter(n_features, n, kind.n_functions, kind.length_scale, **drawn)
+        case ConstantRouterSpec():
+            return ConstantRouter(n_features, n, **drawn)
+        case RandomRouterSpec():
+            return RandomRouter(n_features, n, generator=generator)
+        case SingleRouterSpec():
+            return SingleExpertRouter(n_features, n, kind.expert)
+        case _:
+            return UniformRouter(n_features, n)
 
 
 def _experts(
@@ -105,14 +171,15 @@ def _experts(
 ) -> Experts:
     kind, n = spec.experts, spec.n_experts
     if isinstance(kind, QuantumSpec):
-        return QuantumExperts(n_features, n, **_circuit_options(kind), generator=generator, dtype=dtype)
+        options = {**_circuit_options(kind), **_execution_options(kind)}
+        return QuantumExperts(n_features, n, **options, generator=generator, dtype=dtype)
     out = kind.out_features or n_classes
     if isinstance(kind, LinearExpertsSpec):
         return LinearExperts(n_features, out, n, generator=generator, dtype=dtype)
     return MLPExperts(n_features, out, n, kind.hidden, kind.activation, generator=generator, dtype=dtype)
 
 
-def _circuit_options(spec: QuantumSpec) -> dict[str, Any]:
+def _circuit_options(spec: CircuitSpec) -> dict[str, Any]:
     encoding: Encoding = AmplitudeEncoding()
     if spec.encoding == "angle":
         encoding = AngleEncoding(spec.rotation, spec.uploads)
@@ -122,6 +189,12 @@ def _circuit_options(spec: QuantumSpec) -> dict[str, Any]:
         "encoding": encoding,
         "ansatz": spec.ansatz,
         "readout": spec.readout,
+    }
+
+
+def _execution_options(spec: QuantumSpec) -> dict[str, Any]:
+    return {
+        "frozen": spec.frozen,
         "engine": spec.engine,
         "noise": NoiseModel(spec.noise or 0.0, spec.placement, spec.dephasing) if spec.mixed else None,
     }

@@ -25,7 +25,7 @@ import qmoe
 from qmoe.engines.native.kernels import Kernel, compile_kernels, kernels_for, missing
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, QMoEError
-from qmoe.studies.build import build_model, prepare_data
+from qmoe.studies.build import build_model, n_trainable, prepare_data
 from qmoe.studies.spec import QuantumSpec, Study
 from qmoe.studies.store import Record, Store
 from qmoe.studies.trials import TrialSpec, make_trials
@@ -128,8 +128,8 @@ def run_stack(stack: Stack, on_epoch: Callable[[int], None] | None = None) -> li
         if len(data[i].y_test):
             metrics["test_accuracy"] = float(result.test_accuracy[i, -1])
             history["test_accuracy"] = result.test_accuracy[i].tolist()
-        metrics["router_parameters"] = float(sum(p.numel() for p in model.router.parameters()))
-        metrics["parameters"] = float(sum(p.numel() for p in model.parameters()))
+        metrics["router_parameters"] = float(n_trainable(model.router))
+        metrics["parameters"] = float(n_trainable(model))
         failure = result.failures.get(i)
         records.append(
             Record(

@@ -2,64 +2,30 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from qmoe.data import SCALINGS, make_dataset
 from qmoe.errors import ConfigError, did_you_mean
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-Size = Annotated[int, Field(ge=1, strict=True)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
-Label = Annotated[str, Field(max_length=200)]
-
-
-class Spec(BaseModel):
-    """Base of everything read from a study file: frozen, and strict about its keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            for key in values:
-                if key not in cls.model_fields:
-                    hint = did_you_mean(key, cls.model_fields)
-                    raise PydanticCustomError(
-                        "unknown_key", "unknown key {key}{hint}", {"key": repr(key), "hint": hint}
-                    )
-        return values
+from qmoe.studies.router_specs import (
+    ConstantRouterSpec,
+    LinearRouterSpec,
+    MLPRouterSpec,
+    QuadraticRouterSpec,
+    RandomFourierRouterSpec,
+    RandomRouterSpec,
+    SingleRouterSpec,
+    TrigonometricRouterSpec,
+    UniformRouterSpec,
+)
+from qmoe.studies.strict import Label, Name, Probability, Size, Spec, explain
 
 
-class LinearRouterSpec(Spec):
-    """The paper's control."""
+class CircuitSpec(Spec):
+    """What decides which functions of the features a circuit can give, whatever its weights."""
 
-    kind: Literal["linear"]
-
-
-class MLPRouterSpec(Spec):
-    """One hidden layer."""
-
-    kind: Literal["mlp"]
-    hidden: Size = 16
-    activation: Literal["relu", "tanh", "silu"] = "relu"
-
-
-class UniformRouterSpec(Spec):
-    """All experts alike; with one expert, no router."""
-
-    kind: Literal["uniform"]
-
-
-class QuantumSpec(Spec):
-    """What quantum routers and quantum experts have in common."""
-
-    kind: Literal["quantum"]
     #: 24 qubits are 16 million amplitudes for each sample; a study batches thousands.
     n_qubits: Annotated[int, Field(ge=1, le=24, strict=True)] | None = None
     n_layers: Annotated[int, Field(ge=0)] = 3
@@ -68,16 +34,37 @@ class QuantumSpec(Spec):
     uploads: Size = 1
     ansatz: Literal["strongly_entangling", "basic_entangler", "no_entangler"] = "strongly_entangling"
     readout: Literal["expval", "born"] = "expval"
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        if self.encoding == "amplitude" and (self.rotation, self.uploads) != ("X", 1):
+            raise PydanticCustomError("unused", "rotation and uploads belong to angle encoding; drop them")
+        return self
+
+
+class TwinRouterSpec(CircuitSpec):
+    """The classical counterpart of a quantum router with the same circuit: all its functions, or a sample of them."""
+
+    kind: Literal["twin"]
+    sampling: Literal["distinct", "tree", "grid"] | None = None
+    n_functions: Annotated[int, Field(ge=2, multiple_of=2, strict=True)] | None = None
+
+    @model_validator(mode="after")
+    def _sampled(self) -> Self:
+        if (self.sampling is None) != (self.n_functions is None):
+            raise PydanticCustomError("sampling", "sampling and n_functions go together; give both, or neither")
+        return self
+
+
+class QuantumSpec(CircuitSpec):
+    """What quantum routers and quantum experts have in common; ``frozen`` circuits keep the weights they are drawn with."""
+
+    kind: Literal["quantum"]
+    frozen: bool = False
     noise: Probability | None = None
     placement: Literal["block", "gate"] = "block"
     dephasing: Literal["none", "encoding", "layers", "all"] = "none"
     engine: Annotated[str, Field(pattern=r"^(auto|native|torch|reference|pennylane(:[\w.]+)?)$")] = "auto"
-
-    @model_validator(mode="after")
-    def _used(self) -> QuantumSpec:
-        if self.encoding == "amplitude" and (self.rotation, self.uploads) != ("X", 1):
-            raise PydanticCustomError("unused", "rotation and uploads belong to angle encoding; drop them")
-        return self
 
     @property
     def mixed(self) -> bool:
@@ -101,14 +88,33 @@ class MLPExpertsSpec(Spec):
     activation: Literal["relu", "tanh", "silu"] = "relu"
 
 
-RouterSpec = Annotated[LinearRouterSpec | MLPRouterSpec | UniformRouterSpec | QuantumSpec, Field(discriminator="kind")]
+RouterSpec = Annotated[
+    LinearRouterSpec
+    | MLPRouterSpec
+    | QuadraticRouterSpec
+    | TrigonometricRouterSpec
+    | RandomFourierRouterSpec
+    | TwinRouterSpec
+    | UniformRouterSpec
+    | ConstantRouterSpec
+    | RandomRouterSpec
+    | SingleRouterSpec
+    | QuantumSpec,
+    Field(discriminator="kind"),
+]
+Labels = Literal["true", "random"]
 ExpertsSpec = Annotated[LinearExpertsSpec | MLPExpertsSpec | QuantumSpec, Field(discriminator="kind")]
 
 
 class ModelSpec(Spec):
-    """A mixture: router, experts, and a linear head onto the classes where asked for."""
+    """A mixture: router, experts, and a linear head onto the classes where asked for.
+
+    ``routing`` is a control: ``"mean"`` gives every sample the mean of a batch's routing weights, ``"permuted"`` those of
+    another sample.
+    """
 
     router: RouterSpec
+    routing: Literal["input", "mean", "permuted"] = "input"
     experts: ExpertsSpec
     n_experts: Size = 2
     head: bool = False
@@ -116,13 +122,18 @@ class ModelSpec(Spec):
 
 
 class DataSpec(Spec):
-    """A data set by name, with its options, components and scaling (fitted on the training part), and share held out."""
+    """A data set by name, with its options, components and scaling (fitted on the training part), and share held out.
+
+    Labels that are ``"random"`` are permuted within each part, so that points, split and class sizes stay: a control that
+    must come out at chance on held-out data.
+    """
 
     name: str
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     components: Size | None = None
     scaling: str = "none"
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    labels: Labels = "true"
 
     @model_validator(mode="after")
     def _exists(self) -> DataSpec:
@@ -186,12 +197,16 @@ class SeedSpec(Spec):
 
 
 class ArmSpec(Spec):
-    """One of the things compared. With ``noise``, one variant of the quantum router for each strength."""
+    """One of the things compared. With ``noise``, one variant of the quantum router for each strength.
+
+    ``labels`` takes the place of the study's own for this arm.
+    """
 
     name: Name
     label: Label
     model: ModelSpec
     noise: tuple[Probability, ...] | None = None
+    labels: Labels | None = None
 
     @model_validator(mode="after")
     def _noise_needs_circuit(self) -> ArmSpec:
@@ -215,7 +230,8 @@ class ArmSpec(Spec):
 class Study(Spec):
     """A question, asked of several arms under equal conditions.
 
-    The first ``timed`` trials of each arm train alone, so that their wall time is that of one model.
+    The first ``timed`` trials of each arm train alone, so that their wall time is that of one model. ``ladder`` asks
+    `parse_study` to add the arms of `qmoe.studies.ladder`, all of them or those that are named.
     """
 
     name: Name
@@ -228,7 +244,8 @@ class Study(Spec):
     training: TrainingSpec = TrainingSpec()
     timed: Annotated[int, Field(ge=0, strict=True)] = 0
     arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1)]
-    quick: dict[str, Any] = {}
+    ladder: bool | tuple[str, ...] = False
+    quick: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _distinct_arms(self) -> Study:
@@ -261,39 +278,5 @@ def _shortened(training: TrainingSpec, quick: dict[str, Any]) -> TrainingSpec:
     try:
         return TrainingSpec(**{**training.model_dump(), **quick})
     except ValidationError as error:
-        problems = "; ".join(_explain(e) for e in error.errors())
+        problems = "; ".join(explain(e) for e in error.errors())
         raise PydanticCustomError("quick", "quick: {problems}", {"problems": problems}) from None
-
-
-def parse_study(values: dict[str, Any], source: str = "study") -> Study:
-    """Builds a study from the tables of a TOML file.
-
-    Raises:
-        ConfigError: naming ``source``, the place, the value and what was expected.
-    """
-    try:
-        return Study.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError("\n".join(f"{source}: {_explain(e)}" for e in error.errors())) from None
-
-
-def load_study(path: str | Path) -> Study:
-    """Reads a study from a TOML file.
-
-    Raises:
-        ConfigError: when the file is missing, no TOML, or no valid study.
-    """
-    path = Path(path)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"There is no study file {path}; run `qmoe presets` for those that ship with qmoe.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{path} cannot be read as TOML: {error}") from None
-    return parse_study(values, path.name)
-
-
-def _explain(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "top level"
-    given = "" if isinstance(error["input"], (dict, list, tuple)) else f" (got {error['input']!r})"
-    return f"{place}: {error['msg']}{given}"

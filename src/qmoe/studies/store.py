@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from qmoe.errors import StoreError
-from qmoe.studies.spec import Study, parse_study
+from qmoe.studies.files import parse_study
+from qmoe.studies.spec import Study
 from qmoe.studies.trials import Member, TrialSpec, make_trials
 
 SCHEMA = 1

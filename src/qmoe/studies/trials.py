@@ -16,7 +16,7 @@ from qmoe.studies.spec import ArmSpec, DataSpec, ModelSpec, QuantumSpec, Spec, S
 #: Part of every hash; raised whenever the same spec would train to other numbers than before.
 NUMERICS = 2
 
-_DATA, _SPLIT, _INIT, _ORDER = range(4)  # streams of the root seed; never renumber
+_DATA, _SPLIT, _INIT, _ORDER, _LABELS = range(5)  # streams of the root seed; never renumber
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Draw:
     root: int
     data_seed: int
     fixed: int | None
+    labels: str = "true"
 
     @property
     def sample_seed(self) -> int | np.random.SeedSequence:
@@ -41,6 +42,11 @@ class Draw:
     def split_seed(self) -> int | np.random.SeedSequence:
         """Seed of the split."""
         return child(self.root, _SPLIT, self.data_seed) if self.fixed is None else self.fixed
+
+    @property
+    def labels_seed(self) -> np.random.SeedSequence:
+        """Seed of the permutations of random labels."""
+        return child(self.root, _LABELS, self.data_seed)
 
 
 class TrialSpec(Spec):
@@ -80,11 +86,11 @@ class TrialSpec(Spec):
 
     @property
     def draw(self) -> Draw:
-        """The part that decides the data: equal for every arm of a study at one data seed."""
+        """The part that decides the data: equal for every arm of a study at one data seed, but for labels of its own."""
         data = self.data
         options = json.dumps(data.options, sort_keys=True)
         seeds = self.root, self.data_seed, self.fixed
-        return Draw(data.name, options, data.components, data.scaling, data.test_fraction, *seeds)
+        return Draw(data.name, options, data.components, data.scaling, data.test_fraction, *seeds, data.labels)
 
     @property
     def weights_seed(self) -> np.random.SeedSequence:
@@ -118,11 +124,12 @@ def make_trials(study: Study) -> list[Member]:
     # A data set that comes with its own split is the same for every data seed, so its trials are too.
     resampled = make_dataset(study.data.name, **study.data.options).resampled
     for arm in study.arms:
+        data = study.data if arm.labels is None else study.data.model_copy(update={"labels": arm.labels})
         for variant in arm.noise or (None,):
             model = _with_noise(arm, variant)
             for data_seed, init_seed in _seed_pairs(study):
                 trial = TrialSpec(
-                    data=study.data,
+                    data=data,
                     model=model,
                     training=study.training,
                     root=study.seeds.root,

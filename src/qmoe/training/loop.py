@@ -18,8 +18,9 @@ from qmoe.training.mixture_step import MixtureStep, compiles
 from qmoe.training.stack import ModelStack
 from qmoe.training.step import AutogradStep, Step
 
-#: Samples times models that one evaluation handles at once; bounds its memory.
-EVALUATION_CHUNK = 200_000
+#: Samples of each model that one evaluation handles at once; bounds its memory. The same for any number of models: some
+#: controls route a sample by its company, which must not depend on how many models train beside.
+EVALUATION_ROWS = 1_500
 
 
 @dataclass(frozen=True)
@@ -188,12 +189,11 @@ def accuracy(stack: ModelStack, x: Tensor, y: Tensor) -> np.ndarray:
 
 @torch.no_grad()
 def _accuracy(run: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> np.ndarray:
-    step = max(1, EVALUATION_CHUNK // len(x))
     right = x.new_zeros(len(x), dtype=torch.int64)
     finite = x.new_ones(len(x), dtype=torch.bool)
-    for i in range(0, x.shape[1], step):
-        logits = run(x[:, i : i + step])
-        right += (logits.argmax(-1) == y[:, i : i + step]).sum(1)
+    for i in range(0, x.shape[1], EVALUATION_ROWS):
+        logits = run(x[:, i : i + EVALUATION_ROWS])
+        right += (logits.argmax(-1) == y[:, i : i + EVALUATION_ROWS]).sum(1)
         finite &= logits.isfinite().flatten(1).all(1)
     return (right.double() / x.shape[1]).masked_fill(~finite, torch.nan).cpu().numpy()
 

@@ -19,7 +19,18 @@ from qmoe.engines.running import CircuitModule
 from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
 from qmoe.layers import LinearHead
 from qmoe.moe import MixtureOfExperts
-from qmoe.routers import LinearRouter, MLPRouter, QuantumRouter, Router, UniformRouter
+from qmoe.routers import (
+    ConstantRouter,
+    FeatureRouter,
+    LinearRouter,
+    MeanRouting,
+    MLPRouter,
+    PermutedRouting,
+    QuantumRouter,
+    RandomRouter,
+    Router,
+    UniformRouter,
+)
 from qmoe.training.stack import ModelStack
 from qmoe.training.step import Step, as_vector, trainable
 
@@ -55,18 +66,39 @@ class Source:
 def compiles(module: nn.Module | None) -> bool:
     """Whether `MixtureStep` covers a stacked module: a dense mixture on the CPU, of qmoe's own parts.
 
-    Types are compared exactly: a subclass may compute something else.
+    Types are compared exactly, since a subclass may compute something else; of a `FeatureRouter` only its functions may be
+    its own.
     """
     if type(module) is not MixtureOfExperts or module.top_k not in (None, module.router.n_experts):
         return False
     router, experts, head = module.router, module.experts, module.head
     tensors = [*module.parameters(), *module.buffers()]
     return (
-        type(router) in (LinearRouter, MLPRouter, QuantumRouter, UniformRouter)
-        and not (type(router) is QuantumRouter and router.adapter_weight is None)  # the Born read-out is no softmax
+        _covers(router)
         and type(experts) in (LinearExperts, MLPExperts, QuantumExperts)
         and (head is None or type(head) is LinearHead)
-        and all(t.device.type == "cpu" and t.dtype in _DTYPES for t in tensors)
+        and all(t.device.type == "cpu" and (t.dtype in _DTYPES or not t.is_floating_point()) for t in tensors)
+    )
+
+
+def _covers(router: Router) -> bool:
+    """Whether a router is a softmax of logits that `_router_parts` knows how to come by."""
+    if type(router) in (MeanRouting, PermutedRouting):
+        assert isinstance(router, (MeanRouting, PermutedRouting))
+        return _covers(router.router)
+    if type(router) is QuantumRouter:
+        return router.adapter_weight is not None  # the Born read-out is no softmax
+    return type(router) in (LinearRouter, MLPRouter, UniformRouter, ConstantRouter, RandomRouter) or _is_gate(router)
+
+
+def _is_gate(router: Router) -> bool:
+    """Whether a router is a linear gate on functions in which nothing is trained."""
+    trained = {name for name, _ in router.named_parameters()}
+    return (
+        isinstance(router, FeatureRouter)
+        and type(router).logits is FeatureRouter.logits
+        and type(router).forward is Router.forward
+        and trained == {"weight", "bias"}
     )
 
 
@@ -188,9 +220,15 @@ def _router_parts(router: Router, n_models: int, like: Tensor) -> tuple[Pair, Pa
         direct = router.project_weight is None
         source = _circuit(router.quantum) if direct else _by_autograd(router.measure)
         return (router.adapter_weight, router.adapter_bias), (), source
-    # Equal weights are the softmax of a layer that looks at nothing.
-    nothing = like.new_empty(n_models, router.n_experts, 0), like.new_zeros(n_models, router.n_experts)
-    return nothing, (), Source(lambda x: x[..., :0])
+    if isinstance(router, FeatureRouter):
+        return (router.weight, router.bias), (), Source(torch.no_grad()(router.features))
+    if isinstance(router, (MeanRouting, PermutedRouting, RandomRouter)):
+        # A layer that hands the logits on as they are.
+        same = torch.eye(router.n_experts, dtype=like.dtype).repeat(n_models, 1, 1)
+        return (same, like.new_zeros(n_models, router.n_experts)), (), _by_autograd(router.logits)
+    # Weights that are the same for all samples are the softmax of a layer that looks at nothing.
+    bias = router.bias if isinstance(router, ConstantRouter) else like.new_zeros(n_models, router.n_experts)
+    return (like.new_empty(n_models, router.n_experts, 0), bias), (), Source(lambda x: x[..., :0])
 
 
 def _expert_parts(experts: Experts) -> tuple[Pair, Pair, Source | None]:

@@ -6,7 +6,8 @@ import tomllib
 from importlib import resources
 
 from qmoe.errors import ConfigError, unknown
-from qmoe.studies.spec import Study, parse_study
+from qmoe.studies.files import parse_study
+from qmoe.studies.spec import Study
 
 #: phase -> its presets.
 PHASES: dict[str, tuple[str, ...]] = {

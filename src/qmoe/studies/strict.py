@@ -1,0 +1,40 @@
+"""What everything read from a study file has in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from qmoe.errors import did_you_mean
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Size = Annotated[int, Field(ge=1, strict=True)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
+Label = Annotated[str, Field(max_length=200)]
+
+
+class Spec(BaseModel):
+    """Base of everything read from a study file: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            for key in values:
+                if key not in cls.model_fields:
+                    hint = did_you_mean(key, cls.model_fields)
+                    raise PydanticCustomError(
+                        "unknown_key", "unknown key {key}{hint}", {"key": repr(key), "hint": hint}
+                    )
+        return values
+
+
+def explain(error: Any) -> str:
+    """One error of pydantic's as place, expectation and value."""
+    place = ".".join(str(part) for part in error["loc"]) or "top level"
+    given = "" if isinstance(error["input"], (dict, list, tuple)) else f" (got {error['input']!r})"
+    return f"{place}: {error['msg']}{given}"
