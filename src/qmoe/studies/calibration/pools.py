@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Circuit, Gate, StronglyEntangling
-from qmoe.data import make_dataset
 from qmoe.engines import TorchEngine
 from qmoe.experts import LinearExperts
 from qmoe.moe import MixtureOfExperts

@@ -80,7 +80,9 @@ class Posed:
     broken: str = ""
 
 
-def pose(claim: Claim, studies: Mapping[str, StudyRuns], measured: Measurements, alpha: float, seed: int) -> list[Posed]:
+def pose(
+    claim: Claim, studies: Mapping[str, StudyRuns], measured: Measurements, alpha: float, seed: int
+) -> list[Posed]:
     """All tests of a claim, each once for every study it names, with the evidence weighed."""
     posed = []
     for test in claim.tests:

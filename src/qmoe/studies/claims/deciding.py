@@ -7,9 +7,10 @@ The rules, for "a is greater than b" with a margin (the smallest difference that
   two are equivalent within the margin, and where a is ahead by too little to matter;
 * inconclusive: neither. That a difference was not found never refutes anything.
 
-"Shown" means three things at once: a sign-flip test of the mean against that bound, significant after Holm's correction; the
-BCa interval of the mean on the same side of it; and a signed-rank test that does not significantly say the opposite. Equivalence is
-shown by two one-sided t tests (TOST).
+"Shown" means three things at once: a two-sided sign-flip test of the mean against that bound, significant after Holm's
+correction; the 95% BCa interval of the mean on the same side of it; and a signed-rank test that does not significantly say
+the opposite. Equivalence is shown by two one-sided t tests (TOST), significant after Holm's correction, and that interval
+within the margin.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Outcome = Literal["supported", "refuted", "inconclusive"]
 
 #: Level of the tests, after Holm's correction.
 ALPHA = 0.05
-#: Random sign flips where all cannot be counted: p-values go down to 1/20,000, small enough for families of hundreds of tests.
+#: Random sign flips where all cannot be counted: p-values go down to 1/20,000, enough for hundreds of tests.
 FLIPS = 19_999
 
 
@@ -201,7 +202,7 @@ def weigh(
         x, y = np.log(x), np.log(y)
     sign, (support, refute) = contrast.sign, contrast.bounds
     # One number for each cluster, from here on with a on the side where it is claimed to be.
-    d, zero = sign * cluster_means(x - y, clusters), np.zeros(1)
+    d = sign * cluster_means(x - y, clusters)
     n = len(d)
     difference = paired_difference(x, y, clusters, seed=seed) if n > 1 else None
     low, high = (difference.low, difference.high) if difference else (-math.inf, math.inf)
@@ -217,22 +218,43 @@ def weigh(
         against = (False, False)
     elif contrast.direction == "equivalent":
         p_support = tost_p
-        p_refute = min(1.0, 2 * min(_flip(d, margin, "greater", seed), _flip(d, -margin, "less", seed)))
-        beyond = (tost is not None and -margin < tost.low and tost.high < margin, low > margin or high < -margin)
+        p_refute = min(_flip(d, margin, "greater", seed), _flip(d, -margin, "less", seed))
+        # TOST alone, whose t tests know nothing of skewness, says "equivalent" in 8 to 12% of studies in which rare failures
+        # cost exactly the margin (see calibration); with the BCa interval too it is below 5%.
+        within = tost is not None and -margin < min(tost.low, low) and max(tost.high, high) < margin
+        beyond = (within, low > margin or high < -margin)
         against = (min(_ranks(d, margin, "greater"), _ranks(d, -margin, "less")) < alpha / 2, False)
     else:
         p_support, p_refute = _flip(d, support, "greater", seed), _flip(d, refute, "less", seed)
         beyond = (towards[0] > support, towards[1] < refute)
         against = (_ranks(d, support, "less") < alpha, _ranks(d, refute, "greater") < alpha)
-    back = np.exp if ratio else (lambda value: value)
-    rates = [None if success is None else success_rate(values, success, clusters) for values in (a, b)]
+    back = math.exp if ratio else float
+    effect, mean_a, mean_b = (
+        float(np.mean(v)) for v in (sign * d, cluster_means(x, clusters), cluster_means(y, clusters))
+    )
     return Evidence(
-        contrast,
-        *(float(back(v)) for v in (sign * d.mean(), low, high)),
-        *(float(back(cluster_means(v, clusters).mean())) for v in (x, y)),
-        n, len(x), p_support, p_refute, *beyond, *against,
-        wilcoxon_test(d, zero.repeat(n)).p_value, tost_p, probability_of_superiority(x, y, clusters), *rates, flat, exact,
-    )  # fmt: skip
+        contrast=contrast,
+        effect=back(effect),
+        low=back(low),
+        high=back(high),
+        mean_a=back(mean_a),
+        mean_b=back(mean_b),
+        n_clusters=n,
+        n_pairs=len(x),
+        p_support=p_support,
+        p_refute=p_refute,
+        beyond_support=beyond[0],
+        beyond_refute=beyond[1],
+        ranks_against_support=against[0],
+        ranks_against_refute=against[1],
+        rank_p=wilcoxon_test(d, np.zeros(n)).p_value,
+        tost_p=tost_p,
+        wins=probability_of_superiority(x, y, clusters),
+        success_a=None if success is None else success_rate(a, success, clusters),
+        success_b=None if success is None else success_rate(b, success, clusters),
+        zero_spread=flat,
+        exact=exact,
+    )
 
 
 def conclude(evidence: Evidence, p_support: float, p_refute: float, alpha: float = ALPHA) -> Decision:
@@ -260,8 +282,9 @@ def conclude(evidence: Evidence, p_support: float, p_refute: float, alpha: float
 
 
 def _flip(d: np.ndarray, bound: float, alternative: Literal["greater", "less"], seed: int) -> float:
+    """Twice the one-sided p-value: a claim names a direction, but may not spend the whole level on one side."""
     shifted = np.full(len(d), bound)
-    return sign_flip_test(d, shifted, alternative=alternative, n_resamples=FLIPS, seed=seed).p_value
+    return min(1.0, 2 * sign_flip_test(d, shifted, alternative=alternative, n_resamples=FLIPS, seed=seed).p_value)
 
 
 def _ranks(d: np.ndarray, bound: float, alternative: Literal["greater", "less"]) -> float:

@@ -56,7 +56,9 @@ def judge(
     ]
 
 
-def _verdict(claim: Claim, posed: Sequence[Posed], p_values: Mapping[int, tuple[float, float]], alpha: float) -> Verdict:
+def _verdict(
+    claim: Claim, posed: Sequence[Posed], p_values: Mapping[int, tuple[float, float]], alpha: float
+) -> Verdict:
     tests = tuple(_decided(test, p_values, alpha) for test in posed)
     outcome = combined([test.outcome for test in tests], claim.combine)
     meaning = {"supported": claim.if_supported, "refuted": claim.if_refuted}.get(outcome, "")
@@ -106,10 +108,8 @@ def _compared(test: str, q: Question, p_values: tuple[float, float] | None, alph
     return Comparison(test, q.study, q.metric, q.a, q.b, decision.outcome, reason, decision)
 
 
-def _breakdown(
-    test: BreakdownTest, questions: Sequence[Question], found: Sequence[Comparison]
-) -> tuple[Outcome, str]:
-    """Robust: no strength up to ``robust_to`` costs more than the margin. Broken: the strongest ones up to ``breaks_by`` do."""
+def _breakdown(test: BreakdownTest, questions: Sequence[Question], found: Sequence[Comparison]) -> tuple[Outcome, str]:
+    """Robust: no strength up to ``robust_to`` costs more than the margin; broken: the strongest up to ``breaks_by`` do."""
     weak = [c for q, c in zip(questions, found, strict=True) if (q.strength or 0) <= test.robust_to]
     strong = [(q.strength, c) for q, c in zip(questions, found, strict=True) if (q.strength or 0) > test.robust_to]
     robust = combined([c.outcome for c in weak], "all")
@@ -120,9 +120,15 @@ def _breakdown(
         if comparison.outcome != "refuted":
             break
         lasting = strength, comparison
-    least = f"Noise up to p = {test.robust_to:g} costs no more than {test.margin:g}."
+    costs_little = f"Noise up to p = {test.robust_to:g} costs no more than {test.margin:g}."
     if lasting is not None:
-        return "supported", f"{least} From p = {lasting[0]:g} on it does: {lasting[1].reason}"
+        return "supported", f"{costs_little} From p = {lasting[0]:g} on it does: {lasting[1].reason}"
     if all(c.outcome == "supported" for _, c in strong):
-        return "refuted", f"{least} Nor does any up to p = {test.breaks_by:g}, so no breakdown shows. {strong[-1][1].reason}"
-    return "inconclusive", f"{least} Whether it breaks by p = {test.breaks_by:g} stays open. {strong[-1][1].reason}"
+        return (
+            "refuted",
+            f"{costs_little} Nor does any up to p = {test.breaks_by:g}, so no breakdown shows. {strong[-1][1].reason}",
+        )
+    return (
+        "inconclusive",
+        f"{costs_little} Whether it breaks by p = {test.breaks_by:g} stays open. {strong[-1][1].reason}",
+    )

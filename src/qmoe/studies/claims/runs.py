@@ -72,7 +72,9 @@ class Runs:
         lengths |= {name: len(value) for name, value in self.values.items()}
         wrong = {name: length for name, length in lengths.items() if length != n}
         if wrong:
-            raise ConfigError(f"Runs of {self.label}: {n} data seeds, but other lengths in {wrong}; pass one row a trial.")
+            raise ConfigError(
+                f"Runs of {self.label}: {n} data seeds, but other lengths in {wrong}; pass one row a trial."
+            )
 
     @property
     def n_missing(self) -> int:

@@ -123,7 +123,9 @@ class BreakdownTest(_StudyTest):
         if self.breaks_by <= self.robust_to:
             raise PydanticCustomError("breaks_by", "breaks_by must be above robust_to")
         if self.margin <= 0:
-            raise PydanticCustomError("margin", "a breakdown needs a margin above 0: the largest loss that does not matter")
+            raise PydanticCustomError(
+                "margin", "a breakdown needs a margin above 0: the largest loss that does not matter"
+            )
         return self
 
 
@@ -136,9 +138,7 @@ class MeasurementTest(_Contrast):
     b: str
 
 
-ClaimTest = Annotated[
-    DifferenceTest | ParametersTest | BreakdownTest | MeasurementTest, Field(discriminator="kind")
-]
+ClaimTest = Annotated[DifferenceTest | ParametersTest | BreakdownTest | MeasurementTest, Field(discriminator="kind")]
 
 
 class Claim(Spec):
@@ -168,7 +168,9 @@ class Claim(Spec):
         for test in self.tests:
             if not isinstance(test, MeasurementTest) and not (test.studies or self.studies):
                 raise PydanticCustomError(
-                    "studies", "test {n} names no study; set studies in the test or in the claim", {"n": repr(test.name)}
+                    "studies",
+                    "test {n} names no study; set studies in the test or in the claim",
+                    {"n": repr(test.name)},
                 )
         return self
 

@@ -119,8 +119,8 @@ class Verdict:
 def combined(outcomes: Sequence[Outcome], how: Combine) -> Outcome:
     """Joins the outcomes of tests; what is inconclusive might still turn out either way.
 
-    ``"all"``: one refuted test refutes. ``"any"``: one supported test supports. ``"majority"``: more than half support; it is
-    refuted once that is out of reach.
+    ``"all"``: one refuted test refutes. ``"any"``: one supported test supports. ``"majority"``: more than half support;
+    it is refuted once that is out of reach.
     """
     n, yes, no = len(outcomes), outcomes.count("supported"), outcomes.count("refuted")
     needed = {"all": n, "any": 1, "majority": n // 2 + 1}[how]

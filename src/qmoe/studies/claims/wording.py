@@ -114,7 +114,9 @@ def _success(e: Evidence) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.0f}" if value == round(value) and abs(value) >= 10 else f"{value:.3g}" if value >= 1 else f"{value:.3f}"
+    if value == round(value) and abs(value) >= 10:
+        return f"{value:.0f}"
+    return f"{value:.3g}" if value >= 1 else f"{value:.3f}"
 
 
 def _capital(text: str) -> str:
