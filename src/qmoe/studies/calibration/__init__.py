@@ -5,7 +5,7 @@ committed record.
 """
 
 from qmoe.studies.calibration.pools import Size
-from qmoe.studies.calibration.record import answers_of, line, load_record, try_judge
+from qmoe.studies.calibration.record import answers_of, line, load_record, table, try_judge
 from qmoe.studies.calibration.trying import Answer, Question, ask
 
-__all__ = ["Answer", "Question", "Size", "answers_of", "ask", "line", "load_record", "try_judge"]
+__all__ = ["Answer", "Question", "Size", "answers_of", "ask", "line", "load_record", "table", "try_judge"]

@@ -98,19 +98,20 @@ class MaskedTwin(FeatureRouter):
     Args:
         keep: 8 numbers, 1 for a function that is used and 0 for one that is not.
         generator: source of the initial weights.
+        dtype: float32 or float64.
     """
 
     runs_stacked = True
 
-    def __init__(self, keep: Tensor, generator: torch.Generator) -> None:
-        super().__init__(2, 2, 8, generator)
+    def __init__(self, keep: Tensor, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__(2, 2, 8, generator, dtype=dtype)
         self.keep: Tensor
-        self.register_buffer("keep", keep.float())
+        self.register_buffer("keep", keep.to(dtype))
 
     def features(self, x: Tensor) -> Tensor:
         """The products, without the constant."""
-        keep = self.keep if self.keep.dim() == 1 else self.keep.unsqueeze(-2)
-        return products(x) * keep
+        batch = (1,) * (x.dim() - self.keep.dim())
+        return products(x) * self.keep.view(*self.keep.shape[:-1], *batch, 8)
 
 
 def products(x: Tensor) -> Tensor:

@@ -25,6 +25,8 @@ PER_DATA_EQUIVALENT = 6
 #: Seed of the teacher circuit.
 TEACHER = 0
 
+_SAID = {"greater": "a is better than b", "equivalent": "a and b are equivalent"}
+
 Pools = dict[str, np.ndarray]
 
 
@@ -153,3 +155,14 @@ def line(answer: Answer) -> str:
     mark = "" if answer.limit is None else "holds" if answer.holds else "FAILS"
     share = f"{answer.share:6.1%} [{answer.low:.1%}, {answer.high:.1%}]"
     return f"{answer.name:<32} {answer.outcome:<10} {share:<24} {limit:<7} {mark:<6} effect {answer.effect:+.4f}"
+
+
+def table(record: dict[str, Any]) -> str:
+    """The answers of a record as a Markdown table."""
+    rows = ["| what is simulated | verdict | share | to keep |", "|---|---|---|---|"]
+    for a in answers_of(record):
+        limit = "" if a.limit is None else f"{'at most' if a.at_most else 'at least'} {a.limit:.0%}"
+        rows.append(
+            f"| {a.about} | '{_SAID[a.direction]}' {a.outcome} | {a.share:.1%} [{a.low:.1%}, {a.high:.1%}] | {limit} |"
+        )
+    return "\n".join(rows)

@@ -56,6 +56,7 @@ class Answer:
     Attributes:
         name: name of the question.
         about: what was simulated.
+        direction: what was claimed of a against b.
         outcome: the outcome that was counted.
         share: its share among the studies.
         low: lower bound of the 95% Wilson interval of that share.
@@ -68,6 +69,7 @@ class Answer:
 
     name: str
     about: str
+    direction: str
     outcome: str
     share: float
     low: float

@@ -71,6 +71,7 @@ class Posed:
         questions: what decides it.
         remarks: accusations that belong to the test as a whole.
         broken: what keeps the test from being posed at all; "" where nothing does.
+        absent: whether that is that there are no results of the study.
     """
 
     test: ClaimTest
@@ -78,6 +79,7 @@ class Posed:
     questions: list[Question]
     remarks: list[str] = field(default_factory=list)
     broken: str = ""
+    absent: bool = False
 
 
 def pose(
@@ -93,7 +95,7 @@ def pose(
         for name in claim.studies_of(test):
             study = studies.get(name)
             if study is None:
-                posed.append(Posed(test, name, [], broken=f"there are no results of the study {name}"))
+                posed.append(Posed(test, name, [], broken=f"there are no results of the study {name}", absent=True))
             elif isinstance(test, DifferenceTest):
                 contrast = Contrast(test.direction, test.margin, test.at_least, test.scale)
                 asked = _ask(study, test.a.key, test.b.key, test.metric, contrast, least, test.success, alpha, seed)

@@ -5,7 +5,8 @@ What forbids a verdict, because the data cannot carry one whatever they say:
 * an arm, study or metric is missing, or trials have not run yet (a verdict must not depend on when one looked);
 * more than 5% of the pairs broke off: what is left is a selection;
 * too few independent seeds;
-* epochs, batch size or the number of learning rates tried differ between the arms;
+* epochs, batch size, the learning rate or the number of learning rates tried differ between the arms (each arm may have
+  its own best rate, if all were chosen from equally many);
 * all differences are exactly equal: most often both arms are one and the same, or the seed did not reach the model;
 * no room: for "no difference that matters", both arms within the margin of 100% or of guessing, where none could show.
 
@@ -95,6 +96,9 @@ def obstacles(pairs: Pairs, a: Runs, b: Runs, min_seeds: int) -> list[str]:
     for name, left, right in (("epochs", a.epochs, b.epochs), ("batch size", a.batch_sizes, b.batch_sizes)):
         if set(left[left > 0].tolist()) != set(right[right > 0].tolist()) and (left > 0).any() and (right > 0).any():
             found.append(f"the arms were trained with different {name}")
+    rates = [set(r.lrs[np.isfinite(r.lrs)].tolist()) for r in (a, b)]
+    if not (a.tried or b.tried) and all(rates) and rates[0] != rates[1]:
+        found.append("the arms were trained at different learning rates, and neither was chosen from several")
     if len(a.tried) != len(b.tried):
         found.append(
             f"the arms were tuned over {max(len(a.tried), 1)} and {max(len(b.tried), 1)} learning rates: unequal effort"

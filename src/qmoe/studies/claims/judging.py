@@ -62,8 +62,12 @@ def _verdict(
     tests = tuple(_decided(test, p_values, alpha) for test in posed)
     outcome = combined([test.outcome for test in tests], claim.combine)
     meaning = {"supported": claim.if_supported, "refuted": claim.if_refuted}.get(outcome, "")
-    ordered = sorted(tests, key=lambda test: test.outcome != outcome)  # stable: those that decided come first
+    absent = dict.fromkeys(p.study for p in posed if p.absent)
+    told = [test for test, p in zip(tests, posed, strict=True) if not p.absent]
+    ordered = sorted(told, key=lambda test: test.outcome != outcome)  # stable: those that decided come first
     reasons = dict.fromkeys([*([meaning] if meaning else []), *(test.reason for test in ordered)])
+    if absent:
+        reasons[f"There are no results of {', '.join(absent)}."] = None
     held = [remark for test in posed for remark in [*(a for q in test.questions for a in q.accusations), *test.remarks]]
     held += _unsettled([q for test in posed for q in test.questions])
     return Verdict(claim, outcome, tuple(reasons), tuple(dict.fromkeys(held)), tests)
@@ -75,10 +79,14 @@ def _unsettled(questions: Sequence[Question]) -> list[str]:
     for q in questions:
         found.setdefault(q.study, {}).update(dict.fromkeys(q.falling))
     return [
-        f"{study}: the loss was still falling at the end of training ({', '.join(labels)}); more epochs may change this."
+        f"{study}: the loss was still falling at the end of training ({_some(list(labels))}); more epochs may change this."
         for study, labels in found.items()
         if labels
     ]
+
+
+def _some(labels: list[str], most: int = 4) -> str:
+    return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")
 
 
 def _decided(posed: Posed, p_values: Mapping[int, tuple[float, float]], alpha: float) -> TestVerdict:

@@ -14,6 +14,20 @@ _METRICS = {
     "router_parameters": "trainable parameters of the router",
 }
 
+#: How a metric says above, below, not above and not below, by how its name ends.
+_WORDS = {
+    "accuracy": (
+        "is more accurate than",
+        "is less accurate than",
+        "is not more accurate than",
+        "is not less accurate than",
+    ),
+    "seconds": ("is slower than", "is faster than", "is not slower than", "is not faster than"),
+    "loss": ("has a higher loss than", "has a lower loss than", "has no higher loss than", "has no lower loss than"),
+    "parameters": ("has more than", "has fewer than", "does not have more than", "does not have fewer than"),
+    "": ("lies above", "lies below", "does not lie above", "does not lie below"),
+}
+
 
 def metric_words(metric: str) -> str:
     """A metric in words."""
@@ -38,7 +52,7 @@ def sentence(decision: Decision, a: str, b: str, metric: str, study: str, unit: 
     if decision.outcome == "inconclusive":
         why = open_because or decision.why_open
         return _capital(f"{on}the {a} against the {b} stays open: {why} ({figures}).")
-    return _capital(f"{on}the {a} {_relation(decision)} the {b}{_qualified(decision)} ({figures}).")
+    return _capital(f"{on}the {a} {_relation(decision, metric)} the {b}{_qualified(decision)} ({figures}).")
 
 
 def untested(a: str, b: str, study: str, why: list[str]) -> str:
@@ -47,23 +61,24 @@ def untested(a: str, b: str, study: str, why: list[str]) -> str:
     return _capital(f"{on}the {a} against the {b} stays open: {'; '.join(why)}.")
 
 
-def _relation(decision: Decision) -> str:
+def _relation(decision: Decision, metric: str) -> str:
+    above, below, not_above, not_below = next(words for end, words in _WORDS.items() if metric.endswith(end))
     e = decision.evidence
     direction, supported = e.contrast.direction, decision.outcome == "supported"
     up = e.effect > (1 if e.contrast.scale == "ratio" else 0)
     if direction == "equivalent":
-        return "does the same as" if supported else "lies above" if up else "lies below"
+        return "does the same as" if supported else above if up else below
     if direction in ("not_less", "not_more"):
-        side = "below" if direction == "not_less" else "above"
-        return f"does not lie {side}" if supported else f"lies {side}"
+        held, broken = (not_below, below) if direction == "not_less" else (not_above, above)
+        return held if supported else broken
     if supported:
-        return "lies above" if direction == "greater" else "lies below"
+        return above if direction == "greater" else below
     wrong_side = e.high < _null(e) if direction == "greater" else e.low > _null(e)
     if wrong_side:
-        return "lies below" if direction == "greater" else "lies above"
+        return below if direction == "greater" else above
     if decision.equivalent:
         return "does the same as"
-    return "does not lie above" if direction == "greater" else "does not lie below"
+    return not_above if direction == "greater" else not_below
 
 
 def _qualified(decision: Decision) -> str:
