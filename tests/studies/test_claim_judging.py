@@ -7,7 +7,7 @@ import pytest
 
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.studies import Store, run_studies
-from qmoe.studies.claims import Runs, StudyRuns, judge, parse_claims, runs_of, shipped_claims
+from qmoe.studies.claims import Runs, StudyRuns, effective_dimensions, judge, parse_claims, runs_of, shipped_claims
 
 N, PER_DATA = 30, 2
 GENERATOR = np.random.default_rng(5)
@@ -293,6 +293,16 @@ def test_results_of_a_store_are_judged_as_arrays(tiny, tmp_path):
     assert "rests on 3 draws of the data" in found.reasons[0]
     with pytest.raises(ConfigError, match="Two results are named 's'"):
         judge([asked], [results, results])
+
+
+def test_effective_dimensions_are_measured_on_each_draw_of_the_data(tiny):
+    found = effective_dimensions(tiny, ["quantum", "linear"], repeats=2, n_draws=6)
+    assert {name: len(values) for name, values in found.items()} == {"quantum": 2, "linear": 2}
+    assert found["quantum"][0] != found["quantum"][1]
+    again = effective_dimensions(tiny, ["quantum"], repeats=1, n_draws=6)
+    assert again["quantum"][0] == found["quantum"][0]
+    with pytest.raises(ConfigError, match="did you mean 'quantum'"):
+        effective_dimensions(tiny, ["quantun"])
 
 
 def test_without_results_every_shipped_claim_is_inconclusive():

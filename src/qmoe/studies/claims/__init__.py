@@ -8,6 +8,7 @@ from importlib import resources
 from qmoe.errors import unknown
 from qmoe.studies.claims.deciding import Contrast, Decision, Evidence, Outcome, decide
 from qmoe.studies.claims.judging import judge
+from qmoe.studies.claims.measuring import effective_dimensions
 from qmoe.studies.claims.runs import Runs, StudyRuns, runs_of
 from qmoe.studies.claims.spec import Claim, load_claims, parse_claims
 from qmoe.studies.claims.verdicts import Comparison, TestVerdict, Verdict
@@ -29,6 +30,7 @@ __all__ = [
     "Verdict",
     "claim_text",
     "decide",
+    "effective_dimensions",
     "judge",
     "load_claims",
     "parse_claims",
