@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= results
 JOBS ?= auto
 
-.PHONY: reproduce quick test lint format notebooks bench clean
+.PHONY: reproduce quick test lint format notebooks bench calibrate clean
 
 reproduce: $(VENV)/.installed
 	$(BIN)/qmoe reproduce --out $(OUT)
@@ -31,6 +31,10 @@ notebooks: $(VENV)/.installed-dev
 # Measures for about fifteen minutes; what it finds is worth most on a machine that does nothing else. BENCH=--quick for a look.
 bench: $(VENV)/.installed-peers
 	$(BIN)/python -m benchmarks $(BENCH)
+
+# Tries the judge of claims on simulated studies of known truth, for several minutes, and replaces the committed record.
+calibrate: $(VENV)/.installed
+	$(BIN)/python -m qmoe.studies.calibration --write
 
 # constraints.txt pins torch, among others: an unpinned one may be a build several gigabytes large.
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -147,6 +147,13 @@ def test_stacks_hold_trials_of_one_shape_and_a_timed_study_has_one_of_each_alone
         assert len({t.shape_key for t in stack}) == 1
 
 
+def test_a_trial_that_only_a_later_study_wants_timed_trains_once_and_alone():
+    first, second = parse_study(tiny_values(timed=1)), parse_study(tiny_values(name="again", timed=4))
+    stacks = plan_stacks([first, second], set())
+    assert sorted(map(len, stacks)) == [1] * 8 + [2, 2]
+    assert len({t.hash for stack in stacks for t in stack}) == 12
+
+
 def test_noise_strengths_share_a_stack():
     quantum = tiny_values()["arms"][1] | {"noise": [0.0, 0.1, 0.75]}
     stacks = plan_stacks([parse_study(tiny_values(arms=[quantum]))], set())

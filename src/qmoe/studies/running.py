@@ -54,6 +54,7 @@ def plan_stacks(studies: Iterable[Study], done: set[str]) -> list[Stack]:
             single = alone.setdefault(key, {})
             if len(single) < study.timed or digest in single:
                 single[digest] = member.trial
+                shapes.get(key, {}).pop(digest, None)  # another study may have put it with others
             else:
                 shapes.setdefault(key, {})[digest] = member.trial
     stacks: list[Stack] = [(t,) for single in alone.values() for digest, t in single.items() if digest not in done]

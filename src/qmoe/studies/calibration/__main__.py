@@ -1,0 +1,39 @@
+"""``python -m qmoe.studies.calibration [--write] [--quick]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from qmoe.studies.calibration.pools import Size
+from qmoe.studies.calibration.record import answers_of, try_judge
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Tries the judge, prints the table, and returns 1 if a limit is not kept."""
+    parser = argparse.ArgumentParser(prog="python -m qmoe.studies.calibration", description="Tries the judge.")
+    parser.add_argument("--write", action="store_true", help="replace the committed record")
+    parser.add_argument("--quick", action="store_true", help="50 studies from little training, for a look")
+    options = parser.parse_args(arguments)
+    if options.write and options.quick:
+        parser.error("--write wants the whole trial; drop --quick")
+    torch.set_num_threads(1)
+    size, studies = (Size(40, 12, 200, 10), 50) if options.quick else (Size(), 1000)
+    record = try_judge(size, studies, _tell)
+    if options.write:
+        path = Path(__file__).with_name("record.json")
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return 0 if all(answer.holds for answer in answers_of(record)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""The judge on trial: simulated studies of known truth, and how often the verdict is right."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from qmoe.analysis.proportions import success_rate
+from qmoe.seeding import child, numpy_generator
+from qmoe.studies.claims import Claim, Runs, StudyRuns, judge
+from qmoe.studies.claims.spec import Direction
+
+#: What the claims of the paper use, for the reason that C2.toml gives.
+MARGIN = 0.02
+#: Data seeds of a simulated study, as in the headline studies.
+SEEDS = 30
+#: Simulated studies for each question.
+STUDIES = 1000
+
+#: Draws the scores of both arms, ``(seeds, per_data)`` each.
+Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of many simulated studies.
+
+    Attributes:
+        name: short name.
+        about: what is simulated, and what is true of it.
+        draw: gives one study.
+        direction: what is claimed of a against b.
+        outcome: the outcome whose share counts.
+        limit: what that share must not exceed, or must reach; None where it is told for information.
+        at_most: whether the limit is an upper one.
+        claims: claims judged together, each on a draw of its own; the outcome counts if any has it.
+    """
+
+    name: str
+    about: str
+    draw: Draw
+    direction: Direction
+    outcome: str
+    limit: float | None
+    at_most: bool
+    claims: int = 1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How often an outcome came out.
+
+    Attributes:
+        name: name of the question.
+        about: what was simulated.
+        direction: what was claimed of a against b.
+        outcome: the outcome that was counted.
+        share: its share among the studies.
+        low: lower bound of the 95% Wilson interval of that share.
+        high: upper bound.
+        limit: what the share must not exceed, or must reach; None where it is told for information.
+        at_most: whether the limit is an upper one.
+        studies: number of studies.
+        effect: mean difference of the arms over all studies.
+    """
+
+    name: str
+    about: str
+    direction: str
+    outcome: str
+    share: float
+    low: float
+    high: float
+    limit: float | None
+    at_most: bool
+    studies: int
+    effect: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the share keeps its limit."""
+        if self.limit is None:
+            return True
+        return self.share <= self.limit if self.at_most else self.share >= self.limit
+
+
+def ask(question: Question, studies: int = STUDIES, seed: int = 0) -> Answer:
+    """Judges many simulated studies.
+
+    Args:
+        question: what is asked.
+        studies: how many.
+        seed: seed of the simulation; the number of the study is added to it.
+    """
+    claims = [_claim(f"claim{i}", question.direction) for i in range(question.claims)]
+    hits, effects = np.zeros(studies), np.zeros(studies)
+    for number in range(studies):
+        generator = numpy_generator(child(seed, number))
+        drawn = [question.draw(generator) for _ in claims]
+        results = {claim.id: as_study(claim.id, *pair) for claim, pair in zip(claims, drawn, strict=True)}
+        verdicts = judge(claims, results, seed=number)
+        hits[number] = any(verdict.outcome == question.outcome for verdict in verdicts)
+        effects[number] = np.mean([a.mean() - b.mean() for a, b in drawn])
+    share = success_rate(hits, 0.5)
+    told = {f.name: getattr(question, f.name) for f in dataclasses.fields(Answer) if hasattr(question, f.name)}
+    return Answer(
+        **told, share=share.value, low=share.low, high=share.high, studies=studies, effect=float(effects.mean())
+    )
+
+
+def as_study(name: str, a: np.ndarray, b: np.ndarray) -> StudyRuns:
+    """Scores ``(seeds, per_data)`` of two arms as a study that the judge reads."""
+    seeds, per_data = np.divmod(np.arange(a.size), a.shape[1])
+    arms: dict[tuple[str, float | None], Runs] = {
+        (arm, None): Runs(f"arm {arm}", seeds, per_data, {"test_accuracy": scores.ravel()})
+        for arm, scores in (("a", a), ("b", b))
+    }
+    return StudyRuns(name, arms, chance=0.5)
+
+
+def from_pool(pool: np.ndarray, per_data: int, seeds: int = SEEDS) -> Draw:
+    """Two arms that are one: data seeds and initialisations of one pool ``(data, inits)``, without replacement."""
+
+    def draw(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        both = _picked(pool, 2 * per_data, seeds, generator)
+        return both[:, :per_data], both[:, per_data:]
+
+    return draw
+
+
+def from_pools(pool_a: np.ndarray, pool_b: np.ndarray, per_data: int, seeds: int = SEEDS) -> Draw:
+    """Two arms from two pools ``(data, inits)`` of the same data seeds, without replacement."""
+
+    def draw(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        both = np.concatenate([pool_a, pool_b], axis=1)
+        rows = generator.choice(len(both), seeds, replace=False)
+        halves = np.split(both[rows], [pool_a.shape[1]], axis=1)
+        a, b = (generator.permuted(half, axis=1)[:, :per_data] for half in halves)
+        return a, b
+
+    return draw
+
+
+def _picked(pool: np.ndarray, count: int, seeds: int, generator: np.random.Generator) -> np.ndarray:
+    rows = generator.choice(len(pool), seeds, replace=False)
+    return generator.permuted(pool[rows], axis=1)[:, :count]
+
+
+def _claim(name: str, direction: Direction) -> Claim:
+    test = {"kind": "difference", "name": "test", "a": "a", "b": "b", "direction": direction, "margin": MARGIN}
+    return Claim.model_validate({
+        "id": name, "statement": f"a is {direction} b", "source": "simulated", "studies": [name], "tests": [test],
+    })  # fmt: skip
