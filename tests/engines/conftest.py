@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from qmoe.engines.native import running
+from qmoe.engines.native import plans, running
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def run_python() -> Callable[[str], str]:
 @pytest.fixture
 def fresh_plans() -> Iterator[None]:
     """No plan from before is used in the test, and none of the test's after it: for tests that move a threshold."""
-    for cache in (running._plan, running.simulation):
+    for cache in (plans.make_plan, running.simulation):
         cache.cache_clear()
     yield
-    for cache in (running._plan, running.simulation):
+    for cache in (plans.make_plan, running.simulation):
         cache.cache_clear()

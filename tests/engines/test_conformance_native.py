@@ -1,7 +1,7 @@
 import pytest
 
 from qmoe.engines import Engine, NativeEngine
-from qmoe.engines.native import running
+from qmoe.engines.native import plans
 from qmoe.testing.engines import EngineConformance
 
 
@@ -21,7 +21,7 @@ class TestNativeEngineWithBasisStatesInTheLanes(EngineConformance):
 
     @pytest.fixture(autouse=True)
     def _from_few_qubits(self, fresh_plans: None, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(running, "MIN_HIGH_QUBITS", 0)
+        monkeypatch.setattr(plans, "MIN_HIGH_QUBITS", 0)
 
     def make_engine(self) -> Engine:
         return NativeEngine()

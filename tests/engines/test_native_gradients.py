@@ -9,7 +9,7 @@ from torch.func import hessian, jacfwd, jacrev, vmap
 
 from qmoe.circuits import AngleEncoding, Circuit, Feature, Gate, NoiseModel, Operation, Weight
 from qmoe.engines import Engine, NativeEngine, ReferenceEngine, TorchEngine
-from qmoe.engines.native import running
+from qmoe.engines.native import plans
 from qmoe.errors import UnsupportedError
 from qmoe.testing import random_circuit, random_inputs
 
@@ -26,7 +26,7 @@ CIRCUITS = pytest.mark.parametrize("circuit", [CLEAN, NOISY, AMPLITUDE], ids=["c
 @pytest.fixture
 def large(fresh_plans: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every state of 13 qubits or more goes the way of large ones."""
-    monkeypatch.setattr(running, "LARGE_VECTORS", 1)
+    monkeypatch.setattr(plans, "LARGE_VECTORS", 1)
 
 
 def curved(engine: Engine, circuit: Circuit) -> Callable[..., Tensor]:

@@ -357,7 +357,7 @@ import multiprocessing, sys
 import torch
 from qmoe.circuits import Circuit
 from qmoe.engines import NativeEngine
-from qmoe.engines.native import running
+from qmoe.engines.native import calls
 from qmoe.errors import PerformanceWarning
 from qmoe.testing import random_inputs
 
@@ -365,7 +365,7 @@ CIRCUITS = [Circuit(2, 3), Circuit(2, 1, noise=0.1), Circuit(8, 1)]
 
 def work(index):
     torch.set_num_threads(2)
-    running.THREAD_OPERATIONS = 0  # threads for anything
+    calls.THREAD_OPERATIONS = 0  # threads for anything
     circuit = CIRCUITS[index % len(CIRCUITS)]
     x, weights = random_inputs(circuit, index, batch=(300,), dtype=torch.float32, requires_grad=True)
     out = NativeEngine().evaluate(circuit, x, weights)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from qmoe.circuits import AngleEncoding, Circuit, Feature, Gate, NoiseModel, Operation, Weight
 from qmoe.engines import Engine, NativeEngine, TorchEngine
-from qmoe.engines.native import running
+from qmoe.engines.native import calls, plans, threads
 from qmoe.testing import random_inputs
 
 F32, F64 = torch.float32, torch.float64
@@ -52,7 +52,7 @@ CIRCUITS = {
 @pytest.fixture
 def large(fresh_plans: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every state goes the way of large ones, which takes at least 13 qubits: 8 parts of 1024 basis states."""
-    monkeypatch.setattr(running, "LARGE_VECTORS", 1)
+    monkeypatch.setattr(plans, "LARGE_VECTORS", 1)
 
 
 @pytest.fixture
@@ -67,15 +67,15 @@ def n_threads() -> Callable[[int], None]:
 def shares(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A thread is worth its while for some dozen blocks; collects among how many the work was shared."""
     counts: list[int] = []
-    share = running.run_shares
+    share = calls.run_shares
 
     def counted(calls: list[Callable[[], None]]) -> None:
         counts.append(len(calls))
         share(calls)
 
     # Not for fewer, so that chunks stay more than a block, and would show if they depended on the threads.
-    monkeypatch.setattr(running, "THREAD_OPERATIONS", 5e4)
-    monkeypatch.setattr(running, "run_shares", counted)
+    monkeypatch.setattr(calls, "THREAD_OPERATIONS", 5e4)
+    monkeypatch.setattr(calls, "run_shares", counted)
     return counts
 
 
@@ -118,10 +118,10 @@ def test_large_states_equal_the_same_circuit_in_the_cache(batch: int, monkeypatc
     # The torch engine refuses features in gates of two wires.
     circuit = Circuit(13, 2, Entangled("X", uploads=2), GATES)
     x, weights = random_inputs(circuit, 2, batch=(batch,))
-    assert not running._plan(circuit, batch, 8).is_large
+    assert not plans.make_plan(circuit, batch, 8).is_large
     expected = run(NativeEngine(), circuit, x, weights)
-    monkeypatch.setattr(running, "LARGE_VECTORS", 1)
-    assert running._plan(circuit, batch, 8).is_large
+    monkeypatch.setattr(plans, "LARGE_VECTORS", 1)
+    assert plans.make_plan(circuit, batch, 8).is_large
     assert_near(run(NativeEngine(), circuit, x, weights), expected, 1e-12)
 
 
@@ -211,7 +211,7 @@ def test_small_states_are_bitwise_the_same_on_any_number_of_threads(
 def test_threads_are_left_alone_where_there_is_little_to_do(
     n_threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "run_shares", pytest.fail)
+    monkeypatch.setattr(calls, "run_shares", pytest.fail)
     n_threads(2)
     run(NativeEngine(), Circuit(2, 3), *random_inputs(Circuit(2, 3), 8, batch=(300,), dtype=F32))
 
@@ -222,10 +222,10 @@ def test_failure_in_one_thread_is_raised_and_leaves_no_other_waiting(n_threads: 
             raise ArithmeticError("part 5")
 
     with pytest.raises(ArithmeticError, match="part 5"):
-        running.run_in_parts([stage, stage], 8, 1)
+        threads.run_in_parts([stage, stage], 8, 1)
     # Which of the two speaks first is open: the part that failed, or the thread that waited for it.
     with pytest.raises((ArithmeticError, RuntimeError)):
-        running.run_in_parts([stage, stage], 8, 2)
+        threads.run_in_parts([stage, stage], 8, 2)
 
 
 # --- stacks ----------------------------------------------------------------------------------------------------------
@@ -271,6 +271,6 @@ def _assert_places_do_not_matter(circuit: Circuit, x: Tensor, weights: Tensor, s
 
 
 def test_deep_circuits_whose_tables_would_outgrow_the_state_go_the_way_of_large_ones() -> None:
-    assert not running._plan(Circuit(16, 3), 1, 4).is_large
-    assert running._plan(Circuit(16, 30), 1, 4).is_large
-    assert not running._plan(Circuit(12, 400), 1, 4).is_large  # too few qubits for its parts
+    assert not plans.make_plan(Circuit(16, 3), 1, 4).is_large
+    assert plans.make_plan(Circuit(16, 30), 1, 4).is_large
+    assert not plans.make_plan(Circuit(12, 400), 1, 4).is_large  # too few qubits for its parts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -47,7 +47,9 @@ class Engine(ABC):
             UnsupportedError: when the engine cannot run this circuit.
         """
         if torch.compiler.is_dynamo_compiling():
-            return _outside_of_graphs(self, circuit, x, weights, noise_strength)
+            from qmoe.engines import outside
+
+            return outside.evaluate(self, circuit, x, weights, noise_strength)
         shapes = _shapes.__wrapped__ if traced() else _shapes
         stack, batch = shapes(circuit, x.shape, weights.shape, x.dtype, weights.dtype, x.device, weights.device)
         if noise_strength is not None:
@@ -116,12 +118,6 @@ class Engine(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
-
-
-@torch.compiler.disable
-def _outside_of_graphs(engine: Engine, *inputs: Any) -> Tensor:
-    """What `torch.compile` calls as it is: a circuit is one operation already."""
-    return engine.evaluate(*inputs)
 
 
 def traced() -> bool:

@@ -62,7 +62,9 @@ class CircuitModule(Stackable):
     def forward(self, x: Tensor) -> Tensor:
         """Runs ``(*stack, ..., F)`` to ``(*stack, ..., n_outputs)``."""
         if torch.compiler.is_dynamo_compiling():
-            return _outside_of_graphs(self, x)
+            from qmoe.engines import outside
+
+            return outside.run(self, x)
         if x.dtype != self.weights.dtype and torch.is_autocast_enabled(x.device.type):
             x = x.to(self.weights.dtype)  # a layer before may have lowered it; angles need their digits
         engine, _ = self.engine_for(x.device)
@@ -85,9 +87,3 @@ class CircuitModule(Stackable):
             f"{copies}{c.n_qubits} qubits, {c.n_layers} layers, {c.encoding}, {c.ansatz.name}, {c.readout.name}{noise}, "
             f"engine={engine.name} ({why})"
         )
-
-
-@torch.compiler.disable
-def _outside_of_graphs(module: CircuitModule, x: Tensor) -> Tensor:
-    """What `torch.compile` calls as it is: a circuit is one operation already."""
-    return module(x)

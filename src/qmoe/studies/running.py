@@ -52,7 +52,8 @@ def plan_stacks(studies: Iterable[Study], done: set[str]) -> list[Stack]:
         for member in make_trials(study):
             key, digest = member.trial.shape_key, member.trial.hash
             single = alone.setdefault(key, {})
-            if len(single) < study.timed or digest in single:
+            timed = study.timed if member.trial.training.lr == study.training.lr else 0
+            if len(single) < timed or digest in single:
                 single[digest] = member.trial
                 shapes.get(key, {}).pop(digest, None)  # another study may have put it with others
             else:

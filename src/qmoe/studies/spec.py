@@ -231,7 +231,8 @@ class Study(Spec):
     """A question, asked of several arms under equal conditions.
 
     The first ``timed`` trials of each arm train alone, so that their wall time is that of one model. ``ladder`` asks
-    `parse_study` to add the arms of `qmoe.studies.ladder`, all of them or those that are named.
+    `parse_study` to add the arms of `qmoe.studies.ladder`, all of them or those that are named. Every arm is trained at
+    ``training.lr`` times each of ``lr_factors`` as well, so that what is found can be held against the learning rate.
     """
 
     name: Name
@@ -242,6 +243,7 @@ class Study(Spec):
     data: DataSpec
     seeds: SeedSpec = SeedSpec()
     training: TrainingSpec = TrainingSpec()
+    lr_factors: tuple[Annotated[float, Field(gt=0, le=1e6)], ...] = ()
     timed: Annotated[int, Field(ge=0, strict=True)] = 0
     arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1)]
     ladder: bool | tuple[str, ...] = False
@@ -252,6 +254,12 @@ class Study(Spec):
         names = [arm.name for arm in self.arms]
         if len(set(names)) != len(names):
             raise PydanticCustomError("arms", "two arms have the same name: {names}", {"names": ", ".join(names)})
+        if 1.0 in self.lr_factors or len(set(self.lr_factors)) != len(self.lr_factors):
+            raise PydanticCustomError(
+                "lr_factors",
+                "lr_factors = {f}: each once, and 1 is training.lr itself",
+                {"f": str(list(self.lr_factors))},
+            )
         resampled = make_dataset(self.data.name, **self.data.options).resampled
         if self.protocol == "heldout" and resampled and self.data.test_fraction == 0:
             raise PydanticCustomError(
@@ -261,6 +269,11 @@ class Study(Spec):
         _shortened(self.training, self.quick)
         return self
 
+    @property
+    def learning_rates(self) -> tuple[float, ...]:
+        """The learning rate of the study, then the others that every arm is trained with."""
+        return (self.training.lr, *(self.training.lr * factor for factor in self.lr_factors))
+
     def resized(self, seeds: int | None = None, quick: bool = False) -> Study:
         """The same study with another number of seeds and, for ``quick``, the training overrides of its ``[quick]``."""
         changes: dict[str, Any] = {}
@@ -269,7 +282,7 @@ class Study(Spec):
         if quick and self.quick:
             changes["training"] = _shortened(self.training, self.quick)
         if quick:
-            changes["timed"] = min(self.timed, 1)
+            changes |= {"timed": min(self.timed, 1), "lr_factors": ()}
         return self.model_copy(update=changes)
 
 

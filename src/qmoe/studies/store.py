@@ -70,9 +70,17 @@ class StudyResults:
     members: tuple[Member, ...]
     records: dict[str, Record]
 
-    def of(self, arm: str, variant: float | None = None) -> list[Record]:
-        """Records of one arm (and noise strength), in the order of the seeds; failed trials left out."""
-        found = [self.records.get(m.trial.hash) for m in self.members if m.arm == arm and m.variant == variant]
+    def of(self, arm: str, variant: float | None = None, lr: float | None = None) -> list[Record]:
+        """Records of one arm (and noise strength), in the order of the seeds; failed trials left out.
+
+        Args:
+            arm: name of the arm.
+            variant: noise strength, where the arm has several.
+            lr: one of the study's learning rates; by default the first.
+        """
+        lr = self.study.training.lr if lr is None else lr
+        here = [m for m in self.members if (m.arm, m.variant, m.trial.training.lr) == (arm, variant, lr)]
+        found = [self.records.get(m.trial.hash) for m in here]
         return [record for record in found if record is not None and record.error is None]
 
     @property

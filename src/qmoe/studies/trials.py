@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -119,19 +120,21 @@ class Member:
 
 
 def make_trials(study: Study) -> list[Member]:
-    """All trials of a study: arms times variants times seeds, in that order."""
+    """All trials of a study: learning rates times arms times variants times seeds, in that order."""
     members = []
     # A data set that comes with its own split is the same for every data seed, so its trials are too.
     resampled = make_dataset(study.data.name, **study.data.options).resampled
-    for arm in study.arms:
+    for lr, arm in itertools.product(study.learning_rates, study.arms):
+        training = study.training.model_copy(update={"lr": lr})
         data = study.data if arm.labels is None else study.data.model_copy(update={"labels": arm.labels})
         for variant in arm.noise or (None,):
             model = _with_noise(arm, variant)
             for data_seed, init_seed in _seed_pairs(study):
-                trial = TrialSpec(
+                # Of parts that are checked already; to check them again for each seed takes most of the time.
+                trial = TrialSpec.model_construct(
                     data=data,
                     model=model,
-                    training=study.training,
+                    training=training,
                     root=study.seeds.root,
                     data_seed=data_seed,
                     init_seed=init_seed,

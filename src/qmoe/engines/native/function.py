@@ -9,7 +9,8 @@ from torch import Tensor
 
 from qmoe.circuits import Circuit
 from qmoe.engines.batched import TorchEngine
-from qmoe.engines.native.running import Simulation, simulation
+from qmoe.engines.native.calls import Simulation
+from qmoe.engines.native.running import simulation
 
 _TORCH = TorchEngine()
 

@@ -50,7 +50,7 @@ def moons(samples: int) -> MakeData:
 
     def make(data_seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         options = f'{{"n_samples": {samples}, "noise": 0.1}}'
-        ready = prepare_data(Draw("moons", options, "minmax_pi", 0.2, 0, data_seed, None))
+        ready = prepare_data(Draw("moons", options, None, "minmax_pi", 0.2, 0, data_seed, None))
         return ready.x_train.float(), ready.y_train, ready.x_test.float(), ready.y_test
 
     return make

@@ -9,7 +9,7 @@ from qmoe.errors import ConfigError, unknown
 from qmoe.studies.files import parse_study
 from qmoe.studies.spec import Study
 
-#: phase -> its presets.
+#: phase -> its presets; the ladder is our own, not a phase of the paper.
 PHASES: dict[str, tuple[str, ...]] = {
     "phase1": (
         "phase1-synthetic-published",
@@ -19,6 +19,9 @@ PHASES: dict[str, tuple[str, ...]] = {
     ),
     "phase2": ("phase2-published", "phase2-heldout"),
     "phase3": ("phase3a-published", "phase3a-heldout", "phase3b-published", "phase3b-heldout"),
+    "ladder": tuple(
+        f"ladder-{data}" for data in ("moons", "circles", "spirals", "xor", "checkerboard", "digits", "mnist")
+    ),
 }
 
 

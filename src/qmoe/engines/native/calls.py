@@ -1,0 +1,174 @@
+"""One call of a kernel: tensors as it sees them, memory to work in, threads that share the work."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qmoe.circuits import Circuit
+from qmoe.engines.native import layout as at
+from qmoe.engines.native.kernels import kernel
+from qmoe.engines.native.threads import run_shares
+from qmoe.errors import UnsupportedError
+
+#: Operations below which a second thread costs more than it saves: it takes 0.1 ms to start, which is about what they take.
+THREAD_OPERATIONS = 5e7
+#: Most blocks of lanes whose gradients are added up in one go; fewer where a block alone is worth a thread. The sums must
+#: not depend on the number of threads, or on what else is in the stack, so the split of a batch depends on the batch alone.
+MAX_CHUNK = 8
+
+CPU = torch.device("cpu")  # a user's default device may be another
+
+Gradients = tuple[Tensor | None, Tensor, Tensor | None]
+
+Call = ctypes.c_int64 * at.CALL
+
+
+class Inputs(NamedTuple):
+    """Tensors as the kernels see them: addresses and strides.
+
+    Attributes:
+        x: ``(...S, ...B, F)``, or ``(M, B, F)`` where it is not contiguous.
+        weights: ``(...S, ...)``, the weights of one model contiguous.
+        strength: ``(...S)`` or None.
+        strides: of x over models, samples and features, and of weights over models.
+        shape: of the weights as they were given.
+    """
+
+    x: Tensor
+    weights: Tensor
+    strength: Tensor | None
+    strides: tuple[int, int, int, int]
+    shape: torch.Size
+
+
+class Simulation(ABC):
+    """Runs one circuit on one shape of stack and batch.
+
+    All that does not depend on values is decided here once: at two qubits, deciding takes longer than running.
+
+    Args:
+        circuit: what to run.
+        stack: the stack shape.
+        batch: the batch shape.
+        itemsize: bytes of a float.
+
+    Attributes:
+        keeps: whether `run` may keep final states for `differentiate`.
+    """
+
+    keeps = False
+
+    def __init__(self, circuit: Circuit, stack: torch.Size, batch: torch.Size, itemsize: int) -> None:
+        self.circuit, self.stack, self.batch, self.itemsize = circuit, stack, batch, itemsize
+        self.n_models, self.n_batch = stack.numel(), batch.numel()
+        self.out_shape = (*stack, *batch, circuit.n_outputs)
+        n_features, n_weights = circuit.in_features, circuit.n_weights
+        self._strides = (self.n_batch * n_features, n_features, 1, n_weights)
+
+    def inputs(self, x: Tensor, weights: Tensor, strength: Tensor | None) -> Inputs:
+        """Views of tensors that are laid out as we want them would cost more than the kernel at two qubits."""
+        x, weights, shape = plain(x), plain(weights), weights.shape
+        if strength is not None:
+            strength = plain(strength).contiguous()
+        if not x.data_ptr():
+            raise UnsupportedError("The native engine got a tensor without memory, as tracers use; use engine='torch'.")
+        if x.is_contiguous() and weights.is_contiguous():
+            return Inputs(x, weights, strength, self._strides, shape)
+        x = x.reshape(self.n_models, self.n_batch, x.shape[-1])
+        weights = weights.reshape(self.n_models, self.circuit.n_weights)
+        if weights.stride(1) != 1:
+            weights = weights.contiguous()
+        strides = (x.stride(0), x.stride(1), x.stride(2), weights.stride(0))  # the last is 0 where all are the same
+        return Inputs(x, weights, strength, strides, shape)
+
+    @abstractmethod
+    def run(self, inputs: Inputs, keep: bool) -> tuple[Tensor, Tensor | None]:
+        """Read-outs ``(...S, ...B, n_outputs)``, and the final states if ``keep`` and the backward pass can use them."""
+
+    @abstractmethod
+    def differentiate(self, inputs: Inputs, kept: Tensor | None, cotangent: Tensor, features: bool) -> Gradients:
+        """Gradients with respect to x (or None, unless ``features``), weights and strength; all contiguous.
+
+        They come in the shapes of x as ``(...S, ...B, F)``, of the weights as given, and of the stack. ``kept`` is used up.
+        """
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a kernel reads beside its arguments. Holds on to the arrays whose addresses it gives.
+
+    Attributes:
+        header: of the program.
+        parts: offsets of the scratch memory of one thread.
+        samples: samples a block.
+        cost: operations of one block, roughly.
+    """
+
+    header: np.ndarray
+    parts: np.ndarray
+    samples: int
+    cost: float
+
+    def chunks(self, n_batch: int) -> tuple[int, int, int]:
+        """For a batch: its blocks, the blocks of a chunk, the chunks."""
+        n_blocks = -(-n_batch // self.samples)
+        chunk = min(MAX_CHUNK, n_blocks, max(1, round(THREAD_OPERATIONS / self.cost)))
+        return n_blocks, chunk, -(-n_blocks // chunk)
+
+
+class Pass:
+    """A kernel on one shape: shares of its items, each in a thread of its own.
+
+    Args:
+        name: the kernel.
+        cost: how much more it does than run forward.
+        layout: what it reads.
+        simulation: which shape.
+    """
+
+    __slots__ = ("_addresses", "_function", "_head", "_is_long", "_kept", "_n_items", "_size")
+
+    def __init__(self, name: str, cost: float, layout: Layout, simulation: Simulation) -> None:
+        n_blocks, chunk, n_chunks = layout.chunks(simulation.n_batch)
+        self._function = kernel(name, simulation.itemsize)
+        self._n_items = simulation.n_models * n_chunks
+        self._head = (0, self._n_items, n_chunks, chunk, simulation.n_batch)
+        self._is_long = simulation.n_models * n_blocks * cost * layout.cost > THREAD_OPERATIONS
+        self._addresses, self._kept = (layout.header.ctypes.data, layout.parts.ctypes.data), layout
+        self._size = int(layout.parts[-1]) + at.SIZE * at.WIDTH
+
+    def __call__(self, inputs: Inputs, *others: Tensor | None) -> None:
+        """Runs it; ``others`` are out, states, cotangent, gx, gw, gs, those that it does not take None or left out."""
+        x, weights, strength, strides, _ = inputs
+        places = [0 if tensor is None else tensor.data_ptr() for tensor in (x, weights, strength, *others)]
+        call = Call(*self._head, *strides, *places)
+        n_threads = min(torch.get_num_threads(), self._n_items) if self._is_long else 1
+        scratch = torch.empty(n_threads * self._size, dtype=torch.uint8, device=CPU)
+        first = scratch.data_ptr()
+        if n_threads == 1:
+            self._function(*self._addresses, ctypes.addressof(call), first)
+            return
+        shares = [Call(*call) for _ in range(n_threads)]
+        for i, share in enumerate(shares):
+            share[at.FIRST], share[at.LAST] = self._n_items * i // n_threads, self._n_items * (i + 1) // n_threads
+        run_shares(
+            [
+                functools.partial(self._function, *self._addresses, ctypes.addressof(share), first + i * self._size)
+                for i, share in enumerate(shares)
+            ]
+        )
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """A tensor whose memory holds its values: the imaginary part of a conjugate holds their negatives, some zeros none."""
+    if tensor.is_neg():
+        return tensor.resolve_neg()
+    return torch.zeros_like(tensor) if tensor._is_zerotensor() else tensor
