@@ -20,7 +20,7 @@ MAX_STATE_BITS = 32
 class Engine(ABC):
     """Executes circuits. Engines hold no trainable state, so one instance serves any number of models.
 
-    A subclass implements `_evaluate` on the canonical shapes and may narrow `check_supported`.
+    A subclass implements `_evaluate` on the canonical shapes and may narrow `why_not`, whose answers are kept.
     """
 
     name: ClassVar[str]
@@ -46,15 +46,16 @@ class Engine(ABC):
             ConfigError: for a noise strength outside [0, 1], or given to a circuit without noise.
             UnsupportedError: when the engine cannot run this circuit.
         """
-        if torch.compiler.is_dynamo_compiling():
-            from qmoe.engines import outside
+        fit: Callable[..., tuple[torch.Size, torch.Size]] = _fit
+        if traced():
+            if torch.compiler.is_dynamo_compiling():
+                from qmoe.engines import outside
 
-            return outside.evaluate(self, circuit, x, weights, noise_strength)
-        shapes = _shapes.__wrapped__ if traced() else _shapes
-        stack, batch = shapes(circuit, x.shape, weights.shape, x.dtype, weights.dtype, x.device, weights.device)
+                return outside.evaluate(self, circuit, x, weights, noise_strength)
+            fit = _fit.__wrapped__  # shapes may be symbols there
+        stack, batch = fit(self, circuit, x.shape, weights.shape, x.dtype, weights.dtype, x.device, weights.device)
         if noise_strength is not None:
             _check_strength(circuit, x, noise_strength, stack)
-        self.check_supported(circuit, x)
         if x.numel() == 0:
             # Nothing to run; kept in the graph so that backward works on an empty batch too.
             nothing = weights.sum() + x.sum()
@@ -107,9 +108,7 @@ class Engine(ABC):
 
     def check_supported(self, circuit: Circuit, x: Tensor) -> None:
         """Raises `UnsupportedError` where this engine cannot run ``circuit`` on tensors like ``x``."""
-        reason = self.why_not(circuit, x.device)
-        if reason is not None:
-            raise UnsupportedError(f"Engine {self.name!r} cannot run this circuit: {reason}")
+        _check_supported(self, circuit, x.device)
 
     def why_not(self, circuit: Circuit, device: torch.device) -> str | None:
         """Says in one sentence why this engine cannot run ``circuit`` on ``device``; None where it can."""
@@ -134,8 +133,15 @@ def too_large(circuit: Circuit) -> str | None:
     return f"{circuit.n_qubits} qubits make {kind} of 2**{size} numbers for each sample; use fewer qubits."
 
 
-@functools.lru_cache(maxsize=4096)
-def _shapes(
+def _check_supported(engine: Engine, circuit: Circuit, device: torch.device) -> None:
+    reason = engine.why_not(circuit, device)
+    if reason is not None:
+        raise UnsupportedError(f"Engine {engine.name!r} cannot run this circuit: {reason}")
+
+
+@functools.lru_cache(maxsize=1024)
+def _fit(
+    engine: Engine,
     circuit: Circuit,
     x_shape: torch.Size,
     weights_shape: torch.Size,
@@ -161,6 +167,7 @@ def _shapes(
             f"x is {x_dtype} on {x_device}, the weights are {weights_dtype} on {weights_device}; "
             "move or cast one of them (nothing is converted silently)."
         )
+    _check_supported(engine, circuit, x_device)
     return stack, x_shape[n_stack_axes:-1]
 
 

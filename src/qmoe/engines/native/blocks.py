@@ -27,8 +27,8 @@ class LargeBlock:
         self._call = Call()
         self._call[at.N_HERE] = min(samples, shape.n_batch - block * samples)
         self._call[at.X_BATCH], self._call[at.X_FEATURE] = x_batch, x_feature
-        self._call[at.X] = inputs.x.data_ptr() + (model * x_stack + block * samples * x_batch) * size
-        self._call[at.WEIGHTS] = inputs.weights.data_ptr() + model * w_stack * size
+        self._call[at.X] = inputs.places[0] + (model * x_stack + block * samples * x_batch) * size
+        self._call[at.WEIGHTS] = inputs.places[1] + model * w_stack * size
         self._parts, self._scratch = plan.large_parts, scratch
         self._head = (plan.layout.header.ctypes.data, scratch.data_ptr())
         self._kernel = functools.partial(kernel, itemsize=size)

@@ -39,6 +39,7 @@ class Inputs(NamedTuple):
         weights: ``(...S, ...)``, the weights of one model contiguous.
         strength: ``(...S)`` or None.
         strides: of x over models, samples and features, and of weights over models.
+        places: addresses of x and the weights.
         shape: of the weights as they were given.
     """
 
@@ -46,6 +47,7 @@ class Inputs(NamedTuple):
     weights: Tensor
     strength: Tensor | None
     strides: tuple[int, int, int, int]
+    places: tuple[int, int]
     shape: torch.Size
 
 
@@ -74,20 +76,27 @@ class Simulation(ABC):
         self._strides = (self.n_batch * n_features, n_features, 1, n_weights)
 
     def inputs(self, x: Tensor, weights: Tensor, strength: Tensor | None) -> Inputs:
-        """Views of tensors that are laid out as we want them would cost more than the kernel at two qubits."""
-        x, weights, shape = plain(x), plain(weights), weights.shape
+        """Lays tensors out for the kernels, where they are not.
+
+        Raises:
+            UnsupportedError: for tensors without memory.
+        """
         if strength is not None:
             strength = plain(strength).contiguous()
-        if not x.data_ptr():
-            raise UnsupportedError("The native engine got a tensor without memory, as tracers use; use engine='torch'.")
-        if x.is_contiguous() and weights.is_contiguous():
-            return Inputs(x, weights, strength, self._strides, shape)
+        places = x.data_ptr(), weights.data_ptr()
+        # The common case first: at two qubits these lines cost more than the kernel.
+        if all(places) and x.is_contiguous() and weights.is_contiguous() and not (x.is_neg() or weights.is_neg()):
+            return Inputs(x, weights, strength, self._strides, places, weights.shape)
+        x, weights, shape = plain(x), plain(weights), weights.shape
         x = x.reshape(self.n_models, self.n_batch, x.shape[-1])
         weights = weights.reshape(self.n_models, self.circuit.n_weights)
         if weights.stride(1) != 1:
             weights = weights.contiguous()
         strides = (x.stride(0), x.stride(1), x.stride(2), weights.stride(0))  # the last is 0 where all are the same
-        return Inputs(x, weights, strength, strides, shape)
+        places = x.data_ptr(), weights.data_ptr()
+        if not places[0] or (self.circuit.n_weights and not places[1]):
+            raise UnsupportedError("The native engine got a tensor without memory, as tracers use; use engine='torch'.")
+        return Inputs(x, weights, strength, strides, places, shape)
 
     @abstractmethod
     def run(self, inputs: Inputs, keep: bool) -> tuple[Tensor, Tensor | None]:
@@ -147,9 +156,9 @@ class Pass:
 
     def __call__(self, inputs: Inputs, *others: Tensor | None) -> None:
         """Runs it; ``others`` are out, states, cotangent, gx, gw, gs, those that it does not take None or left out."""
-        x, weights, strength, strides, _ = inputs
-        places = [0 if tensor is None else tensor.data_ptr() for tensor in (x, weights, strength, *others)]
-        call = Call(*self._head, *strides, *places)
+        _, _, strength, strides, places, _ = inputs
+        addresses = [0 if tensor is None else tensor.data_ptr() for tensor in (strength, *others)]
+        call = Call(*self._head, *strides, *places, *addresses)
         n_threads = min(torch.get_num_threads(), self._n_items) if self._is_long else 1
         scratch = torch.empty(n_threads * self._size, dtype=torch.uint8, device=CPU)
         first = scratch.data_ptr()
