@@ -54,9 +54,11 @@ def fastest_peer(record: Record, result: Result) -> str | None:
 
 
 def wins(record: Record, key: str) -> list[Size]:
-    """Sizes at which a peer is quicker than qmoe."""
-    found = ((result.size, ratio(record, result, key)) for result in record.results)
-    return [size for size, value in found if value is not None and value.value < 1]
+    """Sizes at which a peer is quicker than qmoe, those of the plots included."""
+    measured = {result.size: result for results in record.sweeps.values() for result in results}
+    measured |= {result.size: result for result in record.results}  # the longer look decides
+    found = ((size, ratio(record, result, key)) for size, result in measured.items())
+    return sorted((size for size, value in found if value is not None and value.value < 1), key=str)
 
 
 def wide_spreads(results: Sequence[Result]) -> list[tuple[Size, str, float]]:

@@ -47,7 +47,7 @@ def _opening(record: Record) -> str:
         "What one training step costs: angle encoding, strongly entangling layers, every `<Z>`, a loss over all of them, "
         "and its gradient with respect to the weights. Every contender ran in the same process, in interleaved rounds, "
         "with the same number of threads; none was timed before its outputs, loss and gradient agreed with qmoe's "
-        "reference to 1e-4.\n\n"
+        "reference to 1e-4 (of the largest entry).\n\n"
         f"{m['cpu']}, {m['cores']} cores, {m['memory_gib']} GiB, {m['os']}, Python {m['python']}; {record.threads} "
         f"{_plural(record.threads, 'thread')}; commit {record.commit}, {record.date}. Versions: "
         + ", ".join(f"{name} {version}" for name, version in record.versions.items())
@@ -68,7 +68,8 @@ def _steps(record: Record) -> str:
     return (
         "## One step, and how many times longer the peers take\n\n"
         "Q qubits, L layers, B samples, M models side by side. Medians; below 1 (in bold) the peer is quicker than the "
-        f"quickest engine of qmoe. `~` marks a spread between rounds above {WIDE:.0%}.\n\n" + "\n".join(lines)
+        "quickest engine of qmoe called as a function, as they are; its module adds what a torch module costs. `~` marks "
+        f"a spread between rounds above {WIDE:.0%}.\n\n" + "\n".join(lines)
     )
 
 
@@ -98,12 +99,20 @@ def _winners(record: Record) -> str:
             continue
         closest = min(timed, key=lambda result: _value(record, result, key))
         lines.append(
-            f"* **{record.title(key)}** nowhere here; it comes closest at {_size(closest.size)} "
+            f"* **{record.title(key)}** nowhere; it comes closest at {_size(closest.size)} "
             f"({ratio(record, closest, key)})."
         )
-    quickest = [(result.size, fastest_peer(record, result)) for result in record.results]
-    named = "; ".join(f"{_size(size)} {record.title(key)}" for size, key in quickest if key is not None)
-    return "\n".join([*lines, "", f"The quickest peer at each size: {named}."]) if named else ""
+    quickest: dict[str, list[str]] = {}
+    for result in record.results:
+        key = fastest_peer(record, result)
+        if key is not None:
+            quickest.setdefault(record.title(key), []).append(_size(result.size))
+    if not quickest:
+        return ""
+    usual = max(quickest, key=lambda title: len(quickest[title]))
+    others = [f"{title} at {'; '.join(sizes)}" for title, sizes in quickest.items() if title != usual]
+    named = f"{usual}{' at all sizes' if not others else ', but ' + ', '.join(others)}"
+    return "\n".join([*lines, "", f"The quickest peer: {named}."])
 
 
 def _value(record: Record, result: Result, key: str) -> float:
@@ -196,12 +205,13 @@ def _caveats(record: Record) -> str:
     lines += [f"* {key} takes no part: {reason}." for key, reason in record.missing.items()]
     if record.load > _BUSY * record.threads:
         lines.append(f"* The machine was busy before the run began (load {record.load}).")
-    wide = [
-        f"{record.title(key)} at {_size(size)} ({spread:.0%})" for size, key, spread in wide_spreads(record.results)
-    ]
+    wide = wide_spreads(record.results)
     if wide:
+        size, key, spread = max(wide, key=lambda found: found[2])
+        timed = sum(len(result.timings) for result in record.results)
         lines.append(
-            f"* These timings spread by more than {WIDE:.0%} between rounds and may be unstable: {'; '.join(wide)}."
+            f"* {len(wide)} of {timed} timings spread by more than {WIDE:.0%} between rounds (marked `~`), the worst "
+            f"{record.title(key)} at {_size(size)} by {spread:.0%}: read them as orders of magnitude."
         )
     return "\n".join(["## Caveats", "", *lines])
 

@@ -186,7 +186,7 @@ def _foretell(contender: Contender, problem: Problem, plan: Plan) -> str | None:
     step.run()
     foretold = (time.perf_counter() - begin) * size.n_batch / n_pilot
     if foretold > plan.too_long:
-        return f"one step would take about {foretold:.0f} s, judged by {n_pilot} samples"
+        return f"one step would take about {foretold:.0f} s, judged by {n_pilot} sample{'' if n_pilot == 1 else 's'}"
     return None
 
 

@@ -141,7 +141,7 @@ def test_the_page_says_what_the_record_says(made):
     assert "| (2, 3, 32, 1) | 100 us | 50.0 us | 2.00 ms | 2.3x | ~60x |" in text
     assert "**0.50x**" in text
     assert "TensorCircuit-NG** is quicker than qmoe at (8, 3, 256, 1)." in text
-    assert "default.qubit** nowhere here; it comes closest at (2, 3, 32, 1) (~60x)" in text
+    assert "default.qubit** nowhere; it comes closest at (2, 3, 32, 1) (~60x)" in text
     assert "default.qubit at (8, 3, 256, 1) (one step takes 99 s)" in text
     assert "TensorCircuit-NG at (2, 3, 32, 1), noisy (gradient: off by 1.0e+00)" in text
     assert "peaks 3.0 state vectors" in text
@@ -151,10 +151,10 @@ def test_the_page_says_what_the_record_says(made):
 
 
 def test_the_page_warns_of_a_wide_spread_and_a_busy_machine_only_then(made):
-    assert "default.qubit at (2, 3, 32, 1) (30%)" in page.page(made)
+    assert "the worst default.qubit at (2, 3, 32, 1) by 30%" in page.page(made)
     assert "was busy" not in page.page(made)
     quiet = replace(made, results=made.results[1:])
-    assert "Unstable" not in page.page(quiet)
+    assert "the worst" not in page.page(quiet)
     assert "was busy" in page.page(replace(made, load=1.9))
 
 

@@ -86,7 +86,7 @@ def test_report_rewrites_the_page_from_the_store(finished):
     ("arguments", "code", "words"),
     [
         (["reproduce", "phase4"], 2, ["Unknown phase 'phase4'", "did you mean", "phase1, phase2, phase3"]),
-        (["run", "phase2-heldot"], 2, ["There is no study file", "qmoe presets"]),
+        (["run", "phase2-heldot"], 2, ["Unknown preset 'phase2-heldot'", "did you mean 'phase2-heldout'"]),
         (["run", "none.toml"], 2, ["none.toml", "qmoe presets"]),
         (["presets", "phase2"], 2, ["Unknown preset 'phase2'", "did you mean"]),
         (["report", "nowhere"], 1, ["There is no store", "nowhere"]),
@@ -142,7 +142,7 @@ def test_doctor_says_what_runs_and_why():
     assert found["self_test_error"] < 1e-10
 
 
-@pytest.mark.parametrize("command", ["reproduce", "run", "report", "presets", "datasets", "doctor"])
+@pytest.mark.parametrize("command", ["reproduce", "run", "ablate", "report", "presets", "datasets", "doctor"])
 def test_the_help_of_every_command_ends_with_an_example(command):
     text = qmoe(command, "--help").stdout
     assert re.search(rf"Example: qmoe {command}", text)
@@ -156,7 +156,7 @@ def test_version_is_printed():
 
 def test_ctrl_c_stops_at_once_and_the_same_command_goes_on(tmp_path):
     (tmp_path / "long.toml").write_text(
-        TINY.replace("epochs = 2", "epochs = 40").replace("data = 2, per_data = 1", "data = 3, per_data = 1")
+        TINY.replace("epochs = 2", "epochs = 6000").replace("data = 2, per_data = 1", "data = 3, per_data = 1")
     )
     command = [*QMOE, "run", "long.toml", "--out", "results", "--workers", "2"]
     job = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)

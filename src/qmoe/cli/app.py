@@ -15,7 +15,15 @@ from qmoe.cli.doctor import examine, print_examination
 from qmoe.cli.jobs import report_only, run_job
 from qmoe.data import DATASETS
 from qmoe.errors import ConfigError, QMoEError, unknown
-from qmoe.studies import PHASES, load_preset, load_study, preset_names, preset_text, refuse_borrowed_name
+from qmoe.studies import (
+    PHASES,
+    ablation_study,
+    load_preset,
+    load_study,
+    preset_names,
+    preset_text,
+    refuse_borrowed_name,
+)
 
 app = typer.Typer(
     name="qmoe",
@@ -61,7 +69,7 @@ def _root(
 @app.command()
 def reproduce(
     phases: Annotated[
-        list[str] | None, typer.Argument(help="phase1, phase2, phase3; all by default.", show_default=False)
+        list[str] | None, typer.Argument(help="phase1, phase2, phase3, ladder; all by default.", show_default=False)
     ] = None,
     seeds: Seeds = None,
     quick: Quick = False,
@@ -69,7 +77,7 @@ def reproduce(
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
-    """Run the paper's phases over many seeds and write the report.
+    """Run the paper's phases and the ladder of ablations over many seeds, and write the report.
 
     Interrupt it whenever you like: the same command goes on where it stopped.
 
@@ -98,9 +106,50 @@ def run(
 
     Example: qmoe run my-study.toml --out my-results
     """
+    if study not in preset_names() and not Path(study).suffix and not Path(study).exists():
+        raise unknown("preset", study, preset_names())
     loaded = load_preset(study) if study in preset_names() else load_study(study)
     refuse_borrowed_name(loaded)
     run_job([loaded.resized(3 if quick and seeds is None else seeds, quick)], out, workers, as_json)
+
+
+@app.command()
+def ablate(
+    data: Annotated[Path, typer.Option("--data", help="A CSV file with a header and numeric features.")],
+    target: Annotated[str, typer.Option("--target", help="The column of the classes.")],
+    qubits: Annotated[
+        int | None,
+        typer.Option(
+            "--qubits", min=1, help="Qubits, one for each feature or principal component.", show_default=False
+        ),
+    ] = None,
+    layers: Annotated[int, typer.Option("--layers", min=0, help="Trainable layers.")] = 3,
+    experts: Annotated[int, typer.Option("--experts", min=2, help="Linear experts.")] = 2,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the data.")] = 50,
+    lr: Annotated[
+        float, typer.Option("--lr", help="Learning rate; a quarter and four times it are tried as well.")
+    ] = 0.1,
+    rung: Annotated[
+        list[str] | None, typer.Option("--rung", help="Only this rung; may be repeated.", show_default=False)
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, help="Splits of the table, each with two initialisations.")
+    ] = 30,
+    out: Out = Path("ablation"),
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Find out on a table of your own what a quantum router gains, and what carries it.
+
+    Trains the router and the ladder of ablations, each of which changes one thing, and writes the report.
+
+    Example: qmoe ablate --data wine.csv --target class
+    """
+    study = ablation_study(
+        data, target, qubits=qubits, layers=layers, experts=experts, epochs=epochs, lr=lr, seeds=seeds,
+        rungs=tuple(rung or ()),
+    )  # fmt: skip
+    run_job([study], out, workers, as_json)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from qmoe.report import HeadlineRow, build_report, headline
 from qmoe.studies import Store, Study, default_workers, run_studies
+from qmoe.studies.measurements import measure, missing_measurements
 from qmoe.studies.running import Stack, cost, kernels_to_compile
 
 STORE = "store.sqlite"
@@ -46,6 +47,7 @@ def run_job(studies: Sequence[Study], out: Path, workers: int | None, as_json: b
                 on_plan,
                 lambda part: progress.advance(task, part),
             )
+            _measure(studies, store, progress)
         except KeyboardInterrupt:
             progress.stop()
             typer.echo(
@@ -56,6 +58,15 @@ def run_job(studies: Sequence[Study], out: Path, workers: int | None, as_json: b
         page = _write_report(store.path, out, progress)
         rows = headline([store.load(study.name) for study in studies])
     _tell(console, rows, page, trained, time.perf_counter() - begin, as_json)
+
+
+def _measure(studies: Sequence[Study], store: Store, progress: Progress) -> None:
+    """Takes the measurements that studies ask for and the store does not have."""
+    wanted = missing_measurements(studies, store)
+    if wanted:
+        task = progress.add_task("measuring", total=sum(study.seeds.data for study, _ in wanted))
+        for study, arm in wanted:
+            measure(study, arm, store, lambda: progress.advance(task))
 
 
 def report_only(folder: Path, as_json: bool) -> None:

@@ -46,16 +46,20 @@ class Engine(ABC):
             ConfigError: for a noise strength outside [0, 1], or given to a circuit without noise.
             UnsupportedError: when the engine cannot run this circuit.
         """
-        fit: Callable[..., tuple[torch.Size, torch.Size]] = _fit
+        fit: Callable[..., tuple[torch.Size, torch.Size, str | None]] = _fit
         if traced():
             if torch.compiler.is_dynamo_compiling():
                 from qmoe.engines import outside
 
                 return outside.evaluate(self, circuit, x, weights, noise_strength)
             fit = _fit.__wrapped__  # shapes may be symbols there
-        stack, batch = fit(self, circuit, x.shape, weights.shape, x.dtype, weights.dtype, x.device, weights.device)
+        stack, batch, reason = fit(
+            self, circuit, x.shape, weights.shape, x.dtype, weights.dtype, x.device, weights.device
+        )
         if noise_strength is not None:
             _check_strength(circuit, x, noise_strength, stack)
+        if reason is not None:
+            raise self._unsupported(reason)
         if x.numel() == 0:
             # Nothing to run; kept in the graph so that backward works on an empty batch too.
             nothing = weights.sum() + x.sum()
@@ -108,7 +112,12 @@ class Engine(ABC):
 
     def check_supported(self, circuit: Circuit, x: Tensor) -> None:
         """Raises `UnsupportedError` where this engine cannot run ``circuit`` on tensors like ``x``."""
-        _check_supported(self, circuit, x.device)
+        reason = self.why_not(circuit, x.device)
+        if reason is not None:
+            raise self._unsupported(reason)
+
+    def _unsupported(self, reason: str) -> UnsupportedError:
+        return UnsupportedError(f"Engine {self.name!r} cannot run this circuit: {reason}")
 
     def why_not(self, circuit: Circuit, device: torch.device) -> str | None:
         """Says in one sentence why this engine cannot run ``circuit`` on ``device``; None where it can."""
@@ -133,12 +142,6 @@ def too_large(circuit: Circuit) -> str | None:
     return f"{circuit.n_qubits} qubits make {kind} of 2**{size} numbers for each sample; use fewer qubits."
 
 
-def _check_supported(engine: Engine, circuit: Circuit, device: torch.device) -> None:
-    reason = engine.why_not(circuit, device)
-    if reason is not None:
-        raise UnsupportedError(f"Engine {engine.name!r} cannot run this circuit: {reason}")
-
-
 @functools.lru_cache(maxsize=1024)
 def _fit(
     engine: Engine,
@@ -149,8 +152,11 @@ def _fit(
     weights_dtype: torch.dtype,
     x_device: torch.device,
     weights_device: torch.device,
-) -> tuple[torch.Size, torch.Size]:
-    """The stack and batch shapes, if all fits together; looked into once, since that costs as much as a small circuit."""
+) -> tuple[torch.Size, torch.Size, str | None]:
+    """The stack and batch shapes, and why the engine cannot run this; raises where shapes, dtypes or devices do not fit.
+
+    Looked into once, since that costs as much as a small circuit.
+    """
     shape = circuit.weight_shape
     n_stack_axes = len(weights_shape) - len(shape)
     if n_stack_axes < 0 or tuple(weights_shape[n_stack_axes:]) != shape:
@@ -167,8 +173,7 @@ def _fit(
             f"x is {x_dtype} on {x_device}, the weights are {weights_dtype} on {weights_device}; "
             "move or cast one of them (nothing is converted silently)."
         )
-    _check_supported(engine, circuit, x_device)
-    return stack, x_shape[n_stack_axes:-1]
+    return stack, x_shape[n_stack_axes:-1], engine.why_not(circuit, x_device)
 
 
 def _check_strength(circuit: Circuit, x: Tensor, noise_strength: Tensor, stack: torch.Size) -> None:
@@ -197,11 +202,16 @@ def _check_probabilities(strength: Tensor) -> None:
 
 def check_features(x: Tensor, in_features: int) -> None:
     """Raises `ShapeError` unless ``x`` is a float tensor with ``in_features`` in its last axis."""
+    if not isinstance(x, Tensor):
+        raise ShapeError(f"x is a {type(x).__name__}, expected a torch.Tensor; call torch.as_tensor(x) first.")
     _check_features(x.shape, x.dtype, in_features)
 
 
 def _check_features(shape: torch.Size, dtype: torch.dtype, in_features: int) -> None:
     if dtype not in (torch.float32, torch.float64):
-        raise ShapeError(f"x has dtype {dtype}, expected torch.float32 or torch.float64; call x.float() or x.double().")
+        remedy = "call x.float() or x.double()"
+        if dtype in (torch.float16, torch.bfloat16):
+            remedy = "angles need their digits: call .float() on x, and on the module if it is in half precision too"
+        raise ShapeError(f"x has dtype {dtype}, expected torch.float32 or torch.float64; {remedy}.")
     if len(shape) < 1 or shape[-1] != in_features:
         raise ShapeError(f"x has shape {tuple(shape)}, expected (..., {in_features}): one column per feature.")

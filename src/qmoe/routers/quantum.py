@@ -32,7 +32,7 @@ class QuantumRouter(Router):
         n_experts: number of experts E.
         n_qubits: number of qubits Q; by default one per feature for angle encoding, and as few as hold the features for
             amplitude encoding (at least as many as name E basis states for the Born read-out).
-        n_layers: number of trainable layers L.
+        n_layers: number of trainable layers L; with 0 the encoding alone is measured, and the circuit has nothing to train.
         encoding: an `Encoding`, or ``"angle"`` or ``"amplitude"``.
         ansatz: an `Ansatz`, its name, or a list of `Gate` that makes up one layer.
         readout: ``"expval"`` or ``"born"``.

@@ -6,6 +6,7 @@ from qmoe.studies.presets import PHASES, load_preset, preset_names, preset_text,
 from qmoe.studies.running import default_workers, plan_stacks, run_stack, run_studies
 from qmoe.studies.spec import Study
 from qmoe.studies.store import Record, Store, StudyResults
+from qmoe.studies.tables import ablation_study, ladder_claims
 from qmoe.studies.trials import Member, TrialSpec, make_trials
 
 __all__ = [
@@ -18,7 +19,9 @@ __all__ = [
     "Study",
     "StudyResults",
     "TrialSpec",
+    "ablation_study",
     "default_workers",
+    "ladder_claims",
     "ladder_omitted",
     "ladder_rungs",
     "load_preset",

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from qmoe.errors import ConfigError
+from qmoe.errors import ConfigError, unknown
 from qmoe.studies.ladder import with_ladder
 from qmoe.studies.spec import Study
 from qmoe.studies.strict import explain
@@ -25,9 +25,14 @@ def parse_study(values: dict[str, Any], source: str = "study") -> Study:
     except ValidationError as error:
         raise ConfigError("\n".join(f"{source}: {explain(e)}" for e in error.errors())) from None
     try:
-        return with_ladder(study, study.ladder)
+        study = with_ladder(study, study.ladder)
     except ConfigError as error:
         raise ConfigError(f"{source}: ladder: {error}") from None
+    arms = [arm.name for arm in study.arms]
+    for name in study.effective_dimension:
+        if name not in arms:
+            raise ConfigError(f"{source}: effective_dimension: {unknown('arm', name, arms)}")
+    return study
 
 
 def load_study(path: str | Path) -> Study:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import multiprocessing
 import os
@@ -235,6 +236,7 @@ def _start_worker(ticks: Any) -> None:
     global _ticks
     _ticks = ticks
     torch.set_num_threads(1)
+    logging.getLogger("qmoe").setLevel(logging.ERROR)  # the parent tells what is going on
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -233,6 +233,7 @@ class Study(Spec):
     The first ``timed`` trials of each arm train alone, so that their wall time is that of one model. ``ladder`` asks
     `parse_study` to add the arms of `qmoe.studies.ladder`, all of them or those that are named. Every arm is trained at
     ``training.lr`` times each of ``lr_factors`` as well, so that what is found can be held against the learning rate.
+    ``effective_dimension`` names arms whose routers' effective dimension is measured on every draw of the data.
     """
 
     name: Name
@@ -245,6 +246,7 @@ class Study(Spec):
     training: TrainingSpec = TrainingSpec()
     lr_factors: tuple[Annotated[float, Field(gt=0, le=1e6)], ...] = ()
     timed: Annotated[int, Field(ge=0, strict=True)] = 0
+    effective_dimension: tuple[str, ...] = ()
     arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1)]
     ladder: bool | tuple[str, ...] = False
     quick: dict[str, Any] = Field(default_factory=dict)

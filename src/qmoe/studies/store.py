@@ -5,18 +5,20 @@ from __future__ import annotations
 import datetime
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from qmoe.errors import StoreError
 from qmoe.studies.files import parse_study
 from qmoe.studies.spec import Study
 from qmoe.studies.trials import Member, TrialSpec, make_trials
 
-SCHEMA = 1
+SCHEMA = 2
 
 _TABLES = """
 CREATE TABLE studies (name TEXT PRIMARY KEY, position INTEGER NOT NULL, spec TEXT NOT NULL) STRICT;
@@ -26,6 +28,10 @@ CREATE TABLE trials (
   seconds REAL NOT NULL, stack_size INTEGER NOT NULL, threads INTEGER NOT NULL, dtype TEXT NOT NULL,
   engine TEXT NOT NULL, version TEXT NOT NULL, commit_id TEXT, finished_at TEXT NOT NULL
 ) STRICT;
+"""
+#: New in version 2.
+_MEASUREMENTS = """
+CREATE TABLE measurements (hash TEXT PRIMARY KEY, quantity TEXT NOT NULL, name TEXT NOT NULL, figures TEXT NOT NULL) STRICT;
 """
 
 
@@ -160,6 +166,26 @@ class Store:
         with self._explained():
             return {row[0] for row in self._db.execute("SELECT hash FROM trials WHERE status = 'done'")}
 
+    def save_measurement(self, digest: str, quantity: str, name: str, values: Sequence[float]) -> None:
+        """Commits repeated measurements of a quantity, under a hash of what decides them."""
+        with self._explained(), self._db:
+            row = (digest, quantity, name, json.dumps(list(values)))
+            self._db.execute("REPLACE INTO measurements VALUES (?, ?, ?, ?)", row)
+
+    def has_measurement(self, digest: str) -> bool:
+        """Whether there are measurements under that hash."""
+        with self._explained():
+            return bool(self._db.execute("SELECT 1 FROM measurements WHERE hash = ?", (digest,)).fetchone())
+
+    def measurements(self) -> dict[str, dict[str, np.ndarray]]:
+        """All measurements: quantity -> name -> ``(n,)`` figures, the latest of each."""
+        found: dict[str, dict[str, np.ndarray]] = {}
+        with self._explained():
+            rows = self._db.execute("SELECT quantity, name, figures FROM measurements ORDER BY rowid").fetchall()
+        for quantity, name, figures in rows:
+            found.setdefault(quantity, {})[name] = np.array(json.loads(figures))
+        return found
+
     def study_names(self) -> list[str]:
         """Names of the studies, in the order they were first run."""
         with self._explained():
@@ -195,11 +221,14 @@ class Store:
         tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if version == 0 and not tables:
             with self._db:
-                self._db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
+                self._db.executescript(f"BEGIN; {_TABLES} {_MEASUREMENTS} PRAGMA user_version = {SCHEMA}; COMMIT;")
         elif version == 0 or not {"studies", "trials"} <= tables:
             raise StoreError(f"{self.path} is an SQLite file, but no qmoe store; choose another folder.")
         elif self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("the file fails SQLite's own check")
+        elif version == 1:
+            with self._db:
+                self._db.executescript(f"BEGIN; {_MEASUREMENTS} PRAGMA user_version = {SCHEMA}; COMMIT;")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -36,5 +36,9 @@ class Spec(BaseModel):
 def explain(error: Any) -> str:
     """One error of pydantic's as place, expectation and value."""
     place = ".".join(str(part) for part in error["loc"]) or "top level"
+    if error["type"] == "union_tag_invalid":
+        context = error["ctx"]
+        known = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
+        return f"{place}: unknown kind {context['tag']!r}{did_you_mean(context['tag'], known)}"
     given = "" if isinstance(error["input"], (dict, list, tuple)) else f" (got {error['input']!r})"
     return f"{place}: {error['msg']}{given}"

@@ -12,6 +12,7 @@ import ctypes
 import functools
 import hashlib
 import importlib
+import logging
 import os
 import stat
 import tempfile
@@ -82,6 +83,7 @@ KERNELS = {
 CACHE_VARIABLE = "QMOE_CACHE_DIR"
 
 _LOCK = threading.Lock()
+_LOGGER = logging.getLogger(__name__)
 
 
 def _renew_lock() -> None:
@@ -177,6 +179,11 @@ def _object_code(source: Kernel, itemsize: int) -> bytes:
     path = _path(source, itemsize)
     code = _read(path)
     if code is None:
+        # Seconds without a word would look like a hang.
+        _LOGGER.warning(
+            "Compiling %s for %s numbers; later runs on this machine find it in %s.",
+            source.name, "single-precision" if itemsize == 4 else "double-precision", path.parent,
+        )  # fmt: skip
         # Numba and the kernels' sources are imported only to compile.
         compiling = importlib.import_module("qmoe.engines.native.compiling")
         function = getattr(importlib.import_module(source.module), source.name)

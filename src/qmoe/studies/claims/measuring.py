@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ def effective_dimensions(
     repeats: int = HEADLINE_SEEDS,
     n_draws: int = 100,
     seed: int = 0,
+    on_repeat: Callable[[], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """The effective dimension of the routers of some arms, measured anew on each draw of the data.
 
@@ -38,6 +39,7 @@ def effective_dimensions(
         repeats: number of draws of the data.
         n_draws: initialisations that a repeat averages over.
         seed: seed of the initialisations.
+        on_repeat: called after each draw of each arm.
 
     Returns:
         For each arm ``(repeats,)`` values, as `judge` takes them: ``measurements={"effective_dimension": ...}``.
@@ -49,13 +51,16 @@ def effective_dimensions(
     for arm in arms:
         if arm not in first:
             raise unknown(f"arm of study {study.name!r}:", arm, first)
-    return {
-        arm: np.array([_one(first[arm], repeat, n_draws, seed, number) for repeat in range(repeats)])
-        for number, arm in enumerate(arms)
-    }
+    found: dict[str, np.ndarray] = {arm: np.zeros(repeats) for arm in arms}
+    for arm in arms:
+        for repeat in range(repeats):
+            found[arm][repeat] = _one(first[arm], repeat, n_draws, seed)
+            if on_repeat is not None:
+                on_repeat()
+    return found
 
 
-def _one(trial: TrialSpec, repeat: int, n_draws: int, seed: int, number: int) -> float:
+def _one(trial: TrialSpec, repeat: int, n_draws: int, seed: int) -> float:
     drawn = TrialSpec.model_validate(trial.model_dump() | {"data_seed": repeat})
 
     def make(generator: torch.Generator) -> Router:
@@ -63,4 +68,4 @@ def _one(trial: TrialSpec, repeat: int, n_draws: int, seed: int, number: int) ->
         return build_model(TrialSpec.model_validate(drawn.model_dump() | {"init_seed": init})).router
 
     x = prepare_data(drawn.draw).x_train
-    return global_effective_dimension(make, x, n_draws=n_draws, seed=child(seed, number, repeat)).value
+    return global_effective_dimension(make, x, n_draws=n_draws, seed=child(seed, repeat)).value

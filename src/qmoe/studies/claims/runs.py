@@ -172,14 +172,14 @@ def runs_of(results: StudyResults, *others: StudyResults, name: str | None = Non
 
 
 def by_name(results: Iterable[StudyResults | StudyRuns]) -> dict[str, StudyRuns]:
-    """Studies as arrays under their names.
+    """Studies as arrays under their names; those from a store at their own learning rate.
 
     Raises:
         ConfigError: for two of one name.
     """
     found: dict[str, StudyRuns] = {}
     for each in results:
-        study = runs_of(each) if isinstance(each, StudyResults) else each
+        study = runs_of(each).at(each.study.training.lr) if isinstance(each, StudyResults) else each
         if study.name in found:
             raise ConfigError(f"Two results are named {study.name!r}; join them with runs_of(first, second).")
         found[study.name] = study

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from qmoe.analysis.statistics import MIN_CLUSTERS
 from qmoe.errors import ConfigError
 from qmoe.studies.spec import Name, Probability, Spec
+from qmoe.studies.strict import explain
 
 #: Independent seeds that a claim rests on unless it says otherwise.
 HEADLINE_SEEDS = 30
@@ -194,7 +195,7 @@ def parse_claims(values: dict[str, Any], source: str = "claims") -> list[Claim]:
     try:
         found = list(_ClaimFile.model_validate(values).claims) if "claims" in values else [Claim.model_validate(values)]
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{source}: {_explain(e)}" for e in error.errors())) from None
+        raise ConfigError("\n".join(f"{source}: {explain(e)}" for e in error.errors())) from None
     _distinct(found, source)
     return found
 
@@ -229,9 +230,3 @@ def _distinct(claims: Sequence[Claim], source: str) -> None:
         if claim.id in seen:
             raise ConfigError(f"{source}: two claims have the id {claim.id!r}; give each one of its own.")
         seen.add(claim.id)
-
-
-def _explain(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "top level"
-    given = "" if isinstance(error["input"], (dict, list, tuple)) else f" (got {error['input']!r})"
-    return f"{place}: {error['msg']}{given}"

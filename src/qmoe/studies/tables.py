@@ -1,0 +1,127 @@
+"""The ladder on a table of the user's own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from qmoe.data import Table
+from qmoe.errors import ConfigError
+from qmoe.studies.claims.spec import Claim, parse_claims
+from qmoe.studies.files import parse_study
+from qmoe.studies.spec import Study
+
+#: Beyond this many features a qubit for each is slow, and the first principal components take their place.
+MAX_QUBITS = 4
+
+
+def ablation_study(
+    path: str | Path,
+    target: str,
+    *,
+    qubits: int | None = None,
+    layers: int = 3,
+    experts: int = 2,
+    epochs: int = 50,
+    lr: float = 0.1,
+    seeds: int = 30,
+    rungs: tuple[str, ...] = (),
+) -> Study:
+    """The study of `qmoe ablate`: a quantum router with linear experts on a table, and the ladder of ablations.
+
+    Args:
+        path: a CSV file with a header and numeric features.
+        target: the column of the classes.
+        qubits: number of qubits, each of which takes one principal component; by default a qubit for each feature, up to 4.
+        layers: trainable layers.
+        experts: number of experts.
+        epochs: passes over the data.
+        lr: Adam's learning rate; every arm is trained at a quarter and at four times that as well.
+        seeds: splits of the table, each with two initialisations.
+        rungs: names out of `qmoe.studies.RUNGS`; all of them by default.
+
+    Raises:
+        ConfigError: for a table that cannot be used, or sizes that do not fit.
+    """
+    table = Table(str(path), target)
+    wanted = qubits or min(table.n_features, MAX_QUBITS)
+    if wanted > table.n_features:
+        raise ConfigError(
+            f"{wanted} qubits for {table.n_features} feature(s); take at most as many qubits as features."
+        )
+    data: dict[str, Any] = {
+        "name": "table",
+        "options": {"path": str(table.path), "target": target, "digest": table.digest},
+        "scaling": "minmax_pi",
+    }
+    reduced = wanted < table.n_features
+    about = f"Rows of {Path(path).name}, {table.n_features} features, {table.n_classes} classes of {target}."
+    if reduced:
+        data["components"] = wanted
+        about += f" The features are reduced to {wanted} principal components, one for each qubit."
+    router = {"kind": "quantum", "n_qubits": wanted, "n_layers": layers}
+    values = {
+        "name": _name(Path(path).stem, target),
+        "title": f"What carries the effect: {target} in {Path(path).name}",
+        "phase": "ladder",
+        "protocol": "heldout",
+        "about": about,
+        "data": data,
+        "seeds": {"data": seeds, "per_data": min(2, seeds)},
+        "training": {"epochs": epochs, "lr": lr},
+        "lr_factors": [0.25, 4.0],
+        "ladder": list(rungs) or True,
+        "arms": [
+            {
+                "name": "quantum",
+                "label": "quantum router",
+                "model": {"router": router, "experts": {"kind": "linear"}, "n_experts": experts},
+            }
+        ],
+    }
+    return parse_study(values, f"qmoe ablate {path}")
+
+
+def ladder_claims(study: Study) -> list[Claim]:
+    """What a ladder is asked: does the quantum router win, and does it need what is quantum about it?
+
+    Args:
+        study: one with a ladder; a question is left out where its rung is not among the arms.
+    """
+    arms = {arm.name for arm in study.arms}
+    base = next((arm.name for arm in study.arms if arm.model.router.kind == "quantum"), None)
+    asked = [
+        ("wins", "linear", "beats the linear router", "It classifies better than a linear router.",
+         "It does not classify better than a linear router."),
+        ("entanglement", "no-entangler", "needs its entangling gates", "Accuracy falls without entangling gates.",
+         "It does as well without entangling gates."),
+        ("interference", "dephased-all", "needs interference", "Accuracy falls when all coherence is taken away.",
+         "It does as well with all coherence taken away: chance alone, no interference."),
+        ("circuit", "twin", "needs a quantum circuit", "A linear gate on the same functions does worse.",
+         "A classical linear gate on the same functions does as well."),
+    ]  # fmt: skip
+    found = [
+        {
+            "id": f"A{number}",
+            "headline": True,
+            "topic": words,
+            "statement": f"On {study.data.name if study.data.name != 'table' else study.title.partition(': ')[2]}, the "
+            f"quantum router {words}.",
+            "source": "qmoe ablate",
+            "studies": [study.name],
+            "if_supported": yes,
+            "if_refuted": no,
+            "tests": [
+                {"kind": "difference", "name": key, "a": base, "b": rival, "direction": "greater", "margin": 0.02}
+            ],
+        }
+        for number, (key, rival, words, yes, no) in enumerate(asked, 1)
+        if rival in arms and base is not None
+    ]
+    return parse_claims({"claims": found}, study.name) if found else []
+
+
+def _name(stem: str, target: str) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "-", f"ablate-{stem}-{target}".lower()).strip("-")
+    return plain[:60].strip("-")

@@ -1,0 +1,28 @@
+"""`qmoe ablate`, as a user meets it."""
+
+import json
+
+import numpy as np
+from test_cli import qmoe
+
+
+def test_ablate_trains_the_ladder_on_a_table_and_writes_the_report(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(40, 2))
+    rows = [f"{a:.3f},{b:.3f},{int(a > b)}" for a, b in x]
+    (tmp_path / "mine.csv").write_text("\n".join(["left,right,side", *rows]))
+    options = ("--seeds", 2, "--epochs", 2, "--rung", "linear", "--rung", "twin", "--workers", 0, "--json")
+    done = qmoe("ablate", "--data", "mine.csv", "--target", "side", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["trials_trained"] == 3 * 4 * 3
+    page = (tmp_path / "ablation" / "report.html").read_text(encoding="utf-8")
+    assert "side in mine.csv" in page
+
+
+def test_a_column_that_is_not_there_is_a_line_and_no_traceback(tmp_path):
+    (tmp_path / "mine.csv").write_text("left,side\n1,a\n2,b\n3,a\n4,b\n")
+    done = qmoe("ablate", "--data", "mine.csv", "--target", "sides", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "has no column 'sides'" in done.stderr
+    assert "did you mean 'side'" in done.stderr
+    assert "Traceback" not in done.stderr

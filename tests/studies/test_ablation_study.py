@@ -1,0 +1,64 @@
+"""The ladder on a table of the user's own."""
+
+import numpy as np
+import pytest
+
+from qmoe.errors import ConfigError
+from qmoe.studies import RUNGS, ablation_study, ladder_claims, load_preset
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Six features, two classes."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 6))
+    lines = [",".join([*(f"{v:.3f}" for v in row), "ab"[int(row[0] > 0)]]) for row in x]
+    path = tmp_path / "My Wine.csv"
+    path.write_text("\n".join([",".join([*(f"f{i}" for i in range(6)), "Kind"]), *lines]))
+    return path
+
+
+def test_wide_tables_are_reduced_to_a_component_for_each_qubit(table):
+    study = ablation_study(table, "Kind")
+    assert study.name == "ablate-my-wine-kind"
+    assert study.data.components == study.arms[0].model.router.n_qubits == 4
+    assert "reduced to 4 principal components" in study.about
+    assert study.learning_rates == (0.1, 0.025, 0.4)
+    assert {"no-entangler", "twin", "dephased-all", "random-labels"} <= {arm.name for arm in study.arms}
+
+
+def test_as_many_qubits_as_features_take_the_features_themselves(table):
+    study = ablation_study(table, "Kind", qubits=6, rungs=("linear", "twin"))
+    assert study.data.components is None
+    assert [arm.name for arm in study.arms] == ["quantum", "twin", "linear"]
+
+
+def test_the_rows_are_named_by_their_content(table):
+    digest = ablation_study(table, "Kind").data.options["digest"]
+    table.write_text(table.read_text() + "\n1,1,1,1,1,1,a")
+    assert ablation_study(table, "Kind").data.options["digest"] != digest
+
+
+def test_more_qubits_than_features_are_refused(table):
+    with pytest.raises(ConfigError, match=r"7 qubits for 6 feature\(s\)"):
+        ablation_study(table, "Kind", qubits=7)
+
+
+def test_unknown_rungs_are_refused_with_those_there_are(table):
+    with pytest.raises(ConfigError, match="did you mean 'twin'"):
+        ablation_study(table, "Kind", rungs=("twinn",))
+
+
+def test_a_ladder_is_asked_what_its_rungs_can_answer(table):
+    claims = ladder_claims(ablation_study(table, "Kind"))
+    assert [claim.tests[0].b.arm for claim in claims] == ["linear", "no-entangler", "dephased-all", "twin"]
+    assert [claim.id for claim in claims] == ["A1", "A2", "A3", "A4"]
+    assert all(claim.studies == ("ablate-my-wine-kind",) for claim in claims)
+    assert "On Kind in My Wine.csv, the quantum router" in claims[0].statement
+    few = ladder_claims(ablation_study(table, "Kind", rungs=("twin",)))
+    assert [claim.tests[0].b.arm for claim in few] == ["twin"]
+    assert ladder_claims(load_preset("phase1-synthetic-heldout")) == []
+
+
+def test_rungs_are_those_of_the_ladder():
+    assert len(RUNGS) == 23
