@@ -2,5 +2,6 @@
 
 from qmoe.report.building import build_report
 from qmoe.report.comparison import HeadlineRow, headline
+from qmoe.report.reading import Contents, read_store
 
-__all__ = ["HeadlineRow", "build_report", "headline"]
+__all__ = ["Contents", "HeadlineRow", "build_report", "headline", "read_store"]
