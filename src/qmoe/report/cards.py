@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from qmoe.report.figures import BAD, GOOD, MUTED, Panel, join
 from qmoe.report.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
-from qmoe.report.judging import Judged, View, effect_words
+from qmoe.report.judging import Judged, View, effect_words, telling
 from qmoe.report.paper import departures
 from qmoe.studies import StudyResults
-from qmoe.studies.claims import Claim, Comparison, Outcome, Verdict
+from qmoe.studies.claims import Claim, Comparison, Outcome, TestVerdict, Verdict
+from qmoe.studies.claims.spec import BreakdownTest
 from qmoe.studies.claims.wording import metric_words
 
 #: Colour, marker and filling of a comparison that bears a claim out, speaks against it, or leaves it open.
@@ -19,6 +20,7 @@ MARKS: dict[str, tuple[str, str, bool]] = {
     "refuted": (BAD, "X", True),
     "inconclusive": (MUTED, "o", False),
 }
+_BEARS = {"supported": "bears it out", "refuted": "speaks against it", "inconclusive": "leaves it open"}
 _SIDES = {
     "accuracy": ("less accurate", "more accurate"),
     "seconds": ("quicker", "slower"),
@@ -26,7 +28,6 @@ _SIDES = {
     "parameters": ("fewer", "more"),
     "": ("lower", "higher"),
 }
-_SHOWN = 3  # reasons that stand open on a card; the rest can be unfolded
 
 
 @dataclass(frozen=True)
@@ -61,21 +62,11 @@ class Card:
         """The verdict in one word."""
         return self.verdict.outcome
 
-    @property
-    def first_reasons(self) -> tuple[str, ...]:
-        """Those that stand open."""
-        return self.reasons[:_SHOWN]
-
-    @property
-    def more_reasons(self) -> tuple[str, ...]:
-        """Those that can be unfolded."""
-        return self.reasons[_SHOWN:]
-
 
 def cards_of(judged: Judged, results: Sequence[StudyResults]) -> list[Card]:
     """A card for each claim that is shown; call it inside `qmoe.report.figures.style`."""
     studies = {r.study.name: r for r in results}
-    titles = study_titles(results)
+    titles = study_titles([r for r in results if r.study.name in judged.covered])
     return [_card(judged, verdict, studies, titles) for verdict in judged.verdicts]
 
 
@@ -93,10 +84,17 @@ def meaning_of(verdict: Verdict) -> str:
         return words
     if verdict.outcome != "inconclusive":
         return f"The claim is {verdict.outcome}."
-    absent = [t.study for t in verdict.tests if not t.comparisons and t.study]
-    if absent and not any(c.decision for t in verdict.tests for c in t.comparisons):
-        return "The results that would decide are not there yet."
-    return "The results could still turn out either way."
+    found = [c for t in verdict.tests for c in t.comparisons]
+    if not any(c.decision is not None for c in found):
+        return "Open: the results that would decide are not there yet, or too few."
+    undecided = [c for c in found if c.outcome == "inconclusive"]
+    if not undecided:
+        return "Open: part of the results is missing."
+    first = next((c for c in undecided if c.decision is not None), undecided[0])
+    why = first.decision.why_open if first.decision is not None else "it could not be tested"
+    return (
+        f"Open: {len(undecided)} of {len(found)} comparisons are undecided, such as {first.a} against {first.b}: {why}."
+    )
 
 
 def effect_sentence(comparison: Comparison | None) -> str:
@@ -130,29 +128,45 @@ def rates_sentence(judged: Judged, verdict: Verdict) -> str:
         return ""
     partly = set(judged.studies_of(verdict)) - set(judged.varied(verdict))
     tail = f" ({join(sorted(partly))}: one rate only)" if partly else ""
-    changed = [(view, v) for view, v in found if v.outcome != verdict.outcome]
-    same = [view.words for view, v in found if v.outcome == verdict.outcome]
-    if not changed:
-        return f"The same at {_or(found)}{tail}."
-    parts = [f"{v.outcome} at {view.words}" if view.key != "best" else f"{v.outcome} with {view.words}"
-             for view, v in changed]  # fmt: skip
-    return f"It depends on the learning rate: {join(parts)}{f'; the same at {join(same)}' if same else ''}{tail}."
+    if all(v.outcome == verdict.outcome for _, v in found):
+        return f"The same {_at([view for view, _ in found])}{tail}."
+    grouped: dict[str, list[View]] = {}
+    for view, v in found:
+        grouped.setdefault("the same" if v.outcome == verdict.outcome else v.outcome, []).append(view)
+    parts = [f"{outcome} {_at(views)}" for outcome, views in sorted(grouped.items(), key=lambda g: g[0] == "the same")]
+    return f"It depends on the rate: {'; '.join(parts)}{tail}."
 
 
 def forest_of(verdict: Verdict, titles: Mapping[str, str]) -> Panel | None:
     """The comparisons behind a verdict as a forest plot, those of one metric on one axis."""
-    found = [c for t in verdict.tests for c in t.comparisons if c.decision is not None]
+    found = [(c, mark) for t in verdict.tests for c, mark in _marked(verdict, t) if c.decision is not None]
     if not found:
         return None
-    by_metric: dict[tuple[str, str], list[Comparison]] = {}
-    for comparison in found:
-        assert comparison.decision is not None
-        scale = comparison.decision.evidence.contrast.scale
-        by_metric.setdefault((comparison.metric, scale), []).append(comparison)
+    by_metric: dict[tuple[str, str], list[tuple[Comparison, str]]] = {}
+    for c, mark in found:
+        assert c.decision is not None
+        by_metric.setdefault((c.metric, c.decision.evidence.contrast.scale), []).append((c, mark))
     parts = [_part(metric, scale == "ratio", members, titles) for (metric, scale), members in by_metric.items()]
-    told = "; ".join(f"{c.a} against {c.b}{_on(c, titles)}: {effect_words(c)}, {c.outcome}" for c in found)
+    told = "; ".join(f"{c.a} against {c.b}{_on(c, titles)}: {effect_words(c)}, {_BEARS[mark]}" for c, mark in found)
     name = f"claim-{verdict.claim.id.replace('.', '-')}"
     return Panel(name, forest_plot(parts), f"Comparisons behind {verdict.claim.id}. {told}.")
+
+
+def _marked(verdict: Verdict, test: TestVerdict) -> list[tuple[Comparison, str]]:
+    """Comparisons with what each says of the claim.
+
+    In a test for a breakdown a comparison is supported where noise costs nothing that matters. Up to ``robust_to`` that
+    bears the claim out; beyond it a loss does, and no loss speaks against it only where none shows at any strength.
+    """
+    spec = next(t for t in verdict.claim.tests if t.name == test.name)
+    if not isinstance(spec, BreakdownTest):
+        return [(c, c.outcome) for c in test.comparisons]
+    never = all(c.outcome == "supported" for c in test.comparisons)
+    beyond = {"refuted": "supported", "supported": "refuted" if never else "inconclusive"}
+    return [
+        (c, c.outcome if strength <= spec.robust_to else beyond.get(c.outcome, c.outcome))
+        for strength, c in ((float(c.a.rpartition("p = ")[2]), c) for c in test.comparisons)
+    ]
 
 
 def _card(judged: Judged, verdict: Verdict, studies: Mapping[str, StudyResults], titles: Mapping[str, str]) -> Card:
@@ -166,40 +180,39 @@ def _card(judged: Judged, verdict: Verdict, studies: Mapping[str, StudyResults],
     accusations = (*changed, *verdict.accusations)
     panel = forest_of(verdict, titles)
     rates = rates_sentence(judged, verdict)
-    return Card(verdict, meaning, effect_sentence(verdict.key), reasons, accusations, rates, panel)
+    return Card(verdict, meaning, effect_sentence(telling(verdict)), reasons, accusations, rates, panel)
 
 
 def _part(
-    metric: str, ratio: bool, members: Sequence[Comparison], titles: Mapping[str, str]
+    metric: str, ratio: bool, members: Sequence[tuple[Comparison, str]], titles: Mapping[str, str]
 ) -> tuple[ForestAxis, list[ForestGroup]]:
-    first, one_study = members[0], len({c.study for c in members}) == 1
-    one_a, one_b = len({c.a for c in members}) == 1, len({c.b for c in members}) == 1
-    rows = []
-    for c in members:
-        effect, (colour, marker, filled) = c.effect, MARKS[c.outcome]
+    comparisons = [c for c, _ in members]
+    first, studies = comparisons[0], list(dict.fromkeys(c.study for c in comparisons))
+    one_a, one_b = len({c.a for c in comparisons}) == 1, len({c.b for c in comparisons}) == 1
+    groups: dict[str, list[ForestRow]] = {}
+    for c, mark in members:
+        effect, (colour, marker, filled) = c.effect, MARKS[mark]
         assert effect is not None
-        sides = [*([] if one_a else [c.a]), *([] if one_b else [f"against {c.b}" if one_a else f"− {c.b}"])]
-        where = [] if one_study or not c.study else [titles.get(c.study, c.study)]
-        label = " ".join(sides) + (", " if sides and where else "") + " ".join(where)
-        rows.append(ForestRow(label or f"against {c.b}", *effect, colour, marker, filled))
+        place = titles.get(c.study, c.study) if len(studies) > 1 else ""
+        by_study = one_a and one_b and place
+        label = place if by_study else f"against {c.b}" if one_a else c.a if one_b else f"{c.a} against {c.b}"
+        groups.setdefault("" if by_study else place, []).append(ForestRow(label, *effect, colour, marker, filled))
     assert first.decision is not None
     margin = first.decision.evidence.contrast.margin
-    what = "ratio" if ratio else "difference"
-    whose = first.a if one_a else "first"
-    of = f" of the {whose}" + (f" to the {first.b}" if one_b else "") if one_a else ""
+    what = "divided by" if ratio else "minus"
+    sides = f"{first.a if one_a else 'first'} {what} {first.b if one_b else 'the other'}"
     below, above = next(words for end, words in _SIDES.items() if metric.endswith(end))
-    label = f"{metric_words(metric)}: {what}{of}"
-    return ForestAxis(label, margin, ratio, below, above), [ForestGroup("", tuple(rows))]
+    axis = ForestAxis(f"{metric_words(metric)}: {sides}", margin, ratio, below, above)
+    return axis, [ForestGroup(title, tuple(rows)) for title, rows in groups.items()]
 
 
 def _on(comparison: Comparison, titles: Mapping[str, str]) -> str:
     return f", {titles.get(comparison.study, comparison.study)}" if comparison.study else ""
 
 
-def _or(found: Sequence[tuple[View, Verdict]]) -> str:
-    rates = [view.words for view, _ in found if view.key != "best"]
-    best = [f"with {view.words}" for view, _ in found if view.key == "best"]
-    return join([*rates, *best])
+def _at(views: Sequence[View]) -> str:
+    """``at a quarter of the rate and with each arm at its own best rate``."""
+    return join([f"{'with' if view.key == 'best' else 'at'} {view.words}" for view in views])
 
 
 def _capital(text: str) -> str:

@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLoc
 from qmoe.report.figures import FAINT, INK, MUTED, PAPER
 
 _WRAP = 34  # characters of a label on a line
+_WRAP_AXIS = 46
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,10 @@ def _draw(axes: Any, axis: ForestAxis, groups: Sequence[ForestGroup], height: fl
     y, places, labels = 0.0, [], []
     for group in groups:
         if group.title:
-            axes.text(0.0, y + 0.7, group.title, transform=axes.get_yaxis_transform(), fontweight="bold", va="center")
+            axes.text(
+                -0.02, y + 0.7, group.title, transform=axes.get_yaxis_transform(), fontweight="bold", va="center",
+                ha="right", fontsize=7.5,
+            )  # fmt: skip
             y += 1.2
         for row in group.rows:
             lines = _lines(row.label)
@@ -126,7 +130,7 @@ def _draw(axes: Any, axis: ForestAxis, groups: Sequence[ForestGroup], height: fl
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(axis.label)
+    axes.set_xlabel("\n".join(textwrap.wrap(axis.label, _WRAP_AXIS)))
     if axis.ratio:
         _ratio_ticks(axes, limits)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -112,11 +113,27 @@ def judge_all(
     studies = frozenset(runs)
     shown = [c for c in asked if _examined(c, studies, measured)]
     views = [_own(genuine, runs), *_factors(genuine, runs), *_best(genuine, runs)]
+    own = {study.name: study for study in views[0][3]}
     judged = []
     for key, words, varied, chosen in views if shown else views[:1]:
-        verdicts = judge(shown, chosen, measured)
+        verdicts = judge(shown, [_with_times(study, own[study.name]) for study in chosen], measured)
         judged.append(View(key, words, tuple(verdicts), varied))
     return Judged(tuple(judged), studies, tuple(c for c in asked if c not in shown))
+
+
+def telling(verdict: Verdict) -> Comparison | None:
+    """The comparison that tells a verdict best; of a breakdown, the strength that it is about."""
+    kinds = {test.name: test.kind for test in verdict.claim.tests}
+    for test in verdict.tests:
+        found = [c for c in test.comparisons if c.decision is not None]
+        if kinds[test.name] != "breakdown" or test.outcome != verdict.outcome or not found:
+            continue
+        if verdict.outcome == "supported":
+            lasting = list(itertools.takewhile(lambda c: c.outcome == "refuted", reversed(found)))
+            return lasting[-1] if lasting else verdict.key
+        if verdict.outcome == "refuted" and all(c.outcome == "supported" for c in found):
+            return found[-1]
+    return verdict.key
 
 
 def effect_words(comparison: Comparison | None) -> str:
@@ -164,6 +181,22 @@ def _best(results: Sequence[StudyResults], runs: Mapping[str, StudyRuns]) -> lis
         return []
     chosen = [_tuned(runs[r.study.name], r.study.training.lr) for r in results]
     return [("best", "each arm at its own best rate", varied, chosen)]
+
+
+def _with_times(study: StudyRuns, own: StudyRuns) -> StudyRuns:
+    """With the wall times of the study's own rate: how long training takes does not depend on the rate."""
+    arms = {}
+    for key, runs in study.arms.items():
+        timed = own.arms.get(key)
+        if timed is None or "seconds" not in timed.values or np.isfinite(runs.values.get("seconds", np.nan)).any():
+            arms[key] = runs
+            continue
+        seeds = zip(timed.data_seeds.tolist(), timed.init_seeds.tolist(), strict=True)
+        known = dict(zip(seeds, timed.values["seconds"].tolist(), strict=True))
+        asked = zip(runs.data_seeds.tolist(), runs.init_seeds.tolist(), strict=True)
+        seconds = np.array([known.get(pair, np.nan) for pair in asked])
+        arms[key] = dataclasses.replace(runs, values={**runs.values, "seconds": seconds})
+    return dataclasses.replace(study, arms=arms)
 
 
 def _tuned(study: StudyRuns, own: float) -> StudyRuns:

@@ -116,7 +116,7 @@ def ladder_section(context: Context, results: StudyResults, steps: Sequence[Step
     stem = study.name.replace(".", "-")
     context.step(study.name)
     title = study.title.split(": ")[-1]
-    section = Section(stem, f"Ladder: {title}" if study.title != title else study.title, short=title)
+    section = Section(stem, f"The ladder: {title}" if study.title != title else study.title, short=f"Ladder: {title}")
     section.studies = (study.name,)
     done = [s for s in steps if s.arm is not None]
     section.blocks += [Text((study.about,))] if study.about else []

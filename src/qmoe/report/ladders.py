@@ -93,8 +93,8 @@ def rank_sentences(found: CriticalDifference) -> tuple[str, ...]:
     if least * pairs >= found.alpha:
         lines.append(
             f"No single pair can be told apart this way, whatever the accuracies: with {n} data sets the smallest p-value "
-            f"of a pair is {least:.2g}, and there are {pairs} pairs to correct for. A bar that joins two routers is no proof "
-            "that they are equal; the differences on each data set say more."
+            f"of a pair is {least:.2g}, and there are {pairs} pairs to correct for. A bar that joins two routers is no "
+            "proof that they are equal; the differences on each data set say more."
         )
     elif differ:
         lines.append(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from qmoe.report.cards import study_titles
 from qmoe.report.figures import join
-from qmoe.report.judging import Judged, effect_words
+from qmoe.report.judging import Judged, effect_words, telling
 from qmoe.report.sections import Section, Text
 from qmoe.report.tables import Column, Table, text
 from qmoe.studies import StudyResults
@@ -23,12 +23,12 @@ class Lead:
     Attributes:
         outcome: which verdict it tells of; "" for all.
         label: what opens it.
-        items: id of a claim and what is to be said of it.
+        items: id of a claim, its statement, and what is seen in its place, or "".
     """
 
     outcome: str
     label: str
-    items: tuple[tuple[str, str], ...]
+    items: tuple[tuple[str, str, str], ...]
 
 
 def opening_sentence(judged: Judged) -> str:
@@ -50,7 +50,7 @@ def leads(judged: Judged) -> list[Lead]:
     found = []
     for outcome, label in labels.items():
         members = [v for v in verdicts if v.outcome == outcome]
-        items = [(v.claim.id, v.claim.statement if outcome == "inconclusive" else _said(v)) for v in members]
+        items = [(v.claim.id, v.claim.statement, v.claim.if_refuted if outcome == "refuted" else "") for v in members]
         found += [Lead(outcome, label, tuple(items))] if items else []
     return found
 
@@ -68,7 +68,7 @@ def verdict_table(judged: Judged) -> Table | None:
     """A row for each claim: verdict and effect."""
     body = []
     for v in judged.verdicts:
-        key = v.key
+        key = telling(v)
         effect = key.effect if key is not None and key.effect is not None else (None, None, None)
         row: dict[str, object] = {"claim": v.claim.id, "statement": v.claim.statement, "verdict": v.outcome}
         row |= {"effect": effect[0], "low": effect[1], "high": effect[2], "shown": effect_words(key)}
@@ -127,7 +127,8 @@ def sensitivity_sentences(judged: Judged) -> list[str]:
         )
     lines.append(
         "Every arm had the same learning rates to choose from. 'Best' takes for each arm the rate with the lowest training "
-        "loss over all seeds; test data have no say in it. Each column is judged by itself, with its own correction for "
+        "loss over all seeds; test data have no say in it. The time that training takes does not depend on the rate, and is "
+        "that of the study's own. Each column is judged by itself, with its own correction for "
         "the number of tests."
     )
     return lines
@@ -141,7 +142,7 @@ def _sensitivity_table(judged: Judged, titles: dict[str, str]) -> Table:
         what = "all its studies" if varied and not rest else ", ".join(titles[n] for n in varied) if varied else "none"
         row: dict[str, object] = {"claim": v.claim.id, "topic": v.claim.topic or v.claim.statement, "varied": what}
         for view in judged.views:
-            key = view.verdicts[at].key
+            key = telling(view.verdicts[at])
             effect = key.effect if key is not None and key.effect is not None else (None, None, None)
             row |= {view.key: view.verdicts[at].outcome, f"{view.key}_effect": effect[0]}
             row |= {f"{view.key}_low": effect[1], f"{view.key}_high": effect[2]}
@@ -154,12 +155,6 @@ def _sensitivity_table(judged: Judged, titles: dict[str, str]) -> Table:
     )
     caption = "Verdicts at each learning rate. Studies that were trained at one rate keep their own in every column."
     return Table("sensitivity", caption, columns, tuple(body))
-
-
-def _said(verdict: Verdict) -> str:
-    claim = verdict.claim
-    words = claim.if_supported if verdict.outcome == "supported" else claim.if_refuted
-    return words or claim.statement
 
 
 def _counted(verdicts: Sequence[Verdict]) -> str:
