@@ -199,8 +199,11 @@ def _part(
         groups.setdefault("" if by_study else place, []).append(ForestRow(label, *effect, colour, marker, filled))
     assert first.decision is not None
     margin = first.decision.evidence.contrast.margin
-    what = "divided by" if ratio else "minus"
-    sides = f"{first.a if one_a else 'first'} {what} {first.b if one_b else 'the other'}"
+    if one_a or not one_b:
+        what = "divided by" if ratio else "minus"
+        sides = f"{first.a if one_a else 'first'} {what} {first.b if one_b else 'the other'}"
+    else:
+        sides = f"{'ratio' if ratio else 'difference'} to the {first.b}"
     below, above = next(words for end, words in _SIDES.items() if metric.endswith(end))
     axis = ForestAxis(f"{metric_words(metric)}: {sides}", margin, ratio, below, above)
     return axis, [ForestGroup(title, tuple(rows)) for title, rows in groups.items()]

@@ -15,7 +15,6 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLoc
 from qmoe.report.figures import FAINT, INK, MUTED, PAPER
 
 _WRAP = 34  # characters of a label on a line
-_WRAP_AXIS = 46
 
 
 @dataclass(frozen=True)
@@ -83,11 +82,12 @@ def forest_plot(parts: Sequence[tuple[ForestAxis, Sequence[ForestGroup]]], width
         width: inches.
     """
     heights = [_height(groups) for _, groups in parts]
-    figure = Figure(figsize=(width, 0.17 * sum(heights) + 0.62 * len(parts)), layout="constrained")
+    size = width, max(1.15, 0.17 * sum(heights) + 0.62 * len(parts))
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     all_axes = figure.subplots(len(parts), squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     for axes, (axis, groups), height in zip(all_axes, parts, heights, strict=True):
-        _draw(axes, axis, groups, height)
+        _draw(axes, axis, groups, height, round(9 * width))
     return figure
 
 
@@ -100,7 +100,7 @@ def _height(groups: Sequence[ForestGroup]) -> float:
     return sum(bool(g.title) * 1.2 + sum(max(1.15, len(_lines(r.label))) for r in g.rows) for g in groups)
 
 
-def _draw(axes: Any, axis: ForestAxis, groups: Sequence[ForestGroup], height: float) -> None:
+def _draw(axes: Any, axis: ForestAxis, groups: Sequence[ForestGroup], height: float, wrap: int) -> None:
     zero = 1.0 if axis.ratio else 0.0
     limits = axis.limits or _limits(axis, [row for group in groups for row in group.rows])
     if axis.ratio:
@@ -130,7 +130,7 @@ def _draw(axes: Any, axis: ForestAxis, groups: Sequence[ForestGroup], height: fl
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel("\n".join(textwrap.wrap(axis.label, _WRAP_AXIS)))
+    axes.set_xlabel("\n".join(textwrap.wrap(axis.label, wrap)))
     if axis.ratio:
         _ratio_ticks(axes, limits)
     else:

@@ -8,7 +8,7 @@ from math import isnan, nan
 
 from qmoe.analysis import PairedDifference, ParameterCount, Proportion, count_parameters, success_rate
 from qmoe.report.arms import Arm, finished, metric_name
-from qmoe.report.figures import CLASSICAL, MUTED, QUANTUM, FigureBlock, Panel
+from qmoe.report.figures import CLASSICAL, MUTED, QUANTUM, FigureBlock, Panel, join
 from qmoe.report.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
 from qmoe.report.sections import Block, Context, Section, Text
 from qmoe.report.tables import DASH, Column, Table, fixed, text, with_interval
@@ -146,21 +146,23 @@ def sentences(steps: Sequence[Step]) -> list[str]:
     ):
         members = [s for s in rungs if s.group == group]
         said = [
-            f"{words}: {_listed(named)}"
+            f"{words}: {join(named)}"
             for verdict, words in (
                 ("worse", f"worse by more than {MARGIN:g}"),
                 ("alike", f"the same within {MARGIN:g}"),
                 ("better", f"better by more than {MARGIN:g}"),
                 ("open", "not decided by these runs"),
             )
-            if (named := [s.rung.label for s in members if s.verdict == verdict])
+            if (named := [_short(s) for s in members if s.verdict == verdict])
         ]
         lines += [f"{opening}: {'; '.join(said)}."] if said else []
     return lines
 
 
-def _listed(labels: Sequence[str]) -> str:
-    return ", ".join(label.removeprefix("quantum router, ").removeprefix("quantum router ") for label in labels)
+def _short(step: Step) -> str:
+    """The label of a rung; without the words that those under the heading "parts of the circuit" have in common."""
+    label = step.rung.label
+    return label.removeprefix("quantum router").removeprefix(",").strip() if step.group == QUANTUM_PARTS else label
 
 
 def _size(trial: TrialSpec, counted: dict[str, ParameterCount]) -> ParameterCount | None:
@@ -175,9 +177,9 @@ def _figure(stem: str, title: str, rungs: Sequence[Step], quantum: Arm | None) -
     groups = []
     for group, (colour, marker) in GROUPS.items():
         rows = tuple(
-            ForestRow(s.rung.label, None, nan, nan)
+            ForestRow(_short(s), None, nan, nan)
             if s.difference is None
-            else ForestRow(s.rung.label, s.difference.mean, s.difference.low, s.difference.high, colour, marker)
+            else ForestRow(_short(s), s.difference.mean, s.difference.low, s.difference.high, colour, marker)
             for s in rungs
             if s.group == group
         )
@@ -235,8 +237,8 @@ def _table(stem: str, title: str, steps: Sequence[Step]) -> Table:
         body.append(row)
     metric = metric_name(steps[0].arm.metric) if steps[0].arm else "accuracy"
     columns = (
-        Column("router", ("label",), text, number=False),
-        Column("what changes", ("changes",), text, number=False),
+        Column("router", ("label",), text, number=False, wraps=True),
+        Column("what changes", ("changes",), text, number=False, wraps=True),
         Column("parameters / live / rank", ("nominal", "live", "rank"), _sizes),
         Column(f"{metric} [95%]", ("mean", "low", "high"), with_interval(3)),
         Column(f"runs above {SUCCESS:g} [95%]", ("success", "success_low", "success_high"), _share),

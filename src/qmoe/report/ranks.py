@@ -27,9 +27,9 @@ def rank_plot(found: CriticalDifference, labels: Mapping[str, str], colours: Map
     left = (n + 1) // 2
     bars = _BAR * len(found.cliques)
     height = 0.55 + bars + _ROW * (left + 0.6)
-    figure = Figure(figsize=(6.9, height))
+    figure = Figure(figsize=(7.4, height))
     FigureCanvasAgg(figure)
-    axes: Any = figure.add_axes((0.34, 0.0, 0.32, 1.0))
+    axes: Any = figure.add_axes((0.37, 0.0, 0.26, 1.0))
     axes.set_axis_off()
     axes.set(xlim=(1, n), ylim=(height, 0))
     axes.plot([1, n], [0.4, 0.4], color=INK, linewidth=1.0)

@@ -23,7 +23,7 @@ class Lead:
     Attributes:
         outcome: which verdict it tells of; "" for all.
         label: what opens it.
-        items: id of a claim, its statement, and what is seen in its place, or "".
+        items: id of a claim, its statement, and what its verdict means, or "".
     """
 
     outcome: str
@@ -40,6 +40,9 @@ def opening_sentence(judged: Judged) -> str:
         parts.append(f"Of {_claims(len(verdicts))} of the paper, {_counted(verdicts)}.")
     if others:
         parts.append(f"Of {_claims(len(others), 'further claim')}, {_counted(others)}.")
+    changing = [v.claim.id for v in verdicts or others if any(o.outcome != v.outcome for _, o in judged.elsewhere(v))]
+    if changing:
+        parts.append(f"At other learning rates than the study's own, {join(changing)} would be judged otherwise.")
     return " ".join(parts)
 
 
@@ -50,7 +53,7 @@ def leads(judged: Judged) -> list[Lead]:
     found = []
     for outcome, label in labels.items():
         members = [v for v in verdicts if v.outcome == outcome]
-        items = [(v.claim.id, v.claim.statement, v.claim.if_refuted if outcome == "refuted" else "") for v in members]
+        items = [(v.claim.id, v.claim.statement, _instead(v)) for v in members]
         found += [Lead(outcome, label, tuple(items))] if items else []
     return found
 
@@ -77,7 +80,7 @@ def verdict_table(judged: Judged) -> Table | None:
         body.append(row)
     columns = (
         Column("claim", ("claim",), text, number=False),
-        Column("statement", ("statement",), text, number=False),
+        Column("statement", ("statement",), text, number=False, wraps=True),
         Column("verdict", ("verdict",), text, number=False),
         Column("effect [95%]", ("shown",), text),
     )
@@ -149,12 +152,17 @@ def _sensitivity_table(judged: Judged, titles: dict[str, str]) -> Table:
         body.append(row)
     columns = (
         Column("claim", ("claim",), text, number=False),
-        Column("about", ("topic",), text, number=False),
+        Column("about", ("topic",), text, number=False, wraps=True),
         *(Column(view.words, (view.key,), text, number=False) for view in judged.views),
-        Column("studies with several rates", ("varied",), text, number=False),
+        Column("studies with several rates", ("varied",), text, number=False, wraps=True),
     )
     caption = "Verdicts at each learning rate. Studies that were trained at one rate keep their own in every column."
     return Table("sensitivity", caption, columns, tuple(body))
+
+
+def _instead(verdict: Verdict) -> str:
+    claim = verdict.claim
+    return {"supported": claim.if_supported, "refuted": claim.if_refuted}.get(verdict.outcome, "")
 
 
 def _counted(verdicts: Sequence[Verdict]) -> str:

@@ -27,12 +27,14 @@ class Column:
         keys: which values of a row it shows.
         show: makes text of them.
         number: whether it is set flush right.
+        wraps: whether it is text that may break over several lines.
     """
 
     label: str
     keys: tuple[str, ...]
     show: Callable[..., str] = str
     number: bool = True
+    wraps: bool = False
 
 
 @dataclass(frozen=True)
