@@ -153,7 +153,7 @@ def sentences(steps: Sequence[Step]) -> list[str]:
                 ("better", f"better by more than {MARGIN:g}"),
                 ("open", "not decided by these runs"),
             )
-            if (named := [_short(s) for s in members if s.verdict == verdict])
+            if (named := [_in_text(s) for s in members if s.verdict == verdict])
         ]
         lines += [f"{opening}: {'; '.join(said)}."] if said else []
     return lines
@@ -163,6 +163,12 @@ def _short(step: Step) -> str:
     """The label of a rung; without the words that those under the heading "parts of the circuit" have in common."""
     label = step.rung.label
     return label.removeprefix("quantum router").removeprefix(",").strip() if step.group == QUANTUM_PARTS else label
+
+
+def _in_text(step: Step) -> str:
+    """The label of a rung where others stand beside it: ``MLP router (tanh)`` for ``MLP router, tanh``."""
+    what, _, which = _short(step).partition(", ")
+    return f"{what} ({which})" if which else what
 
 
 def _size(trial: TrialSpec, counted: dict[str, ParameterCount]) -> ParameterCount | None:
