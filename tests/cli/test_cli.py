@@ -70,7 +70,7 @@ def test_more_seeds_train_only_what_is_new(finished, tiny_file):
     summary = json.loads(done.stdout)
     # Three data seeds with one initialisation each, of which two were there; two arms.
     assert summary["trials_trained"] == 2
-    assert set(summary) == {"report", "trials_trained", "seconds", "headline"}
+    assert set(summary) == {"report", "trials_trained", "seconds", "headline", "verdicts"}
     assert Path(summary["report"]).is_file()
 
 

@@ -71,8 +71,8 @@ def cards_of(judged: Judged, results: Sequence[StudyResults]) -> list[Card]:
 
 
 def study_titles(results: Sequence[StudyResults]) -> dict[str, str]:
-    """What readers call each study: the end of its title where that tells it from the others, else its name."""
-    short = {r.study.name: r.study.title.split(": ")[-1] for r in results}
+    """What readers call each study: its title, of a ladder the data set that ends it; its name where two have one title."""
+    short = {r.study.name: r.study.title.split(": ")[-1] if r.study.ladder else r.study.title for r in results}
     return {name: title if list(short.values()).count(title) == 1 else name for name, title in short.items()}
 
 
@@ -147,7 +147,11 @@ def forest_of(verdict: Verdict, titles: Mapping[str, str]) -> Panel | None:
         assert c.decision is not None
         by_metric.setdefault((c.metric, c.decision.evidence.contrast.scale), []).append((c, mark))
     parts = [_part(metric, scale == "ratio", members, titles) for (metric, scale), members in by_metric.items()]
-    told = "; ".join(f"{c.a} against {c.b}{_on(c, titles)}: {effect_words(c)}, {_BEARS[mark]}" for c, mark in found)
+    several = len({c.study for c, _ in found}) > 1
+    told = "; ".join(
+        f"{c.a} against {c.b}{_on(c, titles) if several else ''}: {effect_words(c)}, {_BEARS[mark]}"
+        for c, mark in found
+    )
     name = f"claim-{verdict.claim.id.replace('.', '-')}"
     return Panel(name, forest_plot(parts), f"Comparisons behind {verdict.claim.id}. {told}.")
 

@@ -40,9 +40,14 @@ def opening_sentence(judged: Judged) -> str:
         parts.append(f"Of {_claims(len(verdicts))} of the paper, {_counted(verdicts)}.")
     if others:
         parts.append(f"Of {_claims(len(others), 'further claim')}, {_counted(others)}.")
-    changing = [v.claim.id for v in verdicts or others if any(o.outcome != v.outcome for _, o in judged.elsewhere(v))]
+    changing = _changing(judged, verdicts or others)
     if changing:
-        parts.append(f"At other learning rates than the study's own, {join(changing)} would be judged otherwise.")
+        at_best = _changing(judged, verdicts or others, "best")
+        stand = f"{join(at_best)} {'does' if len(at_best) == 1 else 'do'} too" if at_best else "all verdicts stand"
+        parts.append(
+            f"{join(changing)} would get another verdict at some other learning rate than the study's own; with every arm "
+            f"at its own best rate, {stand}."
+        )
     return " ".join(parts)
 
 
@@ -105,25 +110,30 @@ def sensitivity_sentences(judged: Judged) -> list[str]:
         return ["All studies here were trained at one learning rate, so whether a verdict depends on it is not known."]
     varied = [v for v in judged.verdicts if judged.varied(v)]
     fixed = [v.claim.id for v in judged.verdicts if not judged.varied(v) and judged.studies_of(v)]
-    changed = [
-        (v, sorted({o.outcome for _, o in judged.elsewhere(v)} - {v.outcome}))
-        for v in varied
-        if any(o.outcome != v.outcome for _, o in judged.elsewhere(v))
-    ]
-    same = [v.claim.id for v in varied if v.claim.id not in [c.claim.id for c, _ in changed]]
+    changed = _changing(judged, varied)
+    same = [v.claim.id for v in varied if v.claim.id not in changed]
     lines = []
     if varied and not changed:
-        lines.append(f"No: {join(same)} {_get(same, 'gets', 'get')} the same verdict at every learning rate tried.")
+        lines.append(f"No: {join(same)} {_get(same)} the same verdict at every learning rate tried.")
     elif changed:
-        told = [
-            f"{v.claim.id} ({v.outcome} at the study's own rate, elsewhere {join(others)})" for v, others in changed
+        rest = f"; {join(same)} {_get(same)} the same at all of them" if same else ""
+        lines.append(f"Some do: {join(changed)} {_get(changed)} another verdict at some other learning rate{rest}.")
+        at_best = _changing(judged, varied, "best")
+        lines.append(
+            f"With each arm at its own best rate, {join(at_best)} {_get(at_best)} another verdict than at the study's own."
+            if at_best
+            else "With each arm at its own best rate, all verdicts are those of the study's own rate."
+        )
+        opposite = [
+            v.claim.id
+            for v in varied
+            if {v.outcome, *(o.outcome for _, o in judged.elsewhere(v))} >= {"supported", "refuted"}
         ]
-        opposite = [v.claim.id for v, others in changed if {v.outcome, *others} >= {"supported", "refuted"}]
-        lines.append(f"Some do: {'; '.join(told)}.")
         if opposite:
-            lines.append(f"The verdict turns into its opposite for {join(opposite)}: do not rest anything on it.")
-        if same:
-            lines.append(f"{join(same)} {_get(same, 'gets', 'get')} the same verdict at every learning rate tried.")
+            lines.append(
+                f"For {join(opposite)} the verdict even turns into its opposite: it holds for the rates at which it was "
+                "found, not in general."
+            )
     if fixed:
         lines.append(
             f"The studies behind {join(fixed)} were trained at one learning rate, so their rows repeat that verdict."
@@ -153,11 +163,18 @@ def _sensitivity_table(judged: Judged, titles: dict[str, str]) -> Table:
     columns = (
         Column("claim", ("claim",), text, number=False),
         Column("about", ("topic",), text, number=False, wraps=True),
-        *(Column(view.words, (view.key,), text, number=False) for view in judged.views),
+        *(Column(view.words, (view.key, "own"), _starred, number=False) for view in judged.views),
         Column("studies with several rates", ("varied",), text, number=False, wraps=True),
     )
-    caption = "Verdicts at each learning rate. Studies that were trained at one rate keep their own in every column."
+    caption = (
+        "Verdicts at each learning rate; a star marks those that differ. Studies that were trained at one rate keep their "
+        "own in every column."
+    )
     return Table("sensitivity", caption, columns, tuple(body))
+
+
+def _starred(outcome: str, own: str) -> str:
+    return outcome if outcome == own else f"{outcome}*"
 
 
 def _instead(verdict: Verdict) -> str:
@@ -180,5 +197,14 @@ def _claims(n: int, noun: str = "claim") -> str:
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
-def _get(names: Sequence[str], one: str, many: str) -> str:
-    return one if len(names) == 1 else many
+def _get(names: Sequence[str]) -> str:
+    return "gets" if len(names) == 1 else "get"
+
+
+def _changing(judged: Judged, verdicts: Sequence[Verdict], view: str | None = None) -> list[str]:
+    """Ids of the claims that get another verdict at any other learning rate, or in one view."""
+    return [
+        v.claim.id
+        for v in verdicts
+        if any(o.outcome != v.outcome for at, o in judged.elsewhere(v) if view in (None, at.key))
+    ]
