@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from invented_results import invented
+from invented_results import OWN, invented
 
 from qmoe.report import build_report
 from qmoe.report.figures import style
@@ -13,7 +13,7 @@ from qmoe.report.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
 from qmoe.report.ladder import CONTROLS, COUNTERPARTS, QUANTUM_PARTS, group_of, sentences, steps_of
 from qmoe.report.ladders import rank_sentences, ranked
 from qmoe.report.ranks import rank_plot
-from qmoe.studies import RUNGS, Store, ladder_rungs, load_preset, run_studies
+from qmoe.studies import RUNGS, Store, ladder_rungs, load_preset, parse_study, run_studies
 
 DROP = {"quantum": 0.0, "twin": 0.0, "no-entangler": 0.05, "tanh": -0.05, "linear": 0.02, "random-labels": 0.45}
 
@@ -110,6 +110,22 @@ def test_each_ladder_has_a_section_and_all_have_one(page):
     with (page.parent / "tables" / "ladders.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 1 + len(RUNGS)
     assert {"ladder-moons-ladder.svg", "ladders-ranks.svg"} <= {p.name for p in (page.parent / "figures").iterdir()}
+
+
+def test_a_users_ladder_shows_its_other_arms_and_what_is_left_out(tmp_path):
+    study = parse_study({**OWN, "ladder": ["no-entangler", "dephased-layers", "twin", "linear"]})
+    with Store(tmp_path / "s.sqlite") as store:
+        run_studies([study], store, workers=0)
+    text = build_report(tmp_path / "s.sqlite", tmp_path).read_text(encoding="utf-8")
+    assert 'class="card' not in text
+    section = re.search(r'<section id="my-own-study".*?</section>', text, flags=re.DOTALL).group()
+    assert "Rungs that make no sense here" in section
+    assert "one layer has nothing between layers" in section
+    assert "mine &amp; 100%" in section
+    assert "Accuracy against noise, noisy_router" in section
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert (tmp_path / "tables" / "my-own-study-arms.csv").exists()
 
 
 def test_claims_on_ladders_are_open_with_two_seeds(page):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan, nan
 
 from qmoe.analysis import PairedDifference, ParameterCount, Proportion, count_parameters, success_rate
@@ -97,6 +97,8 @@ def steps_of(results: StudyResults, counted: dict[str, ParameterCount]) -> list[
         if here is None:
             found.append(Step(rung, None))
             continue
+        if here.label != rung.label:  # an arm that the study had before its ladder, under a name of its own
+            rung = replace(rung, label=f"{rung.label} ({here.label})")
         difference = None if base is None or not rung.name else here.minus(base)
         success = success_rate(here.scores, SUCCESS, here.clusters)
         found.append(Step(rung, here, difference, success, _size(trials[here.name], counted)))
