@@ -64,13 +64,22 @@ def test_run_writes_store_page_figures_and_tables_and_says_where(finished):
     assert "report.html" in done.stdout
 
 
+def test_the_verdict_on_each_claim_is_told(tmp_path):
+    out = tmp_path / "results"
+    done = qmoe("run", "phase2-heldout", "--seeds", 2, "--out", out, "--workers", 0, "--quick")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"C2 .*quantum against linear router .*inconclusive", done.stdout)
+    (verdict,) = json.loads(qmoe("report", out, "--json").stdout)["verdicts"]
+    assert (verdict["claim"], verdict["outcome"]) == ("C2", "inconclusive")
+
+
 def test_more_seeds_train_only_what_is_new(finished, tiny_file):
     out, _ = finished
     done = qmoe("run", tiny_file, "--out", out, "--workers", 0, "--json", "--seeds", 3)
     summary = json.loads(done.stdout)
     # Three data seeds with one initialisation each, of which two were there; two arms.
     assert summary["trials_trained"] == 2
-    assert set(summary) == {"report", "trials_trained", "seconds", "headline"}
+    assert set(summary) == {"report", "trials_trained", "seconds", "headline", "verdicts"}
     assert Path(summary["report"]).is_file()
 
 

@@ -3,11 +3,10 @@ import sqlite3
 
 import pytest
 import torch
+from invented_results import EPOCHS, OWN
 
 from qmoe.report import build_report
 from qmoe.studies import Store, load_preset, parse_study, run_studies
-
-EPOCHS = 3
 
 
 def small(name, **data):
@@ -20,31 +19,6 @@ def small(name, **data):
             "data": study.data.model_copy(update={"options": options, **data}),
         }
     )
-
-
-OWN = {
-    "name": "my.own-study",
-    "title": "Circles, two routers",
-    "phase": "own",
-    "protocol": "heldout",
-    "about": "A study of <a user> & friends.",
-    "data": {"name": "circles", "options": {"n_samples": 60}, "scaling": "standard"},
-    "seeds": {"data": 3, "per_data": 1},
-    "training": {"epochs": EPOCHS},
-    "arms": [
-        {
-            "name": "mine_1",
-            "label": "mine & 100%",
-            "model": {"router": {"kind": "linear"}, "experts": {"kind": "linear"}},
-        },
-        {
-            "name": "noisy",
-            "label": "noisy_router",
-            "noise": [0.0, 0.3],
-            "model": {"router": {"kind": "quantum", "n_qubits": 2, "n_layers": 1}, "experts": {"kind": "linear"}},
-        },
-    ],
-}
 
 
 @pytest.fixture(scope="session")

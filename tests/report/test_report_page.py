@@ -81,6 +81,9 @@ def test_every_drawing_is_described_and_follows_the_theme(text):
     assert len(svgs) > 20
     for svg in svgs:
         head = svg[: svg.index(">")]
+        if 'aria-hidden="true"' in head:  # the mark of a badge, whose word stands beside it
+            assert "currentColor" not in svg
+            continue
         assert 'role="img"' in head
         assert re.search(r'aria-label="[^"]{5,}"', head)
         assert "#1b1b1b" not in svg
@@ -142,7 +145,7 @@ def test_what_a_user_wrote_is_escaped(text):
 
 
 def test_a_changed_protocol_is_said_and_not_ranked(text, built):
-    assert "does not follow the published protocol" in text
+    assert "is not what its preset asks" in text
     assert "training.epochs is 3, not 50" in text
     with (built / "tables" / "headline.csv").open(newline="") as file:
         assert {row["percentile"] for row in csv.DictReader(file)} == {""}
@@ -200,7 +203,7 @@ def test_any_part_of_the_studies_makes_a_page(one_study, tmp_path, keep):
     assert ('<section id="phase2"' in text) == (keep == "phase2-heldout")
     assert ('<section id="my-own-study"' in text) == (keep == "my.own-study")
     assert ("No trial is finished yet" in text) == (keep is None)
-    assert ("arXiv 2512.22296" in text) == (keep == "phase3b-published")
+    assert ("arXiv 2512.22296" in text) == (keep in ("phase2-heldout", "phase3b-published"))
 
 
 def test_errors_name_the_remedy(tmp_path, tiny_store):

@@ -9,6 +9,7 @@ from qmoe.report.arms import finished
 from qmoe.report.comparison import headline
 from qmoe.report.figures import CLASS_0, CLASS_1, QUANTUM, Panel, arm_colours, save, style
 from qmoe.report.generic import MAX_ALL_PAIRS, differences
+from qmoe.report.judging import judge_all
 from qmoe.report.phase2 import phase2_section
 from qmoe.report.planes import mean_plot, planes_of, single_plot
 from qmoe.report.plots import curve_plot
@@ -153,10 +154,13 @@ def test_phase_2_tells_losses_from_accuracies_and_runs_from_draws(tmp_path):
     rows = tuple(headline([results]))
     assert {row.quantity for row in rows} > {"loss"}
     with style():
-        section = phase2_section(Context({study.name: results}, rows, Times([results]), lambda _words: None))
+        section = phase2_section(
+            Context({study.name: results}, rows, Times([results]), judge_all([results]), lambda _words: None)
+        )
     (losses,) = [b for b in section.blocks if isinstance(b, Table) and b.name == "phase2-comparison"]
     assert {row["quantity"] for row in losses.rows} == {"loss"}
-    first, mean = (b for b in section.blocks[:2])
+    straight, first, mean = section.blocks[:3]
+    assert "a straight line in" in straight.lines[0]
     assert "as in the paper" in first.caption
     assert "2 runs of each arm on one draw of the data" in mean.caption
     assert [p.figure.axes[0].get_title("left").split(", ")[-1] for p in mean.panels] == ["2 runs", "2 runs"]

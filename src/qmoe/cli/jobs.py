@@ -10,15 +10,19 @@ from pathlib import Path
 import typer
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from qmoe.report import HeadlineRow, build_report, headline
+from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, read_store, telling
 from qmoe.studies import Store, Study, default_workers, run_studies
+from qmoe.studies.claims import Verdict
 from qmoe.studies.measurements import measure, missing_measurements
 from qmoe.studies.running import Stack, cost, kernels_to_compile
 
 STORE = "store.sqlite"
+#: Arms of a ladder that the console tells of; the report has all of them.
+_OF_A_LADDER = ("quantum", "twin", "linear")
 
 
 def run_job(studies: Sequence[Study], out: Path, workers: int | None, as_json: bool) -> None:
@@ -55,9 +59,10 @@ def run_job(studies: Sequence[Study], out: Path, workers: int | None, as_json: b
             )
             raise typer.Exit(130) from None
         progress.update(task, completed=progress.tasks[task].total or 0)
-        page = _write_report(store.path, out, progress)
-        rows = headline([store.load(study.name) for study in studies])
-    _tell(console, rows, page, trained, time.perf_counter() - begin, as_json)
+        page, contents = _write_report(store.path, out, progress)
+    asked = {study.name for study in studies}
+    rows = headline([results for results in contents.results if results.study.name in asked])
+    _tell(console, rows, contents, page, trained, time.perf_counter() - begin, as_json)
 
 
 def _measure(studies: Sequence[Study], store: Store, progress: Progress) -> None:
@@ -74,9 +79,8 @@ def report_only(folder: Path, as_json: bool) -> None:
     console = _console(as_json)
     begin = time.perf_counter()
     with Store(folder / STORE, create=False) as store, _progress(console) as progress:
-        page = _write_report(store.path, folder, progress)
-        rows = headline([store.load(name) for name in store.study_names()])
-    _tell(console, rows, page, 0, time.perf_counter() - begin, as_json)
+        page, contents = _write_report(store.path, folder, progress)
+    _tell(console, contents.rows, contents, page, 0, time.perf_counter() - begin, as_json)
 
 
 def _console(as_json: bool) -> Console:
@@ -97,15 +101,22 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _write_report(store: Path, out: Path, progress: Progress) -> Path:
+def _write_report(store: Path, out: Path, progress: Progress) -> tuple[Path, Contents]:
     task = progress.add_task("report", total=1.0)
-    page = build_report(store, out, lambda _words, share: progress.update(task, completed=share))
+    contents = read_store(store)
+    page = build_report(contents, out, lambda _words, share: progress.update(task, completed=share))
     progress.update(task, completed=1.0)
-    return page
+    return page, contents
 
 
 def _tell(
-    console: Console, rows: Sequence[HeadlineRow], page: Path, trained: int, seconds: float, as_json: bool
+    console: Console,
+    rows: Sequence[HeadlineRow],
+    contents: Contents,
+    page: Path,
+    trained: int,
+    seconds: float,
+    as_json: bool,
 ) -> None:
     if as_json:
         summary = {
@@ -113,11 +124,29 @@ def _tell(
             "trials_trained": trained,
             "seconds": round(seconds, 2),
             "headline": [row.to_dict() for row in rows],
+            "verdicts": [verdict.as_dict() for verdict in contents.judged.verdicts],
         }
         typer.echo(json.dumps(summary, indent=2))
         return
-    console.print(_table(rows))
+    ladders = {results.study.name for results in contents.results if results.study.ladder}
+    console.print(_table([row for row in rows if row.study not in ladders or row.arm in _OF_A_LADDER]))
+    if contents.judged.verdicts:
+        console.print(_verdicts(contents.judged.verdicts))
     console.print(f"Report: {page}  ({seconds:.0f} s)", soft_wrap=True)
+
+
+def _verdicts(verdicts: Sequence[Verdict]) -> Table:
+    """One line for each claim."""
+    table = Table(title="Claims", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("claim", no_wrap=True)
+    table.add_column("about")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("effect [95%]", justify="right", no_wrap=True)
+    for verdict in verdicts:
+        claim = verdict.claim
+        table.add_row(claim.id, escape(claim.topic or claim.statement), verdict.outcome,
+                      escape(effect_words(telling(verdict))))  # fmt: skip
+    return table
 
 
 def _table(rows: Sequence[HeadlineRow]) -> Table:

@@ -1,6 +1,19 @@
-"""One self-contained page of what studies showed, with its figures and tables."""
+"""One self-contained page of what studies showed, with its verdicts, figures and tables."""
 
 from qmoe.report.building import build_report
 from qmoe.report.comparison import HeadlineRow, headline
+from qmoe.report.judging import Judged, View, effect_words, judge_all, telling
+from qmoe.report.reading import Contents, read_store
 
-__all__ = ["HeadlineRow", "build_report", "headline"]
+__all__ = [
+    "Contents",
+    "HeadlineRow",
+    "Judged",
+    "View",
+    "build_report",
+    "effect_words",
+    "headline",
+    "judge_all",
+    "read_store",
+    "telling",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -12,13 +12,19 @@ from qmoe.report.figures import join
 from qmoe.report.paper import departures
 from qmoe.studies import StudyResults
 
+MOST = 6  # arms that are named one by one
 FALLING = 0.05  # a mean loss that fell by more than this share over the last three epochs has not settled
 
 
-def accusations(results: Sequence[StudyResults]) -> list[str]:
-    """Everything a careful reader should hold against the page, one sentence or two each."""
+def accusations(results: Sequence[StudyResults], judged: Collection[str] = ()) -> list[str]:
+    """Everything a careful reader should hold against the page, one sentence or two each.
+
+    Args:
+        results: all studies.
+        judged: names of studies that verdicts rest on; what those hold against themselves stands on their cards.
+    """
     found = [
-        f"{result.study.name} does not follow the published protocol: {'; '.join(changed)}."
+        f"{result.study.name} is not what its preset asks: {'; '.join(changed)}."
         for result in results
         if (changed := departures(result.study))
     ]
@@ -38,10 +44,9 @@ def accusations(results: Sequence[StudyResults]) -> list[str]:
     thin = [f"{name} ({k})" for name, arms in studies if 1 < (k := len(np.unique(arms[0].clusters))) < 10]
     if thin:
         found.append(f"Intervals rest on fewer than ten independent seeds, so they are too narrow: {join(thin)}.")
-    found += _by_study(studies, _unequal, "Arms are not of one size: {}. Part of a difference may be due to that.")
-    found += _by_study(
-        studies, _falling, "Not converged (mean loss fell by more than 5% over the last three epochs): {}."
-    )
+    rest = [(name, arms) for name, arms in studies if name not in judged]
+    found += _by_study(rest, _unequal, "Arms are not of one size: {}. Part of a difference may be due to that.")
+    found += _by_study(rest, _falling, "Not converged (mean loss fell by more than 5% over the last three epochs): {}.")
     found += _by_study(studies, _equal, "No spread at all between runs: {}. An interval of width zero is no certainty.")
     found += _by_study(
         studies,
@@ -77,7 +82,8 @@ def _listed(arms: Sequence[Arm]) -> str:
     grouped: dict[str, list[str]] = {}
     for arm in arms:
         grouped.setdefault(arm.label, []).extend([] if arm.variant is None else [f"{arm.variant:g}"])
-    return join([label + (f" at p = {', '.join(p)}" if p else "") for label, p in grouped.items()])
+    labels = [label + (f" at p = {', '.join(p)}" if p else "") for label, p in grouped.items()]
+    return join(labels if len(labels) <= MOST else [*labels[: MOST - 1], f"{len(labels) - MOST + 1} more"])
 
 
 def _unequal(arms: list[Arm]) -> str:

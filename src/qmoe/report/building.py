@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,33 +13,44 @@ from markupsafe import Markup
 
 import qmoe
 from qmoe.errors import QMoEError
+from qmoe.report.cards import Card, cards_of
 from qmoe.report.closing import accusation_section, cost_section, methods_section
-from qmoe.report.comparison import headline
 from qmoe.report.figures import FigureBlock, inline, save, style
 from qmoe.report.generic import study_section
+from qmoe.report.judging import Judged
+from qmoe.report.ladder import has_ladder
+from qmoe.report.ladders import ladder_sections
 from qmoe.report.opening import gaps, headline_table, provenance_items, summary
 from qmoe.report.paper import is_preset, paper
 from qmoe.report.phase1 import phase1_section
 from qmoe.report.phase2 import phase2_section
 from qmoe.report.phase3 import phase3a_section, phase3b_section
-from qmoe.report.reading import Provenance, Times, read_store
+from qmoe.report.reading import Contents, Times, provenance, read_store
 from qmoe.report.sections import Context, Picker, Section
+from qmoe.report.sensitivity import leads, opening_sentence, sensitivity_section, unexamined_sentence, verdict_table
 from qmoe.report.tables import Table
-from qmoe.studies import StudyResults
+from qmoe.studies.claims import Claim
 
 #: Called with a few words and the share of the work that is done, 0 to 1.
 Step = Callable[[str, float], None]
 
 
-def build_report(store_path: str | Path, out_dir: str | Path, on_step: Step | None = None) -> Path:
+def build_report(
+    store: str | Path | Contents,
+    out_dir: str | Path,
+    on_step: Step | None = None,
+    claims: Sequence[Claim] | None = None,
+) -> Path:
     """Writes ``report.html`` with ``figures/`` and ``tables/`` from the results in a store.
 
-    The page needs no network and works for any studies, finished or not.
+    The page needs no network and works for any studies, finished or not. It opens with a verdict on each claim that the
+    studies speak of.
 
     Args:
-        store_path: the SQLite file that studies ran into.
+        store: the SQLite file that studies ran into, or what `read_store` read from it.
         out_dir: folder to write to; made where it is missing.
         on_step: called before each piece of work with a few words and the share that is done, 0 to 1.
+        claims: claims of your own, judged with those that ship with qmoe; leave them out for `Contents`, which has them.
 
     Returns:
         Path of the page.
@@ -47,10 +58,11 @@ def build_report(store_path: str | Path, out_dir: str | Path, on_step: Step | No
     Raises:
         StoreError: when there is no store, or it is damaged.
         QMoEError: when the folder cannot be written.
+        ConfigError: for two claims of one id.
     """
     step = on_step or (lambda _words, _share: None)
     step("reading the store", 0.0)
-    results, about = read_store(Path(store_path))
+    contents = store if isinstance(store, Contents) else read_store(store, claims)
     out = Path(out_dir)
     try:
         for folder in (out / "figures", out / "tables"):
@@ -60,7 +72,7 @@ def build_report(store_path: str | Path, out_dir: str | Path, on_step: Step | No
     path = out / "report.html"
     try:
         with style():
-            page = _page(results, about, out, step)
+            page = _page(contents, out, step)
         step("writing report.html", 1.0)
         path.write_text(page, encoding="utf-8")
     except OSError as error:
@@ -71,30 +83,21 @@ def build_report(store_path: str | Path, out_dir: str | Path, on_step: Step | No
     return path
 
 
-def _page(results: list[StudyResults], about: Provenance, out: Path, step: Step) -> str:
-    rows = headline(results)
-    builders = [phase1_section, phase2_section, phase3a_section, phase3b_section]
-    # A study that borrowed a preset's name for something else is no phase of the paper.
-    own = [r for r in results if not is_preset(r.study)]
-    phases = {r.study.name: r for r in results if is_preset(r.study)}
-    builders += [functools.partial(study_section, results=r) for r in own]
-    seen = []
-    for done, build in enumerate(builders):
-        # Reading takes about a tenth of the time, the sections as long as their pictures.
-        share = 0.1 + 0.5 * done / len(builders)
-        section = build(Context(phases, tuple(rows), Times(results), functools.partial(_report_at, step, share)))
-        seen += [] if section is None else [section]
-    everything = {r.study.name: r for r in results}
-    context = Context(everything, tuple(rows), Times(results), functools.partial(_report_at, step, 0.6))
-    sections = [*seen, accusation_section(context), cost_section(context), methods_section(context)]
-    table = headline_table(rows)
-    findings = [finding for section in seen for finding in section.findings]
-    if table is not None:
-        _write(table, out)
+def _page(contents: Contents, out: Path, step: Step) -> str:
+    results, rows = list(contents.results), tuple(contents.rows)
+    step("judging the claims", 0.1)
+    judged = contents.judged
+    cards = cards_of(judged, results)
+    sections = _sections(contents, step)
+    table, verdicts = headline_table(rows), verdict_table(judged)
+    for one in (table, verdicts):
+        if one is not None:
+            _write(one, out)
+    drawn = [_card(card, out) for card in cards]
     rendered = []
     for done, section in enumerate(sections):
         step(f"drawing {section.title.lower()}", 0.6 + 0.4 * done / len(sections))
-        rendered.append(_rendered(section, out))
+        rendered.append(_rendered(section, judged, out))
     return (
         _environment()
         .get_template("page.html.j2")
@@ -103,27 +106,71 @@ def _page(results: list[StudyResults], about: Provenance, out: Path, step: Step)
             style=Markup(_asset("style.css")),
             script=Markup(_asset("page.js")),
             paper=paper(),
-            has_paper=table is not None,
+            has_paper=table is not None or any(card.claim.headline for card in cards),
             gaps=gaps(results),
-            summary=summary(results, rows, findings),
-            findings=findings,
+            opening=opening_sentence(judged),
+            leads=leads(judged),
+            cards=[card for card in drawn if card["card"].claim.headline],
+            further=[card for card in drawn if not card["card"].claim.headline],
+            unexamined=unexamined_sentence(judged),
+            summary=summary(results, rows),
             headline=_table(table) if table is not None else None,
-            provenance=provenance_items(about),
+            provenance=provenance_items(provenance(results)),
             sections=rendered,
             version=qmoe.__version__,
         )
     )
 
 
+def _sections(contents: Contents, step: Step) -> list[Section]:
+    """All sections after the summary: phases of the paper, ladders, studies of the user's own, and the end."""
+    results, rows, judged = list(contents.results), tuple(contents.rows), contents.judged
+    times = Times(results)
+    ladders = [r for r in results if has_ladder(r)]
+    # A study that borrowed a preset's name for something else is no phase of the paper.
+    own = [r for r in results if not is_preset(r.study) and r not in ladders]
+    phases = {r.study.name: r for r in results if is_preset(r.study)}
+    builders: list[Callable[[Context], list[Section]]] = [
+        *(_one(build) for build in (phase1_section, phase2_section, phase3a_section, phase3b_section)),
+        functools.partial(ladder_sections, results=ladders),
+        *(_one(functools.partial(study_section, results=r)) for r in own),
+    ]
+    sections: list[Section] = []
+    for done, build in enumerate(builders):
+        # Reading and judging takes about a fifth of the time, the sections as long as their pictures.
+        share = 0.2 + 0.4 * done / len(builders)
+        sections += build(Context(phases, rows, times, judged, functools.partial(_report_at, step, share)))
+    everything = {r.study.name: r for r in results}
+    context = Context(everything, rows, times, judged, functools.partial(_report_at, step, 0.6))
+    rates = sensitivity_section(judged, results)
+    sections += [] if rates is None else [rates]
+    return [*sections, accusation_section(context), cost_section(context), methods_section(context)]
+
+
+def _one(build: Callable[[Context], Section | None]) -> Callable[[Context], list[Section]]:
+    def sections(context: Context) -> list[Section]:
+        section = build(context)
+        return [] if section is None else [section]
+
+    return sections
+
+
 def _report_at(step: Step, share: float, words: str) -> None:
     step(words, share)
 
 
-def _rendered(section: Section, out: Path) -> dict[str, Any]:
+def _card(card: Card, out: Path) -> dict[str, Any]:
+    if card.panel is not None:
+        save(card.panel, out / "figures")
+    return {"card": card, "drawing": None if card.panel is None else Markup(inline(card.panel))}
+
+
+def _rendered(section: Section, judged: Judged, out: Path) -> dict[str, Any]:
     return {
         "id": section.id,
         "title": section.title,
-        "findings": section.findings,
+        "short": section.contents_title,
+        "verdicts": judged.about(section.studies),
         "blocks": [_block(block, out) for block in section.blocks],
     }
 
@@ -136,7 +183,7 @@ def _block(block: object, out: Path) -> dict[str, Any]:
         for panel in block.panels:
             save(panel, out / "figures")
         panels = [Markup(inline(panel)) for panel in block.panels]
-        return {"kind": "figure", "panels": panels, "caption": block.caption}
+        return {"kind": "figure", "panels": panels, "caption": block.caption, "wide": block.wide}
     if isinstance(block, Picker):
         choices = [(label, [Markup(svg) for svg in drawings]) for label, drawings in block.choices]
         return {"kind": "picker", "picker": block, "choices": choices}

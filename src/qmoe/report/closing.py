@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from qmoe.report.accusations import accusations
 from qmoe.report.arms import arms_of, finished
+from qmoe.report.ladder import has_ladder
 from qmoe.report.sections import Block, Context, Section, Text
 from qmoe.report.tables import Column, Table, drop_empty, general, seconds, text, times
-from qmoe.studies import Study, preset_names
+from qmoe.studies import Study, StudyResults, preset_names
 
 
 def cost_section(context: Context) -> Section:
     """Seconds of one model for every arm, and of each study."""
     body = []
     for results in context.results.values():
+        if has_ladder(results):
+            body.append(_ladder_cost(results))
+            continue
         arms = {arm.name: arm for arm in reversed(finished(results))}
         for arm in reversed(arms.values()):
             same = [a for a in arms_of(results) if a.name == arm.name]
@@ -38,9 +42,23 @@ def cost_section(context: Context) -> Section:
         Column("runs", ("n",), general),
         Column("all runs, s", ("total_seconds",), seconds),
     )
-    caption = "Training time by arm. A stack trains many models side by side; studies may share trials."
+    caption = (
+        "Training time by arm; of a ladder all arms together, at all learning rates. A stack trains many models side by "
+        "side; studies may share trials."
+    )
     table = Table("cost", caption, drop_empty(columns, body), tuple(body))
     return Section("cost", "Times and cost", blocks=[table] if body else [Text(("No trial is finished yet.",))])
+
+
+def _ladder_cost(results: StudyResults) -> dict[str, object]:
+    records = [r for r in results.records.values() if r.error is None]
+    total = sum(r.seconds / r.stack_size for r in records)
+    return {
+        "study": results.study.name, "arm": None, "label": f"all {len(results.study.arms)} arms of the ladder",
+        "engine": ", ".join(sorted({r.engine for r in records} - {"none"})), "epochs": results.study.training.epochs,
+        "alone_seconds": None, "seconds_a_run": total / len(records), "gain": None, "n": len(records),
+        "total_seconds": total,
+    }  # fmt: skip
 
 
 def methods_section(context: Context) -> Section:
@@ -69,9 +87,13 @@ def methods_section(context: Context) -> Section:
         "Interval: 95% for the mean, by a bias-corrected and accelerated (BCa) bootstrap. Runs on the same data are "
         "averaged first, so that the interval is over data seeds; where all runs share the data it is over "
         "initialisations.",
-        "Differences between arms are paired: equal data seed and equal initialisation seed. 'Clearly' means that the "
-        "95% interval of the difference excludes 0 on at least six independent seeds. Nothing is corrected for the number "
-        "of comparisons.",
+        "Differences between arms are paired: equal data seed and equal initialisation seed. In tables, 'clearly' means "
+        "that the 95% interval of the difference excludes 0 on at least six independent seeds, and nothing is corrected for "
+        "the number of comparisons.",
+        "Verdicts: each claim names its comparisons and the smallest difference that matters, written down before the "
+        "results were seen. 'Supported' and 'refuted' both have to be shown: by a sign-flip test after Holm's correction "
+        "over all tests of all claims, and by the 95% interval. A difference that was not found refutes nothing; what "
+        "shows neither is inconclusive.",
         "No seed was chosen for its result: single-seed pictures show the first seed.",
     ]
     seeds = [_seeds(results.study) for results in context.results.values()]
@@ -85,7 +107,7 @@ def methods_section(context: Context) -> Section:
 
 def accusation_section(context: Context) -> Section:
     """What speaks against the page."""
-    lines = tuple(accusations(list(context.results.values())))
+    lines = tuple(accusations(list(context.results.values()), context.judged.covered))
     return Section(
         "accusations",
         "What speaks against these figures",

@@ -19,10 +19,13 @@ from matplotlib.figure import Figure
 INK, MUTED, FAINT, PAPER = "#1b1b1b", "#6b6b6b", "#d9d9d9", "#fefefe"
 CLASSICAL, QUANTUM, QNN, OTHER = "#d55e00", "#0072b2", "#009e73", "#cc79a7"
 CLASS_0, CLASS_1 = "#e69f00", "#56b4e9"
+#: What bears a claim out and what speaks against it; marks differ in form too.
+GOOD, BAD = "#1c6b3f", "#a33a12"
 #: Colour in a file -> variable of the page's style sheet, so that figures follow its light or dark theme.
 VARIABLES = {
     INK: "--ink", MUTED: "--muted", FAINT: "--faint", PAPER: "--sheet", CLASSICAL: "--classical",
     QUANTUM: "--quantum", QNN: "--qnn", OTHER: "--other", CLASS_0: "--class0", CLASS_1: "--class1",
+    GOOD: "--good", BAD: "--bad",
 }  # fmt: skip
 CYCLE = (CLASSICAL, QUANTUM, QNN, OTHER, CLASS_0, CLASS_1)
 #: For arms that are not quantum; the colours of the data points and of the text come last.
@@ -65,10 +68,11 @@ class Panel:
 
 @dataclass(frozen=True)
 class FigureBlock:
-    """Panels that belong together, with their caption."""
+    """Panels that belong together, with their caption; ``wide`` ones take the whole width each."""
 
     panels: tuple[Panel, ...]
     caption: str
+    wide: bool = False
 
 
 @contextmanager

@@ -9,12 +9,11 @@ from math import isnan
 from qmoe.analysis import PairedDifference
 from qmoe.report.arms import Arm, finished, metric_name
 from qmoe.report.figures import Colours, FigureBlock, Panel, arm_colours
-from qmoe.report.findings import signed
 from qmoe.report.phase2 import boundaries
 from qmoe.report.planes import is_planar, planes_of
 from qmoe.report.plots import curve_plot, noise_plot, strip_plot
 from qmoe.report.sections import Block, Context, Section, Text, arms_table
-from qmoe.report.tables import Column, Table, text, with_interval
+from qmoe.report.tables import Column, Table, signed, text, with_interval
 from qmoe.studies import StudyResults
 
 MAX_PLANES = 8  # arms whose boundaries are drawn
@@ -27,10 +26,18 @@ def study_section(context: Context, results: StudyResults) -> Section | None:
     if not arms:
         return None
     name = results.study.name
-    stem = name.replace(".", "-")
     context.step(name)
+    about: list[Block] = [Text((results.study.about,))] if results.study.about else []
+    blocks = about + study_blocks(context, results, arms)
+    return Section(_stem(name), results.study.title, blocks, studies=(name,))
+
+
+def study_blocks(context: Context, results: StudyResults, arms: Sequence[Arm]) -> list[Block]:
+    """Tables and pictures of some arms of a study."""
+    name = results.study.name
+    stem = _stem(name)
     colours = _colours(arms)
-    blocks: list[Block] = [Text((results.study.about,))] if results.study.about else []
+    blocks: list[Block] = []
     blocks.append(arms_table(f"{stem}-arms", f"Study {name}, {results.study.protocol} protocol.", arms))
     blocks += differences(arms, stem)
     loss = curve_plot(arms, "loss", "loss summed over batches", log=True, colours=colours)
@@ -51,7 +58,11 @@ def study_section(context: Context, results: StudyResults) -> Section | None:
         context.step(f"{name}, boundaries")
         clean = [arm for arm in arms if not arm.variant][:MAX_PLANES]
         blocks += boundaries(planes_of(clean), stem, colours) if clean else []
-    return Section(stem, results.study.title, blocks=blocks)
+    return blocks
+
+
+def _stem(name: str) -> str:
+    return name.replace(".", "-")
 
 
 def differences(arms: Sequence[Arm], stem: str) -> list[Block]:
@@ -113,8 +124,12 @@ def _sentence(first: Arm, other: Arm, difference: PairedDifference | None, units
         return f"{other.title} and {first.title} share only {shared}: too few to tell which is ahead."
     if difference.above or difference.below:
         ahead, behind = (other, first) if difference.above else (first, other)
-        return f"{ahead.title} is clearly ahead of {behind.title}: {signed(_turned(difference, ahead is first))}."
-    return f"{other.title} and {first.title} cannot be told apart: {signed(difference)}."
+        return f"{ahead.title} is clearly ahead of {behind.title}: {_shown_difference(_turned(difference, ahead is first))}."
+    return f"{other.title} and {first.title} cannot be told apart: {_shown_difference(difference)}."
+
+
+def _shown_difference(difference: PairedDifference) -> str:
+    return signed(difference.mean, difference.low, difference.high)
 
 
 def _turned(difference: PairedDifference, swap: bool) -> PairedDifference:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from qmoe.report.comparison import MIN_SEEDS, HeadlineRow
 from qmoe.report.figures import join
-from qmoe.report.findings import Finding
 from qmoe.report.paper import is_preset
 from qmoe.report.reading import Provenance
 from qmoe.report.tables import Column, Table, drop_empty, percentile, printed, printed_interval, printed_span, text
@@ -16,10 +15,11 @@ _PHASES = {"phase1": "1", "phase2": "2", "phase3": "3"}
 _DATA = {"phase1-synthetic-published": "synthetic, ", "phase1-mnist-published": "MNIST, "}
 
 
-def summary(results: Sequence[StudyResults], rows: Sequence[HeadlineRow], findings: Sequence[Finding]) -> list[str]:
-    """The page in a few sentences, all made from the data."""
+def summary(results: Sequence[StudyResults], rows: Sequence[HeadlineRow]) -> list[str]:
+    """The figures in a few sentences, all made from the data."""
     compared = [row for row in rows if row.percentile is not None]
     own = [result.study.title for result in results if not is_preset(result.study)]
+    done = any(record.error is None for result in results for record in result.records.values())
     lines = []
     if compared:
         outside = [row for row in compared if row.outside]
@@ -35,20 +35,9 @@ def summary(results: Sequence[StudyResults], rows: Sequence[HeadlineRow], findin
         if runs[-1] >= MIN_SEEDS:
             rest = f"; {len(outside)} {'does' if len(outside) == 1 else 'do'} not." if outside else "."
             lines.append(f"{verdict} within the middle 98% of our runs{rest}")
-    for status, verb in (
-        ("seen", "Our runs show what the paper states on"),
-        ("seen in part", "Our runs show it in part on"),
-        ("not seen", "Our runs do not show it on"),
-        ("cannot tell", "Our runs are too few or too close to tell on"),
-    ):
-        topics = _topics([finding for finding in findings if finding.status == status])
-        if topics:
-            lines.append(f"{verb} {join(topics)}.")
-    if findings:
-        lines.append("Effective dimension (C4) and the cause of the effect (C6) are not examined on this page.")
     if own:
         lines.append(f"Studies beyond the paper: {join(own)}.")
-    return [" ".join(lines)] if lines else ["No trial is finished yet."]
+    return [" ".join(lines)] if lines or done else ["No trial is finished yet."]
 
 
 def headline_table(rows: Sequence[HeadlineRow]) -> Table | None:
@@ -121,15 +110,3 @@ def duration(value: float) -> str:
     if value < 90:
         return f"{value:.0f} s"
     return f"{value / 60:.0f} min" if value < 5400 else f"{value / 3600:.1f} h"
-
-
-def _topics(findings: Sequence[Finding]) -> list[str]:
-    """What findings are about, those of one topic together: ``speed and convergence (C1, on A and B)``."""
-    grouped: dict[str, list[Finding]] = {}
-    for finding in findings:
-        grouped.setdefault(finding.topic, []).append(finding)
-    topics = []
-    for topic, members in grouped.items():
-        data = join([member.data for member in members if member.data])
-        topics.append(f"{topic} ({members[0].claim}{', on ' + data if data else ''})")
-    return topics

@@ -9,7 +9,6 @@ import numpy as np
 
 from qmoe.report.arms import Arm, finished
 from qmoe.report.figures import FigureBlock, Panel
-from qmoe.report.findings import preferred, speed_and_convergence
 from qmoe.report.paper import departures, paper
 from qmoe.report.plots import curve_plot, strip_plot
 from qmoe.report.sections import Block, Context, Section, Text, comparison_table, outside_notes, times_table
@@ -20,16 +19,14 @@ MNIST_TEST = 2115  # official test images of the digits 0 and 1
 
 def phase1_section(context: Context) -> Section | None:
     """The section, or None where none of its studies has a finished trial."""
-    section = Section("phase1", "Phase 1: baseline on simple data")
+    section = Section(
+        "phase1", "Phase 1: baseline on simple data", studies=tuple(f"{stem}-heldout" for stem, _, _ in _DATA)
+    )
     for stem, words, digits in _DATA:
         published, heldout = context.pair(stem)
         if not (finished(published) or finished(heldout)):
             continue
         context.step(f"phase 1, {words}")
-        arms = preferred(published, heldout)
-        alone = {arm.name: s for arm in arms if (s := context.times.often_enough(arm)) is not None}
-        finding = speed_and_convergence(words, arms, alone)
-        section.findings += [finding] if finding else []
         section.blocks += _blocks(context, stem, words, digits)
     return section if section.blocks else None
 

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from qmoe.report.arms import Arm, finished, metric_name
 from qmoe.report.figures import FigureBlock, Panel
-from qmoe.report.findings import Finding, noise_breakdown, parameter_efficiency, preferred
 from qmoe.report.paper import paper
 from qmoe.report.plots import efficiency_plot, noise_plot
 from qmoe.report.sections import Context, Section, Text, comparison_table, outside_notes
@@ -24,7 +23,6 @@ def phase3a_section(context: Context) -> Section | None:
         context,
         "phase3a",
         "Phase 3A: accuracy against router parameters",
-        parameter_efficiency,
         efficiency_plot,
         points,
     )
@@ -32,8 +30,6 @@ def phase3a_section(context: Context) -> Section | None:
         section.blocks.append(
             Text(
                 (
-                    "The question is decided by paired differences: each classical router against the quantum router on "
-                    "the same seeds. 'Not clearly below' means that the 95% interval of the difference reaches 0.",
                     "The classical routers here are the paper's: networks with one hidden ReLU layer. What is seen holds "
                     "against these; classical routers of another kind may need fewer parameters.",
                 )
@@ -45,9 +41,7 @@ def phase3a_section(context: Context) -> Section | None:
 def phase3b_section(context: Context) -> Section | None:
     """Accuracy against noise strength, or None where no trial is finished."""
     points = {f.variant: f.value for f in paper().of("phase3b-published", "train_accuracy")}
-    section = _section(
-        context, "phase3b", "Phase 3B: accuracy under depolarizing noise", noise_breakdown, noise_plot, points
-    )
+    section = _section(context, "phase3b", "Phase 3B: accuracy under depolarizing noise", noise_plot, points)
     if section is not None:
         section.blocks.append(
             Text(
@@ -65,7 +59,6 @@ def _section(
     context: Context,
     stem: str,
     title: str,
-    rule: Callable[[list[Arm]], Finding | None],
     plot: Callable[[list[Arm], Any], Figure],
     points: dict[Any, Any],
 ) -> Section | None:
@@ -74,8 +67,7 @@ def _section(
     if not studies:
         return None
     context.step(title)
-    finding = rule(preferred(published, heldout))
-    section = Section(stem, title, [finding] if finding else [])
+    section = Section(stem, title, studies=(f"{stem}-heldout",))
     panels = []
     for arms in studies:
         kind = "published" if arms[0].study.endswith("published") else "heldout"

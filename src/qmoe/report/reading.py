@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from qmoe.report.arms import Arm
+from qmoe.report.comparison import HeadlineRow, headline
+from qmoe.report.judging import Judged, Measurements, judge_all
 from qmoe.studies import Record, Store, StudyResults
-
-#: Models of an arm that must have been timed alone before their median decides anything.
-MIN_TIMINGS = 3
+from qmoe.studies.claims import Claim
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,45 @@ class Provenance:
     last: str
 
 
-def read_store(path: Path) -> tuple[list[StudyResults], Provenance]:
-    """Reads all studies of a store, and where they come from.
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """All that a report is made from; what takes time is made once, when it is first asked for.
+
+    Attributes:
+        results: the studies of the store.
+        measurements: for each quantity and name measured values that are no metric of a trial.
+        claims: claims of the user's own, judged with those that ship with qmoe.
+    """
+
+    results: tuple[StudyResults, ...]
+    measurements: Measurements
+    claims: tuple[Claim, ...] = ()
+
+    @cached_property
+    def rows(self) -> list[HeadlineRow]:
+        """Published figures beside ours, and arms that have none."""
+        return headline(self.results)
+
+    @cached_property
+    def judged(self) -> Judged:
+        """The verdicts on all claims."""
+        return judge_all(self.results, self.claims, self.measurements)
+
+
+def read_store(path: str | Path, claims: Sequence[Claim] | None = None) -> Contents:
+    """Reads all studies of a store, and what was measured beside them.
+
+    Args:
+        path: the SQLite file that studies ran into.
+        claims: claims of the user's own.
 
     Raises:
         StoreError: when there is no store, or it is damaged.
     """
     with Store(path, create=False) as store:
-        results = [store.load(name) for name in store.study_names()]
-    return results, provenance(results)
+        results = tuple(store.load(name) for name in store.study_names())
+        measurements: Measurements = getattr(store, "measurements", dict)()
+    return Contents(results, measurements, tuple(claims or ()))
 
 
 def provenance(results: Sequence[StudyResults]) -> Provenance:
@@ -87,16 +118,11 @@ class Times:
         for record in _records(results).values():
             if record.stack_size == 1 and record.error is None:
                 alone.setdefault(record.trial.shape_key, []).append(record.seconds)
-        self._timings = {key: len(values) for key, values in alone.items()}
         self._alone = {key: float(np.median(values)) for key, values in alone.items()}
 
     def alone(self, arm: Arm) -> float | None:
         """Seconds of one model trained alone on one process, the median over those that were; None where none was."""
         return self._alone.get(arm.records[0].trial.shape_key) if arm.records else None
-
-    def often_enough(self, arm: Arm) -> float | None:
-        """What `alone` says, where at least `MIN_TIMINGS` models were timed; one timing is no basis for a verdict."""
-        return self.alone(arm) if self._timings.get(arm.records[0].trial.shape_key, 0) >= MIN_TIMINGS else None
 
     def in_stack(self, arm: Arm) -> float | None:
         """Seconds for each model where many were trained side by side, None where none were."""

@@ -11,7 +11,7 @@ import numpy as np
 from qmoe.report.arms import Arm, metric_name
 from qmoe.report.comparison import HeadlineRow
 from qmoe.report.figures import FigureBlock
-from qmoe.report.findings import Finding
+from qmoe.report.judging import Judged
 from qmoe.report.reading import Times
 from qmoe.report.tables import (
     Column,
@@ -66,14 +66,21 @@ class Section:
     Attributes:
         id: anchor.
         title: heading; says what it is about.
-        findings: what was seen.
         blocks: what it consists of, in order.
+        short: heading in the table of contents; "" for the title up to its colon.
+        studies: studies it shows; verdicts that rest on them are named under its heading.
     """
 
     id: str
     title: str
-    findings: list[Finding] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
+    short: str = ""
+    studies: tuple[str, ...] = ()
+
+    @property
+    def contents_title(self) -> str:
+        """Heading in the table of contents."""
+        return self.short or self.title.split(":")[0]
 
 
 @dataclass(frozen=True)
@@ -84,12 +91,14 @@ class Context:
         results: studies by name.
         rows: published figures beside ours.
         times: seconds of training.
+        judged: verdicts on claims.
         step: called with a few words before each piece of work.
     """
 
     results: dict[str, StudyResults]
     rows: tuple[HeadlineRow, ...]
     times: Times
+    judged: Judged
     step: Callable[[str], None]
 
     def pair(self, stem: str) -> tuple[StudyResults | None, StudyResults | None]:

@@ -14,6 +14,7 @@ DASH = "–"
 _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "…": r"\ldots{}", "×": r"$\times$", "−": "$-$",
+    "↓": r"$\downarrow$", "↑": r"$\uparrow$", "≈": r"$\approx$",
 }  # fmt: skip
 
 
@@ -26,12 +27,14 @@ class Column:
         keys: which values of a row it shows.
         show: makes text of them.
         number: whether it is set flush right.
+        wraps: whether it is text that may break over several lines.
     """
 
     label: str
     keys: tuple[str, ...]
     show: Callable[..., str] = str
     number: bool = True
+    wraps: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,12 @@ def printed_interval(mean: float | None, low: float | None, high: float | None, 
 def printed_span(low: float | None, high: float | None, decimals: int | None) -> str:
     """Shows ``low … high``, with three decimals or the more that the row is worth."""
     return span(max(3, decimals or 0))(low, high)
+
+
+def signed(mean: float, low: float, high: float) -> str:
+    """Shows a difference with its interval, each number with its sign."""
+    digits = 3 if abs(mean) >= 0.01 else 4
+    return "{} [{}, {}]".format(*(f"{value:+.{digits}f}" for value in (mean, low, high))).replace("-", "−")
 
 
 def span(decimals: int) -> Callable[[float | None, float | None], str]:

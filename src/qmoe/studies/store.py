@@ -206,8 +206,12 @@ class Store:
             study = parse_study(json.loads(row[0]), f"{self.path}, study {name}")
             members = tuple(make_trials(study))
             wanted = {member.trial.hash: member.trial for member in members}
-            # One pass over the table: asking for each hash is slower, and a list of them may be too long for a query.
-            rows = self._db.execute("SELECT * FROM trials").fetchall()
+            # A join on the primary key: other studies' trials, which may be most of the file, are not read.
+            self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (hash TEXT PRIMARY KEY) WITHOUT ROWID")
+            self._db.execute("DELETE FROM wanted")
+            self._db.executemany("INSERT INTO wanted VALUES (?)", ((key,) for key in wanted))
+            rows = self._db.execute("SELECT trials.* FROM wanted JOIN trials USING (hash)").fetchall()
+            self._db.rollback()
         records = {row[0]: _record(wanted[row[0]], row) for row in rows if row[0] in wanted}
         return StudyResults(study, members, records)
 

@@ -1,0 +1,166 @@
+"""All ladders together: ranks over the data sets, and accuracies of every rung on every data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import comb
+
+import numpy as np
+
+from qmoe.analysis import CriticalDifference, ParameterCount, critical_difference
+from qmoe.report.arms import finished
+from qmoe.report.cards import study_titles
+from qmoe.report.figures import QUANTUM, FigureBlock, Panel, join
+from qmoe.report.generic import study_blocks
+from qmoe.report.ladder import GROUPS, MARGIN, Step, group_of, ladder_section, quantum_name, steps_of
+from qmoe.report.ranks import rank_plot
+from qmoe.report.sections import Block, Context, Section, Text
+from qmoe.report.tables import DASH, Column, Table, text
+from qmoe.studies import StudyResults, ladder_rungs
+
+#: Learns something else than all others, so its accuracy is no worse or better.
+_NOT_RANKED = "random-labels"
+_SIGNS = {"worse": " ↓", "better": " ↑", "alike": " ≈"}
+
+
+def ladder_sections(context: Context, results: Sequence[StudyResults]) -> list[Section]:
+    """A section over all ladders where there are several, then one for each.
+
+    Args:
+        context: of the page.
+        results: studies with a ladder.
+    """
+    counted: dict[str, ParameterCount] = {}
+    ladders = {}
+    for r in results:
+        context.step(f"{r.study.name}, rungs")
+        ladders[r.study.name] = steps_of(r, counted)
+    together = ladders_section(context, ladders, results)
+    each = [ladder_section(context, r, ladders[r.study.name], _rest(context, r)) for r in results]
+    return [*([] if together is None else [together]), *each]
+
+
+def _rest(context: Context, results: StudyResults) -> list[Block]:
+    """What a study shows beside its ladder: arms that stand on no rung, and noise strengths."""
+    base = quantum_name(results)
+    rungs = {rung.arm for rung in ladder_rungs(results.study)} - {base}
+    arms = [arm for arm in finished(results) if arm.name not in rungs]
+    return study_blocks(context, results, arms) if len({arm.key for arm in arms}) > 1 else []
+
+
+def ladders_section(
+    context: Context, ladders: Mapping[str, Sequence[Step]], results: Sequence[StudyResults]
+) -> Section | None:
+    """The section over all ladders, or None where there are fewer than two.
+
+    Args:
+        context: of the page.
+        ladders: for each study its rungs.
+        results: those studies.
+    """
+    if len(ladders) < 2:
+        return None
+    context.step("all ladders")
+    titles = study_titles(results)
+    section = Section("ladders", "The ladder on all data sets", short="All ladders", studies=tuple(ladders))
+    section.blocks.append(Text(_opening(ladders, titles)))
+    section.blocks.append(_matrix(ladders, titles))
+    found = ranked(ladders)
+    if found is not None:
+        section.blocks.append(Text(rank_sentences(found)))
+        section.blocks.append(_diagram(found, ladders))
+    return section
+
+
+def ranked(ladders: Mapping[str, Sequence[Step]]) -> CriticalDifference | None:
+    """Ranks of the rungs that every study has, by mean accuracy; None where there are fewer than three."""
+    means = [{s.rung.name: s.arm.summary.mean for s in steps if s.arm is not None} for steps in ladders.values()]
+    names = [name for name in means[0] if name != _NOT_RANKED and all(name in each for each in means)]
+    if len(names) < 3 or len(means) < 2:
+        return None
+    return critical_difference(np.array([[each[name] for name in names] for each in means]), names)
+
+
+def rank_sentences(found: CriticalDifference) -> tuple[str, ...]:
+    """What the ranks can tell and what they cannot."""
+    n, pairs = found.n_datasets, comb(len(found.names), 2)
+    differ = found.friedman_p < found.alpha
+    lines = [
+        f"Over {n} data sets the routers {'do' if differ else 'do not clearly'} differ in rank (Friedman's test: "
+        f"p = {found.friedman_p:.2g})."
+    ]
+    least = 2.0 ** (1 - n)
+    if least * pairs >= found.alpha:
+        lines.append(
+            f"No single pair can be told apart this way, whatever the accuracies: with {n} data sets the smallest p-value "
+            f"of a pair is {least:.2g}, and there are {pairs} pairs to correct for. A bar that joins two routers is no "
+            "proof that they are equal; the differences on each data set say more."
+        )
+    elif differ:
+        lines.append(
+            f"Routers joined by a bar cannot be told apart at {found.alpha:.0%}, after correction over {pairs} pairs."
+        )
+    return tuple(lines)
+
+
+def _opening(ladders: Mapping[str, Sequence[Step]], titles: Mapping[str, str]) -> tuple[str, ...]:
+    """On how many data sets which of the main questions came out how, by rule."""
+    lines = []
+    for rung, words in (
+        ("twin", "the classical twin (a linear gate on the same functions, no circuit)"),
+        ("no-entangler", "the router without entanglers"),
+        ("linear", "the linear router"),
+    ):
+        by_verdict: dict[str, list[str]] = {}
+        for name, steps in ladders.items():
+            step = next((s for s in steps if s.rung.name == rung and s.verdict), None)
+            if step is not None:
+                by_verdict.setdefault(step.verdict, []).append(titles[name])
+        parts = [
+            f"{said} on {join(by_verdict[verdict])}"
+            for verdict, said in (
+                ("better", f"more accurate by more than {MARGIN:g}"),
+                ("alike", f"the same within {MARGIN:g}"),
+                ("worse", f"less accurate by more than {MARGIN:g}"),
+                ("open", "not decided"),
+            )
+            if verdict in by_verdict
+        ]
+        lines += [f"Against the quantum router, {words} is {'; '.join(parts)}."] if parts else []
+    return tuple(lines) or ("The rungs share too few seeds with the quantum router to tell anything.",)
+
+
+def _matrix(ladders: Mapping[str, Sequence[Step]], titles: Mapping[str, str]) -> Table:
+    rows: dict[str, dict[str, object]] = {}
+    for study, steps in ladders.items():
+        for s in steps:
+            row = rows.setdefault(s.rung.name, {"rung": s.rung.name or "quantum", "label": s.rung.label})
+            if s.arm is not None:
+                row |= {study: s.arm.summary.mean, f"{study}_compared": s.verdict}
+    columns = [Column("router", ("label",), text, number=False)]
+    columns += [Column(titles[study], (study, f"{study}_compared"), _cell) for study in ladders]
+    caption = (
+        f"Mean accuracy of every rung on every data set. Against the quantum router: ↓ worse by more than {MARGIN:g}, ↑ "
+        f"better by more than {MARGIN:g}, ≈ the same within {MARGIN:g} (95% interval, not corrected for their number); no "
+        "sign: undecided."
+    )
+    return Table("ladders", caption, tuple(columns), tuple(rows.values()))
+
+
+def _cell(mean: float | None, compared: str | None) -> str:
+    return DASH if mean is None else f"{mean:.3f}{_SIGNS.get(compared or '', '')}"
+
+
+def _diagram(found: CriticalDifference, ladders: Mapping[str, Sequence[Step]]) -> FigureBlock:
+    labels = {s.rung.name: s.rung.label for steps in ladders.values() for s in steps}
+    colours = {name: GROUPS[group_of(name)][0] if name else QUANTUM for name in found.names}
+    told = ", ".join(f"{labels[n]} {r:.1f}" for n, r in zip(found.names, found.mean_ranks.tolist(), strict=True))
+    panel = Panel(
+        "ladders-ranks", rank_plot(found, labels, colours), f"Critical-difference diagram. Mean ranks: {told}."
+    )
+    caption = (
+        f"Critical-difference diagram over {found.n_datasets} data sets: mean rank of each router by mean accuracy, 1 the "
+        "best. Thick bars join neighbours that cannot be told apart (pairwise Wilcoxon tests with Holm's correction). "
+        "Random labels are left out: there is nothing to learn from them."
+    )
+    return FigureBlock((panel,), caption, wide=True)
