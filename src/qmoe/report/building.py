@@ -29,7 +29,7 @@ from qmoe.report.reading import Contents, Times, provenance, read_store
 from qmoe.report.sections import Context, Picker, Section
 from qmoe.report.sensitivity import leads, opening_sentence, sensitivity_section, unexamined_sentence, verdict_table
 from qmoe.report.tables import Table
-from qmoe.studies.claims import Claim
+from qmoe.studies.claims import CLAIMS, Claim
 
 #: Called with a few words and the share of the work that is done, 0 to 1.
 Step = Callable[[str, float], None]
@@ -106,7 +106,7 @@ def _page(contents: Contents, out: Path, step: Step) -> str:
             style=Markup(_asset("style.css")),
             script=Markup(_asset("page.js")),
             paper=paper(),
-            has_paper=table is not None or any(card.claim.headline for card in cards),
+            has_paper=table is not None or any(card.claim.id in CLAIMS for card in cards),
             gaps=gaps(results),
             opening=opening_sentence(judged),
             leads=leads(judged),

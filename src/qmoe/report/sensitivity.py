@@ -11,7 +11,7 @@ from qmoe.report.judging import Judged, effect_words, telling
 from qmoe.report.sections import Section, Text
 from qmoe.report.tables import Column, Table, text
 from qmoe.studies import StudyResults
-from qmoe.studies.claims import Verdict
+from qmoe.studies.claims import CLAIMS, Verdict
 
 _HELD = {"supported": "held", "refuted": "did not hold", "inconclusive": "is still open"}
 
@@ -37,7 +37,8 @@ def opening_sentence(judged: Judged) -> str:
     others = [v for v in judged.verdicts if not v.claim.headline]
     parts = []
     if verdicts:
-        parts.append(f"Of {_claims(len(verdicts))} of the paper, {_counted(verdicts)}.")
+        whose = "of the paper" if all(v.claim.id in CLAIMS for v in verdicts) else "that matter most"
+        parts.append(f"Of {_claims(len(verdicts))} {whose}, {_counted(verdicts)}.")
     if others:
         parts.append(f"Of {_claims(len(others), 'further claim')}, {_counted(others)}.")
     changing = _changing(judged, verdicts or others)
