@@ -12,10 +12,12 @@ import sys
 from pathlib import Path
 
 from qmoe.report import HeadlineRow, headline
-from qmoe.studies import Store, load_preset, preset_names
+from qmoe.studies import Store, StudyResults, load_preset, preset_names
+from qmoe.studies.claims import judge, shipped_claims
+from qmoe.studies.claims.asking import Measurements
 
 ROOT = Path(__file__).parents[1]
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+MARKS = "<!-- {}: begin -->", "<!-- {}: end -->"
 STUDIES = {
     "phase1-synthetic": "1: synthetic",
     "phase1-mnist": "1: MNIST 0/1, 4x4",
@@ -55,18 +57,36 @@ def table(rows: list[HeadlineRow]) -> str:
     return "\n".join(lines)
 
 
+def verdicts(results: list[StudyResults], measurements: Measurements) -> str:
+    """Markdown table of the claims: the statement, the verdict, and the figure that shows it."""
+    lines = ["| claim | verdict | what shows it |", "|---|---|---|"]
+    for verdict in judge(shipped_claims(), results, measurements):
+        decided = [t.reason for t in verdict.tests if t.outcome == verdict.outcome]
+        shown = (decided or [verdict.reasons[0]])[0]
+        lines.append(f"| **{verdict.claim.id}** {verdict.claim.statement} | **{verdict.outcome}** | {shown} |")
+    return "\n".join(lines)
+
+
+def put(text: str, name: str, content: str) -> str:
+    """The text with what stands between the marks of that name replaced."""
+    begin, end = (mark.format(name) for mark in MARKS)
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{content}\n{end}{rest.split(end)[1]}"
+
+
 def main() -> None:
     """Rewrites README.md."""
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     results = Path(sys.argv[1])
     with Store(results / "store.sqlite", create=False) as store:
-        rows = headline([store.load(name) for name in preset_names()])
+        studies = [store.load(name) for name in preset_names()]
+        measurements = store.measurements()
+    rows = headline([results for results in studies if not results.study.name.startswith("ladder")])
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    readme.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}", encoding="utf-8")
+    text = put(put(text, "results", table(rows)), "claims", verdicts(studies, measurements))
+    readme.write_text(text, encoding="utf-8")
     pictures = ROOT / "docs" / "images"
     pictures.mkdir(parents=True, exist_ok=True)
     for arm in ("linear", "quantum"):
