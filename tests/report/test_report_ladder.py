@@ -59,6 +59,12 @@ def test_sentences_follow_the_data():
     assert "quantum router (random labels)" in controls
 
 
+def test_data_on_which_routing_does_not_matter_are_named():
+    assert len(sentences(steps_of(ladder(), {}))) == 3
+    idle = invented("ladder-moons", lambda arm, _v, _f: 0.5 if arm == "random-labels" else 0.95, seeds=12, spread=0.004)
+    assert "routing does not matter on these data" in sentences(steps_of(idle, {}))[-1]
+
+
 def test_ranks_say_what_seven_data_sets_cannot_tell():
     ladders = {f"d{i}": steps_of(ladder(), {}) for i in range(2)}
     found = ranked(ladders)

@@ -86,7 +86,8 @@ def meaning_of(verdict: Verdict) -> str:
         return f"The claim is {verdict.outcome}."
     found = [c for t in verdict.tests for c in t.comparisons]
     if not any(c.decision is not None for c in found):
-        return "Open: the results that would decide are not there yet, or too few."
+        told = found[0].reason if found else next(iter(verdict.reasons), "")
+        return f"Open: {told.partition('stays open: ')[2] or told}"
     undecided = [c for c in found if c.outcome == "inconclusive"]
     if not undecided:
         return "Open: part of the results is missing."
@@ -98,9 +99,9 @@ def meaning_of(verdict: Verdict) -> str:
 
 
 def effect_sentence(comparison: Comparison | None) -> str:
-    """The comparison that shows a verdict best, in words."""
+    """The comparison that shows a verdict best, in words; "" where nothing could be tested."""
     if comparison is None or comparison.decision is None:
-        return "There is no figure yet: nothing could be tested."
+        return ""
     e = comparison.decision.evidence
     a, b, n = comparison.a, comparison.b, e.n_clusters
     start = f"{_capital(metric_words(comparison.metric))}{f' ({comparison.study})' if comparison.study else ''}: "
@@ -175,11 +176,11 @@ def _marked(verdict: Verdict, test: TestVerdict) -> list[tuple[Comparison, str]]
 
 def _card(judged: Judged, verdict: Verdict, studies: Mapping[str, StudyResults], titles: Mapping[str, str]) -> Card:
     meaning = meaning_of(verdict)
-    changed = [
-        f"{name} is not what its preset asks: {'; '.join(found)}."
-        for name in judged.studies_of(verdict)
-        if (found := departures(studies[name].study))
-    ]
+    changes: dict[str, list[str]] = {}
+    for name in judged.studies_of(verdict):
+        if found := departures(studies[name].study):
+            changes.setdefault("; ".join(found), []).append(name)
+    changed = [f"Not what the preset of {join(names)} asks: {what}." for what, names in changes.items()]
     reasons = tuple(reason for reason in verdict.reasons if reason != meaning)
     accusations = (*changed, *verdict.accusations)
     panel = forest_of(verdict, titles)

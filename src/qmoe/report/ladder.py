@@ -61,6 +61,11 @@ class Step:
         return "alike" if d.low > -MARGIN and d.high < MARGIN else "open"
 
 
+def routing_matters(steps: Sequence[Step]) -> bool:
+    """Whether accuracy falls without a router that looks at the input, as far as that was tried."""
+    return not any(s.rung.name in ("uniform", "constant", "mean") and s.verdict in ("alike", "better") for s in steps)
+
+
 def group_of(rung: str) -> str:
     """The group that a rung belongs to."""
     return QUANTUM_PARTS if rung in _REMOVED else CONTROLS if rung in _CONTROLS else COUNTERPARTS
@@ -158,6 +163,11 @@ def sentences(steps: Sequence[Step]) -> list[str]:
             if (named := [_in_text(s) for s in members if s.verdict == verdict])
         ]
         lines += [f"{opening}: {'; '.join(said)}."] if said else []
+    if not routing_matters(rungs):
+        lines.append(
+            "A router that does not look at the input does as well here. So routing does not matter on these data, and "
+            "equal accuracies say nothing about routers."
+        )
     return lines
 
 

@@ -12,7 +12,7 @@ from qmoe.report.arms import finished
 from qmoe.report.cards import study_titles
 from qmoe.report.figures import QUANTUM, FigureBlock, Panel, join
 from qmoe.report.generic import study_blocks
-from qmoe.report.ladder import GROUPS, MARGIN, Step, group_of, ladder_section, quantum_name, steps_of
+from qmoe.report.ladder import GROUPS, MARGIN, Step, group_of, ladder_section, quantum_name, routing_matters, steps_of
 from qmoe.report.ranks import rank_plot
 from qmoe.report.sections import Block, Context, Section, Text
 from qmoe.report.tables import DASH, Column, Table, text
@@ -127,6 +127,12 @@ def _opening(ladders: Mapping[str, Sequence[Step]], titles: Mapping[str, str]) -
             if verdict in by_verdict
         ]
         lines += [f"Against the quantum router, {words} is {'; '.join(parts)}."] if parts else []
+    idle = [titles[name] for name, steps in ladders.items() if not routing_matters(steps)]
+    if idle:
+        lines.append(
+            f"On {join(idle)} a router that does not look at the input does as well: there routing does not matter, and "
+            "equal accuracies say nothing about routers."
+        )
     return tuple(lines) or ("The rungs share too few seeds with the quantum router to tell anything.",)
 
 
