@@ -26,3 +26,18 @@ def test_a_column_that_is_not_there_is_a_line_and_no_traceback(tmp_path):
     assert "has no column 'sides'" in done.stderr
     assert "did you mean 'side'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_claims_of_ones_own_are_judged_beside_the_ladders_questions(tmp_path):
+    rng = np.random.default_rng(1)
+    rows = [f"{a:.3f},{b:.3f},{int(a > b)}" for a, b in rng.uniform(size=(40, 2))]
+    (tmp_path / "mine.csv").write_text("\n".join(["left,right,side", *rows]))
+    (tmp_path / "claims.toml").write_text(
+        'id = "mine"\nstatement = "It does."\nsource = "me"\nstudies = ["ablate-mine-side"]\nmin_seeds = 6\n'
+        '[[tests]]\nkind = "difference"\nname = "t"\na = "quantum"\nb = "linear"\nmargin = 0.02\n'
+    )
+    options = ("--seeds", 2, "--epochs", 2, "--rung", "linear", "--workers", 0, "--json")
+    assert qmoe("ablate", "--data", "mine.csv", "--target", "side", *options, cwd=tmp_path).returncode == 0
+    done = qmoe("report", "ablation", "--claims", "claims.toml", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [verdict["claim"] for verdict in json.loads(done.stdout)["verdicts"]] == ["A1", "mine"]

@@ -48,6 +48,10 @@ Workers = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output, for programs.")]
+Claims = Annotated[
+    Path | None,
+    typer.Option("--claims", help="Claims of your own to judge: a TOML file, or a folder of them.", show_default=False),
+]
 Quick = Annotated[bool, typer.Option("--quick", help="A look at everything: 3 seeds, shortened training on MNIST.")]
 
 
@@ -100,6 +104,7 @@ def run(
     quick: Quick = False,
     out: Out = Path("results"),
     workers: Workers = None,
+    claims: Claims = None,
     as_json: Json = False,
 ) -> None:
     """Run one study from a TOML file and write the report.
@@ -110,7 +115,7 @@ def run(
         raise unknown("preset", study, preset_names())
     loaded = load_preset(study) if study in preset_names() else load_study(study)
     refuse_borrowed_name(loaded)
-    run_job([loaded.resized(3 if quick and seeds is None else seeds, quick)], out, workers, as_json)
+    run_job([loaded.resized(3 if quick and seeds is None else seeds, quick)], out, workers, as_json, claims)
 
 
 @app.command()
@@ -155,13 +160,14 @@ def ablate(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="A folder that reproduce or run wrote.", metavar="DIR")],
+    claims: Claims = None,
     as_json: Json = False,
 ) -> None:
     """Write the report of a folder again, from its store.
 
     Example: qmoe report results
     """
-    report_only(folder, as_json)
+    report_only(folder, as_json, claims)
 
 
 @app.command()

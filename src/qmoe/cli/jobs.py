@@ -16,7 +16,7 @@ from rich.table import Table
 
 from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, read_store, telling
 from qmoe.studies import Store, Study, default_workers, run_studies
-from qmoe.studies.claims import Verdict
+from qmoe.studies.claims import Claim, Verdict, load_claims
 from qmoe.studies.measurements import measure, missing_measurements
 from qmoe.studies.running import Stack, cost, kernels_to_compile
 
@@ -25,13 +25,16 @@ STORE = "store.sqlite"
 _OF_A_LADDER = ("quantum", "twin", "linear")
 
 
-def run_job(studies: Sequence[Study], out: Path, workers: int | None, as_json: bool) -> None:
+def run_job(
+    studies: Sequence[Study], out: Path, workers: int | None, as_json: bool, claims: Path | None = None
+) -> None:
     """Runs ``studies`` into ``out`` and writes the report there.
 
     Raises:
         QMoEError: for anything that stops the job; what was finished is in the store.
     """
     console = _console(as_json)
+    own = None if claims is None else load_claims(claims)
     begin = time.perf_counter()
     with Store(out / STORE) as store, _progress(console) as progress:
         task = progress.add_task("training", total=None)
@@ -59,7 +62,7 @@ def run_job(studies: Sequence[Study], out: Path, workers: int | None, as_json: b
             )
             raise typer.Exit(130) from None
         progress.update(task, completed=progress.tasks[task].total or 0)
-        page, contents = _write_report(store.path, out, progress)
+        page, contents = _write_report(store.path, out, progress, own)
     asked = {study.name for study in studies}
     rows = headline([results for results in contents.results if results.study.name in asked])
     _tell(console, rows, contents, page, trained, time.perf_counter() - begin, as_json)
@@ -74,12 +77,13 @@ def _measure(studies: Sequence[Study], store: Store, progress: Progress) -> None
             measure(study, arm, store, lambda: progress.advance(task))
 
 
-def report_only(folder: Path, as_json: bool) -> None:
+def report_only(folder: Path, as_json: bool, claims: Path | None = None) -> None:
     """Writes the report of ``folder`` from its store."""
     console = _console(as_json)
+    own = None if claims is None else load_claims(claims)
     begin = time.perf_counter()
     with Store(folder / STORE, create=False) as store, _progress(console) as progress:
-        page, contents = _write_report(store.path, folder, progress)
+        page, contents = _write_report(store.path, folder, progress, own)
     _tell(console, contents.rows, contents, page, 0, time.perf_counter() - begin, as_json)
 
 
@@ -101,9 +105,9 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _write_report(store: Path, out: Path, progress: Progress) -> tuple[Path, Contents]:
+def _write_report(store: Path, out: Path, progress: Progress, claims: Sequence[Claim] | None) -> tuple[Path, Contents]:
     task = progress.add_task("report", total=1.0)
-    contents = read_store(store)
+    contents = read_store(store, claims)
     page = build_report(contents, out, lambda _words, share: progress.update(task, completed=share))
     progress.update(task, completed=1.0)
     return page, contents
@@ -151,11 +155,14 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Table:
 
 def _table(rows: Sequence[HeadlineRow]) -> Table:
     """Accuracies by arm: the paper's, ours under its protocol, ours on held-out data."""
-    title = "Accuracy: the paper's figures, and ours (mean, 95% interval)"
+    compared = any(row.study.endswith("-published") or row.paper is not None for row in rows)
+    title = (
+        "Accuracy: the paper's figures, and ours (mean, 95% interval)" if compared else "Accuracy (mean, 95% interval)"
+    )
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("study")
     table.add_column("arm")
-    for column in ("paper", "ours, its protocol", "percentile", "ours, held out"):
+    for column in ("paper", "ours, its protocol", "percentile", "ours, held out") if compared else ("test accuracy",):
         table.add_column(column, justify="right", no_wrap=True)
     # The percentile is that of the paper's figure among ours of the same protocol.
     merged: dict[tuple[str, str, float | None], dict[str, HeadlineRow]] = {}
@@ -172,7 +179,8 @@ def _table(rows: Sequence[HeadlineRow]) -> Table:
         paper = "" if first.paper is None else f"{first.paper:.{first.decimals}f}"
         percentile = "" if published is None or published.percentile is None else f"{published.percentile:.0f}"
         name = arm if variant is None else f"{arm}, p = {variant:g}"
-        table.add_row(study, name, paper, _figure(published), percentile, _figure(heldout))
+        cells = (paper, _figure(published), percentile, _figure(heldout)) if compared else (_figure(heldout),)
+        table.add_row(study, name, *cells)
     return table
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from qmoe.report.arms import Arm
 from qmoe.report.comparison import HeadlineRow, headline
 from qmoe.report.judging import Judged, Measurements, judge_all
-from qmoe.studies import Record, Store, StudyResults
+from qmoe.studies import Record, Store, StudyResults, ladder_claims, preset_names
 from qmoe.studies.claims import Claim
 
 
@@ -77,15 +77,17 @@ def read_store(path: str | Path, claims: Sequence[Claim] | None = None) -> Conte
 
     Args:
         path: the SQLite file that studies ran into.
-        claims: claims of the user's own.
+        claims: claims of the user's own; a ladder that is not a preset's brings its questions with it.
 
     Raises:
         StoreError: when there is no store, or it is damaged.
     """
     with Store(path, create=False) as store:
         results = tuple(store.load(name) for name in store.study_names())
-        measurements: Measurements = getattr(store, "measurements", dict)()
-    return Contents(results, measurements, tuple(claims or ()))
+        measurements = store.measurements()
+    own = [study.study for study in results if study.study.name not in preset_names()]
+    asked = [claim for number, study in enumerate(own) for claim in ladder_claims(study, 1 + 4 * number)]
+    return Contents(results, measurements, (*asked, *(claims or ())))
 
 
 def provenance(results: Sequence[StudyResults]) -> Provenance:

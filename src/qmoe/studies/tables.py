@@ -83,12 +83,15 @@ def ablation_study(
     return parse_study(values, f"qmoe ablate {path}")
 
 
-def ladder_claims(study: Study) -> list[Claim]:
+def ladder_claims(study: Study, first: int = 1) -> list[Claim]:
     """What a ladder is asked: does the quantum router win, and does it need what is quantum about it?
 
     Args:
         study: one with a ladder; a question is left out where its rung is not among the arms.
+        first: number of the first question, for several ladders in one report.
     """
+    if not study.ladder:
+        return []
     arms = {arm.name for arm in study.arms}
     base = next((arm.name for arm in study.arms if arm.model.router.kind == "quantum"), None)
     asked = [
@@ -116,7 +119,7 @@ def ladder_claims(study: Study) -> list[Claim]:
                 {"kind": "difference", "name": key, "a": base, "b": rival, "direction": "greater", "margin": 0.02}
             ],
         }
-        for number, (key, rival, words, yes, no) in enumerate(asked, 1)
+        for number, (key, rival, words, yes, no) in enumerate(asked, first)
         if rival in arms and base is not None
     ]
     return parse_claims({"claims": found}, study.name) if found else []
