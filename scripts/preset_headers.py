@@ -27,7 +27,11 @@ FOLDER = Path(presets_package.__file__).parent
 def measure(name: str, work: Path) -> list[str]:
     """Lines that say what preset ``name`` gave, and how long it took."""
     begin = time.perf_counter()
-    subprocess.run([Path(sys.executable).with_name("qmoe"), "run", name, "--out", str(work / name), "--json"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [Path(sys.executable).with_name("qmoe"), "run", name, "--out", str(work / name), "--json"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     seconds = time.perf_counter() - begin
     with Store(work / name / "store.sqlite", create=False) as store:
         results = store.load(name)

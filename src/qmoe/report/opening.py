@@ -26,11 +26,13 @@ def summary(results: Sequence[StudyResults], rows: Sequence[HeadlineRow]) -> lis
         runs = sorted({row.n for row in compared})
         each = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
         if runs[-1] < MIN_SEEDS:
-            each += " (too few to say where a figure lies in it)"
+            each += " runs, too few to say where a figure lies in it"
+        else:
+            each += " runs"
         verdict = "All of them lie" if not outside else f"{len(compared) - len(outside)} of them lie"
         lines.append(
             f"{len(compared)} figures that the paper publishes from single runs stand here beside the distribution that "
-            f"the same protocol gives over {each} runs."
+            f"the same protocol gives over {each}."
         )
         if runs[-1] >= MIN_SEEDS:
             rest = f"; {len(outside)} {'does' if len(outside) == 1 else 'do'} not." if outside else "."

@@ -44,7 +44,10 @@ def _blocks(context: Context, stem: str, words: str, digits: int) -> list[Block]
         blocks.append(Text(tuple(_one_test_set(shown))))
     if rows:
         held = finished(heldout) if stem != "phase1-mnist" else []
-        caption = f"{words.capitalize() if words[0].islower() else words}: test accuracy after epoch 7 (the eighth)."
+        when = "after epoch 7 (the eighth)"
+        if not same:
+            when = "after shortened training, which stands beside nothing that was published"
+        caption = f"{words.capitalize() if words[0].islower() else words}: test accuracy {when}."
         if stem == "phase1-mnist":
             caption += " The test set is the official one, so this is held-out accuracy already."
         blocks.append(comparison_table(f"{stem}-comparison", caption, rows, held, digits))
