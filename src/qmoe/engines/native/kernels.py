@@ -179,17 +179,20 @@ def _object_code(source: Kernel, itemsize: int) -> bytes:
     path = _path(source, itemsize)
     code = _read(path)
     if code is None:
-        # Seconds without a word would look like a hang.
-        _LOGGER.warning(
-            "Compiling %s for %s numbers; later runs on this machine find it in %s.",
-            source.name, "single-precision" if itemsize == 4 else "double-precision", path.parent,
-        )  # fmt: skip
+        _announce(itemsize, str(path.parent))
         # Numba and the kernels' sources are imported only to compile.
         compiling = importlib.import_module("qmoe.engines.native.compiling")
         function = getattr(importlib.import_module(source.module), source.name)
         code = compiling.compile_object(function, itemsize, source.n_integers, _symbol(source.name))
         _write(path, code)
     return code
+
+
+@functools.cache
+def _announce(itemsize: int, folder: str) -> None:
+    """Says once what takes seconds and would look like a hang."""
+    numbers = "float32" if itemsize == 4 else "float64"
+    _LOGGER.warning("Compiling kernels for %s, which takes some seconds; later runs find them in %s.", numbers, folder)
 
 
 def _read(path: Path) -> bytes | None:
