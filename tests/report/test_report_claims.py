@@ -175,7 +175,7 @@ def test_an_arm_that_never_ran_is_open_at_every_rate():
 def test_measurements_are_judged_where_there_are_any():
     generator = np.random.default_rng(0)
     values = {name: at + generator.normal(0, 0.1, 30) for name, at in (("quantum", 9), ("relu", 12), ("twin", 9))}
-    judged = judge_all([], None, {"effective_dimension": values})
+    judged = judge_all([], None, {"effective dimension on ladder-moons": values})
     assert [(v.claim.id, v.outcome) for v in judged.verdicts] == [("C4", "refuted")]
 
 

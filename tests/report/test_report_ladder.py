@@ -123,7 +123,8 @@ def test_a_users_ladder_shows_its_other_arms_and_what_is_left_out(tmp_path):
     with Store(tmp_path / "s.sqlite") as store:
         run_studies([study], store, workers=0)
     text = build_report(tmp_path / "s.sqlite", tmp_path).read_text(encoding="utf-8")
-    assert 'class="card' not in text
+    assert 'id="claim-A2"' in text
+    assert "there is no arm" not in text
     section = re.search(r'<section id="my-own-study".*?</section>', text, flags=re.DOTALL).group()
     assert "Rungs that make no sense here" in section
     assert "one layer has nothing between layers" in section

@@ -62,3 +62,11 @@ def test_a_ladder_is_asked_what_its_rungs_can_answer(table):
 
 def test_rungs_are_those_of_the_ladder():
     assert len(RUNGS) == 23
+
+
+def test_an_arm_with_noise_strengths_is_asked_at_the_first(table):
+    study = ablation_study(table, "Kind", rungs=("twin", "no-entangler"))
+    noisy = study.arms[0].model_copy(update={"noise": (0.05, 0.1)})
+    study = study.model_copy(update={"arms": (noisy, *study.arms[1:])})
+    first = ladder_claims(study)[0].tests[0]
+    assert (first.a.arm, first.a.noise) == ("quantum", 0.05)

@@ -92,8 +92,9 @@ def ladder_claims(study: Study, first: int = 1) -> list[Claim]:
     """
     if not study.ladder:
         return []
-    arms = {arm.name for arm in study.arms}
-    base = next((arm.name for arm in study.arms if arm.model.router.kind == "quantum"), None)
+    # An arm with several noise strengths is asked at the first of them.
+    arms = {arm.name: {"arm": arm.name, "noise": arm.noise[0]} if arm.noise else arm.name for arm in study.arms}
+    base = next((arms[arm.name] for arm in study.arms if arm.model.router.kind == "quantum"), None)
     asked = [
         ("wins", "linear", "beats the linear router", "It classifies better than a linear router.",
          "It does not classify better than a linear router."),
@@ -116,7 +117,7 @@ def ladder_claims(study: Study, first: int = 1) -> list[Claim]:
             "if_supported": yes,
             "if_refuted": no,
             "tests": [
-                {"kind": "difference", "name": key, "a": base, "b": rival, "direction": "greater", "margin": 0.02}
+                {"kind": "difference", "name": key, "a": base, "b": arms[rival], "direction": "greater", "margin": 0.02}
             ],
         }
         for number, (key, rival, words, yes, no) in enumerate(asked, first)
