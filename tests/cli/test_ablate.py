@@ -38,6 +38,19 @@ def test_claims_of_ones_own_are_judged_beside_the_ladders_questions(tmp_path):
     )
     options = ("--seeds", 2, "--epochs", 2, "--rung", "linear", "--workers", 0, "--json")
     assert qmoe("ablate", "--data", "mine.csv", "--target", "side", *options, cwd=tmp_path).returncode == 0
-    done = qmoe("report", "ablation", "--claims", "claims.toml", "--json", cwd=tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    options = ("../ablation", "--claims", "../claims.toml", "--json")
+    done = qmoe("report", *options, cwd=tmp_path / "elsewhere")
     assert done.returncode == 0, done.stderr
     assert [verdict["claim"] for verdict in json.loads(done.stdout)["verdicts"]] == ["A1", "mine"]
+
+
+def test_a_claim_with_the_name_of_one_that_ships_is_refused_at_once(tmp_path):
+    (tmp_path / "claims.toml").write_text(
+        'id = "C2"\nstatement = "s"\nsource = "s"\nstudies = ["x"]\n'
+        '[[tests]]\nkind = "difference"\nname = "t"\na = "a"\nb = "b"\nmargin = 0.02\n'
+    )
+    done = qmoe("run", "phase2-heldout", "--claims", "claims.toml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "the claim C2 ships with qmoe" in done.stderr
+    assert not (tmp_path / "results").exists()

@@ -14,9 +14,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from qmoe.errors import ConfigError
 from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, read_store, telling
 from qmoe.studies import Store, Study, default_workers, run_studies
-from qmoe.studies.claims import Claim, Verdict, load_claims
+from qmoe.studies.claims import CLAIMS, Claim, Verdict, load_claims
 from qmoe.studies.measurements import measure, missing_measurements
 from qmoe.studies.running import Stack, cost, kernels_to_compile
 
@@ -34,7 +35,7 @@ def run_job(
         QMoEError: for anything that stops the job; what was finished is in the store.
     """
     console = _console(as_json)
-    own = None if claims is None else load_claims(claims)
+    own = _own_claims(claims)
     begin = time.perf_counter()
     with Store(out / STORE) as store, _progress(console) as progress:
         task = progress.add_task("training", total=None)
@@ -80,11 +81,20 @@ def _measure(studies: Sequence[Study], store: Store, progress: Progress) -> None
 def report_only(folder: Path, as_json: bool, claims: Path | None = None) -> None:
     """Writes the report of ``folder`` from its store."""
     console = _console(as_json)
-    own = None if claims is None else load_claims(claims)
+    own = _own_claims(claims)
     begin = time.perf_counter()
     with Store(folder / STORE, create=False) as store, _progress(console) as progress:
         page, contents = _write_report(store.path, folder, progress, own)
     _tell(console, contents.rows, contents, page, 0, time.perf_counter() - begin, as_json)
+
+
+def _own_claims(path: Path | None) -> list[Claim]:
+    """The user's own claims, refused before anything is trained where they bear a name that is taken."""
+    own = [] if path is None else load_claims(path)
+    for claim in own:
+        if claim.id in CLAIMS:
+            raise ConfigError(f"{path}: the claim {claim.id} ships with qmoe; give yours an id of its own.")
+    return own
 
 
 def _console(as_json: bool) -> Console:
@@ -105,7 +115,7 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _write_report(store: Path, out: Path, progress: Progress, claims: Sequence[Claim] | None) -> tuple[Path, Contents]:
+def _write_report(store: Path, out: Path, progress: Progress, claims: Sequence[Claim]) -> tuple[Path, Contents]:
     task = progress.add_task("report", total=1.0)
     contents = read_store(store, claims)
     page = build_report(contents, out, lambda _words, share: progress.update(task, completed=share))

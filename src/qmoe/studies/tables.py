@@ -44,7 +44,8 @@ def ablation_study(
     Raises:
         ConfigError: for a table that cannot be used, or sizes that do not fit.
     """
-    table = Table(str(path), target)
+    # The report is written again from wherever its reader stands.
+    table = Table(str(Path(path).resolve()), target)
     wanted = qubits or min(table.n_features, MAX_QUBITS)
     if wanted > table.n_features:
         raise ConfigError(
