@@ -14,7 +14,7 @@ SOURCE = Path(qmoe.__file__).parent
 FLOORS = (
     ("errors",),
     ("seeding", "layers"),
-    ("circuits",),
+    ("circuits", "compiled"),
     ("engines",),
     ("routers", "experts", "interop"),
     ("moe",),

@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import AngleEncoding, Circuit
+from qmoe.compiled import addresses, cache
 from qmoe.engines import NativeEngine
-from qmoe.engines.native import compiling, kernels, large
+from qmoe.engines.native import kernels, large
 from qmoe.engines.native import layout as at
 from qmoe.errors import PerformanceWarning
 from qmoe.testing import random_inputs
+from qmoe.training.mixture_step import KERNELS as TRAINING
 
 CHEAP = "finish_large"  # compiles in a second
 
@@ -29,16 +31,22 @@ CHEAP = "finish_large"  # compiles in a second
 @pytest.fixture(scope="module")
 def code() -> bytes:
     """The object code of the cheap kernel."""
-    return compiling.compile_object(getattr(large, CHEAP), 8, kernels.KERNELS[CHEAP].n_integers, f"qmoe_{CHEAP}")
+    return addresses.compile_object(getattr(large, CHEAP), 8, kernels.KERNELS[CHEAP].n_integers, f"qmoe_{CHEAP}")
+
+
+def _forget() -> None:
+    """No kernel is left in memory."""
+    cache.machine_code.cache_clear()
+    cache.kernel.cache_clear()
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder of compiled kernels, and none in memory."""
-    monkeypatch.setenv(kernels.CACHE_VARIABLE, str(tmp_path / "kernels"))
-    kernels._kernel.cache_clear()
+    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "kernels"))
+    _forget()
     yield tmp_path / "kernels"
-    kernels._kernel.cache_clear()
+    _forget()
 
 
 @pytest.fixture
@@ -51,7 +59,7 @@ def compilations(code: bytes, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(symbol)
         return code
 
-    monkeypatch.setattr(compiling, "compile_object", compile_object)
+    monkeypatch.setattr(addresses, "compile_object", compile_object)
     return asked
 
 
@@ -73,7 +81,7 @@ def sums_of_parts() -> list[float]:
 
 
 def is_cached(itemsize: int = 8) -> bool:
-    return not kernels.missing([kernels.KERNELS[CHEAP]], itemsize)
+    return not cache.missing([kernels.KERNELS[CHEAP]], itemsize)
 
 
 SUMS = [32.0, 108.0, 20.0]  # 0 + 1 + ... + 7, and 8 times each sample's share
@@ -86,7 +94,7 @@ def test_kernel_is_compiled_once_and_kept(folder: Path, compilations: list[str])
     assert not is_cached()
     for _ in range(3):
         assert sums_of_parts() == SUMS
-        kernels._kernel.cache_clear()
+        _forget()
     assert compilations == [f"qmoe_{CHEAP}"]
     assert is_cached()
     assert not is_cached(4)
@@ -106,9 +114,9 @@ def test_kept_kernel_is_loaded_without_numba(folder: Path, compilations: list[st
 
 def test_kernel_is_compiled_in_one_process_and_used_in_the_next(folder: Path, run_python) -> None:
     code = (
-        "import sys; from qmoe.engines.native import kernels as k\n"
-        f"one = [k.KERNELS[{CHEAP!r}]]; before = len(k.missing(one, 4)); k.compile_kernels(one, 4)\n"
-        "print(before, len(k.missing(one, 4)), 'numba' in sys.modules)"
+        "import sys; from qmoe.compiled import cache; from qmoe.engines.native.kernels import KERNELS\n"
+        f"one = [KERNELS[{CHEAP!r}]]; before = len(cache.missing(one, 4)); cache.compile_kernels(one, 4)\n"
+        "print(before, len(cache.missing(one, 4)), 'numba' in sys.modules)"
     )
     assert run_python(code) == "1 0 True"
     assert run_python(code) == "0 0 False"
@@ -140,7 +148,7 @@ def test_damaged_file_is_noticed_and_written_anew(folder: Path, compilations: li
     whole = file.read_bytes()
     file.write_bytes(DAMAGES[damage](whole))
     assert not is_cached()
-    kernels._kernel.cache_clear()
+    _forget()
     assert sums_of_parts() == SUMS
     assert len(compilations) == 2
     assert file.read_bytes() == whole
@@ -151,10 +159,10 @@ def test_folder_that_cannot_be_made_costs_a_compilation_and_no_error(
     tmp_path: Path, folder: Path, compilations: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv(kernels.CACHE_VARIABLE, str(tmp_path / "file" / "kernels"))
+    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "file" / "kernels"))
     for _ in range(2):
         assert sums_of_parts() == SUMS
-        kernels._kernel.cache_clear()
+        _forget()
     assert len(compilations) == 2
     assert not folder.exists()
 
@@ -166,7 +174,7 @@ def test_folder_that_cannot_be_written_costs_a_compilation_and_no_error(
         raise PermissionError(13, "Permission denied")
 
     folder.mkdir()
-    monkeypatch.setattr(kernels.tempfile, "TemporaryDirectory", refuse)
+    monkeypatch.setattr(cache.tempfile, "TemporaryDirectory", refuse)
     assert sums_of_parts() == SUMS
     assert len(compilations) == 1
     assert list(folder.iterdir()) == []
@@ -184,43 +192,64 @@ def test_file_is_named_after_what_the_code_depends_on(
     folder: Path, compilations: list[str], part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernels.kernel(CHEAP, 8)
-    version, features = kernels.version, llvm.get_host_cpu_features()
+    version, features = cache.version, llvm.get_host_cpu_features()
 
     class Fewer:
         def flatten(self) -> str:
             return features.flatten() + ",-avx2"
 
     if part in ("numba", "llvmlite"):
-        monkeypatch.setattr(kernels, "version", lambda name: "0.0.1" if name == part else version(name))
+        monkeypatch.setattr(cache, "version", lambda name: "0.0.1" if name == part else version(name))
     else:
         name = {"cpu": "get_host_cpu_name", "features": "get_host_cpu_features", "triple": "get_process_triple"}[part]
         other = Fewer if part == "features" else (lambda: "another")
         monkeypatch.setattr(llvm, name, other)
-    kernels._key.cache_clear()
+    cache._key.cache_clear()
     try:
         assert not is_cached()
     finally:
         monkeypatch.undo()
-        kernels._key.cache_clear()
+        cache._key.cache_clear()
 
 
 def test_file_is_named_after_the_sources_at_import(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "qmoe_test_kernels.py").write_text("layout = 1")
     monkeypatch.syspath_prepend(tmp_path)
-    names = []
-    for number in (1, 2):
-        room = tmp_path / f"qmoe_test_room_{number}"
-        room.mkdir()
-        (room / "__init__.py").write_text("")
-        (room / "caller.py").write_text(f"layout = {number}")
-        (one,) = kernels.declare(f"{room.name}.kernels", ("nothing", 1))
-        (room / "caller.py").write_text("layout = 3")  # as an upgrade does beside a running program
-        (again,) = kernels.declare(f"{room.name}.kernels", ("nothing", 1))
-        assert one == again
-        names.append(kernels._path(one, 8).name)
-    assert names[0] != names[1]
-    assert all(name.endswith("-nothing-f64.o") for name in names)
+    (one,) = cache.declare("qmoe_test_kernels", ("nothing", 1))
+    (tmp_path / "qmoe_test_kernels.py").write_text("layout = 2")  # as an upgrade does beside a running program
+    (again,) = cache.declare("qmoe_test_kernels", ("nothing", 1))
+    assert one == again
+    assert cache._path(one, 8).name.endswith("-nothing-f64.o")
+    cache._digest_of.cache_clear()
+    (after,) = cache.declare("qmoe_test_kernels", ("nothing", 1))
+    assert cache._path(one, 8) != cache._path(after, 8)
+
+
+@pytest.mark.parametrize("kernel", [*kernels.KERNELS.values(), *TRAINING], ids=lambda kernel: kernel.name)
+def test_a_change_of_any_module_of_a_kernel_changes_its_name(
+    kernel: cache.Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = cache._source
+    modules = cache.modules_of(kernel.module)
+    assert {kernel.module, "qmoe.compiled.addresses"} <= set(modules)
+    digest = cache._digest_of.__wrapped__
+    assert digest(kernel.module) == kernel.sources
+    for changed in modules:
+        other = tmp_path / f"{changed}.py"
+        other.write_bytes(read(changed).read_bytes() + b"#")
+        monkeypatch.setattr(cache, "_source", lambda name: other if name == changed else read(name))  # noqa: B023
+        assert digest(kernel.module) != kernel.sources, changed
+
+
+@pytest.mark.parametrize("module", sorted({kernel.module for kernel in (*kernels.KERNELS.values(), *TRAINING)}))
+def test_modules_of_a_kernel_are_all_that_it_imports(module: str, run_python) -> None:
+    before, after = (
+        set(run_python(f"import sys, {name}; print(*(m for m in sys.modules if m.startswith('qmoe')))").split())
+        for name in (module.rpartition(".")[0], module)
+    )
+    assert after - before <= set(cache.modules_of(module))
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="this system keeps permissions elsewhere")
@@ -230,19 +259,19 @@ def test_machine_code_that_others_may_have_written_is_not_run(folder: Path, comp
     (file,) = folder.iterdir()
     assert not file.stat().st_mode & 0o022
     file.chmod(mode)
-    kernels._kernel.cache_clear()
+    _forget()
     with pytest.warns(PerformanceWarning, match="may have been written by others"):
         assert sums_of_parts() == SUMS
     assert len(compilations) == 2
 
 
 def test_folder_may_be_named_from_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(kernels.CACHE_VARIABLE, "~/kernels")
-    assert kernels.cache_folder() == Path.home() / "kernels"
+    monkeypatch.setenv(cache.CACHE_VARIABLE, "~/kernels")
+    assert cache.cache_folder() == Path.home() / "kernels"
 
 
 def test_precision_and_kernel_are_in_the_name(folder: Path) -> None:
-    assert len({kernels._path(one, size) for one in kernels.KERNELS.values() for size in (4, 8)}) == 2 * len(
+    assert len({cache._path(one, size) for one in kernels.KERNELS.values() for size in (4, 8)}) == 2 * len(
         kernels.KERNELS
     )
 
@@ -254,10 +283,10 @@ def test_importing_qmoe_imports_no_compiler(run_python) -> None:
 
 def test_code_that_needs_more_than_the_c_library_is_refused() -> None:
     def error_function(one, place):  # type: ignore[no-untyped-def]
-        compiling.put_double(place, 0, math.erf(compiling.double(place, 0)) * one)
+        addresses.put_double(place, 0, math.erf(addresses.double(place, 0)) * one)
 
     with pytest.raises(RuntimeError, match="'error_function' needs erf at run time"):
-        compiling.compile_object(error_function, 8, 1, "qmoe_error_function")
+        addresses.compile_object(error_function, 8, 1, "qmoe_error_function")
 
 
 # --- threads ---------------------------------------------------------------------------------------------------------
@@ -398,7 +427,7 @@ def test_kernel_that_fails_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch
         ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_double, *[ctypes.c_int64] * 3
     )(lambda *_: 3)
     address = ctypes.cast(failing, ctypes.c_void_p).value
-    monkeypatch.setattr(kernels, "_object_code", lambda source, itemsize: b"")
-    monkeypatch.setattr(kernels, "_load", lambda code, symbol: (None, address))
+    monkeypatch.setattr(cache, "_object_code", lambda source, itemsize: b"")
+    monkeypatch.setattr(cache, "_load", lambda code, symbol: (None, address))
     with pytest.raises(RuntimeError, match="'finish_large' ended with status 3; this is a bug in qmoe"):
         kernels.kernel(CHEAP, 8)(0, 0, 0)

@@ -14,8 +14,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 import qmoe
 from qmoe.circuits import Circuit
+from qmoe.compiled.threads import run_in_parts, run_shares
 from qmoe.engines import NativeEngine, TorchEngine
-from qmoe.engines.native.threads import run_in_parts, run_shares
 from qmoe.errors import UnsupportedError
 
 # torch's tracers and forward mode use parts of torch that it calls deprecated.
@@ -189,18 +189,18 @@ def test_want_of_threads_is_an_error_after_all_that_started_have_ended(
 def test_child_forked_while_another_thread_holds_the_lock_goes_on() -> None:
     code = """
 import os, sys, threading, warnings
-from qmoe.engines.native import kernels
+from qmoe.compiled import cache
 warnings.simplefilter("ignore")  # newer Pythons warn of forks beside threads, which is what this is about
 held = threading.Event()
 def hold():
-    with kernels._LOCK:
+    with cache._LOCK:
         held.set()
         threading.Event().wait(60)
 threading.Thread(target=hold, daemon=True).start()
 held.wait()
 child = os.fork()
 if child == 0:
-    os._exit(0 if kernels._LOCK.acquire(timeout=5) else 1)
+    os._exit(0 if cache._LOCK.acquire(timeout=5) else 1)
 sys.stdout.write(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
 sys.stdout.flush()
 os._exit(0)

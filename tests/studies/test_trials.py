@@ -11,7 +11,7 @@ import torch
 from tiny_study import diverging_values, tiny_values
 
 from qmoe.circuits import NoiseModel
-from qmoe.engines.native.kernels import CACHE_VARIABLE
+from qmoe.compiled.cache import CACHE_VARIABLE
 from qmoe.errors import ConfigError
 from qmoe.studies import load_preset, make_trials, parse_study, plan_stacks, run_stack
 from qmoe.studies.build import build_model, prepare_data

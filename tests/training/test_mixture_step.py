@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from qmoe import LinearExperts, LinearRouter, MixtureOfExperts, MLPExperts, MLPRouter, QuantumExperts, QuantumRouter
 from qmoe import UniformRouter as Uniform
-from qmoe.engines.native.kernels import kernel
+from qmoe.compiled.cache import kernel
 from qmoe.layers import LinearHead
 from qmoe.routers import (
     ConstantRouter,

@@ -23,7 +23,8 @@ import torch
 from torch import nn
 
 import qmoe
-from qmoe.engines.native.kernels import Kernel, compile_kernels, kernels_for, missing
+from qmoe.compiled.cache import Kernel, compile_kernels, missing
+from qmoe.engines.native.kernels import kernels_for
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, QMoEError
 from qmoe.studies.build import build_model, n_trainable, prepare_data

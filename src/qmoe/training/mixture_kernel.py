@@ -11,7 +11,7 @@ import math
 import numba
 import numpy as np
 
-from qmoe.engines.native.compiling import double, inner, integer, itemsize, pointer_integer, pointer_like
+from qmoe.compiled.addresses import double, inner, integer, itemsize, pointer_integer, pointer_like
 
 carray = numba.carray
 

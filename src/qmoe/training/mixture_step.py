@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qmoe.engines.native.kernels import declare, kernel
+from qmoe.compiled.cache import declare, kernel
 from qmoe.engines.running import CircuitModule
 from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
 from qmoe.layers import LinearHead

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from qmoe.engines.native.compiling import double, inlined, inner, integer, itemsize, odd, put_double, put_real, real
-from qmoe.engines.native.lanes import fill_lanes, sum_lanes
+from qmoe.compiled.addresses import double, inlined, inner, integer, itemsize, odd, put_double, put_real, real
+from qmoe.compiled.lanes import WIDTH
+from qmoe.compiled.trigonometry import cos_sin, walsh_hadamard
+from qmoe.compiled.vectors import fill_lanes, sum_lanes
 from qmoe.engines.native.layout import (
     COEFFICIENTS,
     FACTORS,
@@ -23,11 +25,9 @@ from qmoe.engines.native.layout import (
     TERM_FACTORS,
     TERMS,
     WEIGHT,
-    WIDTH,
     WORK,
 )
 from qmoe.engines.native.passes import butterflies
-from qmoe.engines.native.trigonometry import cos_sin, walsh_hadamard
 
 
 @inner

@@ -9,11 +9,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from qmoe.compiled.lanes import WIDTH
+from qmoe.compiled.threads import run_in_parts
 from qmoe.engines.native import layout as at
 from qmoe.engines.native.calls import CPU, Call, Inputs, Simulation
 from qmoe.engines.native.kernels import kernel
 from qmoe.engines.native.plans import Plan
-from qmoe.engines.native.threads import run_in_parts
 
 
 class LargeBlock:
@@ -36,7 +37,7 @@ class LargeBlock:
     @classmethod
     def all(cls, plan: Plan, shape: Simulation, inputs: Inputs) -> list[LargeBlock]:
         """The blocks of all models, which take turns with the same scratch memory."""
-        size = int(plan.large_parts[-1]) + (at.SIZE + at.N_PARTS * at.PART_SIZE) * at.WIDTH
+        size = int(plan.large_parts[-1]) + (at.SIZE + at.N_PARTS * at.PART_SIZE) * WIDTH
         scratch = torch.empty(size, dtype=torch.uint8, device=CPU)
         n_blocks = plan.layout.chunks(shape.n_batch)[0]
         return [cls(plan, shape, inputs, m, b, scratch) for m in range(shape.n_models) for b in range(n_blocks)]

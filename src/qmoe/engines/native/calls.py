@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Circuit
+from qmoe.compiled.lanes import WIDTH
+from qmoe.compiled.threads import run_shares
 from qmoe.engines.native import layout as at
 from qmoe.engines.native.kernels import kernel
-from qmoe.engines.native.threads import run_shares
 from qmoe.errors import UnsupportedError
 
 #: Operations below which a second thread costs more than it saves: it takes 0.1 ms to start, which is about what they take.
@@ -152,7 +153,7 @@ class Pass:
         self._head = (0, self._n_items, n_chunks, chunk, simulation.n_batch)
         self._is_long = simulation.n_models * n_blocks * cost * layout.cost > THREAD_OPERATIONS
         self._addresses, self._kept = (layout.header.ctypes.data, layout.parts.ctypes.data), layout
-        self._size = int(layout.parts[-1]) + at.SIZE * at.WIDTH
+        self._size = int(layout.parts[-1]) + at.SIZE * WIDTH
 
     def __call__(self, inputs: Inputs, *others: Tensor | None) -> None:
         """Runs it; ``others`` are out, states, cotangent, gx, gw, gs, those that it does not take None or left out."""

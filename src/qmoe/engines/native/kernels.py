@@ -1,67 +1,13 @@
-"""Compiled kernels by name: made by Numba once, kept on disk as machine code, called without it.
-
-Loading Numba and its cache takes half a second in every process; loading the object code of a kernel takes milliseconds.
-Kernels are functions of addresses alone, so a file holds nothing but code; it is bound to the sources of this package, the
-versions of the compilers and the features of the processor by its name, and to its content by a checksum.
-"""
+"""The kernels of this engine, by name."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import functools
-import hashlib
-import importlib
-import logging
-import os
-import stat
-import tempfile
-import threading
-import warnings
-from collections.abc import Callable, Iterable
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable
 
-from platformdirs import user_cache_path
-
-from qmoe.errors import PerformanceWarning
-
-
-@functools.cache
-def _digest_of(package: str) -> str:
-    """Names the sources of a package as they are when it is imported: what calls a kernel must fit what is compiled."""
-    digest = hashlib.sha256()
-    for folder in importlib.import_module(package).__path__:
-        for source in sorted(Path(folder).glob("*.py")):
-            digest.update(source.read_bytes())
-    return digest.hexdigest()
-
-
-class Kernel(NamedTuple):
-    """Where a kernel is written.
-
-    Attributes:
-        module: the module, by its full name.
-        name: the function in it.
-        n_integers: how many integers it takes after the number ``one``.
-        sources: names the sources that it was read from, and those that call it.
-    """
-
-    module: str
-    name: str
-    n_integers: int
-    sources: str
-
-
-def declare(module: str, *kernels: tuple[str, int]) -> tuple[Kernel, ...]:
-    """Kernels of one module: their names and numbers of integers. To be called where their callers are imported."""
-    sources = _digest_of(module.rpartition(".")[0])
-    return tuple(Kernel(module, name, n_integers, sources) for name, n_integers in kernels)
-
+from qmoe.compiled.cache import Kernel, declare
+from qmoe.compiled.cache import kernel as compiled_kernel
 
 _ROOM = "qmoe.engines.native"
-#: The kernels of this engine, by name.
 KERNELS = {
     one.name: one
     for one in (
@@ -79,173 +25,14 @@ KERNELS = {
         ),
     )
 }
-#: Environment variable that names another folder for compiled kernels.
-CACHE_VARIABLE = "QMOE_CACHE_DIR"
-
-_LOCK = threading.Lock()
-_LOGGER = logging.getLogger(__name__)
 
 
-def _renew_lock() -> None:
-    # The thread that held it does not exist in a forked child.
-    global _LOCK
-    _LOCK = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
-
-_DIGEST = 32
-
-
-def kernel(which: str | Kernel, itemsize: int) -> Callable[..., None]:
-    """A compiled kernel, for floats of ``itemsize`` bytes: from memory, disk, or the compiler.
-
-    Args:
-        which: a name in `KERNELS`, or a kernel of another room.
-        itemsize: 4 or 8.
-
-    Raises:
-        RuntimeError: from the kernel itself, if it should fail.
-    """
-    return _kernel(KERNELS[which] if isinstance(which, str) else which, itemsize)
-
-
-@functools.lru_cache(maxsize=64)
-def _kernel(source: Kernel, itemsize: int) -> Callable[..., None]:
-    with _LOCK:
-        engine, address = _load(_object_code(source, itemsize), _symbol(source.name))
-    scalar = ctypes.c_float if itemsize == 4 else ctypes.c_double
-    # Numba's convention: status = f(place of the result, place of the error, arguments); there is no result.
-    integers = [ctypes.c_int64] * source.n_integers
-    function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, scalar, *integers)(address)
-    result, error = ctypes.c_void_p(), ctypes.c_void_p()
-    places = ctypes.addressof(result), ctypes.addressof(error)
-
-    def call(*arguments: int) -> None:
-        status = function(*places, 1.0, *arguments)
-        if status != 0:
-            raise RuntimeError(
-                f"The kernel {source.name!r} ended with status {status}; this is a bug in qmoe, please report it."
-            )
-
-    # The code lives as long as its engine, and writes to the two places.
-    call.keeps = (engine, result, error)  # type: ignore[attr-defined]
-    return call
+def kernel(name: str, itemsize: int) -> Callable[..., None]:
+    """A kernel of `KERNELS` for floats of ``itemsize`` bytes."""
+    return compiled_kernel(KERNELS[name], itemsize)
 
 
 def kernels_for(noisy: bool) -> tuple[Kernel, ...]:
     """The kernels that training circuits of common size takes."""
     names = ("evaluate_noisy", "differentiate_noisy") if noisy else ("evaluate", "differentiate")
     return tuple(KERNELS[name] for name in names)
-
-
-def missing(kernels: Iterable[Kernel], itemsize: int) -> list[Kernel]:
-    """Those that are not on disk."""
-    return [one for one in kernels if _read(_path(one, itemsize)) is None]
-
-
-def compile_kernels(kernels: Iterable[Kernel], itemsize: int) -> None:
-    """Compiles and keeps the kernels that are not on disk, so that other processes only load them."""
-    for one in missing(kernels, itemsize):
-        _object_code(one, itemsize)
-
-
-def cache_folder() -> Path:
-    """Where compiled kernels are kept."""
-    named = os.environ.get(CACHE_VARIABLE)
-    return Path(named).expanduser() if named else user_cache_path("qmoe") / "kernels"
-
-
-def _symbol(name: str) -> str:
-    return f"qmoe_{name}"
-
-
-@functools.cache
-def _key(sources: str) -> str:
-    """Names everything that machine code depends on."""
-    digest, llvm = hashlib.sha256(sources.encode()), _llvm()
-    features = llvm.get_host_cpu_features().flatten()
-    for part in (version("numba"), version("llvmlite"), llvm.get_process_triple(), llvm.get_host_cpu_name(), features):
-        digest.update(part.encode())
-    return digest.hexdigest()[:24]
-
-
-def _path(source: Kernel, itemsize: int) -> Path:
-    return cache_folder() / f"{_key(source.sources)}-{source.name}-f{8 * itemsize}.o"
-
-
-def _object_code(source: Kernel, itemsize: int) -> bytes:
-    path = _path(source, itemsize)
-    code = _read(path)
-    if code is None:
-        _announce(itemsize, str(path.parent))
-        # Numba and the kernels' sources are imported only to compile.
-        compiling = importlib.import_module("qmoe.engines.native.compiling")
-        function = getattr(importlib.import_module(source.module), source.name)
-        code = compiling.compile_object(function, itemsize, source.n_integers, _symbol(source.name))
-        _write(path, code)
-    return code
-
-
-@functools.cache
-def _announce(itemsize: int, folder: str) -> None:
-    """Says once what takes seconds and would look like a hang."""
-    numbers = "float32" if itemsize == 4 else "float64"
-    _LOGGER.warning("Compiling kernels for %s, which takes some seconds; later runs find them in %s.", numbers, folder)
-
-
-def _read(path: Path) -> bytes | None:
-    """The code in the file; None if there is none, or not the one that was written, or not by someone we may trust."""
-    try:
-        with path.open("rb") as file:
-            if not _is_ours(os.fstat(file.fileno())):
-                warnings.warn(
-                    f"{path} may have been written by others, so its machine code is not run, and compiled again by every "
-                    f"process; delete it, or name a folder of your own in {CACHE_VARIABLE}.",
-                    PerformanceWarning,
-                    stacklevel=2,
-                )
-                return None
-            data = file.read()
-    except OSError:
-        return None
-    code = data[_DIGEST:]
-    return code if hashlib.sha256(code).digest() == data[:_DIGEST] else None
-
-
-def _is_ours(file: os.stat_result) -> bool:
-    """Whether only this user or the machine's owner can have written it; Windows keeps that elsewhere."""
-    if not hasattr(os, "getuid"):
-        return True
-    return file.st_uid in (os.getuid(), 0) and not file.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-
-
-def _write(path: Path, code: bytes) -> None:
-    """Keeps the code where that is possible; elsewhere every process compiles for itself."""
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            file = Path(folder) / path.name
-            file.write_bytes(hashlib.sha256(code).digest() + code)
-            file.chmod(0o644)  # a generous umask would make it worthless
-            os.replace(file, path)  # other processes see the whole file or none
-
-
-def _load(code: bytes, symbol: str) -> tuple[Any, int]:
-    """Object code to an engine that holds it in memory, and the address of the function."""
-    llvm = _llvm()
-    machine = llvm.Target.from_default_triple().create_target_machine()
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    return engine, engine.get_function_address(symbol)
-
-
-@functools.cache
-def _llvm() -> Any:
-    # Takes 0.1 s to import, which who never runs a kernel need not wait for.
-    llvm = importlib.import_module("llvmlite.binding")
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    return llvm

@@ -7,17 +7,7 @@ at a time, so that two states are all the memory that gradients take.
 
 from __future__ import annotations
 
-from qmoe.engines.native.angles import (
-    accumulate_samples,
-    accumulate_shared,
-    accumulate_term,
-    encode_samples,
-    half_angle,
-    share_angles,
-    sum_phases,
-    write_table,
-)
-from qmoe.engines.native.compiling import (
+from qmoe.compiled.addresses import (
     double,
     inner,
     integer,
@@ -27,6 +17,18 @@ from qmoe.engines.native.compiling import (
     put_integer,
     put_real,
     real,
+)
+from qmoe.compiled.lanes import WIDTH
+from qmoe.compiled.trigonometry import cos_sin, walsh_hadamard
+from qmoe.engines.native.angles import (
+    accumulate_samples,
+    accumulate_shared,
+    accumulate_term,
+    encode_samples,
+    half_angle,
+    share_angles,
+    sum_phases,
+    write_table,
 )
 from qmoe.engines.native.layout import (
     BORN,
@@ -62,7 +64,6 @@ from qmoe.engines.native.layout import (
     TERM_FACTORS,
     TERMS,
     WEIGHTS,
-    WIDTH,
     X_BATCH,
     X_FEATURE,
     X,
@@ -89,7 +90,6 @@ from qmoe.engines.native.states import (
     unrotate,
     write_expectations,
 )
-from qmoe.engines.native.trigonometry import cos_sin, walsh_hadamard
 
 
 @inner

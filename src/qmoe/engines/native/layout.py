@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-#: Bytes of a vector of lanes: one cache line.
-WIDTH = 64
+from qmoe.compiled.lanes import WIDTH
+
 #: Vectors of lanes whose read-outs are transformed at once.
 READOUT_ROW = 64
 
@@ -47,11 +47,6 @@ PHASE_CHUNK = 1024
 ) = range(19)  # fmt: skip
 #: In place of the number of items, for large states: samples of the block.
 N_HERE = LAST
-
-
-def n_lanes(itemsize: int) -> int:
-    """Samples side by side, for numbers of ``itemsize`` bytes."""
-    return WIDTH // itemsize
 
 
 def offsets(sizes: dict[int, int], count: int = SIZE) -> np.ndarray:

@@ -6,6 +6,8 @@ forward again and keeps the vector before each damping, of which a circuit has a
 
 from __future__ import annotations
 
+from qmoe.compiled.addresses import inner, integer, itemsize, put_real, real
+from qmoe.compiled.lanes import WIDTH
 from qmoe.engines.native.angles import (
     accumulate_samples,
     accumulate_shared,
@@ -15,7 +17,6 @@ from qmoe.engines.native.angles import (
     share_angles,
     transform,
 )
-from qmoe.engines.native.compiling import inner, integer, itemsize, put_real, real
 from qmoe.engines.native.layout import (
     BORN,
     CHECKPOINTS,
@@ -55,7 +56,6 @@ from qmoe.engines.native.layout import (
     TURN,
     W_STACK,
     WEIGHTS,
-    WIDTH,
     X_BATCH,
     X_FEATURE,
     X_STACK,

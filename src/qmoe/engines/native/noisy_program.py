@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qmoe.circuits import Born, Circuit
+from qmoe.compiled.lanes import WIDTH, n_lanes
 from qmoe.engines.native import layout as at
 from qmoe.engines.native.lowering import Damp, Forget, Phase, Rotation, Step, Turn, lower
 from qmoe.engines.native.stages import odd
@@ -90,22 +91,22 @@ class NoisyProgram:
     def parts(self, itemsize: int) -> np.ndarray:
         """Offsets in bytes of the parts of the scratch memory of one thread, and its size, for numbers of ``itemsize``."""
         q, slots, dampings = self.circuit.n_qubits, int(self.header[at.N_SLOTS]), len(self.counts)
-        vector = 4**q * at.WIDTH
+        vector = 4**q * WIDTH
         shared = int(self.header[at.N_SHARED])
         return at.offsets(
             {
                 at.PSI: vector,
                 at.LAM: vector,
-                at.ROWS: 2 * 2**q * at.WIDTH,
-                at.SUMS: at.WIDTH,
-                at.COEFFICIENTS: 2 * slots * at.WIDTH,
-                at.GRADIENTS: slots * at.WIDTH,
+                at.ROWS: 2 * 2**q * WIDTH,
+                at.SUMS: WIDTH,
+                at.COEFFICIENTS: 2 * slots * WIDTH,
+                at.GRADIENTS: slots * WIDTH,
                 at.TABLES: 0,
                 at.TABLE_GRADIENTS: 0,
-                at.WORK: 3 * 8 * max(shared, (slots - shared) * at.n_lanes(itemsize)),
+                at.WORK: 3 * 8 * max(shared, (slots - shared) * n_lanes(itemsize)),
                 at.FACTORS_TABLE: 2 * dampings * 4**q * itemsize,
                 at.CHECKPOINTS: dampings * vector,
-                at.STRENGTH_GRADIENT: at.WIDTH,
+                at.STRENGTH_GRADIENT: WIDTH,
             }
         )
 

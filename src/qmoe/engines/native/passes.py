@@ -11,7 +11,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from qmoe.engines.native.lanes import Emitter, Vec, vector_pass
+from qmoe.compiled.vectors import Emitter, Vec, vector_pass
 from qmoe.engines.native.layout import FLIP, PIVOT, SIGN, SLOT
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from qmoe.engines.native.lanes import Emitter, vector_pass
+from qmoe.compiled.vectors import Emitter, vector_pass
 
 
 def _pair(emit: Emitter, pairs: ir.Value, i: ir.Value) -> tuple[ir.Value, ir.Value]:

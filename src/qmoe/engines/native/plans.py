@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from qmoe.circuits import Circuit
-from qmoe.engines.native import layout as at
+from qmoe.compiled.lanes import WIDTH, n_lanes
 from qmoe.engines.native.calls import Layout
-from qmoe.engines.native.layout import n_lanes
 from qmoe.engines.native.program import Program, make_program
 
 #: Share of the lanes up to which a batch is run sample by sample, with basis states in the lanes; and how many qubits there
@@ -41,12 +40,12 @@ class Plan:
 
     @property
     def state_bytes(self) -> int:
-        return self.state[0] * self.state[1] * at.WIDTH
+        return self.state[0] * self.state[1] * WIDTH
 
     @property
     def is_large(self) -> bool:
         circuit = self.program.circuit
-        tables = self.program.n_tables * circuit.dim * 2 * at.WIDTH // self.state[2]
+        tables = self.program.n_tables * circuit.dim * 2 * WIDTH // self.state[2]
         return self.state[0] >= LARGE_VECTORS or (tables > TABLE_BYTES and circuit.n_qubits >= MIN_LARGE_QUBITS)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from qmoe.circuits import Born, Circuit
+from qmoe.compiled.lanes import WIDTH, n_lanes
 from qmoe.engines.native import layout as at
 from qmoe.engines.native.lowering import Phase, Rotation, Turn
 from qmoe.engines.native.stages import Stage, groups, make_schedule, pivots
@@ -89,18 +90,18 @@ class Program:
 
     def parts(self, itemsize: int) -> np.ndarray:
         """Offsets in bytes of the parts of the scratch memory of one thread, and its size, for numbers of ``itemsize``."""
-        lanes, slots, shared = at.n_lanes(itemsize), int(self.header[at.N_SLOTS]), int(self.header[at.N_SHARED])
+        lanes, slots, shared = n_lanes(itemsize), int(self.header[at.N_SLOTS]), int(self.header[at.N_SHARED])
         tables = self.n_tables * self.circuit.dim
         return at.offsets(
             {
-                at.PSI: 2 * self.n_vectors * at.WIDTH,
-                at.LAM: 2 * self.n_vectors * at.WIDTH,
-                at.ROWS: min(self.n_vectors, at.READOUT_ROW) * at.WIDTH,
-                at.SUMS: self.circuit.n_qubits * at.WIDTH,
-                at.COEFFICIENTS: 2 * slots * at.WIDTH,
-                at.GRADIENTS: slots * at.WIDTH,
+                at.PSI: 2 * self.n_vectors * WIDTH,
+                at.LAM: 2 * self.n_vectors * WIDTH,
+                at.ROWS: min(self.n_vectors, at.READOUT_ROW) * WIDTH,
+                at.SUMS: self.circuit.n_qubits * WIDTH,
+                at.COEFFICIENTS: 2 * slots * WIDTH,
+                at.GRADIENTS: slots * WIDTH,
                 at.TABLES: 2 * tables * itemsize,
-                at.TABLE_GRADIENTS: self.n_tables * self.n_vectors * at.WIDTH,
+                at.TABLE_GRADIENTS: self.n_tables * self.n_vectors * WIDTH,
                 at.WORK: 3 * 8 * max(shared, tables, (slots - shared) * lanes),
             }
         )
@@ -110,20 +111,20 @@ class Program:
         slots, q = int(self.header[at.N_SLOTS]), self.circuit.n_qubits
         shared = at.offsets(
             {
-                at.SUMS: q * at.WIDTH,
-                at.COEFFICIENTS: 2 * slots * at.WIDTH,
-                at.GRADIENTS: slots * at.WIDTH,
-                at.WORK: 3 * 8 * slots * at.n_lanes(itemsize),
+                at.SUMS: q * WIDTH,
+                at.COEFFICIENTS: 2 * slots * WIDTH,
+                at.GRADIENTS: slots * WIDTH,
+                at.WORK: 3 * 8 * slots * n_lanes(itemsize),
                 at.TERM_ANGLES: len(self.terms) * 8,
             }
         )
         own = at.offsets(
             {
-                at.PART_ROWS: at.READOUT_ROW * at.WIDTH,
-                at.PART_SUMS: q * at.WIDTH,
-                at.PART_GRADIENTS: slots * at.WIDTH,
+                at.PART_ROWS: at.READOUT_ROW * WIDTH,
+                at.PART_SUMS: q * WIDTH,
+                at.PART_GRADIENTS: slots * WIDTH,
                 at.PART_TABLE: 2 * at.PHASE_CHUNK * itemsize,
-                at.PART_PHASES: (at.PHASE_CHUNK >> self.lane_bits) * at.WIDTH,
+                at.PART_PHASES: (at.PHASE_CHUNK >> self.lane_bits) * WIDTH,
                 at.PART_WORK: 3 * 8 * at.PHASE_CHUNK,
                 at.PART_TERMS: len(self.terms) * 8,
             },

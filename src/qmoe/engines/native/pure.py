@@ -6,6 +6,8 @@ two states are all the memory it takes (adjoint differentiation; Jones and Gacon
 
 from __future__ import annotations
 
+from qmoe.compiled.addresses import inlined, inner, integer, itemsize, put_integer
+from qmoe.compiled.lanes import WIDTH
 from qmoe.engines.native.angles import (
     accumulate_samples,
     accumulate_shared,
@@ -14,7 +16,6 @@ from qmoe.engines.native.angles import (
     share_angles,
     share_tables,
 )
-from qmoe.engines.native.compiling import inlined, inner, integer, itemsize, put_integer
 from qmoe.engines.native.layout import (
     BACKWARD,
     BORN,
@@ -60,7 +61,6 @@ from qmoe.engines.native.layout import (
     TABLES_EACH,
     W_STACK,
     WEIGHTS,
-    WIDTH,
     X_BATCH,
     X_FEATURE,
     X_STACK,

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Circuit
-from qmoe.engines.native import layout as at
+from qmoe.compiled.lanes import WIDTH, n_lanes
 from qmoe.engines.native.blocks import LargeBlock
 from qmoe.engines.native.calls import Gradients, Inputs, Layout, Pass, Simulation, plain
-from qmoe.engines.native.layout import n_lanes
 from qmoe.engines.native.noisy_program import make_noisy_program
 from qmoe.engines.native.plans import make_plan
 
@@ -68,7 +67,7 @@ class PauliVectors(Simulation):
         assert circuit.noise is not None
         # How strong the noise is comes with the inputs.
         program = make_noisy_program(circuit.with_noise(replace(circuit.noise, depolarizing=0.0)))
-        cost = circuit.dim**2 * at.WIDTH / 4 * (1.0 + len(program.rows))
+        cost = circuit.dim**2 * WIDTH / 4 * (1.0 + len(program.rows))
         layout = Layout(program.header, program.parts(itemsize), n_lanes(itemsize), cost)
         self._program, self._n_chunks = program, layout.chunks(self.n_batch)[2]
         self._forward = Pass("evaluate_noisy", 1, layout, self)

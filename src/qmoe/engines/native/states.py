@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from qmoe.compiled.addresses import inlined, inner, integer, itemsize, odd, put_real, real
+from qmoe.compiled.lanes import WIDTH
 from qmoe.engines.native.angles import amplitude_gradient, norm_of, transform
-from qmoe.engines.native.compiling import inlined, inner, integer, itemsize, odd, put_real, real
 from qmoe.engines.native.layout import (
     LANE_BITS,
     N_FEATURES,
@@ -16,7 +17,6 @@ from qmoe.engines.native.layout import (
     SHIFTS,
     SIGNS,
     START_SLOTS,
-    WIDTH,
 )
 from qmoe.engines.native.passes import (
     add_signed,

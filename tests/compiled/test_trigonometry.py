@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import AngleEncoding, Circuit, Gate, Weight
+from qmoe.compiled import trigonometry
 from qmoe.engines import NativeEngine
-from qmoe.engines.native import trigonometry
 from qmoe.testing import random_inputs
 
 F32, F64 = torch.float32, torch.float64

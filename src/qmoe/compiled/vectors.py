@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from qmoe.engines.native.layout import WIDTH, n_lanes
+from qmoe.compiled.lanes import WIDTH, n_lanes
 
 _INT = ir.IntType(64)
 
@@ -61,6 +61,7 @@ class Emitter:
     # --- integers --------------------------------------------------------------------------------------------------
 
     def integer(self, value: int) -> ir.Value:
+        """A known integer."""
         return ir.Constant(_INT, value)
 
     def odd(self, bits: ir.Value) -> ir.Value:
@@ -135,12 +136,15 @@ class Emitter:
         return slot
 
     def get(self, slot: ir.Value) -> Vec:
+        """What stands in an accumulator."""
         return Vec(self, self.builder.load(slot))
 
     def add_to(self, slot: ir.Value, vec: Vec) -> None:
+        """Adds to an accumulator."""
         self.builder.store((self.get(slot) + vec).value, slot)
 
     def subtract_from(self, slot: ir.Value, vec: Vec) -> None:
+        """Subtracts from an accumulator."""
         self.builder.store((self.get(slot) - vec).value, slot)
 
     def add_at(self, vec: Vec, address: ir.Value, index: ir.Value) -> None:
