@@ -18,7 +18,7 @@ from torch import Tensor
 
 from qmoe.circuits import AngleEncoding, Circuit
 from qmoe.compiled import addresses, cache
-from qmoe.engines import NativeEngine
+from qmoe.engines import NativeEngine, calling
 from qmoe.engines.native import kernels, large
 from qmoe.engines.native import layout as at
 from qmoe.errors import PerformanceWarning
@@ -73,8 +73,8 @@ def sums_of_parts() -> list[float]:
     places[at.SUMS] = sums.ctypes.data
     for part in range(at.N_PARTS):
         places[at.SIZE + part * at.PART_SIZE + at.PART_SUMS] = parts[part].ctypes.data
-    header, call = at.make_header({at.N_QUBITS: 1}), np.zeros(at.CALL, dtype=np.int64)
-    call[at.OUT], call[at.N_HERE] = out.ctypes.data, n_here
+    header, call = at.make_header({at.N_QUBITS: 1}), np.zeros(calling.CALL, dtype=np.int64)
+    call[calling.OUT], call[at.N_HERE] = out.ctypes.data, n_here
     kernels.kernel(CHEAP, 8)(header.ctypes.data, places.ctypes.data, call.ctypes.data)
     assert np.isnan(out[n_here]), "the kernel writes beyond the last sample"
     return out[:n_here].tolist()

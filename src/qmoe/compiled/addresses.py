@@ -10,9 +10,18 @@ import llvmlite.binding as llvm
 import numba
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
-_OPTIONS = {"error_model": "numpy", "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
+from qmoe.compiled.pipeline import KernelPipeline, SourcePipeline
+
+#: How functions that kernels call are compiled.
+OPTIONS = {
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,
+    "no_cpython_wrapper": True,
+    "pipeline_class": SourcePipeline,
+}
 
 
 #: What machine code may refer to outside of itself.
@@ -33,7 +42,7 @@ def compile_object(function: Callable[..., Any], itemsize: int, n_integers: int,
     """
     scalar = types.float32 if itemsize == 4 else types.float64
     signature = types.void(scalar, *[types.int64] * n_integers)
-    compiled = numba.cfunc(signature, nopython=True, error_model="numpy")(function)
+    compiled = numba.cfunc(signature, nopython=True, error_model="numpy", pipeline_class=KernelPipeline)(function)
     # The C function only wraps the native one, to report exceptions in ways that need Numba at run time.
     native = compiled.native_name.removeprefix("cfunc.")
     text = compiled.inspect_llvm().replace(f'"{native}"', symbol).replace(native, symbol)
@@ -60,12 +69,12 @@ def compile_object(function: Callable[..., Any], itemsize: int, n_integers: int,
 
 def inner(function: Callable[..., Any]) -> Any:
     """Compiles ``function`` into the kernels that call it."""
-    return numba.njit(**_OPTIONS)(function)
+    return numba.njit(**OPTIONS)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """Writes a small function into those that call it; one that is compiled by itself costs a tenth of a second."""
-    return numba.njit(**_OPTIONS, inline="always")(function)
+    return numba.njit(**OPTIONS, inline="always")(function)
 
 
 def _place(builder: Any, address: Any, index: Any, kind: ir.Type) -> ir.Value:
@@ -175,3 +184,47 @@ def odd(typingctx: Any, bits: Any) -> Any:
         return builder.and_(builder.ctpop(args[0]), ir.Constant(ir.IntType(64), 1))
 
     return types.int64(types.int64), codegen
+
+
+@intrinsic
+def run_kernel(typingctx: Any, address: Any, one: Any, first: Any, second: Any, third: Any, fourth: Any) -> Any:
+    """``(address, one, *integers)``: runs the machine code of a kernel with four integers, as `cache.machine_code` loads it.
+
+    Returns its status, 0 where all went well.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> ir.Value:
+        place, integer64 = ir.IntType(8).as_pointer(), ir.IntType(64)
+        scalar = context.get_value_type(signature.args[1])
+        # Numba's convention: where to put the result (there is none) and an error, then the arguments.
+        kind = ir.FunctionType(ir.IntType(32), [place.as_pointer(), place.as_pointer(), scalar, *[integer64] * 4])
+        places = [cgutils.alloca_once(builder, place) for _ in range(2)]
+        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), [*places, *args[1:]])
+
+    return types.int32(types.int64, one, *[types.int64] * 4), codegen
+
+
+@intrinsic
+def take_number(typingctx: Any, address: Any) -> Any:
+    """``(address)``: the 64-bit integer there, which is then one larger; each thread that asks gets another."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> ir.Value:
+        integer64 = ir.IntType(64)
+        pointer = builder.inttoptr(args[0], integer64.as_pointer())
+        return builder.atomic_rmw("add", pointer, ir.Constant(integer64, 1), "monotonic")
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def times_power_of_two(typingctx: Any, value: Any, shifted: Any) -> Any:
+    """``(value, shifted)``: ``value * 2**n`` for doubles, with ``shifted = n + 1.5 * 2**52``; the result must be normal."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> ir.Value:
+        integer64 = ir.IntType(64)
+        # The integer stands in the lowest bits of a number of that size; the exponent in the highest.
+        bits, power = (builder.bitcast(arg, integer64) for arg in args)
+        scaled = builder.add(bits, builder.shl(power, ir.Constant(integer64, 52)))
+        return builder.bitcast(scaled, ir.DoubleType())
+
+    return types.float64(types.float64, types.float64), codegen

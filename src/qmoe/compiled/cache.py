@@ -29,8 +29,8 @@ from platformdirs import user_cache_path
 
 from qmoe.errors import PerformanceWarning
 
-#: What modules import of this package, in the form that they all use.
-_IMPORTED = re.compile(r"^from (qmoe[\w.]*) import ", re.MULTILINE)
+#: What modules import of this package, in the forms that kernels use.
+_IMPORTED = re.compile(r"^(?:from|import) (qmoe[\w.]*) (?:import|as) ", re.MULTILINE)
 
 
 def modules_of(module: str) -> list[str]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Circuit
+from qmoe.engines.calling import CompiledCircuit
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 
 #: A state of 2**32 amplitudes fills 32 GiB in float32.
@@ -88,6 +89,14 @@ class Engine(ABC):
             leaf = weights.detach().requires_grad_()
             out = self.evaluate(circuit, x.detach(), leaf, noise_strength)
         return out.detach(), lambda given: torch.autograd.grad(out, leaf, given, materialize_grads=True)[0]
+
+    def compiled(self, circuit: Circuit, n_batch: int, itemsize: int) -> CompiledCircuit | None:
+        """Machine code for ``n_batch`` samples of floats of ``itemsize`` bytes, for other machine code to call.
+
+        None where there is none.
+        """
+        del circuit, n_batch, itemsize
+        return None
 
     def _shaped(
         self,

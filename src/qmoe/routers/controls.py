@@ -202,11 +202,13 @@ class PermutedRouting(Router):
 def _exchanged(values: Tensor) -> Tensor:
     if values.dim() == 1:
         return values
-    return values.index_select(-2, torch.tensor(_cycle(values.shape[-2]), dtype=torch.int64, device=values.device))
+    return values.index_select(
+        -2, torch.tensor(permutation_of(values.shape[-2]), dtype=torch.int64, device=values.device)
+    )
 
 
 @functools.lru_cache(maxsize=16)
-def _cycle(n: int) -> tuple[int, ...]:
+def permutation_of(n: int) -> tuple[int, ...]:
     """A permutation of n places that is one cycle, drawn for each n from a seed of its own."""
     order = torch.randperm(n, generator=torch.Generator().manual_seed(n))
     places = torch.empty_like(order)

@@ -32,7 +32,7 @@ from qmoe.studies.spec import QuantumSpec, Study
 from qmoe.studies.store import Record, Store
 from qmoe.studies.trials import TrialSpec, make_trials
 from qmoe.training import TrainingConfig, train_stack
-from qmoe.training.mixture_step import KERNELS as STEP_KERNELS
+from qmoe.training.compiled.step import KERNELS as STEP_KERNELS
 
 #: Trials in one stack at most: beyond it a stack is no faster per trial, and an interruption costs more.
 MAX_STACK = 128

@@ -11,39 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from qmoe.errors import ConfigError, ShapeError
-from qmoe.layers import check_sizes
 from qmoe.moe import MixtureOfExperts
 from qmoe.seeding import Seed, torch_generator
-from qmoe.training.mixture_step import MixtureStep, compiles
+from qmoe.training.autograd import AutogradTrainer
+from qmoe.training.compiled import CompiledTrainer, compiled_parts
 from qmoe.training.stack import ModelStack
-from qmoe.training.step import AutogradStep, Step
-
-#: Samples of each model that one evaluation handles at once; bounds its memory. The same for any number of models: some
-#: controls route a sample by its company, which must not depend on how many models train beside.
-EVALUATION_ROWS = 1_500
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How models are trained; the defaults are the paper's phase 2.
-
-    Args:
-        epochs: passes over the training data.
-        batch_size: samples a step; the last batch of an epoch may be smaller.
-        lr: Adam's learning rate.
-
-    Raises:
-        ConfigError: for sizes below 1 or a learning rate that is not positive.
-    """
-
-    epochs: int = 50
-    batch_size: int = 32
-    lr: float = 0.1
-
-    def __post_init__(self) -> None:
-        check_sizes(epochs=self.epochs, batch_size=self.batch_size)
-        if isinstance(self.lr, bool) or not isinstance(self.lr, (int, float)) or not 0 < self.lr <= 1e30:
-            raise ConfigError(f"lr is {self.lr!r}, expected a positive number; 0.01 to 0.1 is usual here.")
+from qmoe.training.trainer import Histories, Part, Trainer, TrainingConfig
 
 
 @dataclass
@@ -114,64 +87,60 @@ def train_stack(
     if len(order_seeds) != n_models:
         raise ShapeError(f"Got {len(order_seeds)} order_seeds for {n_models} model(s); pass one each.")
     _check_data(stack, "x", x, "y", y)
-    has_test = False
+    test: Part | None = None
     if x_test is not None and y_test is not None and x_test.shape[1] > 0:
-        has_test = True
         _check_data(stack, "x_test", x_test, "y_test", y_test)
+        test = Part(x_test, y_test)
     begin = time.perf_counter()
     if not any(value.requires_grad for value in stack.parameters.values()):
         raise ConfigError("Every parameter of the models is frozen, so there is nothing to train; unfreeze some.")
-    step: Step = MixtureStep(stack, config.lr) if compiles(stack.module) else AutogradStep(stack, config.lr)
+    train = Part(x, y)
+    parts = compiled_parts(stack, x.shape[1], config.batch_size)
+    trainer: Trainer
+    if parts is None:
+        trainer = AutogradTrainer(stack, train, test, config)
+    else:
+        trainer = CompiledTrainer(stack, parts, train, test, config)
     generators = [torch_generator(seed) for seed in order_seeds]
-    n = x.shape[1]
-    # Whole rows are copied several times faster than single values are gathered.
-    rows, labels = x.reshape(-1, x.shape[-1]), y.flatten()
-    first_rows = n * torch.arange(n_models, device=x.device).unsqueeze(1)
-    # What a sample counts in the sum of its batches' means.
-    batches = torch.arange(n) // config.batch_size
-    shares = 1 / batches.bincount()[batches].double()
-    loss = torch.zeros(n_models, config.epochs, dtype=torch.float64)
-    running = torch.zeros_like(loss)
-    test_accuracy = np.full((n_models, config.epochs), np.nan)
-    failures: dict[int, str] = {}
-    failed_in: dict[int, int] = {}
-
-    for epoch in range(config.epochs):
-        order = torch.stack([torch.randperm(n, generator=g) for g in generators]).to(x.device)
-        picked = (order + first_rows).flatten()
-        x_shuffled, y_shuffled = rows.index_select(0, picked).view_as(x), labels.index_select(0, picked).view_as(y)
-        seen: list[tuple[Tensor, Tensor]] = []
-        for xb, yb in zip(x_shuffled.split(config.batch_size, 1), y_shuffled.split(config.batch_size, 1), strict=True):
-            # What is noted down waits for the end of the epoch: a step has few operations to spare.
-            seen.append(step.differentiate(xb, yb))
-            step.update()
-        outputs = torch.cat([logits for logits, _ in seen], 1)
-        running[:, epoch] = (outputs.argmax(-1) == y_shuffled).sum(1).cpu()
-        loss[:, epoch] = (torch.cat([entropy for _, entropy in seen], 1).double().cpu() * shares).sum(1)
-        for index in (~torch.isfinite(loss[:, epoch])).nonzero().flatten().tolist():
-            failed_in.setdefault(index, epoch)
-            failures.setdefault(index, f"the loss was {float(loss[index, epoch])} in epoch {epoch}; try a lower lr.")
-        if has_test:
-            assert x_test is not None
-            assert y_test is not None
-            test_accuracy[:, epoch] = _accuracy(step.logits, x_test, y_test)
-        if on_epoch is not None:
-            on_epoch(epoch + 1)
-        if len(failures) == n_models:
+    done: list[Histories] = []
+    finished = 0
+    while finished < config.epochs:
+        n_epochs = trainer.epochs_at_once(config.epochs - finished)
+        done.append(trainer.run(_orders(generators, n_epochs, x.shape[1])))
+        # What follows the epoch in which the last of the models failed does not count.
+        failed = np.logical_or.accumulate(~np.isfinite(done[-1].loss), axis=1) | _failed(done[:-1], n_models)
+        for all_failed in failed.all(0):
+            finished += 1
+            if on_epoch is not None:
+                on_epoch(finished)
+            if all_failed:
+                break
+        if failed.all():
             break
 
-    train_accuracy = _accuracy(step.logits, x, y)
+    loss, running, test_accuracy = (
+        _join([getattr(each, name)[:, :finished] for each in done], finished, config.epochs)
+        for name in ("loss", "running", "test")
+    )
+    failures: dict[int, str] = {}
+    failed_in: dict[int, int] = {}
+    for index, epoch in zip(*np.nonzero(~np.isfinite(loss[:, :finished])), strict=True):
+        if index not in failures:
+            failed_in[int(index)] = int(epoch)
+            failures[int(index)] = f"the loss was {float(loss[index, epoch])} in epoch {epoch}; try a lower lr."
+    train_accuracy = trainer.train_accuracy()
     for index in np.flatnonzero(np.isnan(train_accuracy)).tolist():
         failures.setdefault(index, "the outputs were not finite after the last epoch; try a lower lr.")
     # A failed model may have gone on beside others; what it gave must not depend on that.
     train_accuracy[list(failures)] = np.nan
     for index, epoch in failed_in.items():
-        loss[index, epoch + 1 :] = running[index, epoch:] = torch.nan
+        loss[index, epoch + 1 :] = running[index, epoch:] = np.nan
         test_accuracy[index, epoch:] = np.nan
+    trainer.write_back()
     stack.write_back(skip=failures)
     return TrainingResult(
-        loss=loss.numpy(),
-        running_accuracy=(running / n).numpy(),
+        loss=loss,
+        running_accuracy=running,
         test_accuracy=test_accuracy,
         train_accuracy=train_accuracy,
         failures=failures,
@@ -179,23 +148,28 @@ def train_stack(
     )
 
 
-def accuracy(stack: ModelStack, x: Tensor, y: Tensor) -> np.ndarray:
-    """Share of ``x`` ``(M, N, F)`` that each model classifies as ``y`` ``(M, N)``: ``(M,)``.
+def _orders(generators: Sequence[torch.Generator], n_epochs: int, n: int) -> np.ndarray:
+    """``(epochs, M, N)``: in which order each model sees its rows."""
+    order = torch.empty(n_epochs, len(generators), n, dtype=torch.int64)
+    for m, generator in enumerate(generators):
+        for epoch in range(n_epochs):
+            torch.randperm(n, generator=generator, out=order[epoch, m])
+    return order.numpy()
 
-    NaN for a model with an output that is not finite, which is no classification.
-    """
-    return _accuracy(stack, x, y)
+
+def _failed(done: Sequence[Histories], n_models: int) -> np.ndarray:
+    """``(M, 1)``: which models have failed."""
+    failed = np.zeros((n_models, 1), dtype=bool)
+    for each in done:
+        failed |= ~np.isfinite(each.loss).all(1, keepdims=True)
+    return failed
 
 
-@torch.no_grad()
-def _accuracy(run: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> np.ndarray:
-    right = x.new_zeros(len(x), dtype=torch.int64)
-    finite = x.new_ones(len(x), dtype=torch.bool)
-    for i in range(0, x.shape[1], EVALUATION_ROWS):
-        logits = run(x[:, i : i + EVALUATION_ROWS])
-        right += (logits.argmax(-1) == y[:, i : i + EVALUATION_ROWS]).sum(1)
-        finite &= logits.isfinite().flatten(1).all(1)
-    return (right.double() / x.shape[1]).masked_fill(~finite, torch.nan).cpu().numpy()
+def _join(parts: Sequence[np.ndarray], finished: int, epochs: int) -> np.ndarray:
+    """Histories of several calls one after another: the epochs that count, and NaN for those that did not happen."""
+    joined = np.full((len(parts[0]), epochs), np.nan)
+    joined[:, :finished] = np.concatenate(parts, 1)[:, :finished]
+    return joined
 
 
 @torch.no_grad()

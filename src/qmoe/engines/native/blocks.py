@@ -11,6 +11,7 @@ from torch import Tensor
 
 from qmoe.compiled.lanes import WIDTH
 from qmoe.compiled.threads import run_in_parts
+from qmoe.engines import calling
 from qmoe.engines.native import layout as at
 from qmoe.engines.native.calls import CPU, Call, Inputs, Simulation
 from qmoe.engines.native.kernels import kernel
@@ -27,9 +28,9 @@ class LargeBlock:
         x_stack, x_batch, x_feature, w_stack = inputs.strides
         self._call = Call()
         self._call[at.N_HERE] = min(samples, shape.n_batch - block * samples)
-        self._call[at.X_BATCH], self._call[at.X_FEATURE] = x_batch, x_feature
-        self._call[at.X] = inputs.places[0] + (model * x_stack + block * samples * x_batch) * size
-        self._call[at.WEIGHTS] = inputs.places[1] + model * w_stack * size
+        self._call[calling.X_BATCH], self._call[calling.X_FEATURE] = x_batch, x_feature
+        self._call[calling.X] = inputs.places[0] + (model * x_stack + block * samples * x_batch) * size
+        self._call[calling.WEIGHTS] = inputs.places[1] + model * w_stack * size
         self._parts, self._scratch = plan.large_parts, scratch
         self._head = (plan.layout.header.ctypes.data, scratch.data_ptr())
         self._kernel = functools.partial(kernel, itemsize=size)
@@ -49,7 +50,7 @@ class LargeBlock:
     def run(self, out: Tensor, states: Tensor | None) -> None:
         """Writes the block's read-outs to ``out``, and its final state to ``states``."""
         psi = out.new_empty(self._plan.state) if states is None else states[self._model, self._block]
-        self._call[at.OUT] = self._row(out)
+        self._call[calling.OUT] = self._row(out)
         call = ctypes.addressof(self._call)
         self._prepare(psi)
         self._in_parts(
@@ -69,8 +70,8 @@ class LargeBlock:
         else:
             psi = kept[self._model, self._block]
             self._prepare(None)
-        self._call[at.COTANGENT], self._call[at.GX] = self._row(cotangent), 0 if gx is None else self._row(gx)
-        self._call[at.GW] = gw[self._model].data_ptr()
+        self._call[calling.COTANGENT], self._call[calling.GX] = self._row(cotangent), 0 if gx is None else self._row(gx)
+        self._call[calling.GW] = gw[self._model].data_ptr()
         call, both = ctypes.addressof(self._call), (psi.data_ptr(), lam.data_ptr())
         rows = [*program.backward, *(program.start if gx is not None else [])]
         self._in_parts(

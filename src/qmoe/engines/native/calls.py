@@ -14,13 +14,12 @@ from torch import Tensor
 
 from qmoe.circuits import Circuit
 from qmoe.compiled.lanes import WIDTH
-from qmoe.compiled.threads import run_shares
+from qmoe.compiled.threads import THREAD_OPERATIONS, run_shares
+from qmoe.engines import calling
 from qmoe.engines.native import layout as at
 from qmoe.engines.native.kernels import kernel
 from qmoe.errors import UnsupportedError
 
-#: Operations below which a second thread costs more than it saves: it takes 0.1 ms to start, which is about what they take.
-THREAD_OPERATIONS = 5e7
 #: Most blocks of lanes whose gradients are added up in one go; fewer where a block alone is worth a thread. The sums must
 #: not depend on the number of threads, or on what else is in the stack, so the split of a batch depends on the batch alone.
 MAX_CHUNK = 8
@@ -29,7 +28,7 @@ CPU = torch.device("cpu")  # a user's default device may be another
 
 Gradients = tuple[Tensor | None, Tensor, Tensor | None]
 
-Call = ctypes.c_int64 * at.CALL
+Call = ctypes.c_int64 * calling.CALL
 
 
 class Inputs(NamedTuple):
@@ -120,12 +119,14 @@ class Layout:
         parts: offsets of the scratch memory of one thread.
         samples: samples a block.
         cost: operations of one block, roughly.
+        program: what the header and the parts are of.
     """
 
     header: np.ndarray
     parts: np.ndarray
     samples: int
     cost: float
+    program: object
 
     def chunks(self, n_batch: int) -> tuple[int, int, int]:
         """For a batch: its blocks, the blocks of a chunk, the chunks."""
@@ -168,7 +169,10 @@ class Pass:
             return
         shares = [Call(*call) for _ in range(n_threads)]
         for i, share in enumerate(shares):
-            share[at.FIRST], share[at.LAST] = self._n_items * i // n_threads, self._n_items * (i + 1) // n_threads
+            share[calling.FIRST], share[calling.LAST] = (
+                self._n_items * i // n_threads,
+                self._n_items * (i + 1) // n_threads,
+            )
         run_shares(
             [
                 functools.partial(self._function, *self._addresses, ctypes.addressof(share), first + i * self._size)

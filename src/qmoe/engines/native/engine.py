@@ -11,8 +11,9 @@ from torch.autograd import forward_ad
 
 from qmoe.circuits import Circuit
 from qmoe.engines.batched import TorchEngine
+from qmoe.engines.calling import CompiledCircuit
 from qmoe.engines.native.function import Evaluate, Step
-from qmoe.engines.native.running import simulation
+from qmoe.engines.native.running import compiled_circuit, simulation
 from qmoe.engines.protocol import Engine, too_large, traced
 
 _TORCH = TorchEngine()
@@ -58,6 +59,12 @@ class NativeEngine(Engine):
         inputs = runner.inputs(x.detach(), weights.detach(), strength)
         out, kept = runner.run(inputs, True)
         return out, lambda given: runner.differentiate(inputs, kept, given, False)[1]
+
+    def compiled(self, circuit: Circuit, n_batch: int, itemsize: int) -> CompiledCircuit | None:
+        """The kernels of small states."""
+        if self.why_not(circuit, torch.device("cpu")) is not None:
+            return None
+        return compiled_circuit(circuit, n_batch, itemsize)
 
     def _shaped(
         self,

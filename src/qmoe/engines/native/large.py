@@ -20,6 +20,16 @@ from qmoe.compiled.addresses import (
 )
 from qmoe.compiled.lanes import WIDTH
 from qmoe.compiled.trigonometry import cos_sin, walsh_hadamard
+from qmoe.engines.calling import (
+    COTANGENT,
+    GW,
+    GX,
+    OUT,
+    WEIGHTS,
+    X_BATCH,
+    X_FEATURE,
+    X,
+)
 from qmoe.engines.native.angles import (
     accumulate_samples,
     accumulate_shared,
@@ -33,17 +43,13 @@ from qmoe.engines.native.angles import (
 from qmoe.engines.native.layout import (
     BORN,
     COEFFICIENTS,
-    COTANGENT,
     GRADIENTS,
-    GW,
-    GX,
     LANE_BITS,
     N_HERE,
     N_PARTS,
     N_QUBITS,
     N_SLOTS,
     N_TERMS,
-    OUT,
     PART_GRADIENTS,
     PART_PHASES,
     PART_ROWS,
@@ -63,10 +69,6 @@ from qmoe.engines.native.layout import (
     TERM_ANGLES,
     TERM_FACTORS,
     TERMS,
-    WEIGHTS,
-    X_BATCH,
-    X_FEATURE,
-    X,
 )
 from qmoe.engines.native.passes import (
     clear,

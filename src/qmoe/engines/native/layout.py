@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qmoe.compiled.lanes import WIDTH
+from qmoe.engines.calling import LAST
 
 #: Vectors of lanes whose read-outs are transformed at once.
 READOUT_ROW = 64
@@ -40,12 +41,7 @@ PART_ROWS, PART_SUMS, PART_GRADIENTS, PART_TABLE, PART_PHASES, PART_WORK, PART_T
 N_PARTS = 8
 PHASE_CHUNK = 1024
 
-# One call of a kernel: items first .. last - 1, chunks a model, blocks a chunk, samples, strides, and addresses.
-(
-    FIRST, LAST, N_CHUNKS, CHUNK, N_BATCH, X_STACK, X_BATCH, X_FEATURE, W_STACK,
-    X, WEIGHTS, STRENGTH, OUT, STATES, COTANGENT, GX, GW, GS, CALL,
-) = range(19)  # fmt: skip
-#: In place of the number of items, for large states: samples of the block.
+#: In place of the last item of a call, for large states: samples of the block.
 N_HERE = LAST
 
 

@@ -8,6 +8,26 @@ from __future__ import annotations
 
 from qmoe.compiled.addresses import inner, integer, itemsize, put_real, real
 from qmoe.compiled.lanes import WIDTH
+from qmoe.engines.calling import (
+    CHUNK,
+    COTANGENT,
+    FIRST,
+    GS,
+    GW,
+    GX,
+    LAST,
+    N_BATCH,
+    N_CHUNKS,
+    OUT,
+    READY,
+    STRENGTH,
+    W_STACK,
+    WEIGHTS,
+    X_BATCH,
+    X_FEATURE,
+    X_STACK,
+    X,
+)
 from qmoe.engines.native.angles import (
     accumulate_samples,
     accumulate_shared,
@@ -20,21 +40,12 @@ from qmoe.engines.native.angles import (
 from qmoe.engines.native.layout import (
     BORN,
     CHECKPOINTS,
-    CHUNK,
     COEFFICIENTS,
-    COTANGENT,
     COUNTS,
     FACTORS_TABLE,
-    FIRST,
     FORWARD,
     GRADIENTS,
-    GS,
-    GW,
-    GX,
     LAM,
-    LAST,
-    N_BATCH,
-    N_CHUNKS,
     N_DAMPS,
     N_FEATURES,
     N_FORWARD,
@@ -44,22 +55,14 @@ from qmoe.engines.native.layout import (
     N_SLOTS,
     N_WEIGHTS,
     ORDER,
-    OUT,
     PREPARED,
     PSI,
     ROW,
     ROWS,
     SHIFTS,
     SIGNS,
-    STRENGTH,
     STRENGTH_GRADIENT,
     TURN,
-    W_STACK,
-    WEIGHTS,
-    X_BATCH,
-    X_FEATURE,
-    X_STACK,
-    X,
 )
 from qmoe.engines.native.passes import clear
 from qmoe.engines.native.pauli_passes import damp, overlap, turn, undamp, unoverlap, unturn
@@ -260,7 +263,7 @@ def differentiate_noisy(one, header, parts, call, scratch):
     feature_stride, sample_stride = integer(call, X_FEATURE), integer(call, X_BATCH)
     at = place_parts(parts, scratch)
     gradients, strength_gradient = integer(at, GRADIENTS), integer(at, STRENGTH_GRADIENT)
-    model = -1
+    model = integer(call, READY) - 1
     for item in range(integer(call, FIRST), integer(call, LAST)):
         if item // n_chunks != model:
             model = item // n_chunks

@@ -59,7 +59,7 @@ def make_plan(circuit: Circuit, n_batch: int, itemsize: int) -> Plan:
     cost = program.n_vectors * lanes * 6.0 * (1 + len(program.sources) + program.n_tables)
     return Plan(
         program=program,
-        layout=Layout(program.header, program.parts(itemsize), 1 if few else lanes, cost),
+        layout=Layout(program.header, program.parts(itemsize), 1 if few else lanes, cost, program),
         large_parts=program.large_parts(itemsize),
         state=(program.n_vectors, 2, lanes),
     )

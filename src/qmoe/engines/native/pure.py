@@ -8,6 +8,25 @@ from __future__ import annotations
 
 from qmoe.compiled.addresses import inlined, inner, integer, itemsize, put_integer
 from qmoe.compiled.lanes import WIDTH
+from qmoe.engines.calling import (
+    CHUNK,
+    COTANGENT,
+    FIRST,
+    GW,
+    GX,
+    LAST,
+    N_BATCH,
+    N_CHUNKS,
+    OUT,
+    READY,
+    STATES,
+    W_STACK,
+    WEIGHTS,
+    X_BATCH,
+    X_FEATURE,
+    X_STACK,
+    X,
+)
 from qmoe.engines.native.angles import (
     accumulate_samples,
     accumulate_shared,
@@ -19,21 +38,13 @@ from qmoe.engines.native.angles import (
 from qmoe.engines.native.layout import (
     BACKWARD,
     BORN,
-    CHUNK,
     COEFFICIENTS,
-    COTANGENT,
     ENCODES_LATER,
-    FIRST,
     FORWARD,
     GRADIENTS,
-    GW,
-    GX,
     LAM,
     LANE_BITS,
-    LAST,
     N_BACKWARD,
-    N_BATCH,
-    N_CHUNKS,
     N_FEATURES,
     N_FORWARD,
     N_OUTPUTS,
@@ -43,7 +54,6 @@ from qmoe.engines.native.layout import (
     N_START,
     N_TABLES,
     N_WEIGHTS,
-    OUT,
     PHASE,
     PHASE_EACH,
     PREPARED,
@@ -54,17 +64,10 @@ from qmoe.engines.native.layout import (
     SIZE,
     SLOT,
     START,
-    STATES,
     SUMS,
     TABLE_GRADIENTS,
     TABLES,
     TABLES_EACH,
-    W_STACK,
-    WEIGHTS,
-    X_BATCH,
-    X_FEATURE,
-    X_STACK,
-    X,
 )
 from qmoe.engines.native.passes import (
     clear,
@@ -195,7 +198,7 @@ def differentiate(one, header, parts, call, scratch):
     feature_stride, sample_stride = integer(call, X_FEATURE), integer(call, X_BATCH)
     at = place_parts(parts, scratch)
     psi, lam, coefficients = integer(at, PSI), integer(at, LAM), integer(at, COEFFICIENTS)
-    model = -1
+    model = integer(call, READY) - 1
     for item in range(integer(call, FIRST), integer(call, LAST)):
         fresh = item // n_chunks != model
         model = item // n_chunks

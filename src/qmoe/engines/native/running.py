@@ -9,9 +9,13 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Circuit
+from qmoe.compiled.cache import machine_code
 from qmoe.compiled.lanes import WIDTH, n_lanes
+from qmoe.engines.calling import CompiledCircuit
+from qmoe.engines.native import layout as at
 from qmoe.engines.native.blocks import LargeBlock
 from qmoe.engines.native.calls import Gradients, Inputs, Layout, Pass, Simulation, plain
+from qmoe.engines.native.kernels import kernels_for
 from qmoe.engines.native.noisy_program import make_noisy_program
 from qmoe.engines.native.plans import make_plan
 
@@ -64,12 +68,8 @@ class PauliVectors(Simulation):
 
     def __init__(self, circuit: Circuit, stack: torch.Size, batch: torch.Size, itemsize: int) -> None:
         super().__init__(circuit, stack, batch, itemsize)
-        assert circuit.noise is not None
-        # How strong the noise is comes with the inputs.
-        program = make_noisy_program(circuit.with_noise(replace(circuit.noise, depolarizing=0.0)))
-        cost = circuit.dim**2 * WIDTH / 4 * (1.0 + len(program.rows))
-        layout = Layout(program.header, program.parts(itemsize), n_lanes(itemsize), cost)
-        self._program, self._n_chunks = program, layout.chunks(self.n_batch)[2]
+        layout = pauli_layout(circuit, itemsize)
+        self._n_chunks = layout.chunks(self.n_batch)[2]
         self._forward = Pass("evaluate_noisy", 1, layout, self)
         self._backward = Pass("differentiate_noisy", 4, layout, self)
 
@@ -87,6 +87,37 @@ class PauliVectors(Simulation):
         gs = cotangent.new_zeros((self.n_models, self._n_chunks))
         self._backward(inputs, None, None, cotangent, gx, gw, gs)
         return gx, _total(gw, inputs.shape), _total(gs, self.stack)
+
+
+@functools.lru_cache(maxsize=1024)
+def compiled_circuit(circuit: Circuit, n_batch: int, itemsize: int) -> CompiledCircuit | None:
+    """The kernels for one model and ``n_batch`` samples; None for large states, which all threads work on."""
+    plan = make_plan(circuit, n_batch, itemsize) if circuit.noise is None else None
+    if plan is not None and plan.is_large:
+        return None
+    layout = pauli_layout(circuit, itemsize) if plan is None else plan.layout
+    n_blocks, chunk, n_chunks = layout.chunks(n_batch)
+    forward, backward = (machine_code(one, itemsize) for one in kernels_for(noisy=plan is None))
+    return CompiledCircuit(
+        forward=forward.address,
+        backward=backward.address,
+        header=layout.header.ctypes.data,
+        parts=layout.parts.ctypes.data,
+        n_chunks=n_chunks,
+        chunk=chunk,
+        scratch=int(layout.parts[-1]) + at.SIZE * WIDTH,
+        states=0 if plan is None else n_blocks * plan.state_bytes,
+        cost=n_blocks * layout.cost,
+        kept=(forward, backward, layout),
+    )
+
+
+def pauli_layout(circuit: Circuit, itemsize: int) -> Layout:
+    """What the kernels of a circuit with noise read, whatever its strength, which comes with the inputs."""
+    assert circuit.noise is not None
+    program = make_noisy_program(circuit.with_noise(replace(circuit.noise, depolarizing=0.0)))
+    cost = circuit.dim**2 * WIDTH / 4 * (1.0 + len(program.rows))
+    return Layout(program.header, program.parts(itemsize), n_lanes(itemsize), cost, program)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -1,0 +1,123 @@
+"""Training any stack by autograd and `torch.optim.Adam`; what compiled training must agree with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from qmoe.training.stack import ModelStack
+from qmoe.training.trainer import Histories, Part, Trainer, TrainingConfig
+
+#: Samples of each model that one evaluation handles at once; bounds its memory. The same for any number of models: some
+#: controls route a sample by its company, which must not depend on how many models train beside.
+EVALUATION_ROWS = 1_500
+
+
+class AutogradTrainer(Trainer):
+    """Trains with torch's own operations.
+
+    Args:
+        stack: what to train; at least one of its parameters is trainable.
+        train: what to train on.
+        test: what to evaluate on after every epoch, or None.
+        config: batch size and learning rate.
+    """
+
+    def __init__(self, stack: ModelStack, train: Part, test: Part | None, config: TrainingConfig) -> None:
+        self._stack, self._train, self._test, self._batch_size = stack, train, test, config.batch_size
+        leaves = trainable(stack)
+        # An optimiser costs by the tensor, not by the element. Modules of someone else may leave a parameter without a
+        # gradient for a while, which Adam then passes over; such parameters stay apart.
+        self._vector = as_vector(leaves) if stack.module is not None else None
+        if self._vector is not None:
+            leaves = [self._vector]
+        # Not fused: the fused kernel rounds an element by its place in the tensor, and training amplifies that until a
+        # trial gives other numbers in another stack. foreach applies the plain elementwise operations, which do not.
+        self._optimizer = torch.optim.Adam(leaves, lr=config.lr, foreach=len(leaves) > 1)
+
+    def differentiate(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Runs a batch forward and backward.
+
+        Args:
+            x: ``(M, B, F)`` features.
+            y: ``(M, B)`` labels from 0 to C - 1.
+
+        Returns:
+            Logits ``(M, B, C)`` and cross-entropies ``(M, B)``, detached. The gradients of each model's mean cross-entropy
+            stand in the stack's parameters, in place of those of the last batch.
+        """
+        logits = self._stack(x)
+        entropy = cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none")
+        self._optimizer.zero_grad(set_to_none=self._vector is None)
+        # The mean over the batch, summed over models: each model's gradient is that of its own mean.
+        (entropy.sum() / y.shape[1]).backward()
+        return logits.detach(), entropy.detach().view(y.shape)
+
+    def update(self) -> None:
+        """Adam's step along the gradients."""
+        self._optimizer.step()
+
+    def run(self, order: np.ndarray) -> Histories:
+        """Trains for some epochs."""
+        epochs = [self._epoch(torch.from_numpy(each)) for each in order]
+        return Histories(*(np.stack(history, 1) for history in zip(*epochs, strict=True)))
+
+    def _epoch(self, order: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        x, y = self._train.x, self._train.y
+        n_models, n = y.shape
+        # Whole rows are copied several times faster than single values are gathered.
+        picked = (order + n * torch.arange(n_models).unsqueeze(1)).flatten().to(x.device)
+        x_shuffled = x.reshape(-1, x.shape[-1]).index_select(0, picked).view_as(x)
+        y_shuffled = y.flatten().index_select(0, picked).view_as(y)
+        right = torch.zeros(n_models, dtype=torch.int64, device=x.device)
+        loss = torch.zeros(n_models, dtype=torch.float64, device=x.device)
+        size = self._batch_size
+        for xb, yb in zip(x_shuffled.split(size, 1), y_shuffled.split(size, 1), strict=True):
+            logits, entropy = self.differentiate(xb, yb)
+            self.update()
+            right += (logits.argmax(-1) == yb).sum(1)
+            loss += entropy.double().mean(1)
+        test = np.full(n_models, np.nan) if self._test is None else accuracy(self._stack, self._test.x, self._test.y)
+        return loss.cpu().numpy(), right.cpu().numpy() / n, test
+
+    def train_accuracy(self) -> np.ndarray:
+        """Accuracies on the training part."""
+        return accuracy(self._stack, self._train.x, self._train.y)
+
+    def write_back(self) -> None:
+        """They stand in the stack's parameters already."""
+
+
+@torch.no_grad()
+def accuracy(stack: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> np.ndarray:
+    """Share of ``x`` ``(M, N, F)`` that each model of a stack classifies as ``y`` ``(M, N)``: ``(M,)``.
+
+    NaN for a model with an output that is not finite, which is no classification.
+    """
+    right = x.new_zeros(len(x), dtype=torch.int64)
+    finite = x.new_ones(len(x), dtype=torch.bool)
+    for i in range(0, x.shape[1], EVALUATION_ROWS):
+        logits = stack(x[:, i : i + EVALUATION_ROWS])
+        right += (logits.argmax(-1) == y[:, i : i + EVALUATION_ROWS]).sum(1)
+        finite &= logits.isfinite().flatten(1).all(1)
+    return (right.double() / x.shape[1]).masked_fill(~finite, torch.nan).cpu().numpy()
+
+
+def trainable(stack: ModelStack) -> list[Tensor]:
+    """The parameters of a stack that are not frozen."""
+    return [value for value in stack.parameters.values() if value.requires_grad]
+
+
+def as_vector(parameters: Sequence[Tensor]) -> nn.Parameter:
+    """Moves parameters of one dtype and device, and their gradients, into one vector; they become views of its parts."""
+    vector = nn.Parameter(parameters_to_vector(parameters).detach())
+    vector_to_parameters(vector.detach(), parameters)
+    gradient = vector.grad = torch.zeros_like(vector)
+    for value, part in zip(parameters, gradient.split([value.numel() for value in parameters]), strict=True):
+        value.grad = part.view_as(value)
+    return vector

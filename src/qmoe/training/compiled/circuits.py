@@ -1,0 +1,106 @@
+"""Inside the kernel: calls of the machine code that runs circuits."""
+
+from __future__ import annotations
+
+import qmoe.engines.calling as calling
+import qmoe.training.compiled.layout as at
+from qmoe.compiled.addresses import inner, integer, itemsize, put_integer, put_real, real, run_kernel
+
+
+@inner
+def run_forward(one, code, call, scratch, n_samples, x, angles, strength, out, states):
+    """Runs the circuit of one model.
+
+    Args:
+        one: 1 in the precision of all arrays.
+        code: address of the circuit's part of a shape.
+        call: address of the call, which the backward pass reads again.
+        scratch: address of the memory that the circuit works in.
+        n_samples: number of samples B.
+        x: address of columns ``(F, B)`` to encode.
+        angles: address of the circuit's weights.
+        strength: address of the strength of its noise.
+        out: address of the read-outs ``(B, n_outputs)``.
+        states: address of memory for the final states, or 0 where no backward pass follows.
+    """
+    put_integer(call, calling.FIRST, 0)
+    put_integer(call, calling.LAST, integer(code, at.N_CHUNKS))
+    put_integer(call, calling.N_CHUNKS, integer(code, at.N_CHUNKS))
+    put_integer(call, calling.CHUNK, integer(code, at.CHUNK))
+    put_integer(call, calling.N_BATCH, n_samples)
+    put_integer(call, calling.X_STACK, 0)
+    put_integer(call, calling.X_BATCH, 1)
+    put_integer(call, calling.X_FEATURE, n_samples)
+    put_integer(call, calling.W_STACK, 0)
+    put_integer(call, calling.X, x)
+    put_integer(call, calling.WEIGHTS, angles)
+    put_integer(call, calling.STRENGTH, strength)
+    put_integer(call, calling.OUT, out)
+    put_integer(call, calling.STATES, states if integer(code, at.HAS_STATES) else 0)
+    put_integer(call, calling.READY, 0)
+    run_kernel(integer(code, at.FORWARD), one, integer(code, at.HEADER), integer(code, at.OFFSETS), call, scratch)
+
+
+@inner
+def run_backward(one, code, call, scratch, given, encoded, partial, strengths, gradient, n_angles):
+    """Gradients of the circuit of the last `run_forward` with the same call and scratch memory.
+
+    Args:
+        one: 1 in the precision of all arrays.
+        code: address of the circuit's part of a shape.
+        call: address of the call.
+        scratch: address of the memory that the circuit worked in.
+        given: address of the gradients of the read-outs ``(B, n_outputs)``.
+        encoded: address of zeros ``(B, F)`` for the gradients of what was encoded, or 0.
+        partial: address of memory for ``(chunks, n_angles)`` numbers.
+        strengths: address of memory for as many numbers as there are chunks.
+        gradient: address of the gradients of the weights, which are written.
+        n_angles: number of weights.
+    """
+    n_chunks = integer(code, at.N_CHUNKS)
+    to = gradient if n_chunks == 1 else partial
+    for i in range(n_chunks * n_angles):
+        put_real(one, to, i, 0.0)
+    put_integer(call, calling.COTANGENT, given)
+    put_integer(call, calling.GX, encoded)
+    put_integer(call, calling.GW, to)
+    put_integer(call, calling.GS, strengths)
+    put_integer(call, calling.READY, 1)
+    run_kernel(integer(code, at.BACKWARD), one, integer(code, at.HEADER), integer(code, at.OFFSETS), call, scratch)
+    if n_chunks > 1:
+        for i in range(n_angles):
+            total = real(one, partial, i)
+            for chunk in range(1, n_chunks):
+                # Rounded each time, as where the sums are arrays.
+                put_real(one, gradient, i, total + real(one, partial, chunk * n_angles + i))
+                total = real(one, gradient, i)
+
+
+@inner
+def rows_to_columns(one, columns, rows, n_outputs, n_samples):
+    """Copies ``(B, n_outputs)`` to the matrix ``columns`` ``(n_outputs, B)``."""
+    for b in range(n_samples):
+        for k in range(n_outputs):
+            columns[k, b] = real(one, rows, b * n_outputs + k)
+
+
+@inner
+def columns_to_rows(one, rows, columns, n_samples):
+    """The other way round."""
+    n_outputs = columns.shape[0]
+    for b in range(n_samples):
+        for k in range(n_outputs):
+            put_real(one, rows, b * n_outputs + k, columns[k, b])
+
+
+@inner
+def clear_numbers(one, address, n):
+    """Writes ``n`` zeros."""
+    for i in range(n):
+        put_real(one, address, i, 0.0)
+
+
+@inner
+def place_of(one, address, index):
+    """The address of number ``index`` after ``address``."""
+    return address + index * itemsize(one)

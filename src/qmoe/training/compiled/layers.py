@@ -1,0 +1,259 @@
+"""Inside the kernel: the layers of a mixture. A row is a quantity and a column a sample.
+
+So inner loops run over the samples of a batch and become vector instructions.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+import qmoe.training.compiled.layout as at
+from qmoe.compiled.addresses import OPTIONS, inner
+from qmoe.compiled.exponentials import exponential, sigmoid, tangent
+
+#: Totals that are at least 1 each and at most the number of classes; so many of them multiplied stay in range.
+_PRODUCT = 16
+
+
+@numba.njit(**OPTIONS, fastmath={"reassoc", "contract"})
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    """Sum of products, in the order that suits the vector unit."""
+    total = a[0] * b[0]
+    for i in range(1, len(a)):
+        total += a[i] * b[i]
+    return total
+
+
+@numba.njit(**OPTIONS, fastmath={"reassoc"})
+def _sum(a: np.ndarray) -> float:
+    total = a[0]
+    for i in range(1, len(a)):
+        total += a[i]
+    return total
+
+
+@inner
+def affine(out, weight, bias, x):
+    """``out = weight x + bias``: ``(O, B)``, ``(O, F)``, ``(O,)``, ``(F, B)``."""
+    n_samples = out.shape[1]
+    for o in range(out.shape[0]):
+        for b in range(n_samples):
+            out[o, b] = bias[o]
+        for f in range(weight.shape[1]):
+            for b in range(n_samples):
+                out[o, b] += weight[o, f] * x[f, b]
+
+
+@inner
+def parameter_gradients(weight_gradient, bias_gradient, given, x):
+    """Gradients of `affine` for its parameters, from those of its result, ``given`` ``(O, B)``."""
+    for o in range(given.shape[0]):
+        bias_gradient[o] = _sum(given[o])
+        for f in range(x.shape[0]):
+            weight_gradient[o, f] = _dot(given[o], x[f])
+
+
+@inner
+def input_gradient(gradient, weight, given):
+    """Gradient of `affine` for its input ``(F, B)``, from that of its result, ``given`` ``(O, B)``."""
+    n_samples = given.shape[1]
+    for f in range(weight.shape[1]):
+        for b in range(n_samples):
+            gradient[f, b] = weight[0, f] * given[0, b]
+        for o in range(1, weight.shape[0]):
+            for b in range(n_samples):
+                gradient[f, b] += weight[o, f] * given[o, b]
+
+
+@inner
+def activate(kind, x, slope):
+    """An activation in place, and its derivative; NaN stays."""
+    for k in range(x.shape[0]):
+        if kind == at.RELU:
+            for b in range(x.shape[1]):
+                slope[k, b] = 0 if x[k, b] <= 0 else 1
+                if x[k, b] <= 0:
+                    x[k, b] = 0
+        elif kind == at.TANH:
+            for b in range(x.shape[1]):
+                value = tangent(np.float64(x[k, b]))
+                slope[k, b] = 1.0 - value * value
+                x[k, b] = value
+        else:
+            for b in range(x.shape[1]):
+                value = np.float64(x[k, b])
+                share = sigmoid(value)
+                slope[k, b] = share * (1.0 + value * (1.0 - share))
+                x[k, b] = value * share
+
+
+@inner
+def times(gradient, slope):
+    """``gradient`` times ``slope``, in place."""
+    for k in range(gradient.shape[0]):
+        for b in range(gradient.shape[1]):
+            gradient[k, b] *= slope[k, b]
+
+
+@inner
+def softmax(out, x, largest, total):
+    """Softmax over the rows of ``x``; leaves their maximum and the sum of exponentials behind."""
+    n_samples = x.shape[1]
+    for b in range(n_samples):
+        largest[b] = x[0, b]
+        total[b] = 0
+    for k in range(1, x.shape[0]):
+        for b in range(n_samples):
+            largest[b] = max(largest[b], x[k, b])
+    for k in range(x.shape[0]):
+        for b in range(n_samples):
+            out[k, b] = exponential(np.float64(x[k, b]) - np.float64(largest[b]))
+            total[b] += out[k, b]
+    for k in range(x.shape[0]):
+        for b in range(n_samples):
+            out[k, b] /= total[b]
+
+
+@inner
+def average(out, x):
+    """``out[k] = mean of x[k]``, the same for every sample."""
+    n_samples = x.shape[1]
+    for k in range(x.shape[0]):
+        mean = _sum(x[k]) / x.dtype.type(n_samples)
+        for b in range(n_samples):
+            out[k, b] = mean
+
+
+@inner
+def name_outcomes(out, probabilities):
+    """Weights ``(E, B)`` from probabilities ``(D, B)``: one that names no expert counts for all alike; none is below 0."""
+    n_named, n_samples = out.shape
+    share = out.dtype.type(1 / n_named)
+    for b in range(n_samples):
+        rest = probabilities[0, b] * 0
+        for k in range(n_named, probabilities.shape[0]):
+            rest += max(probabilities[k, b], 0)
+        for k in range(n_named):
+            out[k, b] = max(probabilities[k, b], 0) + rest * share
+
+
+@inner
+def unname_outcomes(gradient, given, probabilities):
+    """Gradient of `name_outcomes` for the probabilities ``(D, B)``, from that of the weights, ``given`` ``(E, B)``."""
+    n_named, n_samples = given.shape
+    share = given.dtype.type(1 / n_named)
+    for b in range(n_samples):
+        rest = given[0, b] * 0
+        for k in range(n_named):
+            rest += given[k, b]
+        for k in range(probabilities.shape[0]):
+            value = given[k, b] if k < n_named else rest * share
+            gradient[k, b] = value if probabilities[k, b] >= 0 else 0
+
+
+@inner
+def mix(mixed, gate, wide):
+    """``mixed[o] = sum_e gate[e] wide[e, o]``: ``(O, B)``, ``(E, B)``, ``(E O, B)``."""
+    n_out, n_samples = mixed.shape
+    for o in range(n_out):
+        for b in range(n_samples):
+            mixed[o, b] = gate[0, b] * wide[o, b]
+        for e in range(1, gate.shape[0]):
+            for b in range(n_samples):
+                mixed[o, b] += gate[e, b] * wide[e * n_out + o, b]
+
+
+@inner
+def unmix_softmax(logit_gradient, gate, wide, mixed, given):
+    """Gradient for the logits behind the gate, from that of ``mixed``."""
+    n_out, n_samples = mixed.shape
+    for e in range(gate.shape[0]):
+        for b in range(n_samples):
+            logit_gradient[e, b] = 0
+        for o in range(n_out):
+            # The derivative of a softmax takes off the mean of what is given, which here is the mixture itself.
+            for b in range(n_samples):
+                logit_gradient[e, b] += given[o, b] * (wide[e * n_out + o, b] - mixed[o, b])
+        for b in range(n_samples):
+            logit_gradient[e, b] *= gate[e, b]
+
+
+@inner
+def unmix(gate_gradient, wide, given):
+    """Gradient for the gate, from that of ``mixed``."""
+    n_out, n_samples = given.shape
+    for e in range(gate_gradient.shape[0]):
+        for b in range(n_samples):
+            gate_gradient[e, b] = given[0, b] * wide[e * n_out, b]
+        for o in range(1, n_out):
+            for b in range(n_samples):
+                gate_gradient[e, b] += given[o, b] * wide[e * n_out + o, b]
+
+
+@inner
+def unmix_experts(wide, gate, given):
+    """Puts the gradient of the experts' outputs in their place."""
+    n_out, n_samples = given.shape
+    for e in range(gate.shape[0]):
+        for o in range(n_out):
+            for b in range(n_samples):
+                wide[e * n_out + o, b] = gate[e, b] * given[o, b]
+
+
+@inner
+def unsoftmax(gradient, weights):
+    """Gradient for the logits in place of that of their softmax, ``weights``; both ``(E, B)``."""
+    n_samples = weights.shape[1]
+    for b in range(n_samples):
+        mean = weights[0, b] * gradient[0, b]
+        for e in range(1, weights.shape[0]):
+            mean += weights[e, b] * gradient[e, b]
+        for e in range(weights.shape[0]):
+            gradient[e, b] = weights[e, b] * (gradient[e, b] - mean)
+
+
+@inner
+def cross_entropy(gradient, logits, labels, largest, total):
+    """Mean cross-entropy of ``logits`` ``(C, B)``, as a double, and its gradient."""
+    softmax(gradient, logits, largest, total)
+    n_samples = len(labels)
+    loss, product = 0.0, 1.0
+    for b in range(n_samples):
+        loss += np.float64(largest[b]) - np.float64(logits[labels[b], b])
+        gradient[labels[b], b] -= 1
+    for first in range(0, n_samples, _PRODUCT):
+        product = 1.0
+        for b in range(first, min(first + _PRODUCT, n_samples)):
+            product *= total[b]
+        loss += math.log(product)
+    share = total.dtype.type(1 / n_samples)
+    for c in range(logits.shape[0]):
+        for b in range(n_samples):
+            gradient[c, b] *= share
+    return loss / n_samples
+
+
+@inner
+def count_right(logits, labels):
+    """How many columns of ``logits`` ``(C, B)`` are largest, and first so, at their label."""
+    right = 0
+    for b in range(len(labels)):
+        best = 0
+        for c in range(1, logits.shape[0]):
+            if logits[c, b] > logits[best, b]:
+                best = c
+        right += 1 if best == labels[b] else 0
+    return right
+
+
+@inner
+def all_finite(x):
+    """Whether no number is NaN or infinite."""
+    total = 0.0
+    for k in range(x.shape[0]):
+        for b in range(x.shape[1]):
+            total += np.float64(x[k, b]) * 0.0
+    return total == 0.0

@@ -1,0 +1,219 @@
+"""Training a stack of mixtures in machine code: whole epochs of each model, from the order of its rows to its accuracies.
+
+Small models cost their number of operations, not their arithmetic: some 40 operations of torch, and Python between them,
+cost ten times what they compute.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+import torch
+
+from qmoe.compiled.cache import declare, kernel
+from qmoe.compiled.threads import THREAD_OPERATIONS, run_shares
+from qmoe.engines.running import CircuitModule
+from qmoe.training.autograd import EVALUATION_ROWS
+from qmoe.training.compiled import layout as at
+from qmoe.training.compiled.parts import MixtureParts, parts_of
+from qmoe.training.compiled.plan import (
+    Memory,
+    Rows,
+    Values,
+    column_counts,
+    machine_code,
+    make_pass,
+    make_plan,
+    make_shape,
+)
+from qmoe.training.stack import ModelStack
+from qmoe.training.trainer import Histories, Part, Trainer, TrainingConfig
+
+#: The kernel: epochs of Adam, accuracies, a loss with its gradient.
+KERNELS = declare("qmoe.training.compiled.kernel", ("run_models", 5))
+#: Adam's, and torch's defaults.
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+#: Numbers of functions of one model's rows up to which they are computed once for all epochs.
+MAX_GIVEN = 1 << 22
+#: Operations of the epochs that one call runs, if it is one epoch at least: about a third of a second.
+CALL_OPERATIONS = 1e9
+#: Bytes of the orders of these epochs.
+ORDER_BYTES = 1 << 26
+#: Operations of a backward pass, in those of a forward pass.
+_BACKWARD = 3
+#: Rows that one evaluation handles at once.
+_PIECE = 128
+
+
+def compiled_parts(stack: ModelStack, n_rows: int, batch_size: int) -> MixtureParts | None:
+    """The parts of a stack that compiles; None for one that is trained by autograd.
+
+    That is everything but a dense mixture on the CPU of qmoe's own parts; circuits that an engine other than the native one
+    runs, or of which one batch is enough work for several threads; and gates on so many functions of so many rows that they
+    would fill the memory. The answer does not depend on the number of models.
+    """
+    parts = parts_of(stack.module, len(stack))
+    if parts is None:
+        return None
+    size = _itemsize(stack)
+    if parts.router.functions is not None and n_rows * parts.router.n_inputs > MAX_GIVEN:
+        return None
+    for circuit, copies in _circuits(parts):
+        code = machine_code(circuit, min(batch_size, n_rows), size)
+        if code is None or (1 + _BACKWARD) * copies * code.cost > THREAD_OPERATIONS:
+            return None
+    return parts
+
+
+class CompiledTrainer(Trainer):
+    """Trains in machine code; threads take one model after another.
+
+    Args:
+        stack: what to train.
+        parts: what `compiled_parts` says that it is made of.
+        train: what to train on.
+        test: what to evaluate on after every epoch, or None.
+        config: batch size and learning rate.
+    """
+
+    def __init__(
+        self, stack: ModelStack, parts: MixtureParts, train: Part, test: Part | None, config: TrainingConfig
+    ) -> None:
+        self._lr, self._n_updates = config.lr, 0
+        by_company = parts.router.routing != at.OWN
+        piece = EVALUATION_ROWS if by_company else max(_PIECE, config.batch_size)
+        runner = Runner(stack, parts, [(train, config.batch_size), (train, piece), *([(test, piece)] if test else [])])
+        self._runner, self._plan, self._has_test = runner, runner.plan, test is not None
+        self._n_models, self._n_rows = train.y.shape
+        self._n_batches = math.ceil(self._n_rows / config.batch_size)
+        shape = self._n_models, runner.values.n_trained
+        self._moments = np.zeros(shape, runner.dtype), np.zeros(shape, runner.dtype)
+        self._plan[at.FIRST_MOMENTS], self._plan[at.SECOND_MOMENTS] = (m.ctypes.data for m in self._moments)
+        for place, record in zip((at.BATCHES, at.TRAIN_ROWS, at.TEST_ROWS), runner.passes, strict=False):
+            self._plan[place] = record.ctypes.data
+
+    def epochs_at_once(self, left: int) -> int:
+        """So many that a call takes about a third of a second."""
+        by_work = CALL_OPERATIONS / self._runner.operations(self._n_models * self._n_rows)
+        by_memory = ORDER_BYTES / (8 * self._n_models * self._n_rows)
+        return max(1, min(left, int(min(by_work, by_memory))))
+
+    def run(self, order: np.ndarray) -> Histories:
+        """Trains for some epochs."""
+        n_epochs = len(order)
+        order, factors = np.ascontiguousarray(order), self._factors(n_epochs * self._n_batches)
+        histories = Histories(*(np.full((self._n_models, n_epochs), np.nan) for _ in range(3)))
+        self._plan[at.N_EPOCHS] = n_epochs
+        places = at.ORDER, at.FACTORS, at.LOSS, at.RUNNING, at.TEST
+        arrays = order, factors, histories.loss, histories.running, histories.test
+        for place, array in zip(places, arrays, strict=True):
+            self._plan[place] = array.ctypes.data
+        self._runner.share(at.TRAIN, n_epochs * self._n_models * self._n_rows)
+        return histories
+
+    def train_accuracy(self) -> np.ndarray:
+        """Accuracies on the training part."""
+        out = np.empty(self._n_models)
+        rows = int(self._plan[at.TRAIN_ROWS])
+        self._runner.share(at.FIND_ACCURACY, self._n_models * self._n_rows, rows, out.ctypes.data)
+        return out
+
+    def write_back(self) -> None:
+        """Copies the values to the stack's parameters."""
+        self._runner.values.write_back()
+
+    def _factors(self, n_steps: int) -> np.ndarray:
+        """``(n_steps, 6)``: the numbers of the next steps of Adam that are the same for all parameters."""
+        steps = range(self._n_updates + 1, self._n_updates + n_steps + 1)
+        self._n_updates += n_steps
+        return np.array(
+            [(1 - BETA1, BETA2, 1 - BETA2, self._lr / (1 - BETA1**t), math.sqrt(1 - BETA2**t), EPSILON) for t in steps]
+        )
+
+
+class Runner:
+    """The plan of a stack, memory for its threads, and calls of the kernels.
+
+    Args:
+        stack: what to run.
+        parts: what it is made of.
+        data: parts of the data, each with the number of rows that are handled at once.
+
+    Attributes:
+        plan: the record of that name.
+        passes: the records of the parts of the data.
+        values: the numbers of the models.
+        dtype: their type.
+    """
+
+    def __init__(self, stack: ModelStack, parts: MixtureParts, data: list[tuple[Part, int]]) -> None:
+        rows = _rows(parts, data)
+        size, self.dtype = _itemsize(stack), rows[0].x.numpy().dtype
+        self.values = Values(parts, len(stack), self.dtype)
+        sizes = sorted({n for each in rows for n in each.sizes if n})
+        kept: list[object] = []
+        shapes = {n: make_shape(parts, n, size, kept) for n in sizes}
+        self.passes = [make_pass(each, shapes, kept) for each in rows]
+        self.plan = make_plan(parts, self.values)
+        self._kept, self._size = kept, size
+        self._new_memory = functools.partial(Memory, parts, self.values.rows.shape[1], sizes, size)
+        self._memories = [self._new_memory()]
+        self._run, self._plan = kernel(KERNELS[0], size), self.plan.ctypes.data
+        self._row_operations = _row_operations(parts, rows[0], size)
+
+    def operations(self, n_rows: int) -> float:
+        """How many operations training on so many rows takes, roughly."""
+        return self._row_operations * n_rows
+
+    def share(self, task: int, n_rows: int, subject: int = 0, out: int = 0) -> None:
+        """Runs a task of which threads take one model after another, and which goes through so many rows in all."""
+        n_threads = 1
+        if self.operations(n_rows) > THREAD_OPERATIONS:
+            n_threads = min(torch.get_num_threads(), int(self.plan[at.N_MODELS]))
+        while len(self._memories) < n_threads:
+            self._memories.append(self._new_memory())
+        self.plan[at.NEXT] = 0
+        arguments = task, subject, out
+        run_shares(
+            [functools.partial(self._run, self._plan, m.address, *arguments) for m in self._memories[:n_threads]]
+        )
+
+
+@torch.no_grad()
+def _rows(parts: MixtureParts, data: list[tuple[Part, int]]) -> list[Rows]:
+    """The parts of the data with the functions that the router looks at, each computed once."""
+    functions: dict[int, torch.Tensor | None] = {}
+    rows = []
+    for part, piece in data:
+        if id(part) not in functions:
+            find = parts.router.functions
+            functions[id(part)] = None if find is None else find(part.x).contiguous()
+        rows.append(Rows(part.x, part.y, functions[id(part)], piece))
+    return rows
+
+
+def _circuits(parts: MixtureParts) -> list[tuple[CircuitModule, int]]:
+    """The circuits, and how many of each there are in a model."""
+    pairs = (parts.router.circuit, 1), (parts.experts.circuit, parts.n_experts)
+    return [(circuit, copies) for circuit, copies in pairs if circuit is not None]
+
+
+def _row_operations(parts: MixtureParts, rows: Rows, itemsize: int) -> float:
+    """Operations of training on one row."""
+    n = rows.sizes[0]
+    codes = [(machine_code(circuit, n, itemsize), copies) for circuit, copies in _circuits(parts)]
+    circuits = sum((1 + _BACKWARD) * copies * code.cost / n for code, copies in codes if code is not None)
+    counts = column_counts(parts)
+    inputs = counts[at.AT_INPUTS] + counts[at.AT_X]
+    layers = counts[at.AT_HIDDEN] * parts.n_experts + counts[at.AT_DEEP] * parts.n_out
+    # Sums of products forwards, and twice as many backwards; and what each number of a column costs by itself.
+    products = 6 * (
+        layers + inputs * (counts[at.AT_HIDDEN] + counts[at.AT_GATE] + counts[at.AT_DEEP] + counts[at.AT_WIDE])
+    )
+    return circuits + products + 20 * sum(counts.values())
+
+
+def _itemsize(stack: ModelStack) -> int:
+    return next(iter(stack.parameters.values())).element_size()

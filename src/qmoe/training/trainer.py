@@ -1,0 +1,84 @@
+"""What the training loop asks of whatever trains a stack."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from qmoe.errors import ConfigError
+from qmoe.layers import check_sizes
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How models are trained; the defaults are the paper's phase 2.
+
+    Args:
+        epochs: passes over the training data.
+        batch_size: samples a step; the last batch of an epoch may be smaller.
+        lr: Adam's learning rate.
+
+    Raises:
+        ConfigError: for sizes below 1 or a learning rate that is not positive.
+    """
+
+    epochs: int = 50
+    batch_size: int = 32
+    lr: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_sizes(epochs=self.epochs, batch_size=self.batch_size)
+        if isinstance(self.lr, bool) or not isinstance(self.lr, (int, float)) or not 0 < self.lr <= 1e30:
+            raise ConfigError(f"lr is {self.lr!r}, expected a positive number; 0.01 to 0.1 is usual here.")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the data of a stack.
+
+    Attributes:
+        x: ``(M, N, F)`` features.
+        y: ``(M, N)`` class labels from 0, int64.
+    """
+
+    x: Tensor
+    y: Tensor
+
+
+@dataclass(frozen=True)
+class Histories:
+    """What some epochs gave; all ``(M, epochs)``.
+
+    Attributes:
+        loss: cross-entropy summed over the batches of the epoch.
+        running: share of training samples classified right as they were trained on.
+        test: held-out accuracy after the epoch; NaN where nothing is held out, or an output is not finite.
+    """
+
+    loss: np.ndarray
+    running: np.ndarray
+    test: np.ndarray
+
+
+class Trainer(ABC):
+    """Trains the models of a stack side by side, each on rows and in an order of its own."""
+
+    @abstractmethod
+    def run(self, order: np.ndarray) -> Histories:
+        """Trains for some epochs: ``order`` ``(epochs, M, N)`` says in which order each model sees its rows."""
+
+    @abstractmethod
+    def train_accuracy(self) -> np.ndarray:
+        """``(M,)``: accuracies on the training part; NaN where an output is not finite."""
+
+    @abstractmethod
+    def write_back(self) -> None:
+        """Brings what was trained into the stack's parameters."""
+
+    def epochs_at_once(self, left: int) -> int:
+        """How many of the epochs that are left `run` should be given next, so that somebody can watch."""
+        del left
+        return 1
