@@ -23,7 +23,7 @@ from qmoe.engines.native import kernels, large
 from qmoe.engines.native import layout as at
 from qmoe.errors import PerformanceWarning
 from qmoe.testing import random_inputs
-from qmoe.training.mixture_step import KERNELS as TRAINING
+from qmoe.training.compiled.step import KERNELS as TRAINING
 
 CHEAP = "finish_large"  # compiles in a second
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import AmplitudeEncoding, Encoding
-from qmoe.engines.protocol import check_features
+from qmoe.engines.protocol import check_features, traced
 from qmoe.errors import EncodingRangeWarning, ShapeError
 
 
@@ -23,8 +23,8 @@ def check_values(x: Tensor, in_features: int) -> tuple[float, float] | None:
     check_features(x, in_features)
     if x.numel() == 0 or torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x):
         return None
-    low, high = (float(v) for v in x.detach().aminmax())
-    # NaN propagates through aminmax, so two numbers tell of the whole tensor.
+    low, high = _bounds(x.detach())
+    # NaN propagates through both, so two numbers tell of the whole tensor.
     if not (abs(low) < float("inf") and abs(high) < float("inf")):
         bad = (~torch.isfinite(x)).nonzero()
         at = tuple(int(i) for i in bad[0])
@@ -33,6 +33,16 @@ def check_values(x: Tensor, in_features: int) -> tuple[float, float] | None:
             "drop or impute such rows first."
         )
     return low, high
+
+
+def _bounds(x: Tensor) -> tuple[float, float]:
+    """The smallest and largest value."""
+    if type(x) is Tensor and x.device.type == "cpu" and not traced():
+        # On one thread, whatever torch is set to: threads that wait for each other cost more than they save.
+        array = x.resolve_neg().numpy()
+        return float(array.min()), float(array.max())
+    low, high = x.aminmax()
+    return float(low), float(high)
 
 
 def check_encodable(x: Tensor, in_features: int, encoding: Encoding) -> None:

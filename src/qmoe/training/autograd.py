@@ -70,15 +70,16 @@ class AutogradTrainer(Trainer):
     def _epoch(self, order: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         x, y = self._train.x, self._train.y
         n_models, n = y.shape
-        # Whole rows are copied several times faster than single values are gathered.
-        picked = (order + n * torch.arange(n_models).unsqueeze(1)).flatten().to(x.device)
-        x_shuffled = x.reshape(-1, x.shape[-1]).index_select(0, picked).view_as(x)
-        y_shuffled = y.flatten().index_select(0, picked).view_as(y)
+        rows, labels = x.reshape(-1, x.shape[-1]), y.flatten()
+        picked = (order + n * torch.arange(n_models).unsqueeze(1)).to(x.device)
         right = torch.zeros(n_models, dtype=torch.int64, device=x.device)
         loss = torch.zeros(n_models, dtype=torch.float64, device=x.device)
-        size = self._batch_size
-        for xb, yb in zip(x_shuffled.split(size, 1), y_shuffled.split(size, 1), strict=True):
-            logits, entropy = self.differentiate(xb, yb)
+        # Batch by batch: what is small enough, torch does on one thread, and threads that wait for each other cost more than
+        # they save.
+        for batch in picked.split(self._batch_size, 1):
+            chosen = batch.flatten()
+            yb = labels.index_select(0, chosen).view(batch.shape)
+            logits, entropy = self.differentiate(rows.index_select(0, chosen).view(*batch.shape, -1), yb)
             self.update()
             right += (logits.argmax(-1) == yb).sum(1)
             loss += entropy.double().mean(1)

@@ -10,13 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qmoe.errors import ConfigError, ShapeError
-from qmoe.moe import MixtureOfExperts
+from qmoe.errors import ShapeError
 from qmoe.seeding import Seed, torch_generator
 from qmoe.training.autograd import AutogradTrainer
+from qmoe.training.checks import checked_parts
 from qmoe.training.compiled import CompiledTrainer, compiled_parts
-from qmoe.training.stack import ModelStack
-from qmoe.training.trainer import Histories, Part, Trainer, TrainingConfig
+from qmoe.training.trainer import Histories, Trainer, TrainingConfig
 
 
 @dataclass
@@ -74,60 +73,24 @@ def train_stack(
         ShapeError: when the data do not fit the models, or hold values that are not finite.
         ConfigError: under `torch.inference_mode`, or when nothing is trainable.
     """
-    if torch.is_inference_mode_enabled():
-        raise ConfigError(
-            "Training needs gradients, which torch.inference_mode() rules out; call train_stack outside of it."
-        )
-    # Compiled code reads memory, where the view of a negative holds the opposite.
-    x, x_test = x.resolve_neg(), None if x_test is None else x_test.resolve_neg()
-    stack = ModelStack(models)
-    n_models = len(stack)
-    if (x_test is None) != (y_test is None):
-        raise ShapeError("Got one of x_test and y_test; pass both, or neither.")
+    stack, train, test = checked_parts(models, x, y, x_test, y_test)
+    n_models, n = train.y.shape
     if len(order_seeds) != n_models:
         raise ShapeError(f"Got {len(order_seeds)} order_seeds for {n_models} model(s); pass one each.")
-    _check_data(stack, "x", x, "y", y)
-    test: Part | None = None
-    if x_test is not None and y_test is not None and x_test.shape[1] > 0:
-        _check_data(stack, "x_test", x_test, "y_test", y_test)
-        test = Part(x_test, y_test)
     begin = time.perf_counter()
-    if not any(value.requires_grad for value in stack.parameters.values()):
-        raise ConfigError("Every parameter of the models is frozen, so there is nothing to train; unfreeze some.")
-    train = Part(x, y)
-    parts = compiled_parts(stack, x.shape[1], config.batch_size)
+    parts = compiled_parts(stack, n, config.batch_size)
     trainer: Trainer
     if parts is None:
         trainer = AutogradTrainer(stack, train, test, config)
     else:
         trainer = CompiledTrainer(stack, parts, train, test, config)
-    generators = [torch_generator(seed) for seed in order_seeds]
-    done: list[Histories] = []
-    finished = 0
-    while finished < config.epochs:
-        n_epochs = trainer.epochs_at_once(config.epochs - finished)
-        done.append(trainer.run(_orders(generators, n_epochs, x.shape[1])))
-        # What follows the epoch in which the last of the models failed does not count.
-        failed = np.logical_or.accumulate(~np.isfinite(done[-1].loss), axis=1) | _failed(done[:-1], n_models)
-        for all_failed in failed.all(0):
-            finished += 1
-            if on_epoch is not None:
-                on_epoch(finished)
-            if all_failed:
-                break
-        if failed.all():
-            break
-
-    loss, running, test_accuracy = (
-        _join([getattr(each, name)[:, :finished] for each in done], finished, config.epochs)
-        for name in ("loss", "running", "test")
-    )
+    histories = _run(trainer, config.epochs, [torch_generator(seed) for seed in order_seeds], n, on_epoch)
+    loss, running, test_accuracy = histories.loss, histories.running, histories.test
     failures: dict[int, str] = {}
     failed_in: dict[int, int] = {}
-    for index, epoch in zip(*np.nonzero(~np.isfinite(loss[:, :finished])), strict=True):
-        if index not in failures:
-            failed_in[int(index)] = int(epoch)
-            failures[int(index)] = f"the loss was {float(loss[index, epoch])} in epoch {epoch}; try a lower lr."
+    for index in np.flatnonzero(~np.isfinite(loss).all(1)).tolist():
+        epoch = failed_in[index] = int(np.isfinite(loss[index]).argmin())
+        failures[index] = f"the loss was {float(loss[index, epoch])} in epoch {epoch}; try a lower lr."
     train_accuracy = trainer.train_accuracy()
     for index in np.flatnonzero(np.isnan(train_accuracy)).tolist():
         failures.setdefault(index, "the outputs were not finite after the last epoch; try a lower lr.")
@@ -148,62 +111,36 @@ def train_stack(
     )
 
 
+def _run(
+    trainer: Trainer,
+    epochs: int,
+    generators: Sequence[torch.Generator],
+    n: int,
+    on_epoch: Callable[[int], None] | None,
+) -> Histories:
+    """Trains for all epochs; those after the one in which the last of the models failed have NaN."""
+    n_models, finished = len(generators), 0
+    whole = Histories(*np.full((3, n_models, epochs), np.nan))
+    failed = np.zeros((n_models, 1), dtype=bool)
+    while finished < epochs and not failed.all():
+        given = trainer.run(_orders(generators, trainer.epochs_at_once(epochs - finished), n))
+        failures = failed | np.logical_or.accumulate(~np.isfinite(given.loss), axis=1)
+        # Up to the first epoch after which none is left.
+        n_epochs = int(failures.all(0).argmax()) + 1 if failures[:, -1].all() else failures.shape[1]
+        failed = failures[:, n_epochs - 1 : n_epochs]
+        for name in ("loss", "running", "test"):
+            getattr(whole, name)[:, finished : finished + n_epochs] = getattr(given, name)[:, :n_epochs]
+        for _ in range(n_epochs):
+            finished += 1
+            if on_epoch is not None:
+                on_epoch(finished)
+    return whole
+
+
 def _orders(generators: Sequence[torch.Generator], n_epochs: int, n: int) -> np.ndarray:
     """``(epochs, M, N)``: in which order each model sees its rows."""
-    order = torch.empty(n_epochs, len(generators), n, dtype=torch.int64)
+    order = torch.empty(n_epochs, len(generators), n, dtype=torch.int64, device="cpu")
     for m, generator in enumerate(generators):
         for epoch in range(n_epochs):
             torch.randperm(n, generator=generator, out=order[epoch, m])
     return order.numpy()
-
-
-def _failed(done: Sequence[Histories], n_models: int) -> np.ndarray:
-    """``(M, 1)``: which models have failed."""
-    failed = np.zeros((n_models, 1), dtype=bool)
-    for each in done:
-        failed |= ~np.isfinite(each.loss).all(1, keepdims=True)
-    return failed
-
-
-def _join(parts: Sequence[np.ndarray], finished: int, epochs: int) -> np.ndarray:
-    """Histories of several calls one after another: the epochs that count, and NaN for those that did not happen."""
-    joined = np.full((len(parts[0]), epochs), np.nan)
-    joined[:, :finished] = np.concatenate(parts, 1)[:, :finished]
-    return joined
-
-
-@torch.no_grad()
-def _check_data(stack: ModelStack, x_name: str, x: Tensor, y_name: str, y: Tensor) -> None:
-    n_models = len(stack)
-    if x.dim() != 3 or x.shape[0] != n_models or x.shape[1] < 1:
-        raise ShapeError(f"{x_name} has shape {tuple(x.shape)}, expected ({n_models}, N, F) with N of at least 1.")
-    if y.shape != x.shape[:2] or y.dtype != torch.int64:
-        raise ShapeError(
-            f"{y_name} is {y.dtype} of shape {tuple(y.shape)}, expected torch.int64 of {tuple(x.shape[:2])}."
-        )
-    for name, parameter in stack.parameters.items():
-        if parameter.dtype != x.dtype:
-            raise ShapeError(
-                f"{x_name} is {x.dtype}, the parameter {name} is {parameter.dtype}; cast one of them (nothing is "
-                "converted silently)."
-            )
-    # Inside a stack the models cannot look at values.
-    bad = (~x.isfinite()).nonzero()
-    if len(bad):
-        at = tuple(bad[0].tolist())
-        raise ShapeError(
-            f"{x_name} holds {len(bad)} value(s) that are not finite, the first is {float(x[at])} at index {at}; "
-            "drop or impute such rows first."
-        )
-    first = stack.models[0]
-    if isinstance(first, MixtureOfExperts):
-        # Rows that cannot be encoded, in any of the models' data: inside the stack nobody looks at values.
-        first.router.check(x)
-        first.experts.check(x)
-    n_classes = first(x[0, :1]).shape[-1]
-    low, high = int(y.min()), int(y.max())
-    if low < 0 or high >= n_classes:
-        raise ShapeError(
-            f"{y_name} runs from {low} to {high}, but the models have {n_classes} output(s): labels run from 0 to "
-            f"{n_classes - 1}."
-        )

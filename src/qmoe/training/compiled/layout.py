@@ -26,7 +26,7 @@ TRAIN, FIND_ACCURACY, FIND_GRADIENT = range(3)
     # How many numbers a circuit has for angles, and whether anything before its read-outs is trained.
     N_ROUTER_ANGLES, N_EXPERT_ANGLES, TRAINS_ROUTER, TRAINS_EXPERTS,
     # Passes over rows: records of the kind below.
-    BATCHES, TRAIN_ROWS, TEST_ROWS,
+    BATCHES, TEST_ROWS,
     # ``(epochs, M, N)`` orders of the rows.
     ORDER,
     # ``(M, epochs)`` doubles: summed mean losses, shares of rows that are classified right.
@@ -34,7 +34,7 @@ TRAIN, FIND_ACCURACY, FIND_GRADIENT = range(3)
     # The next model that no thread has taken yet.
     NEXT,
     PLAN,
-) = range(51)  # fmt: skip
+) = range(50)  # fmt: skip
 
 #: Values of a row that are places of parameters, in the order of their names above.
 PARTS = tuple(range(GATE_WEIGHT, HEAD_BIAS + 1))

@@ -37,6 +37,8 @@ KERNELS = declare("qmoe.training.compiled.kernel", ("run_models", 5))
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 #: Numbers of functions of one model's rows up to which they are computed once for all epochs.
 MAX_GIVEN = 1 << 22
+#: Operations of one batch of one model above which its circuits are left to their engine, whose threads share them.
+MAX_BATCH_OPERATIONS = THREAD_OPERATIONS
 #: Operations of the epochs that one call runs, if it is one epoch at least: about a third of a second.
 CALL_OPERATIONS = 1e9
 #: Bytes of the orders of these epochs.
@@ -62,9 +64,14 @@ def compiled_parts(stack: ModelStack, n_rows: int, batch_size: int) -> MixturePa
         return None
     for circuit, copies in _circuits(parts):
         code = machine_code(circuit, min(batch_size, n_rows), size)
-        if code is None or (1 + _BACKWARD) * copies * code.cost > THREAD_OPERATIONS:
+        if code is None or (1 + _BACKWARD) * copies * code.cost > MAX_BATCH_OPERATIONS:
             return None
     return parts
+
+
+def evaluation_piece(parts: MixtureParts, batch_size: int) -> int:
+    """How many rows are evaluated at once; the same as by autograd where a sample is routed by its company."""
+    return max(_PIECE, batch_size) if parts.router.routing == at.OWN else EVALUATION_ROWS
 
 
 class CompiledTrainer(Trainer):
@@ -82,8 +89,7 @@ class CompiledTrainer(Trainer):
         self, stack: ModelStack, parts: MixtureParts, train: Part, test: Part | None, config: TrainingConfig
     ) -> None:
         self._lr, self._n_updates = config.lr, 0
-        by_company = parts.router.routing != at.OWN
-        piece = EVALUATION_ROWS if by_company else max(_PIECE, config.batch_size)
+        piece = evaluation_piece(parts, config.batch_size)
         runner = Runner(stack, parts, [(train, config.batch_size), (train, piece), *([(test, piece)] if test else [])])
         self._runner, self._plan, self._has_test = runner, runner.plan, test is not None
         self._n_models, self._n_rows = train.y.shape
@@ -91,8 +97,9 @@ class CompiledTrainer(Trainer):
         shape = self._n_models, runner.values.n_trained
         self._moments = np.zeros(shape, runner.dtype), np.zeros(shape, runner.dtype)
         self._plan[at.FIRST_MOMENTS], self._plan[at.SECOND_MOMENTS] = (m.ctypes.data for m in self._moments)
-        for place, record in zip((at.BATCHES, at.TRAIN_ROWS, at.TEST_ROWS), runner.passes, strict=False):
-            self._plan[place] = record.ctypes.data
+        self._plan[at.BATCHES] = runner.passes[0].ctypes.data
+        if test is not None:
+            self._plan[at.TEST_ROWS] = runner.passes[2].ctypes.data
 
     def epochs_at_once(self, left: int) -> int:
         """So many that a call takes about a third of a second."""
@@ -115,10 +122,7 @@ class CompiledTrainer(Trainer):
 
     def train_accuracy(self) -> np.ndarray:
         """Accuracies on the training part."""
-        out = np.empty(self._n_models)
-        rows = int(self._plan[at.TRAIN_ROWS])
-        self._runner.share(at.FIND_ACCURACY, self._n_models * self._n_rows, rows, out.ctypes.data)
-        return out
+        return self._runner.accuracy(self._runner.passes[1])
 
     def write_back(self) -> None:
         """Copies the values to the stack's parameters."""
@@ -167,11 +171,15 @@ class Runner:
         """How many operations training on so many rows takes, roughly."""
         return self._row_operations * n_rows
 
+    def run(self, task: int, subject: int = 0, out: int = 0) -> None:
+        """Runs a task of the kernel on this thread."""
+        self._run(self._plan, self._memories[0].address, task, subject, out)
+
     def share(self, task: int, n_rows: int, subject: int = 0, out: int = 0) -> None:
         """Runs a task of which threads take one model after another, and which goes through so many rows in all."""
         n_threads = 1
         if self.operations(n_rows) > THREAD_OPERATIONS:
-            n_threads = min(torch.get_num_threads(), int(self.plan[at.N_MODELS]))
+            n_threads = min(torch.get_num_threads(), len(self.values.rows))
         while len(self._memories) < n_threads:
             self._memories.append(self._new_memory())
         self.plan[at.NEXT] = 0
@@ -179,6 +187,16 @@ class Runner:
         run_shares(
             [functools.partial(self._run, self._plan, m.address, *arguments) for m in self._memories[:n_threads]]
         )
+
+    def accuracy(self, rows: np.ndarray) -> np.ndarray:
+        """``(M,)``: accuracies on a pass over rows; NaN where an output is not finite."""
+        out = np.empty(len(self.values.rows))
+        self.share(at.FIND_ACCURACY, len(out) * int(rows[at.N_ROWS]), int(rows.ctypes.data), int(out.ctypes.data))
+        return out
+
+    def gradient(self) -> np.ndarray:
+        """``(n,)``: what is trained of the gradients that the last `run` left; the next changes them."""
+        return self._memories[0].gradient(self.values.n_trained, self.dtype)
 
 
 @torch.no_grad()

@@ -1,0 +1,79 @@
+"""Whether data fit the models that shall train on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from qmoe.errors import ConfigError, ShapeError
+from qmoe.moe import MixtureOfExperts
+from qmoe.training.stack import ModelStack
+from qmoe.training.trainer import Part
+
+
+def checked_parts(
+    models: Sequence[nn.Module], x: Tensor, y: Tensor, x_test: Tensor | None, y_test: Tensor | None
+) -> tuple[ModelStack, Part, Part | None]:
+    """The models as a stack, the training part, and the test part where there are rows in it.
+
+    Raises:
+        ShapeError: when the data do not fit the models, or hold values that are not finite.
+        ConfigError: under `torch.inference_mode`, or when nothing is trainable.
+    """
+    if torch.is_inference_mode_enabled():
+        raise ConfigError("Training needs gradients, which torch.inference_mode() rules out; call this outside of it.")
+    # Compiled code reads memory, where the view of a negative holds the opposite.
+    x, x_test = x.resolve_neg(), None if x_test is None else x_test.resolve_neg()
+    stack = ModelStack(models)
+    if (x_test is None) != (y_test is None):
+        raise ShapeError("Got one of x_test and y_test; pass both, or neither.")
+    _check_data(stack, "x", x, "y", y)
+    test: Part | None = None
+    if x_test is not None and y_test is not None and x_test.shape[1] > 0:
+        _check_data(stack, "x_test", x_test, "y_test", y_test)
+        test = Part(x_test.detach(), y_test)
+    if not any(value.requires_grad for value in stack.parameters.values()):
+        raise ConfigError("Every parameter of the models is frozen, so there is nothing to train; unfreeze some.")
+    return stack, Part(x.detach(), y), test
+
+
+@torch.no_grad()
+def _check_data(stack: ModelStack, x_name: str, x: Tensor, y_name: str, y: Tensor) -> None:
+    n_models = len(stack)
+    if x.dim() != 3 or x.shape[0] != n_models or x.shape[1] < 1:
+        raise ShapeError(f"{x_name} has shape {tuple(x.shape)}, expected ({n_models}, N, F) with N of at least 1.")
+    if y.shape != x.shape[:2] or y.dtype != torch.int64:
+        raise ShapeError(
+            f"{y_name} is {y.dtype} of shape {tuple(y.shape)}, expected torch.int64 of {tuple(x.shape[:2])}."
+        )
+    for name, parameter in stack.parameters.items():
+        if parameter.dtype != x.dtype:
+            raise ShapeError(
+                f"{x_name} is {x.dtype}, the parameter {name} is {parameter.dtype}; cast one of them (nothing is "
+                "converted silently)."
+            )
+    # Inside a stack the models cannot look at values. NumPy looks on one thread, whatever torch is set to.
+    finite = np.isfinite(x.detach().cpu().numpy())
+    if not finite.all():
+        bad = np.argwhere(~finite)
+        at = tuple(bad[0].tolist())
+        raise ShapeError(
+            f"{x_name} holds {len(bad)} value(s) that are not finite, the first is {float(x[at])} at index {at}; "
+            "drop or impute such rows first."
+        )
+    first = stack.models[0]
+    if isinstance(first, MixtureOfExperts):
+        # Rows that cannot be encoded, in any of the models' data: inside the stack nobody looks at values.
+        first.router.check(x)
+        first.experts.check(x)
+    n_classes = first(x[0, :1]).shape[-1]
+    labels = y.cpu().numpy()
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= n_classes:
+        raise ShapeError(
+            f"{y_name} runs from {low} to {high}, but the models have {n_classes} output(s): labels run from 0 to "
+            f"{n_classes - 1}."
+        )
