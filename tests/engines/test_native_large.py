@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import AngleEncoding, Circuit, Feature, Gate, NoiseModel, Operation, Weight
+from qmoe.compiled import threads
 from qmoe.engines import Engine, NativeEngine, TorchEngine
-from qmoe.engines.native import calls, plans, threads
+from qmoe.engines.native import calls, plans
 from qmoe.testing import random_inputs
 
 F32, F64 = torch.float32, torch.float64
@@ -67,15 +68,15 @@ def n_threads() -> Callable[[int], None]:
 def shares(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A thread is worth its while for some dozen blocks; collects among how many the work was shared."""
     counts: list[int] = []
-    share = calls.run_shares
+    take_turns = calls.run_in_turns
 
-    def counted(calls: list[Callable[[], None]]) -> None:
-        counts.append(len(calls))
-        share(calls)
+    def counted(call: Callable[[int, int], None], n_items: int, n_threads: int, group: int) -> None:
+        counts.append(n_threads)
+        take_turns(call, n_items, n_threads, group)
 
     # Not for fewer, so that chunks stay more than a block, and would show if they depended on the threads.
     monkeypatch.setattr(calls, "THREAD_OPERATIONS", 5e4)
-    monkeypatch.setattr(calls, "run_shares", counted)
+    monkeypatch.setattr(calls, "run_in_turns", counted)
     return counts
 
 
@@ -211,7 +212,7 @@ def test_small_states_are_bitwise_the_same_on_any_number_of_threads(
 def test_threads_are_left_alone_where_there_is_little_to_do(
     n_threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "run_shares", pytest.fail)
+    monkeypatch.setattr(calls, "run_in_turns", pytest.fail)
     n_threads(2)
     run(NativeEngine(), Circuit(2, 3), *random_inputs(Circuit(2, 3), 8, batch=(300,), dtype=F32))
 

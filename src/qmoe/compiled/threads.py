@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 from collections.abc import Callable, Sequence
 
@@ -48,29 +49,49 @@ def run_shares(calls: Sequence[Callable[[], None]], give_up: Callable[[], None] 
         raise first
 
 
+def run_in_turns(call: Callable[[int, int], None], n_items: int, n_threads: int, group: int = 1) -> None:
+    """Calls ``call(thread, item)`` for every ``group``-th item, each thread taking the next that none has taken.
+
+    So one that shares its core with somebody else's work holds the others up by one group at most.
+
+    Args:
+        call: runs the items from the given one on, ``group`` of them or as many as are left.
+        n_items: how many items there are.
+        n_threads: how many threads take turns.
+        group: items that one takes at once.
+    """
+    items = itertools.count(0, group)
+
+    def share(thread: int) -> None:
+        while (item := next(items)) < n_items:
+            call(thread, item)
+
+    run_shares([functools.partial(share, thread) for thread in range(n_threads)])
+
+
 def run_in_parts(stages: Sequence[Callable[[int], None]], n_parts: int, n_threads: int) -> None:
     """Runs each stage on all parts, before the next begins.
 
     Args:
         stages: functions of the number of a part.
         n_parts: number of parts.
-        n_threads: how many threads share them.
+        n_threads: how many threads share them, each taking the next part that none has taken.
     """
     if n_threads <= 1:
         for stage in stages:
             for part in range(n_parts):
                 stage(part)
         return
-    barrier = threading.Barrier(n_threads)
+    barrier, turns = threading.Barrier(n_threads), [itertools.count() for _ in stages]
 
-    def share(thread: int) -> None:
+    def share() -> None:
         try:
-            for stage in stages:
-                for part in range(n_parts * thread // n_threads, n_parts * (thread + 1) // n_threads):
+            for stage, parts in zip(stages, turns, strict=True):
+                while (part := next(parts)) < n_parts:
                     stage(part)
                 barrier.wait()
         except BaseException:
             barrier.abort()  # nobody waits for a thread that has failed
             raise
 
-    run_shares([functools.partial(share, thread) for thread in range(n_threads)], barrier.abort)
+    run_shares([share] * n_threads, barrier.abort)

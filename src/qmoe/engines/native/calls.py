@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,12 +13,14 @@ from torch import Tensor
 
 from qmoe.circuits import Circuit
 from qmoe.compiled.lanes import WIDTH
-from qmoe.compiled.threads import THREAD_OPERATIONS, run_shares
+from qmoe.compiled.threads import THREAD_OPERATIONS, run_in_turns
 from qmoe.engines import calling
 from qmoe.engines.native import layout as at
 from qmoe.engines.native.kernels import kernel
 from qmoe.errors import UnsupportedError
 
+#: Operations of the items that a thread takes at once.
+GROUP_OPERATIONS = THREAD_OPERATIONS / 8
 #: Most blocks of lanes whose gradients are added up in one go; fewer where a block alone is worth a thread. The sums must
 #: not depend on the number of threads, or on what else is in the stack, so the split of a batch depends on the batch alone.
 MAX_CHUNK = 8
@@ -131,7 +132,9 @@ class Layout:
     def chunks(self, n_batch: int) -> tuple[int, int, int]:
         """For a batch: its blocks, the blocks of a chunk, the chunks."""
         n_blocks = -(-n_batch // self.samples)
-        chunk = min(MAX_CHUNK, n_blocks, max(1, round(THREAD_OPERATIONS / self.cost)))
+        largest = min(MAX_CHUNK, n_blocks, max(1, round(THREAD_OPERATIONS / self.cost)))
+        # As many chunks as there must be, of one size: three blocks and one would keep a thread waiting.
+        chunk = -(-n_blocks // -(-n_blocks // largest))
         return n_blocks, chunk, -(-n_blocks // chunk)
 
 
@@ -145,7 +148,7 @@ class Pass:
         simulation: which shape.
     """
 
-    __slots__ = ("_addresses", "_function", "_head", "_is_long", "_kept", "_n_items", "_size")
+    __slots__ = ("_addresses", "_function", "_group", "_head", "_is_long", "_kept", "_n_items", "_size")
 
     def __init__(self, name: str, cost: float, layout: Layout, simulation: Simulation) -> None:
         n_blocks, chunk, n_chunks = layout.chunks(simulation.n_batch)
@@ -153,6 +156,7 @@ class Pass:
         self._n_items = simulation.n_models * n_chunks
         self._head = (0, self._n_items, n_chunks, chunk, simulation.n_batch)
         self._is_long = simulation.n_models * n_blocks * cost * layout.cost > THREAD_OPERATIONS
+        self._group = max(1, round(GROUP_OPERATIONS / (chunk * cost * layout.cost)))
         self._addresses, self._kept = (layout.header.ctypes.data, layout.parts.ctypes.data), layout
         self._size = int(layout.parts[-1]) + at.SIZE * WIDTH
 
@@ -168,17 +172,13 @@ class Pass:
             self._function(*self._addresses, ctypes.addressof(call), first)
             return
         shares = [Call(*call) for _ in range(n_threads)]
-        for i, share in enumerate(shares):
-            share[calling.FIRST], share[calling.LAST] = (
-                self._n_items * i // n_threads,
-                self._n_items * (i + 1) // n_threads,
-            )
-        run_shares(
-            [
-                functools.partial(self._function, *self._addresses, ctypes.addressof(share), first + i * self._size)
-                for i, share in enumerate(shares)
-            ]
-        )
+
+        def take(thread: int, item: int) -> None:
+            share = shares[thread]
+            share[calling.FIRST], share[calling.LAST] = item, min(item + self._group, self._n_items)
+            self._function(*self._addresses, ctypes.addressof(share), first + thread * self._size)
+
+        run_in_turns(take, self._n_items, n_threads, self._group)
 
 
 def plain(tensor: Tensor) -> Tensor:
