@@ -15,7 +15,7 @@ from qmoe.seeding import child
 from qmoe.studies.spec import ArmSpec, DataSpec, ModelSpec, QuantumSpec, Spec, Study, TrainingSpec
 
 #: Part of every hash; raised whenever the same spec would train to other numbers than before.
-NUMERICS = 2
+NUMERICS = 3
 
 _DATA, _SPLIT, _INIT, _ORDER, _LABELS = range(5)  # streams of the root seed; never renumber
 
