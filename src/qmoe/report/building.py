@@ -29,6 +29,7 @@ from qmoe.report.reading import Contents, Times, provenance, read_store
 from qmoe.report.sections import Context, Picker, Section
 from qmoe.report.sensitivity import leads, opening_sentence, sensitivity_section, unexamined_sentence, verdict_table
 from qmoe.report.tables import Table
+from qmoe.report.threads import one_thread
 from qmoe.studies.claims import CLAIMS, Claim
 
 #: Called with a few words and the share of the work that is done, 0 to 1.
@@ -71,7 +72,7 @@ def build_report(
         raise QMoEError(f"The folder {out} cannot be made: {error.strerror}; choose another.") from None
     path = out / "report.html"
     try:
-        with style():
+        with style(), one_thread():
             page = _page(contents, out, step)
         step("writing report.html", 1.0)
         path.write_text(page, encoding="utf-8")
