@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keeps numerical libraries to one thread: a report's matrices are small, and threads that wait cost more than they do."""
+    """Keeps numerical libraries to one thread: a report's matrices are small, and threads that wait cost more."""
     before = torch.get_num_threads()
     try:
         with threadpool_limits(1):
