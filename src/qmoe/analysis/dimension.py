@@ -208,7 +208,8 @@ def _from_spectra(spectra: np.ndarray, kappa: float, level: float) -> EffectiveD
         raise ShapeError(
             "Every Fisher matrix is zero: the outputs do not depend on the parameters, so there is no scale."
         )
-    value, volumes = _formula(spectra, traces.mean(), kappa)
+    volumes = _volumes(spectra, traces.mean(), kappa)
+    value = float(_dimension(volumes, kappa))
     low = high = math.nan
     if n_draws < 2:
         warnings.warn(
@@ -220,7 +221,8 @@ def _from_spectra(spectra: np.ndarray, kappa: float, level: float) -> EffectiveD
         raise ShapeError("All but one Fisher matrix are zero, which leaves nothing to average; draw more parameters.")
     else:
         rest = (traces.sum() - traces) / (n_draws - 1)
-        without = np.array([_formula(np.delete(spectra, m, axis=0), rest[m], kappa)[0] for m in range(n_draws)])
+        left = np.stack([_volumes(np.delete(spectra, m, axis=0), rest[m], kappa) for m in range(n_draws)])
+        without = _dimension(left, kappa)
         error = math.sqrt((n_draws - 1) * float(without.var()))
         reach = float(stats.t.ppf((1 + level) / 2, n_draws - 1)) * error
         low, high = value - reach, value + reach
@@ -243,7 +245,13 @@ def _from_spectra(spectra: np.ndarray, kappa: float, level: float) -> EffectiveD
     )
 
 
-def _formula(spectra: np.ndarray, mean_trace: float, kappa: float) -> tuple[float, np.ndarray]:
-    """The effective dimension, and ``(M,)`` half log determinants."""
-    volumes = 0.5 * np.log1p(kappa * spectra.shape[1] / mean_trace * spectra).sum(axis=1)
-    return 2 * (float(logsumexp(volumes)) - math.log(len(spectra))) / math.log(kappa), volumes
+def _volumes(spectra: np.ndarray, mean_trace: float, kappa: float) -> np.ndarray:
+    """``(M,)`` half log determinants."""
+    found: np.ndarray = 0.5 * np.log1p(kappa * spectra.shape[1] / mean_trace * spectra).sum(axis=1)
+    return found
+
+
+def _dimension(volumes: np.ndarray, kappa: float) -> np.ndarray:
+    """The effective dimension of each row of half log determinants ``(..., M)``."""
+    found: np.ndarray = 2 * (logsumexp(volumes, axis=-1) - math.log(volumes.shape[-1])) / math.log(kappa)
+    return found

@@ -90,12 +90,16 @@ def count_parameters(router: Router, x: Tensor | None = None, seed: Seed = 0) ->
 
     live = torch.zeros(nominal, dtype=torch.bool)
     rank = 0
+    seen: list[Tensor] = []
     generator = torch_generator(child(seed, 1))
     for _ in range(_DRAWS):
         drawn = {
             k: torch.randn(v.shape, generator=generator, dtype=torch.float64).to(v.device) for k, v in trained.items()
         }
         jacobian = torch.cat([j.flatten(1) for j in jacrev(outputs)(drawn).values()], 1).cpu()
+        if any(torch.equal(jacobian, other) for other in seen):
+            continue  # of a router that is linear in its parameters, which has one Jacobian wherever one looks
+        seen.append(jacobian)
         largest = jacobian.abs().max()
         if largest > 0:
             live |= jacobian.abs().amax(0) > _DEAD * largest

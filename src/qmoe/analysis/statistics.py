@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -123,6 +124,12 @@ def mean_interval(values: Values, clusters: Clusters = None, level: float = 0.95
         return float("nan"), float("nan")
     if _all_equal(means):
         return float(means[0]), float(means[0])
+    return _bootstrapped(tuple(means.tolist()), level, seed)
+
+
+@functools.lru_cache(maxsize=4096)
+def _bootstrapped(means: tuple[float, ...], level: float, seed: int) -> tuple[float, float]:
+    """The interval of `mean_interval`, remembered: a report shows the same arms in several places."""
     for method in ("BCa", "percentile"):  # BCa is undefined where the mean lies at an end of its bootstrap distribution
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")

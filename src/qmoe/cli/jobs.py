@@ -16,7 +16,7 @@ from rich.table import Table
 
 from qmoe.errors import ConfigError
 from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, read_store, telling
-from qmoe.studies import Store, Study, default_workers, run_studies
+from qmoe.studies import Store, Study, Workers, default_workers, run_studies
 from qmoe.studies.claims import CLAIMS, Claim, Verdict, load_claims
 from qmoe.studies.measurements import measure, missing_measurements
 from qmoe.studies.running import Stack, cost, kernels_to_compile
@@ -37,7 +37,8 @@ def run_job(
     console = _console(as_json)
     own = _own_claims(claims)
     begin = time.perf_counter()
-    with Store(out / STORE) as store, _progress(console) as progress:
+    processes = Workers(default_workers() if workers is None else workers)
+    with Store(out / STORE) as store, _progress(console) as progress, processes:
         task = progress.add_task("training", total=None)
 
         def on_plan(stacks: Sequence[Stack]) -> None:
@@ -48,14 +49,8 @@ def run_job(
             progress.update(task, total=sum(map(cost, stacks)))
 
         try:
-            trained = run_studies(
-                studies,
-                store,
-                default_workers() if workers is None else workers,
-                on_plan,
-                lambda part: progress.advance(task, part),
-            )
-            _measure(studies, store, progress)
+            trained = run_studies(studies, store, processes, on_plan, lambda part: progress.advance(task, part))
+            _measure(studies, store, processes, progress)
         except KeyboardInterrupt:
             progress.stop()
             typer.echo(
@@ -63,19 +58,19 @@ def run_job(
             )
             raise typer.Exit(130) from None
         progress.update(task, completed=progress.tasks[task].total or 0)
-        page, contents = _write_report(store.path, out, progress, own)
+        page, contents = _write_report(store.path, out, progress, own, processes)
     asked = {study.name for study in studies}
     rows = headline([results for results in contents.results if results.study.name in asked])
     _tell(console, rows, contents, page, trained, time.perf_counter() - begin, as_json)
 
 
-def _measure(studies: Sequence[Study], store: Store, progress: Progress) -> None:
+def _measure(studies: Sequence[Study], store: Store, workers: Workers, progress: Progress) -> None:
     """Takes the measurements that studies ask for and the store does not have."""
     wanted = missing_measurements(studies, store)
     if wanted:
-        task = progress.add_task("measuring", total=sum(study.seeds.data for study, _ in wanted))
-        for study, arm in wanted:
-            measure(study, arm, store, lambda: progress.advance(task))
+        task = progress.add_task("measuring", total=sum(study.seeds.data * len(arms) for study, arms in wanted))
+        for study, arms in wanted:
+            measure(study, arms, store, workers, lambda: progress.advance(task))
 
 
 def report_only(folder: Path, as_json: bool, claims: Path | None = None) -> None:
@@ -84,7 +79,7 @@ def report_only(folder: Path, as_json: bool, claims: Path | None = None) -> None
     own = _own_claims(claims)
     begin = time.perf_counter()
     with Store(folder / STORE, create=False) as store, _progress(console) as progress:
-        page, contents = _write_report(store.path, folder, progress, own)
+        page, contents = _write_report(store.path, folder, progress, own, Workers())
     _tell(console, contents.rows, contents, page, 0, time.perf_counter() - begin, as_json)
 
 
@@ -115,10 +110,12 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _write_report(store: Path, out: Path, progress: Progress, claims: Sequence[Claim]) -> tuple[Path, Contents]:
+def _write_report(
+    store: Path, out: Path, progress: Progress, claims: Sequence[Claim], workers: Workers
+) -> tuple[Path, Contents]:
     task = progress.add_task("report", total=1.0)
     contents = read_store(store, claims)
-    page = build_report(contents, out, lambda _words, share: progress.update(task, completed=share))
+    page = build_report(contents, out, lambda _words, share: progress.update(task, completed=share), workers=workers)
     progress.update(task, completed=1.0)
     return page, contents
 

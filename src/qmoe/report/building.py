@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import qmoe
 from qmoe.errors import QMoEError
 from qmoe.report.cards import Card, cards_of
 from qmoe.report.closing import accusation_section, cost_section, methods_section
-from qmoe.report.figures import FigureBlock, inline, save, style
+from qmoe.report.drawing import draw_all, pictures
+from qmoe.report.figures import FigureBlock, style
 from qmoe.report.generic import study_section
 from qmoe.report.judging import Judged
 from qmoe.report.ladder import has_ladder
@@ -29,6 +30,8 @@ from qmoe.report.reading import Contents, Times, provenance, read_store
 from qmoe.report.sections import Context, Picker, Section
 from qmoe.report.sensitivity import leads, opening_sentence, sensitivity_section, unexamined_sentence, verdict_table
 from qmoe.report.tables import Table
+from qmoe.report.threads import one_thread
+from qmoe.studies import Workers
 from qmoe.studies.claims import CLAIMS, Claim
 
 #: Called with a few words and the share of the work that is done, 0 to 1.
@@ -40,6 +43,7 @@ def build_report(
     out_dir: str | Path,
     on_step: Step | None = None,
     claims: Sequence[Claim] | None = None,
+    workers: Workers | None = None,
 ) -> Path:
     """Writes ``report.html`` with ``figures/`` and ``tables/`` from the results in a store.
 
@@ -51,6 +55,7 @@ def build_report(
         out_dir: folder to write to; made where it is missing.
         on_step: called before each piece of work with a few words and the share that is done, 0 to 1.
         claims: claims of your own, judged with those that ship with qmoe; leave them out for `Contents`, which has them.
+        workers: processes that draw the figures, where they have started; by default this one alone.
 
     Returns:
         Path of the page.
@@ -71,8 +76,8 @@ def build_report(
         raise QMoEError(f"The folder {out} cannot be made: {error.strerror}; choose another.") from None
     path = out / "report.html"
     try:
-        with style():
-            page = _page(contents, out, step)
+        with style(), one_thread():
+            page = _page(contents, out, step, workers or Workers())
         step("writing report.html", 1.0)
         path.write_text(page, encoding="utf-8")
     except OSError as error:
@@ -83,7 +88,7 @@ def build_report(
     return path
 
 
-def _page(contents: Contents, out: Path, step: Step) -> str:
+def _page(contents: Contents, out: Path, step: Step, workers: Workers) -> str:
     results, rows = list(contents.results), tuple(contents.rows)
     step("judging the claims", 0.1)
     judged = contents.judged
@@ -93,11 +98,10 @@ def _page(contents: Contents, out: Path, step: Step) -> str:
     for one in (table, verdicts):
         if one is not None:
             _write(one, out)
-    drawn = [_card(card, out) for card in cards]
-    rendered = []
-    for done, section in enumerate(sections):
-        step(f"drawing {section.title.lower()}", 0.6 + 0.4 * done / len(sections))
-        rendered.append(_rendered(section, judged, out))
+    figures = list(pictures(cards, sections, out / "figures"))
+    shares = (0.6 + 0.4 * done / len(figures) for done in range(1, len(figures) + 1))
+    drawn = draw_all(figures, workers, lambda: step("drawing", next(shares)))
+    rendered = [_rendered(section, judged, drawn, out) for section in sections]
     return (
         _environment()
         .get_template("page.html.j2")
@@ -110,8 +114,8 @@ def _page(contents: Contents, out: Path, step: Step) -> str:
             gaps=gaps(results),
             opening=opening_sentence(judged),
             leads=leads(judged),
-            cards=[card for card in drawn if card["card"].claim.headline],
-            further=[card for card in drawn if not card["card"].claim.headline],
+            cards=[_card(card, drawn) for card in cards if card.claim.headline],
+            further=[_card(card, drawn) for card in cards if not card.claim.headline],
             unexamined=unexamined_sentence(judged),
             summary=summary(results, rows),
             headline=_table(table) if table is not None else None,
@@ -159,33 +163,29 @@ def _report_at(step: Step, share: float, words: str) -> None:
     step(words, share)
 
 
-def _card(card: Card, out: Path) -> dict[str, Any]:
-    if card.panel is not None:
-        save(card.panel, out / "figures")
-    return {"card": card, "drawing": None if card.panel is None else Markup(inline(card.panel))}
+def _card(card: Card, drawn: Mapping[str, str]) -> dict[str, Any]:
+    return {"card": card, "drawing": None if card.panel is None else Markup(drawn[card.panel.name])}
 
 
-def _rendered(section: Section, judged: Judged, out: Path) -> dict[str, Any]:
+def _rendered(section: Section, judged: Judged, drawn: Mapping[str, str], out: Path) -> dict[str, Any]:
     return {
         "id": section.id,
         "title": section.title,
         "short": section.contents_title,
         "verdicts": judged.about(section.studies),
-        "blocks": [_block(block, out) for block in section.blocks],
+        "blocks": [_block(block, drawn, out) for block in section.blocks],
     }
 
 
-def _block(block: object, out: Path) -> dict[str, Any]:
+def _block(block: object, drawn: Mapping[str, str], out: Path) -> dict[str, Any]:
     if isinstance(block, Table):
         _write(block, out)
         return _table(block)
     if isinstance(block, FigureBlock):
-        for panel in block.panels:
-            save(panel, out / "figures")
-        panels = [Markup(inline(panel)) for panel in block.panels]
+        panels = [Markup(drawn[panel.name]) for panel in block.panels]
         return {"kind": "figure", "panels": panels, "caption": block.caption, "wide": block.wide}
     if isinstance(block, Picker):
-        choices = [(label, [Markup(svg) for svg in drawings]) for label, drawings in block.choices]
+        choices = [(label, [Markup(drawn[panel.name]) for panel in panels]) for label, panels in block.choices]
         return {"kind": "picker", "picker": block, "choices": choices}
     return {"kind": "text", "text": block}
 

@@ -119,7 +119,7 @@ def save(panel: Panel, folder: Path, dpi: int = 200) -> None:
     with style():
         matplotlib.rcParams["svg.fonttype"] = "path"
         panel.figure.savefig(folder / f"{panel.name}.svg", facecolor="white", metadata={"Date": None, "Creator": None})
-        panel.figure.set_layout_engine("none")  # found once; finding it again is most of the work
+        panel.figure.set_layout_engine(None)  # found once; finding it again is most of the work
         panel.figure.savefig(folder / f"{panel.name}.png", facecolor="white", dpi=dpi)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qmoe.report.arms import Arm, finished, metric_name
-from qmoe.report.figures import Colours, FigureBlock, Panel, count, inline
+from qmoe.report.figures import Colours, FigureBlock, Panel, count
 from qmoe.report.paper import paper
 from qmoe.report.planes import Planes, mean_plot, planes_of, single_plot
 from qmoe.report.plots import curve_plot, strip_plot
@@ -111,12 +111,11 @@ def picker(planes: list[Planes], name: str) -> Picker:
     """The boundaries of the first seeds, one page each."""
     choices = []
     for index in range(min(PAGES, *(p.arm.n for p in planes))):
-        drawings = []
+        panels = []
         for p in planes:
             score = f"{p.arm.title}: {p.arm.scores[index]:.3f}"
-            panel = Panel(f"{name}-{index}-{p.arm.name}", single_plot(p, index, score), f"Boundary, {score}")
-            drawings.append(inline(panel))
-        choices.append((str(index + 1), tuple(drawings)))
+            panels.append(Panel(f"{name}-{index}-{p.arm.name}", single_plot(p, index, score), f"Boundary, {score}"))
+        choices.append((str(index + 1), tuple(panels)))
     caption = "Boundaries of the first runs, in the order of their seeds; above each its accuracy."
     return Picker(name, "Run", tuple(choices), caption)
 

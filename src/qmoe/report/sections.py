@@ -10,7 +10,7 @@ import numpy as np
 
 from qmoe.report.arms import Arm, metric_name
 from qmoe.report.comparison import HeadlineRow
-from qmoe.report.figures import FigureBlock
+from qmoe.report.figures import FigureBlock, Panel
 from qmoe.report.judging import Judged
 from qmoe.report.reading import Times
 from qmoe.report.tables import (
@@ -46,13 +46,13 @@ class Picker:
     Attributes:
         name: prefix of ids.
         legend: what is picked.
-        choices: label and SVG elements of each choice.
+        choices: label and panels of each choice.
         caption: what is seen.
     """
 
     name: str
     legend: str
-    choices: tuple[tuple[str, tuple[str, ...]], ...]
+    choices: tuple[tuple[str, tuple[Panel, ...]], ...]
     caption: str
 
 

@@ -3,11 +3,12 @@
 from qmoe.studies.files import load_study, parse_study
 from qmoe.studies.ladder import RUNGS, Rung, ladder_omitted, ladder_rungs, with_ladder
 from qmoe.studies.presets import PHASES, load_preset, preset_names, preset_text, refuse_borrowed_name
-from qmoe.studies.running import default_workers, plan_stacks, run_stack, run_studies
+from qmoe.studies.running import plan_stacks, run_stack, run_studies
 from qmoe.studies.spec import Study
 from qmoe.studies.store import Record, Store, StudyResults
 from qmoe.studies.tables import ablation_study, ladder_claims
 from qmoe.studies.trials import Member, TrialSpec, make_trials
+from qmoe.studies.workers import Workers, default_workers
 
 __all__ = [
     "PHASES",
@@ -19,6 +20,7 @@ __all__ = [
     "Study",
     "StudyResults",
     "TrialSpec",
+    "Workers",
     "ablation_study",
     "default_workers",
     "ladder_claims",

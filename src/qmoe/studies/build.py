@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Encoding, NoiseModel
+from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Circuit, Encoding, NoiseModel
 from qmoe.data import Scaler, Split, fit_scaling, make_dataset
 from qmoe.errors import ConfigError
 from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
@@ -99,10 +99,14 @@ def prepare_data(draw: Draw) -> PreparedData:
 
 def build_model(trial: TrialSpec) -> MixtureOfExperts:
     """The untrained model of a trial, with its first weights."""
-    dataset = make_dataset(trial.data.name, **trial.data.options)
-    dtype = getattr(torch, trial.training.dtype)
-    n_features = trial.data.components or dataset.n_features
-    return build_mixture(trial.model, n_features, dataset.n_classes, torch_generator(trial.weights_seed), dtype)
+    n_features, n_classes, dtype = _sizes(trial)
+    return build_mixture(trial.model, n_features, n_classes, torch_generator(trial.weights_seed), dtype)
+
+
+def build_router(trial: TrialSpec) -> Router:
+    """The router of `build_model` alone, with the same first weights."""
+    n_features, _, dtype = _sizes(trial)
+    return _routing(trial.model, n_features, torch_generator(trial.weights_seed), dtype)
 
 
 def build_mixture(
@@ -113,9 +117,7 @@ def build_mixture(
     Raises:
         ConfigError: for parts that do not fit together, the features or the classes.
     """
-    router = _router(spec, n_features, generator, dtype)
-    if spec.routing != "input":
-        router = _ROUTING[spec.routing](router)
+    router = _routing(spec, n_features, generator, dtype)
     experts = _experts(spec, n_features, n_classes, generator, dtype)
     head = None
     if spec.head:
@@ -132,7 +134,26 @@ def n_trainable(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
+#: What decides a circuit, without what a twin has beside it.
+_CIRCUIT = set(CircuitSpec.model_fields)
 _ROUTING: dict[str, Callable[[Router], Router]] = {"mean": MeanRouting, "permuted": PermutedRouting}
+
+
+def _sizes(trial: TrialSpec) -> tuple[int, int, torch.dtype]:
+    """Features and classes that a model of the trial sees, and its numbers."""
+    n_features, n_classes = _sizes_of(trial.data.name, json.dumps(trial.data.options, sort_keys=True))
+    return trial.data.components or n_features, n_classes, getattr(torch, trial.training.dtype)
+
+
+@functools.lru_cache(maxsize=128)
+def _sizes_of(name: str, options: str) -> tuple[int, int]:
+    dataset = make_dataset(name, **json.loads(options))
+    return dataset.n_features, dataset.n_classes
+
+
+def _routing(spec: ModelSpec, n_features: int, generator: torch.Generator, dtype: torch.dtype) -> Router:
+    router = _router(spec, n_features, generator, dtype)
+    return router if spec.routing == "input" else _ROUTING[spec.routing](router)
 
 
 def _router(spec: ModelSpec, n_features: int, generator: torch.Generator, dtype: torch.dtype) -> Router:
@@ -142,8 +163,7 @@ def _router(spec: ModelSpec, n_features: int, generator: torch.Generator, dtype:
         case QuantumSpec():
             return QuantumRouter(n_features, n, **_circuit_options(kind), **_execution_options(kind), **drawn)
         case TwinRouterSpec():
-            # The circuit that a quantum router would have, default sizes included; its weights are not looked at.
-            circuit = QuantumRouter(n_features, n, **_circuit_options(kind), generator=torch.Generator()).circuit
+            circuit = _circuit(CircuitSpec(**kind.model_dump(include=_CIRCUIT)), n_features, n)
             sample: dict[str, Any] = {"sampling": kind.sampling, "n_functions": kind.n_functions}
             return TwinRouter(circuit, n, n_features, **sample, **drawn)
         case LinearRouterSpec():
@@ -177,6 +197,12 @@ def _experts(
     if isinstance(kind, LinearExpertsSpec):
         return LinearExperts(n_features, out, n, generator=generator, dtype=dtype)
     return MLPExperts(n_features, out, n, kind.hidden, kind.activation, generator=generator, dtype=dtype)
+
+
+@functools.lru_cache(maxsize=128)
+def _circuit(spec: CircuitSpec, n_features: int, n_experts: int) -> Circuit:
+    """The circuit that a quantum router would have, default sizes included; its weights are not looked at."""
+    return QuantumRouter(n_features, n_experts, **_circuit_options(spec), generator=torch.Generator()).circuit
 
 
 def _circuit_options(spec: CircuitSpec) -> dict[str, Any]:

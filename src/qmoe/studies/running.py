@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
+import collections
 import functools
-import logging
 import math
-import multiprocessing
-import os
-import queue
-import signal
 import subprocess
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
-import safetensors.torch
+import safetensors.numpy
 import torch
 from torch import nn
 
@@ -31,6 +23,7 @@ from qmoe.studies.build import build_model, n_trainable, prepare_data
 from qmoe.studies.spec import QuantumSpec, Study
 from qmoe.studies.store import Record, Store
 from qmoe.studies.trials import TrialSpec, make_trials
+from qmoe.studies.workers import Report, Workers, tick
 from qmoe.training import TrainingConfig, train_stack
 from qmoe.training.compiled.step import KERNELS as STEP_KERNELS
 
@@ -40,7 +33,6 @@ MAX_STACK = 128
 MAX_STACK_VALUES = 30_000_000
 
 Stack = tuple[TrialSpec, ...]
-Report = Callable[[float], None]
 
 
 def plan_stacks(studies: Iterable[Study], done: set[str]) -> list[Stack]:
@@ -125,6 +117,9 @@ def run_stack(stack: Stack, on_epoch: Callable[[int], None] | None = None) -> li
         torch.stack([d.y_test for d in data]),
         on_epoch,
     )
+    # What models of one shape have in common.
+    sizes = {"router_parameters": float(n_trainable(models[0].router)), "parameters": float(n_trainable(models[0]))}
+    engine = _engine_name(models[0])
     records = []
     for i, (trial, model) in enumerate(zip(stack, models, strict=True)):
         metrics = {"train_accuracy": float(result.train_accuracy[i]), "loss": float(result.loss[i, -1])}
@@ -132,19 +127,18 @@ def run_stack(stack: Stack, on_epoch: Callable[[int], None] | None = None) -> li
         if len(data[i].y_test):
             metrics["test_accuracy"] = float(result.test_accuracy[i, -1])
             history["test_accuracy"] = result.test_accuracy[i].tolist()
-        metrics["router_parameters"] = float(n_trainable(model.router))
-        metrics["parameters"] = float(n_trainable(model))
+        metrics |= sizes
         failure = result.failures.get(i)
         records.append(
             Record(
                 trial=trial,
                 metrics=metrics if failure is None else {},
                 history=history if failure is None else {},
-                state=safetensors.torch.save({k: v.contiguous() for k, v in model.state_dict().items()}),
+                state=safetensors.numpy.save({name: value.numpy() for name, value in model.state_dict().items()}),
                 seconds=result.seconds,
                 stack_size=len(stack),
                 threads=torch.get_num_threads(),
-                engine=_engine_name(model),
+                engine=engine,
                 version=qmoe.__version__,
                 commit=commit(),
                 error=None if failure is None else f"{_describe(trial)}: {failure}",
@@ -156,7 +150,7 @@ def run_stack(stack: Stack, on_epoch: Callable[[int], None] | None = None) -> li
 def run_studies(
     studies: Sequence[Study],
     store: Store,
-    workers: int = 0,
+    workers: int | Workers = 0,
     on_plan: Callable[[Sequence[Stack]], None] | None = None,
     on_progress: Report | None = None,
 ) -> int:
@@ -165,7 +159,8 @@ def run_studies(
     Args:
         studies: what to run.
         store: where results go, each stack committed as it ends.
-        workers: number of processes, each with one torch thread; 0 runs in this process with its threads.
+        workers: number of processes, each with one torch thread; 0 runs in this process with its threads. Or processes
+            that go on after it.
         on_plan: called once with the stacks ahead.
         on_progress: called with the part of their `cost` that was done since the last call.
 
@@ -182,103 +177,25 @@ def run_studies(
     stacks = plan_stacks(studies, store.hashes())
     if on_plan is not None:
         on_plan(stacks)
-    report = on_progress or (lambda part: None)
+    owned = Workers(workers) if isinstance(workers, int) else nullcontext(workers)
     finished = 0
-    for records in _in_process(stacks, report) if workers == 0 else _in_workers(stacks, workers, report):
-        store.save(records)
-        finished += len(records)
+    with owned as pool:
+        # Once for all: workers that meet a missing kernel at the same time would each compile it.
+        missed = kernels_to_compile(stacks) if pool.n else []
+        collections.deque(pool.run(_compile, missed), maxlen=0)
+        for records in pool.run(_work, stacks, on_progress):
+            store.save(records)
+            finished += len(records)
     return finished
 
 
-def _in_process(stacks: Iterable[Stack], report: Report) -> Iterator[list[Record]]:
-    for stack in stacks:
-        part = cost(stack) / stack[0].training.epochs
-        yield run_stack(stack, lambda _, part=part: report(part))  # type: ignore[misc]
-
-
-def _in_workers(stacks: Sequence[Stack], workers: int, report: Report) -> Iterator[list[Record]]:
-    # Spawned, not forked: a fork copies the locks of torch's and BLAS's threads in whatever state they are.
-    context = multiprocessing.get_context("spawn")
-    ticks: Any = context.Queue()
-    workers = min(workers, len(stacks)) or 1
-    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(ticks,))
-    try:
-        with _reporting(ticks, report):
-            # Once for all: workers that meet a missing kernel at the same time would each compile it.
-            wait([pool.submit(compile_kernels, *kind) for kind in kernels_to_compile(stacks)])
-            # No more than one stack waits per worker, so that an interruption leaves nothing queued.
-            waiting = iter(stacks)
-            running: set[Future[list[Record]]] = set()
-            for stack in waiting:
-                running.add(pool.submit(_work, stack))
-                if len(running) < workers + 1:
-                    continue
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-    except BrokenProcessPool:
-        raise QMoEError(
-            "A worker process died (killed, or out of memory); finished trials are in the store: run the same command "
-            "again to continue, with fewer --workers if memory is short."
-        ) from None
-    finally:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-_ticks: Any = None
-
-
-def _start_worker(ticks: Any) -> None:
-    """Runs once in each worker process, which owns its settings."""
-    global _ticks
-    _ticks = ticks
-    torch.set_num_threads(1)
-    logging.getLogger("qmoe").setLevel(logging.ERROR)  # the parent tells what is going on
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Ends this worker when its parent is gone, however that came about."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _compile(kind: tuple[list[Kernel], int]) -> None:
+    compile_kernels(*kind)
 
 
 def _work(stack: Stack) -> list[Record]:
     part = cost(stack) / stack[0].training.epochs
-    return run_stack(stack, lambda _: _ticks.put(part))
-
-
-@contextmanager
-def _reporting(ticks: Any, report: Report) -> Iterator[None]:
-    """Hands the progress of the workers to ``report``, from a thread."""
-    stop = threading.Event()
-
-    def listen() -> None:
-        while not stop.is_set():
-            try:
-                report(ticks.get(timeout=0.1))
-            except queue.Empty:
-                continue
-
-    thread = threading.Thread(target=listen, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def default_workers() -> int:
-    """One process per core that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return run_stack(stack, lambda _: tick(part))
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -119,6 +120,16 @@ class ModelSpec(Spec):
     n_experts: Size = 2
     head: bool = False
     top_k: Size | None = None
+
+    @cached_property
+    def shape_key(self) -> str:
+        """Equal for models that can train in one stack, which may differ in the strength of their noise."""
+        noisy = {
+            name: part.model_copy(update={"noise": 1.0})
+            for name, part in (("router", self.router), ("experts", self.experts))
+            if isinstance(part, QuantumSpec) and part.noise is not None
+        }
+        return self.model_copy(update=noisy).canonical
 
 
 class DataSpec(Spec):

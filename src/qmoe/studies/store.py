@@ -8,10 +8,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic_core import from_json
 
 from qmoe.errors import StoreError
 from qmoe.studies.files import parse_study
@@ -85,9 +87,16 @@ class StudyResults:
             lr: one of the study's learning rates; by default the first.
         """
         lr = self.study.training.lr if lr is None else lr
-        here = [m for m in self.members if (m.arm, m.variant, m.trial.training.lr) == (arm, variant, lr)]
-        found = [self.records.get(m.trial.hash) for m in here]
+        found = [self.records.get(digest) for digest in self._hashes.get((arm, variant, lr), ())]
         return [record for record in found if record is not None and record.error is None]
+
+    @cached_property
+    def _hashes(self) -> dict[tuple[str, float | None, float], list[str]]:
+        """Hashes of the trials by arm, noise strength and learning rate."""
+        found: dict[tuple[str, float | None, float], list[str]] = {}
+        for m in self.members:
+            found.setdefault((m.arm, m.variant, m.trial.training.lr), []).append(m.trial.hash)
+        return found
 
     @property
     def failed(self) -> list[tuple[Member, Record]]:
@@ -254,6 +263,6 @@ class Store:
 def _record(trial: TrialSpec, row: tuple[Any, ...]) -> Record:
     (_, _, _, error, metrics, history, state, seconds, stack_size, threads, _, engine, version, commit, ended) = row
     return Record(
-        trial, json.loads(metrics), json.loads(history), state, seconds, stack_size, threads, engine,
+        trial, from_json(metrics), from_json(history), state, seconds, stack_size, threads, engine,
         version, commit, error, ended,
     )  # fmt: skip

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -31,6 +34,21 @@ class Spec(BaseModel):
                         "unknown_key", "unknown key {key}{hint}", {"key": repr(key), "hint": hint}
                     )
         return values
+
+    @cached_property
+    def canonical(self) -> str:
+        """The spec as JSON with sorted keys and without defaults, so that a new option leaves old results valid.
+
+        Whoever changes a default raises `qmoe.studies.trials.NUMERICS`.
+        """
+        return json.dumps(self.model_dump(mode="json", exclude_defaults=True), sort_keys=True, separators=(",", ":"))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, but without what was computed from the old values and kept."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
 
 
 def explain(error: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -68,22 +69,17 @@ class TrialSpec(Spec):
 
     @cached_property
     def canonical(self) -> str:
-        """The spec as JSON with sorted keys and without defaults, so that a new option leaves old results valid.
-
-        Whoever changes a default raises `NUMERICS`.
-        """
-        return json.dumps(self.model_dump(mode="json", exclude_defaults=True), sort_keys=True, separators=(",", ":"))
+        """As of every spec; put together from its parts, which thousands of trials share."""
+        fixed = "" if self.fixed is None else f'"fixed":{self.fixed},'
+        return (
+            f'{{"data":{self.data.canonical},"data_seed":{self.data_seed},{fixed}"init_seed":{self.init_seed},'
+            f'"model":{self.model.canonical},"root":{self.root},"training":{self.training.canonical}}}'
+        )
 
     @cached_property
     def shape_key(self) -> str:
         """Equal for trials that can train in one stack: all but seeds and noise strength."""
-        values = self.model_dump(mode="json")
-        for seed in ("root", "data_seed", "init_seed", "fixed"):
-            del values[seed]
-        for part in ("router", "experts"):
-            if values["model"][part].get("noise") is not None:
-                values["model"][part]["noise"] = "any"
-        return json.dumps(values, sort_keys=True)
+        return f"{self.data.canonical} {self.model.shape_key} {self.training.canonical}"
 
     @property
     def draw(self) -> Draw:
@@ -121,6 +117,13 @@ class Member:
 
 def make_trials(study: Study) -> list[Member]:
     """All trials of a study: learning rates times arms times variants times seeds, in that order."""
+    return list(_members(study.canonical))
+
+
+@functools.lru_cache(maxsize=64)
+def _members(canonical: str) -> tuple[Member, ...]:
+    """The trials of the study with this JSON, remembered: who plans, measures and reports asks for the same ones."""
+    study = Study.model_validate_json(canonical)
     members = []
     # A data set that comes with its own split is the same for every data seed, so its trials are too.
     resampled = make_dataset(study.data.name, **study.data.options).resampled
@@ -141,7 +144,7 @@ def make_trials(study: Study) -> list[Member]:
                     fixed=study.seeds.fixed if resampled else 0,
                 )
                 members.append(Member(arm.name, variant, trial))
-    return members
+    return tuple(members)
 
 
 def _seed_pairs(study: Study) -> list[tuple[int, int]]:

@@ -11,10 +11,11 @@ from qmoe.analysis import global_effective_dimension
 from qmoe.errors import unknown
 from qmoe.routers import Router
 from qmoe.seeding import child
-from qmoe.studies.build import build_model, prepare_data
+from qmoe.studies.build import build_router, prepare_data
 from qmoe.studies.claims.spec import HEADLINE_SEEDS
 from qmoe.studies.spec import Study
 from qmoe.studies.trials import TrialSpec, make_trials
+from qmoe.studies.workers import Workers
 
 _INITS = 2**31
 
@@ -27,6 +28,7 @@ def effective_dimensions(
     n_draws: int = 100,
     seed: int = 0,
     on_repeat: Callable[[], None] | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, np.ndarray]:
     """The effective dimension of the routers of some arms, measured anew on each draw of the data.
 
@@ -40,6 +42,7 @@ def effective_dimensions(
         n_draws: initialisations that a repeat averages over.
         seed: seed of the initialisations.
         on_repeat: called after each draw of each arm.
+        workers: processes to share the repeats; by default this one alone.
 
     Returns:
         For each arm ``(repeats,)`` values, as `judge` takes them: ``measurements={"effective_dimension": ...}``.
@@ -52,20 +55,21 @@ def effective_dimensions(
         if arm not in first:
             raise unknown(f"arm of study {study.name!r}:", arm, first)
     found: dict[str, np.ndarray] = {arm: np.zeros(repeats) for arm in arms}
-    for arm in arms:
-        for repeat in range(repeats):
-            found[arm][repeat] = _one(first[arm], repeat, n_draws, seed)
-            if on_repeat is not None:
-                on_repeat()
+    tasks = [(arm, first[arm], repeat, n_draws, seed) for arm in arms for repeat in range(repeats)]
+    for arm, repeat, value in (workers or Workers()).run(_one, tasks):
+        found[arm][repeat] = value
+        if on_repeat is not None:
+            on_repeat()
     return found
 
 
-def _one(trial: TrialSpec, repeat: int, n_draws: int, seed: int) -> float:
-    drawn = TrialSpec.model_validate(trial.model_dump() | {"data_seed": repeat})
+def _one(task: tuple[str, TrialSpec, int, int, int]) -> tuple[str, int, float]:
+    arm, trial, repeat, n_draws, seed = task
+    drawn = trial.model_copy(update={"data_seed": repeat})
 
     def make(generator: torch.Generator) -> Router:
         init = int(torch.randint(_INITS, (), generator=generator))
-        return build_model(TrialSpec.model_validate(drawn.model_dump() | {"init_seed": init})).router
+        return build_router(drawn.model_copy(update={"init_seed": init}))
 
     x = prepare_data(drawn.draw).x_train
-    return global_effective_dimension(make, x, n_draws=n_draws, seed=child(seed, repeat)).value
+    return arm, repeat, global_effective_dimension(make, x, n_draws=n_draws, seed=child(seed, repeat)).value
