@@ -26,8 +26,7 @@ TRAINERS: Mapping[str, Trainer] = {
     "jax": Trainer(
         "PennyLane on JAX",
         "default.qubit, complex64, jit of vmap (over models) of lax.scan (over epochs and batches): one compiled call for a "
-        "whole training, U3 gates (as quick as PennyLane's templates; broadcast samples, unrolled scans and batches gathered "
-        "one by one are no quicker)",
+        "whole training, U3 gates (broadcast samples, unrolled scans and batches gathered one by one were no quicker)",
     ),
     "jax-split": Trainer(
         "PennyLane on JAX, split",
