@@ -36,6 +36,13 @@ def run(
         bool | None,
         typer.Option("--facts/--no-facts", help="Measure memory and first use. Default: if all sizes are timed."),
     ] = None,
+    trainings: Annotated[
+        bool | None,
+        typer.Option(
+            "--trainings/--no-trainings",
+            help="Time whole trainings and fits too, and threads beside a busy process. Default: if all is timed.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -44,7 +51,7 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Time a training step of qmoe and its peers side by side.
+    """Time training steps and whole trainings of qmoe and its peers side by side.
 
     Example: python -m benchmarks --sizes "2,3,32,1 8,3,256,1" --only qmoe-torch --only tensorcircuit
     """
@@ -54,6 +61,7 @@ def run(
         raise typer.BadParameter(str(error), param_hint="--sizes") from None
     partial = quick or bool(sizes)
     sweeps, facts = (not partial if choice is None else choice for choice in (sweeps, facts))
+    trainings = not partial and not only if trainings is None else trainings
     n_threads = threads or n_cores()
     limit_threads(n_threads)
 
@@ -66,17 +74,17 @@ def run(
     plan = Plan(rounds=7, cap=3.0, slow=1.0, too_long=10.0) if quick else Plan(rounds=rounds)
     console = Console()
     with _bar(console) as bar:
-        task = bar.add_task("", total=n_units(chosen, sweeps, facts))
+        task = bar.add_task("", total=n_units(chosen, sweeps, facts, trainings))
 
         def report(text: str, done: bool) -> None:
             bar.update(task, description=text, advance=int(done))
 
         try:
-            made = run_suite(chosen, n_threads, plan, only or (), sweeps, facts, report)
+            made = run_suite(chosen, n_threads, plan, only or (), sweeps, facts, trainings, report)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--only") from None
     show(made, console)
-    if out is None and not partial and not only and sweeps and facts:
+    if out is None and not partial and not only and sweeps and facts and trainings:
         out = record.PATH
     if out is not None:
         record.save(made, out)

@@ -24,6 +24,7 @@ from benchmarks.plots import AXES
 from benchmarks.record import PATH, Record, Result, load
 from benchmarks.sizes import NOISE, RATE_SIZE, Size, parse_size
 from benchmarks.timing import WIDE
+from benchmarks.trainings import text as whole
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 #: A load of this share of the threads before the run is worth a caveat.
@@ -33,8 +34,8 @@ _BUSY = 0.25
 def page(record: Record) -> str:
     """The whole page."""
     parts = [
-        _opening(record), _steps(record), _winners(record), _plots(record), _facts(record), _usage(record),
-        _caveats(record), _reproduce(record),
+        _opening(record), _steps(record), _winners(record), _plots(record), *whole.sections(record.trainings),
+        _facts(record), _compiled(record), _usage(record), _caveats(record), _reproduce(record),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -109,10 +110,15 @@ def _winners(record: Record) -> str:
             quickest.setdefault(record.title(key), []).append(_size(result.size))
     if not quickest:
         return ""
-    usual = max(quickest, key=lambda title: len(quickest[title]))
-    others = [f"{title} at {'; '.join(sizes)}" for title, sizes in quickest.items() if title != usual]
-    named = f"{usual}{' at all sizes' if not others else ', but ' + ', '.join(others)}"
-    return "\n".join([*lines, "", f"The quickest peer: {named}."])
+    return "\n".join([*lines, "", f"The quickest peer: {_quickest(quickest)}."])
+
+
+def _quickest(sizes: dict[str, list[str]]) -> str:
+    """Which peer is quickest at which sizes."""
+    if len(sizes) == 1:
+        return f"{next(iter(sizes))} at all sizes"
+    ordered = sorted(sizes, key=lambda title: -len(sizes[title]))
+    return ". ".join(f"{title} at {'; '.join(sizes[title])}" for title in ordered)
 
 
 def _value(record: Record, result: Result, key: str) -> float:
@@ -167,6 +173,28 @@ def _facts(record: Record) -> str:
     return "\n".join(["## Beside the times", "", *lines]) if lines else ""
 
 
+def _compiled(record: Record) -> str:
+    """The first steps of peers that compile, where there are several to compare."""
+    keys = [key for key in _compilers(record) if any(key in result.timings for result in record.results)]
+    if len(keys) < 2:
+        return ""
+    lines = [_row(["Q, L, B, M", *map(record.title, keys)]), _row(["---", *["---:"] * len(keys)])]
+    for result in record.results:
+        cells = [duration(result.timings[key].first) if key in result.timings else "" for key in keys]
+        if any(cells):
+            lines.append(_row([_size(result.size), *cells]))
+    return (
+        "## Compiled before the first step\n\n"
+        "Seconds of the first step with all tracing and compilation, which every new shape needs again.\n\n"
+        + "\n".join(lines)
+    )
+
+
+def _compilers(record: Record) -> list[str]:
+    """Peers that compile at their first step."""
+    return [key for key in peers(record) if record.contenders[key].compiles]
+
+
 def _usage(record: Record) -> str:
     lines = [
         "## How each is used",
@@ -179,14 +207,16 @@ def _usage(record: Record) -> str:
 
 
 def _caveats(record: Record) -> str:
+    compilers = _compilers(record)
     lines = [
         "* Ratios carry over to other machines better than times, and neither does exactly: with more cores, large sizes "
         "shift towards what uses them.",
-        "* Compilation is not in the times. TensorCircuit-NG compiles for every new shape: "
-        f"{_compilation(record)}. What qmoe compiles is under first use, above.",
+        "* Compilation is not in the times. "
+        + "".join(f"{record.title(key)} compiles for every new shape: {_compilation(record, key)}. " for key in compilers)
+        + "What qmoe compiles is under first use, above.",
         f"* Noisy: depolarizing with p = {NOISE:g} on every qubit after the encoding and again after the layers.",
     ]  # fmt: skip
-    if "tensorcircuit" not in record.contenders:
+    if not compilers:
         del lines[1]
     left_out = [
         f"{record.title(key)} at {_size(result.size)} ({reason})"
@@ -216,8 +246,8 @@ def _caveats(record: Record) -> str:
     return "\n".join(["## Caveats", "", *lines])
 
 
-def _compilation(record: Record) -> str:
-    firsts = [r.timings["tensorcircuit"].first for r in record.results if "tensorcircuit" in r.timings]
+def _compilation(record: Record, key: str) -> str:
+    firsts = [result.timings[key].first for result in record.results if key in result.timings]
     return f"{duration(min(firsts))} to {duration(max(firsts))} here" if firsts else "not measured here"
 
 

@@ -25,6 +25,7 @@ LOOK: Mapping[str, tuple[str, str, str]] = {
     "qmoe-native": (QUANTUM, "o", "-"),
     "qmoe-torch": (QUANTUM, "s", "--"),
     "tensorcircuit": (CLASSICAL, "^", "-"),
+    "jax-default.qubit": (QNN, "d", "--"),
     "default.qubit": (QNN, "D", "-"),
     "lightning.qubit": (OTHER, "v", "-"),
     "deepquantum": (CLASS_0, "P", "-"),

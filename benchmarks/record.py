@@ -11,8 +11,9 @@ from benchmarks.first_use import FirstUse
 from benchmarks.memory import Memory
 from benchmarks.sizes import Size, parse_size
 from benchmarks.timing import Timing
+from benchmarks.trainings.results import Trainings, read_trainings
 
-#: Raised when the meaning of a field changes; older records are refused.
+#: Raised when the meaning of a field changes; older records are refused. A field that is added has a default for them.
 FORMAT = 1
 PATH = Path(__file__).with_name("record.json")
 
@@ -25,11 +26,13 @@ class Profile:
         title: its name.
         advice: how it was used.
         ours: whether it belongs to qmoe.
+        compiles: whether its first step compiles.
     """
 
     title: str
     advice: str
     ours: bool
+    compiles: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Record:
         sweeps: ``qubits``, ``batch``, ``models`` -> the sizes of a plot.
         memory: peak memory of a step.
         first_use: what a fresh process waits for.
+        trainings: whole trainings, fits, and the native engine's threads; None where they were not measured.
         seconds: of the whole run.
     """
 
@@ -83,6 +87,7 @@ class Record:
     sweeps: dict[str, tuple[Result, ...]] = field(default_factory=dict)
     memory: tuple[Memory, ...] = ()
     first_use: tuple[FirstUse, ...] = ()
+    trainings: Trainings | None = None
     seconds: float = 0.0
 
     def title(self, key: str) -> str:
@@ -99,6 +104,8 @@ def save(record: Record, path: Path = PATH) -> None:
     content = {"format": FORMAT, **_plain(asdict(record))}
     for result in [*content["results"], *(r for sweep in content["sweeps"].values() for r in sweep)]:
         result["size"] = str(Size(**result["size"]))
+    for step in (content["trainings"] or {}).get("steps", ()):
+        step["size"] = str(Size(**step["size"]))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -113,11 +120,16 @@ def load(path: Path = PATH) -> Record:
     found = content.pop("format", None)
     if found != FORMAT:
         raise ValueError(f"{path.name} has format {found}, expected {FORMAT}; run `make bench` again.")
-    content["contenders"] = {key: Profile(**value) for key, value in content["contenders"].items()}
+    # Before profiles said who compiles, this peer alone did.
+    content["contenders"] = {
+        key: Profile(**{"compiles": key == "tensorcircuit", **value}) for key, value in content["contenders"].items()
+    }
     content["results"] = tuple(map(_result, content["results"]))
     content["sweeps"] = {axis: tuple(map(_result, sweep)) for axis, sweep in content["sweeps"].items()}
     content["memory"] = tuple(Memory(**value) for value in content["memory"])
     content["first_use"] = tuple(FirstUse(**value) for value in content["first_use"])
+    if content.get("trainings") is not None:
+        content["trainings"] = read_trainings(content["trainings"])
     return Record(**content)
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from benchmarks.comparison import duration, gemm_share, own_key, ratio, wide_spreads
 from benchmarks.record import Record, Result
+from benchmarks.trainings.text import lines
 
 
 def show(record: Record, console: Console) -> None:
@@ -28,6 +29,8 @@ def show(record: Record, console: Console) -> None:
             f"first use of qmoe {use.engine}: import {use.imports:.2f} s, first step {use.cold:.2f} s with an empty cache, "
             f"{use.warm:.2f} s with a filled one"
         )
+    for line in lines(record.trainings) if record.trainings is not None else ():
+        console.print(line, highlight=False, markup=False)
     for key, reason in record.missing.items():
         console.print(f"{key} takes no part: {reason}", highlight=False, markup=False)
     _warn(record, console)

@@ -85,6 +85,8 @@ def parse_sizes(texts: Iterable[str]) -> list[Size]:
 
 #: What a full run times.
 SIZES = (
+    Size(2, 3, 1),
+    Size(4, 3, 1),
     Size(2, 3, 32),
     Size(2, 3, 32, 30),
     Size(2, 3, 1000),

@@ -22,9 +22,10 @@ from benchmarks.problem import Answer, Problem, make_problem, oracle
 from benchmarks.record import Profile, Record, Result
 from benchmarks.sizes import MEMORY_SIZES, SWEEPS, Size
 from benchmarks.timing import Plan, measure
+from benchmarks.trainings import run as whole
 
 #: Contenders of the plots: the others are slower and would hide nothing but cost minutes.
-IN_SWEEPS = ("qmoe-native", "qmoe-torch", "tensorcircuit", "default.qubit", "lightning.qubit")
+IN_SWEEPS = ("qmoe-native", "qmoe-torch", "tensorcircuit", "jax-default.qubit", "default.qubit", "lightning.qubit")
 #: Seconds of a step above which a contender leaves a sweep.
 SWEEP_LIMIT = 3.0
 _GEMM = "gemm"
@@ -49,6 +50,7 @@ def run_suite(
     only: Iterable[str] = (),
     sweeps: bool = True,
     facts: bool = True,
+    trainings: bool = False,
     report: Report = lambda text, done: None,
 ) -> Record:
     """Runs it all.
@@ -60,6 +62,7 @@ def run_suite(
         only: keys of contenders; all if empty.
         sweeps: whether to time the sizes of the plots.
         facts: whether to measure memory and first use.
+        trainings: whether to measure whole trainings, fits, and the native engine's threads.
         report: hears of progress; `n_units` says how many units there are.
     """
     start, load = time.perf_counter(), machine.load()
@@ -86,6 +89,7 @@ def run_suite(
             except subprocess.SubprocessError as error:  # minutes of timings must not be lost to it
                 missing[f"A process of qmoe {engine}"] = f"{type(error).__name__}: {error}"
         report("memory and first use", True)
+    trained = whole.run_trainings(report) if trainings else None
     return Record(
         date=machine.today(),
         commit=machine.commit(),
@@ -93,19 +97,21 @@ def run_suite(
         load=load,
         threads=threads,
         versions=machine.versions(package for contender in contenders for package in (*contender.packages, "numpy")),
-        contenders={c.key: Profile(c.title, c.advice, c.ours) for c in contenders},
+        contenders={c.key: Profile(c.title, c.advice, c.ours, c.compiles) for c in contenders},
         missing=missing,
         results=tuple(results),
         sweeps=swept,
         memory=tuple(memory),
         first_use=tuple(first_use),
+        trainings=trained,
         seconds=time.perf_counter() - start,
     )
 
 
-def n_units(sizes: Sequence[Size], sweeps: bool, facts: bool) -> int:
-    """Units of work that `run_suite` reports as done: the imports, every size, the facts."""
-    return 1 + len(sizes) + (sum(map(len, SWEEPS.values())) if sweeps else 0) + facts
+def n_units(sizes: Sequence[Size], sweeps: bool, facts: bool, trainings: bool = False) -> int:
+    """Units of work that `run_suite` reports as done: the imports, every size, the facts, the trainings."""
+    n_swept = sum(map(len, SWEEPS.values())) if sweeps else 0
+    return 1 + len(sizes) + n_swept + facts + (whole.n_units() if trainings else 0)
 
 
 def run_size(size: Size, contenders: Sequence[Contender], plan: Plan, report: Report) -> Result:

@@ -77,7 +77,7 @@ def calibrate(step: Callable[[], object], target: float, known: float = 0.0) -> 
         return 1, known
     loops = 1
     while True:
-        seconds = _time(step, loops)
+        seconds = repeat(step, loops)
         if seconds >= target / 2:
             return max(1, round(target / (seconds / loops))), seconds / loops
         loops = max(2 * loops, math.ceil(loops * target / max(seconds, 1e-9) / 2))
@@ -110,13 +110,14 @@ def measure(
         for number in range(plan.rounds):
             for name, step in steps.items():
                 if number < wanted[name]:
-                    times[name].append(_time(step, loops[name]) / loops[name])
+                    times[name].append(repeat(step, loops[name]) / loops[name])
     finally:
         gc.unfreeze()
     return {name: summarise(times[name], loops[name], firsts[name]) for name in steps}
 
 
-def _time(step: Callable[[], object], loops: int) -> float:
+def repeat(step: Callable[[], object], loops: int) -> float:
+    """Seconds of so many steps."""
     gc.collect()  # the garbage of the contender before is not this one's cost
     start = time.perf_counter()
     for _ in range(loops):

@@ -13,10 +13,12 @@ __all__ = ["PEERS", "Contender", "Step", "assemble"]
 #: key -> module and class; the modules import their simulators, so that a run of a few does not wait for all.
 PEERS: dict[str, tuple[str, str]] = {
     "tensorcircuit": ("tensorcircuit", "TensorCircuit"),
+    "jax-default.qubit": ("pennylane_jax", "JaxDefaultQubit"),
     "default.qubit": ("pennylane", "DefaultQubit"),
     "lightning.qubit": ("pennylane", "Lightning"),
     "deepquantum": ("deepquantum", "DeepQuantum"),
     "pyqtorch": ("pyqtorch", "Pyqtorch"),
+    "jax-default.mixed": ("pennylane_jax", "JaxDefaultMixed"),
     "default.mixed": ("pennylane", "DefaultMixed"),
 }
 

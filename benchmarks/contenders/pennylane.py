@@ -61,6 +61,30 @@ def _depolarize(n_qubits: int) -> None:
         qml.DepolarizingChannel(NOISE, wires=wire)
 
 
+def backprop_forward(
+    device: str, circuit: Circuit, n_models: int
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """``(x, weights)`` to expectation values, all samples (and models) in one broadcast call.
+
+    Args:
+        device: name of a device of PennyLane that backpropagates.
+        circuit: what is run.
+        n_models: M; of one model, ``(B, Q)`` features, ``(L, Q, 3)`` weights and ``(B, Q)`` values; of more, all with a
+            leading axis M.
+    """
+    one = n_models == 1
+    function = _quantum_function(circuit.n_qubits, circuit.noise is not None) if one else _stack_function(circuit)
+    qnode = qml.QNode(function, qml.device(device, wires=circuit.n_qubits), interface="torch", diff_method="backprop")
+
+    def forward(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        if one:
+            return torch.stack(qnode(x, weights), -1)
+        rows = weights.flatten(1).repeat_interleave(x.shape[1], 0)
+        return torch.stack(qnode(x.flatten(0, 1), rows), -1).reshape(x.shape)
+
+    return forward
+
+
 class _Backprop(Contender):
     packages = ("pennylane",)
     states_kept = 3.0
@@ -69,18 +93,7 @@ class _Backprop(Contender):
 
     def prepare(self, problem: Problem) -> Step:
         """One broadcast call for all samples and models."""
-        size = problem.size
-        device = qml.device(self.device, wires=size.n_qubits)
-        one = size.n_models == 1
-        function = _quantum_function(size.n_qubits, size.noisy) if one else _stack_function(problem.circuit)
-        qnode = qml.QNode(function, device, interface="torch", diff_method="backprop")
-
-        def forward(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-            if one:
-                return torch.stack(qnode(x, weights), -1)
-            rows = weights.flatten(1).repeat_interleave(size.n_batch, 0)
-            return torch.stack(qnode(x.flatten(0, 1), rows), -1).reshape(x.shape)
-
+        forward = backprop_forward(self.device, problem.circuit, problem.size.n_models)
         # In float32 input the device computes in complex128 all the same, at the price of conversions.
         return torch_step(problem, forward, torch.float64)
 
