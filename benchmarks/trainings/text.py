@@ -67,8 +67,8 @@ def _whole(trainings: Trainings) -> str:
         "for 50 epochs of batches of 32 (the last of an epoch has 16) with Adam: all models from the first to the last "
         "step, with the drawing of batch orders and the accuracies at the end, without imports and compilation. Each model "
         "has its own data, first weights and batch orders, the same for every contender. Each contender trains in "
-        f"{processes}, and they take turns, up to {rounds} each. Medians, and how many times longer than qmoe the others take; "
-        f"below 1 (in bold) they are quicker. `~` marks a spread between turns above {WIDE:.0%}.",
+        f"{processes}, and they take turns, up to {rounds} each. Medians, and how many times longer than qmoe the others "
+        f"take; below 1 (in bold) they are quicker. `~` marks a spread between turns above {WIDE:.0%}.",
         table,
         _compiling(trainings),
         _outcomes(trainings, keys),
