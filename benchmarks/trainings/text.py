@@ -58,15 +58,17 @@ def _whole(trainings: Trainings) -> str:
     heads = ["Q", "M", _title(trainings, OWN), *(_title(trainings, key) for key in others)]
     table = _table(heads, [[*_axes(task), *_cells(task.alone, others)] for task in trainings.tasks])
     rounds = max(timing.rounds for task in trainings.tasks for timing in task.alone.values())
-    processes = "a process" if trainings.processes == 1 else f"{trainings.processes} processes, one after another"
+    processes = (
+        "a process of its own" if trainings.processes == 1 else f"{trainings.processes} processes, one after another"
+    )
     parts = [
         "## Whole trainings",
         "M mixtures of two linear experts, each with a quantum router of Q qubits and 3 layers, on 400 points of two moons, "
         "for 50 epochs of batches of 32 (the last of an epoch has 16) with Adam: all models from the first to the last "
         "step, with the drawing of batch orders and the accuracies at the end, without imports and compilation. Each model "
         "has its own data, first weights and batch orders, the same for every contender. Each contender trains in "
-        f"{processes}, and they take turns, {rounds} each. Medians, and how many times longer than qmoe the others take; "
-        f"below 1 (in bold) they are quicker. `~` marks a spread between turns above {WIDE:.0%}.",
+        f"{processes}, and they take turns, up to {rounds} each. Medians, and how many times longer than qmoe the others "
+        f"take; below 1 (in bold) they are quicker. `~` marks a spread between turns above {WIDE:.0%}.",
         table,
         _compiling(trainings),
         _outcomes(trainings, keys),
