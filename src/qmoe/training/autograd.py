@@ -62,8 +62,9 @@ class AutogradTrainer(Trainer):
         """Adam's step along the gradients."""
         self._optimizer.step()
 
-    def run(self, order: np.ndarray) -> Histories:
+    def run(self, order: np.ndarray, beside: Callable[[], None] = lambda: None) -> Histories:
         """Trains for some epochs."""
+        beside()
         epochs = [self._epoch(torch.from_numpy(each)) for each in order]
         return Histories(*(np.stack(history, 1) for history in zip(*epochs, strict=True)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -122,8 +123,13 @@ def _run(
     n_models, finished = len(generators), 0
     whole = Histories(*np.full((3, n_models, epochs), np.nan))
     failed = np.zeros((n_models, 1), dtype=bool)
+    orders = _Orders(generators, n)
     while finished < epochs and not failed.all():
-        given = trainer.run(_orders(generators, trainer.epochs_at_once(epochs - finished), n))
+        left = epochs - finished
+        n_epochs = trainer.epochs_at_once(left)
+        order = orders.take(n_epochs)
+        following = trainer.epochs_at_once(left - n_epochs) if left > n_epochs else 0
+        given = trainer.run(order, functools.partial(orders.prepare, following))
         failures = failed | np.logical_or.accumulate(~np.isfinite(given.loss), axis=1)
         # Up to the first epoch after which none is left.
         n_epochs = int(failures.all(0).argmax()) + 1 if failures[:, -1].all() else failures.shape[1]
@@ -137,10 +143,25 @@ def _run(
     return whole
 
 
-def _orders(generators: Sequence[torch.Generator], n_epochs: int, n: int) -> np.ndarray:
-    """``(epochs, M, N)``: in which order each model sees its rows."""
-    order = torch.empty(n_epochs, len(generators), n, dtype=torch.int64, device="cpu")
-    for m, generator in enumerate(generators):
-        for epoch in range(n_epochs):
-            torch.randperm(n, generator=generator, out=order[epoch, m])
-    return order.numpy()
+class _Orders:
+    """In which order each model sees its rows, epoch after epoch."""
+
+    def __init__(self, generators: Sequence[torch.Generator], n: int) -> None:
+        self._generators, self._n = generators, n
+        self._prepared: np.ndarray | None = None
+
+    def prepare(self, n_epochs: int) -> None:
+        """Draws what `take` will be asked for next."""
+        order = torch.empty(n_epochs, len(self._generators), self._n, dtype=torch.int64, device="cpu")
+        for of_models in order.unbind(0):
+            for row, generator in zip(of_models.unbind(0), self._generators, strict=True):
+                torch.randperm(self._n, generator=generator, out=row)
+        self._prepared = order.numpy()
+
+    def take(self, n_epochs: int) -> np.ndarray:
+        """``(epochs, M, N)``."""
+        if self._prepared is None:
+            self.prepare(n_epochs)
+        order, self._prepared = self._prepared, None
+        assert order is not None
+        return order

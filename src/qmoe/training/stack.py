@@ -15,6 +15,8 @@ from qmoe.engines import Engine
 from qmoe.errors import ConfigError
 from qmoe.layers import Stackable, runs_stacked
 
+_TENSORS_AND_MODULES = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
+
 
 class ModelStack:
     """M models side by side: every parameter gains a leading axis M, and one call runs them all.
@@ -33,21 +35,11 @@ class ModelStack:
         if not models:
             raise ConfigError("A stack needs at least one model, got none.")
         self.models = list(models)
-        shape, options = _shape(self.models[0]), _options(self.models[0])
-        for index, model in enumerate(self.models):
-            if _shape(model) != shape or type(model) is not type(self.models[0]):
-                raise ConfigError(
-                    f"Model {index} has other parameters than model 0; only models of one shape train in one stack."
-                )
-            # The first model computes for all, so a difference in any option would be lost without a word.
-            others = _options(model)
-            for name in {**options, **others}:
-                if not _same(options.get(name), others.get(name)):
-                    theirs, ours = (getattr(v, "__name__", v) for v in (others.get(name), options.get(name)))
-                    raise ConfigError(
-                        f"Model {index} has {name}={theirs}, model 0 has {ours}; only models that "
-                        "differ in parameters and buffers alone train in one stack."
-                    )
+        _options(self.models[0])  # refuses what no stack can hold
+        modules, n_parameters = list(self.models[0].modules()), len(list(self.models[0].parameters()))
+        for index, model in enumerate(self.models[1:], 1):
+            if not _alike(modules, list(model.modules())) or len(list(model.parameters())) != n_parameters:
+                _explain(self.models[0], index, model)
         parameters, buffers = stack_module_state(self.models)
         # A parameter that is frozen in the models stays so.
         self.parameters: dict[str, Tensor] = {
@@ -88,11 +80,60 @@ class ModelStack:
 
     def write_back(self, skip: Container[int] = ()) -> None:
         """Copies the stack's parameters into the models it was made of, but for those whose places are in ``skip``."""
+        stacked = {name: value.detach().unbind(0) for name, value in self.parameters.items()}
         with torch.no_grad():
-            for name, stacked in self.parameters.items():
-                for index, model in enumerate(self.models):
-                    if index not in skip:
-                        model.get_parameter(name).copy_(stacked[index])
+            for index, model in enumerate(self.models):
+                if index not in skip:
+                    for name, value in model.named_parameters():
+                        value.copy_(stacked[name][index])
+
+
+def _alike(ours: Sequence[nn.Module], theirs: Sequence[nn.Module]) -> bool:
+    """Whether the modules of two models differ in values of parameters and buffers alone, as far as is quickly seen."""
+    if len(ours) != len(theirs):
+        return False
+    for mine, other in zip(ours, theirs, strict=True):
+        if type(mine) is not type(other) or vars(mine).keys() != vars(other).keys():
+            return False
+        for group in ("_parameters", "_buffers"):
+            own, its = vars(mine)[group], vars(other)[group]
+            if own.keys() != its.keys() or any(not _like(tensor, its[name]) for name, tensor in own.items()):
+                return False
+        if vars(mine)["_modules"].keys() != vars(other)["_modules"].keys():
+            return False
+        for name, value in vars(other).items():
+            if name not in _TENSORS_AND_MODULES and not _is_same(name, vars(mine)[name], value):
+                return False
+    return True
+
+
+def _like(one: Tensor | None, other: Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return (one.shape, one.dtype, one.requires_grad) == (other.shape, other.dtype, other.requires_grad)
+
+
+def _is_same(name: str, one: object, other: object) -> bool:
+    if name.endswith("_hooks"):
+        return not other  # a stack would not call them
+    return one is other or _same(_apart_from_strength(one), _apart_from_strength(other))
+
+
+def _explain(first: nn.Module, index: int, model: nn.Module) -> None:
+    """Raises an error that names what is different about model number ``index``, if anything is."""
+    if _shape(model) != _shape(first) or type(model) is not type(first):
+        raise ConfigError(
+            f"Model {index} has other parameters than model 0; only models of one shape train in one stack."
+        )
+    # The first model computes for all, so a difference in any option would be lost without a word.
+    options, others = _options(first), _options(model)
+    for name in {**options, **others}:
+        if not _same(options.get(name), others.get(name)):
+            theirs, ours = (getattr(v, "__name__", v) for v in (others.get(name), options.get(name)))
+            raise ConfigError(
+                f"Model {index} has {name}={theirs}, model 0 has {ours}; only models that "
+                "differ in parameters and buffers alone train in one stack."
+            )
 
 
 def _shape(model: nn.Module) -> dict[str, tuple[torch.Size, torch.dtype]]:
@@ -113,15 +154,19 @@ def _options(model: nn.Module) -> dict[str, object]:
         prefix = f"{path}." if path else ""
         found[f"{prefix}type"] = type(module)
         for name, value in vars(module).items():
-            if name in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
+            if name in _TENSORS_AND_MODULES:
                 continue
             if name.endswith("_hooks") and value:
                 raise ConfigError(f"The model has hooks ({prefix}{name}), which a stack would not call for each model.")
-            if isinstance(value, Circuit) and value.noise is not None:
-                # How strong the noise is stands in a buffer as well, and may differ.
-                value = value.with_noise(replace(value.noise, depolarizing=0.0))
-            found[prefix + name] = value
+            found[prefix + name] = _apart_from_strength(value)
     return found
+
+
+def _apart_from_strength(value: object) -> object:
+    """A circuit without the strength of its noise, which stands in a buffer as well and may differ; all else as it is."""
+    if isinstance(value, Circuit) and value.noise is not None:
+        return value.with_noise(replace(value.noise, depolarizing=0.0))
+    return value
 
 
 def _same(one: object, other: object) -> bool:

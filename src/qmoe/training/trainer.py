@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,8 +68,13 @@ class Trainer(ABC):
     """Trains the models of a stack side by side, each on rows and in an order of its own."""
 
     @abstractmethod
-    def run(self, order: np.ndarray) -> Histories:
-        """Trains for some epochs: ``order`` ``(epochs, M, N)`` says in which order each model sees its rows."""
+    def run(self, order: np.ndarray, beside: Callable[[], None] = lambda: None) -> Histories:
+        """Trains for some epochs.
+
+        Args:
+            order: ``(epochs, M, N)``: in which order each model sees its rows.
+            beside: called once, beside other threads' work where there are any.
+        """
 
     @abstractmethod
     def train_accuracy(self) -> np.ndarray:

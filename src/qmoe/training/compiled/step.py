@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -39,8 +40,8 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 MAX_GIVEN = 1 << 22
 #: Operations of one batch of one model above which its circuits are left to their engine, whose threads share them.
 MAX_BATCH_OPERATIONS = THREAD_OPERATIONS
-#: Operations of the epochs that one call runs, if it is one epoch at least: about a third of a second.
-CALL_OPERATIONS = 1e9
+#: Operations of the epochs that one call runs, if it is one epoch at least: some hundredths of a second.
+CALL_OPERATIONS = 4e8
 #: Bytes of the orders of these epochs.
 ORDER_BYTES = 1 << 26
 #: Operations of a backward pass, in those of a forward pass.
@@ -102,12 +103,12 @@ class CompiledTrainer(Trainer):
             self._plan[at.TEST_ROWS] = runner.passes[2].ctypes.data
 
     def epochs_at_once(self, left: int) -> int:
-        """So many that a call takes about a third of a second."""
+        """So many that a call takes some hundredths of a second."""
         by_work = CALL_OPERATIONS / self._runner.operations(self._n_models * self._n_rows)
         by_memory = ORDER_BYTES / (8 * self._n_models * self._n_rows)
         return max(1, min(left, int(min(by_work, by_memory))))
 
-    def run(self, order: np.ndarray) -> Histories:
+    def run(self, order: np.ndarray, beside: Callable[[], None] = lambda: None) -> Histories:
         """Trains for some epochs."""
         n_epochs = len(order)
         order, factors = np.ascontiguousarray(order), self._factors(n_epochs * self._n_batches)
@@ -117,7 +118,7 @@ class CompiledTrainer(Trainer):
         arrays = order, factors, histories.loss, histories.running, histories.test
         for place, array in zip(places, arrays, strict=True):
             self._plan[place] = array.ctypes.data
-        self._runner.share(at.TRAIN, n_epochs * self._n_models * self._n_rows)
+        self._runner.share(at.TRAIN, n_epochs * self._n_models * self._n_rows, beside=beside)
         return histories
 
     def train_accuracy(self) -> np.ndarray:
@@ -175,8 +176,18 @@ class Runner:
         """Runs a task of the kernel on this thread."""
         self._run(self._plan, self._memories[0].address, task, subject, out)
 
-    def share(self, task: int, n_rows: int, subject: int = 0, out: int = 0) -> None:
-        """Runs a task of which threads take one model after another, and which goes through so many rows in all."""
+    def share(
+        self, task: int, n_rows: int, subject: int = 0, out: int = 0, beside: Callable[[], None] = lambda: None
+    ) -> None:
+        """Runs a task of which threads take one model after another.
+
+        Args:
+            task: what the kernel does.
+            n_rows: how many rows it goes through in all.
+            subject: the kernel's argument.
+            out: the kernel's argument.
+            beside: what this thread does before it takes a model.
+        """
         n_threads = 1
         if self.operations(n_rows) > THREAD_OPERATIONS:
             n_threads = min(torch.get_num_threads(), len(self.values.rows))
@@ -184,9 +195,13 @@ class Runner:
             self._memories.append(self._new_memory())
         self.plan[at.NEXT] = 0
         arguments = task, subject, out
-        run_shares(
-            [functools.partial(self._run, self._plan, m.address, *arguments) for m in self._memories[:n_threads]]
-        )
+        calls = [functools.partial(self._run, self._plan, m.address, *arguments) for m in self._memories[:n_threads]]
+
+        def first() -> None:
+            beside()
+            calls[0]()
+
+        run_shares([first, *calls[1:]])
 
     def accuracy(self, rows: np.ndarray) -> np.ndarray:
         """``(M,)``: accuracies on a pass over rows; NaN where an output is not finite."""
