@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.comparison import (
@@ -69,7 +70,8 @@ def _steps(record: Record) -> str:
     return (
         "## One step, and how many times longer the peers take\n\n"
         "Q qubits, L layers, B samples, M models side by side. Medians; below 1 (in bold) the peer is quicker than the "
-        "quickest engine of qmoe called as a function, as they are; its module adds what a torch module costs. `~` marks "
+        "quickest engine of qmoe called as a function, as they are; its module adds what a torch module costs, and its vjp "
+        "leaves out what torch's autograd costs, which peers on JAX do not pay. `~` marks "
         f"a spread between rounds above {WIDE:.0%}.\n\n" + "\n".join(lines)
     )
 
@@ -96,7 +98,10 @@ def _winners(record: Record) -> str:
             continue
         won = wins(record, key)
         if won:
-            lines.append(f"* **{record.title(key)}** is quicker than qmoe at {'; '.join(_size(s) for s in won)}.")
+            lines.append(
+                f"* **{record.title(key)}** is quicker than qmoe at {'; '.join(_size(s) for s in won)}"
+                f"{_without_autograd(record, key, won)}."
+            )
             continue
         closest = min(timed, key=lambda result: _value(record, result, key))
         lines.append(
@@ -111,6 +116,17 @@ def _winners(record: Record) -> str:
     if not quickest:
         return ""
     return "\n".join([*lines, "", f"The quickest peer: {_quickest(quickest)}."])
+
+
+def _without_autograd(record: Record, key: str, sizes: Sequence[Size]) -> str:
+    """How a peer that is quicker at ``sizes`` compares with qmoe without autograd there."""
+    results = [*(result for swept in record.sweeps.values() for result in swept), *record.results]
+    both = {result.size: result.timings for result in results if {key, "qmoe-vjp"} <= result.timings.keys()}
+    found = [both[size][key].median / both[size]["qmoe-vjp"].median for size in sizes if size in both]
+    if not found:
+        return ""
+    low, high = (f"{value:.1f}" for value in (min(found), max(found)))
+    return f", where it takes {low if low == high else f'{low} to {high}'} times what qmoe takes without autograd"
 
 
 def _quickest(sizes: dict[str, list[str]]) -> str:

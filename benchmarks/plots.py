@@ -23,6 +23,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 #: Colour, marker and line of each contender: told apart without colours too.
 LOOK: Mapping[str, tuple[str, str, str]] = {
     "qmoe-native": (QUANTUM, "o", "-"),
+    "qmoe-vjp": (QUANTUM, "^", ":"),
     "qmoe-torch": (QUANTUM, "s", "--"),
     "tensorcircuit": (CLASSICAL, "^", "-"),
     "jax-default.qubit": (QNN, "d", "--"),

@@ -25,7 +25,15 @@ from benchmarks.timing import Plan, measure
 from benchmarks.trainings import run as whole
 
 #: Contenders of the plots: the others are slower and would hide nothing but cost minutes.
-IN_SWEEPS = ("qmoe-native", "qmoe-torch", "tensorcircuit", "jax-default.qubit", "default.qubit", "lightning.qubit")
+IN_SWEEPS = (
+    "qmoe-native",
+    "qmoe-vjp",
+    "qmoe-torch",
+    "tensorcircuit",
+    "jax-default.qubit",
+    "default.qubit",
+    "lightning.qubit",
+)
 #: Seconds of a step above which a contender leaves a sweep.
 SWEEP_LIMIT = 3.0
 _GEMM = "gemm"

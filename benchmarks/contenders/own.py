@@ -74,6 +74,43 @@ class NativeModule(Contender):
         return Step(run, read)
 
 
+class NativeVjp(Contender):
+    """The compiled engine without autograd: what JAX's users call a value and its gradient."""
+
+    key = "qmoe-vjp"
+    title = "qmoe native vjp"
+    packages = ("qmoe", "torch", "numba")
+    advice = (
+        "`Engine.vjp` of the same: read-outs and a function from their gradient to that of the weights, outside of torch's "
+        "autograd; the gradient of the loss is written by hand"
+    )
+    ours = True
+    compiles = True
+
+    def applies(self, size: Size) -> bool:
+        """Where a step takes milliseconds, autograd around it cannot be seen."""
+        return size.n_qubits <= 4
+
+    def prepare(self, problem: Problem) -> Step:
+        """Read-outs, the loss and its gradient, and the gradient of the weights."""
+        x, weights, targets = problem.tensors()
+        weights, engine, circuit = weights.detach(), get_engine("native"), problem.circuit
+        assert engine is not None
+        n = targets.numel() if problem.size.n_models == 1 else targets[0].numel()
+
+        def run() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            out, pull = engine.vjp(circuit, x, weights)
+            difference = out - targets
+            gradient = pull(difference * (2 / n))
+            return out, difference.square_().sum() / n, gradient
+
+        def read(result: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> Answer:
+            out, loss, gradient = result
+            return make_answer(problem, out.numpy(), float(loss), gradient.numpy())
+
+        return Step(run, read)
+
+
 class Torch(OwnEngine):
     """The batched torch engine."""
 
@@ -86,4 +123,4 @@ class Torch(OwnEngine):
 
 def own_contenders() -> list[type[Contender]]:
     """Those that this version of qmoe can run."""
-    return [Native, NativeModule, Torch] if "native" in ENGINES else [Torch]
+    return [Native, NativeModule, NativeVjp, Torch] if "native" in ENGINES else [Torch]
