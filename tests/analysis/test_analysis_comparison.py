@@ -179,3 +179,19 @@ def test_refusals():
             test([1.0], [0.0], alternative="greter")
     with pytest.raises(ConfigError, match="n_resamples"):
         sign_flip_test([1.0], [0.0], n_resamples=0)
+
+
+@pytest.mark.parametrize(("n", "n_resamples"), [(30, 999), (30, 250_000)])
+def test_random_flips_are_those_of_one_stream_however_they_are_drawn(n, n_resamples):
+    d = np.random.default_rng(3).normal(0.2, 1.0, n).round(3) + 1e-4  # none of them 0
+    generator, count, drawn = np.random.default_rng(5), 1, 0
+    at_once = (1 << 22) // n
+    while drawn < n_resamples:
+        rows = min(at_once, n_resamples - drawn)
+        signs = 2.0 * generator.integers(0, 2, size=(rows, n)) - 1.0
+        count += int((signs @ d >= d.sum() - 1e-9 * np.abs(d).sum()).sum())
+        drawn += rows
+    for _ in range(2):  # the second time from memory
+        found = sign_flip_test(d, zeros(d), alternative="greater", n_resamples=n_resamples, seed=5)
+        assert found.p_value == count / (n_resamples + 1)
+        assert not found.exact

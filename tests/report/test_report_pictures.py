@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from qmoe.report import build_report
 from qmoe.report.arms import finished
 from qmoe.report.comparison import headline
 from qmoe.report.figures import CLASS_0, CLASS_1, QUANTUM, Panel, arm_colours, save, style
@@ -16,7 +17,7 @@ from qmoe.report.plots import curve_plot
 from qmoe.report.reading import Times
 from qmoe.report.sections import Context
 from qmoe.report.tables import Table
-from qmoe.studies import Store, load_preset, parse_study, run_studies
+from qmoe.studies import Store, Workers, load_preset, parse_study, run_studies
 from qmoe.studies.build import prepare_data
 
 LINEAR = {"router": {"kind": "linear"}, "experts": {"kind": "linear"}}
@@ -85,6 +86,30 @@ def test_the_points_of_both_classes_are_in_the_image(tiny_store, tmp_path, draw)
     for label, colour in enumerate((CLASS_0, CLASS_1)):
         # A dot is 3.6 pixels wide; some cover each other.
         assert pixels_near(image, colour) > 3 * (labels == label).sum()
+
+
+def test_figures_are_the_same_from_processes_and_from_one(one_study, tmp_path):
+    store = one_study("phase2-published")
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    build_report(store, alone)
+    with Workers(2) as workers:
+        list(workers.run(abs, [1]))  # started, as after training
+        build_report(store, shared, workers=workers)
+    names = sorted(path.relative_to(alone) for path in alone.rglob("*.*"))
+    assert names == sorted(path.relative_to(shared) for path in shared.rglob("*.*"))
+    assert len(names) > 10
+    for name in names:
+        assert (alone / name).read_bytes() == (shared / name).read_bytes(), name
+
+
+def test_threads_are_as_many_after_a_report_as_before(one_study, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        build_report(one_study("phase1-synthetic-published"), tmp_path / "report")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_each_arm_of_a_users_study_has_a_line_of_its_own(three):

@@ -7,7 +7,7 @@ import pytest
 from tiny_study import tiny_values
 
 from qmoe.errors import ConfigError
-from qmoe.studies import Store, make_trials, parse_study, plan_stacks, run_studies
+from qmoe.studies import Store, Workers, make_trials, parse_study, plan_stacks, run_studies
 from qmoe.studies.claims import judge, parse_claims, runs_of
 from qmoe.studies.measurements import measure, missing_measurements, quantity_of
 
@@ -79,8 +79,8 @@ def test_effective_dimensions_are_measured_once_and_kept(tmp_path):
     study = parse_study(tiny_values(effective_dimension=["linear"], seeds={"data": 6, "per_data": 1}))
     calls = []
     with Store(tmp_path / "s.sqlite") as store:
-        assert missing_measurements([study], store) == [(study, "linear")]
-        measure(study, "linear", store, lambda: calls.append(None))
+        assert missing_measurements([study], store) == [(study, ["linear"])]
+        measure(study, ["linear"], store, Workers(), lambda: calls.append(None))
         assert missing_measurements([study], store) == []
     with Store(tmp_path / "s.sqlite") as store:
         found = store.measurements()

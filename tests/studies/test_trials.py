@@ -1,5 +1,6 @@
 """Trials: seeds, hashes, stacks."""
 
+import json
 import math
 import subprocess
 import sys
@@ -99,6 +100,30 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
 )  # fmt: skip
 def test_hashes_of_trials_that_are_in_stores_stay(preset, digest):
     assert make_trials(load_preset(preset))[0].trial.hash == digest
+
+
+@pytest.mark.parametrize("preset", ["phase1-mnist-published", "phase3b-heldout", "ladder-digits"])
+def test_a_trial_is_put_together_from_its_parts_as_its_json_is(preset):
+    for trial in {(m.arm, m.variant): m.trial for m in make_trials(load_preset(preset))}.values():
+        values = trial.model_dump(mode="json", exclude_defaults=True)
+        assert trial.canonical == json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+
+def test_a_changed_copy_of_a_spec_does_not_keep_the_json_of_the_old(tiny):
+    trial = make_trials(tiny)[0].trial
+    before = trial.canonical, trial.hash, trial.model.shape_key
+    other = trial.model_copy(update={"init_seed": 7, "training": trial.training.model_copy(update={"lr": 0.5})})
+    assert json.loads(other.canonical)["init_seed"] == 7
+    assert json.loads(other.canonical)["training"]["lr"] == 0.5
+    assert other.hash != trial.hash
+    assert other.shape_key != trial.shape_key
+    assert (trial.canonical, trial.hash, trial.model.shape_key) == before
+
+
+def test_trials_that_are_remembered_are_no_list_that_a_caller_could_change(tiny):
+    make_trials(tiny).clear()
+    assert len(make_trials(tiny)) == 12
+    assert len(make_trials(tiny.resized(seeds=2))) == 8
 
 
 def test_a_trial_survives_its_json(tiny):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def pictures(cards: Iterable[Card], sections: Iterable[Section], folder: Path) -
                 yield from (Picture(panel, None) for _, panels in block.choices for panel in panels)
 
 
-def draw_all(found: Iterable[Picture], workers: Workers, on_drawn: Callable[[], None]) -> dict[str, str]:
+def draw_all(found: Sequence[Picture], workers: Workers, on_drawn: Callable[[], None]) -> dict[str, str]:
     """Writes the files of all pictures, and returns by name the SVG elements for the page.
 
     Args:

@@ -8,7 +8,7 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -51,7 +51,7 @@ class Workers:
     def run(
         self,
         function: Callable[[Task], Result],
-        tasks: Iterable[Task],
+        tasks: Sequence[Task],
         on_tick: Report | None = None,
         start: bool = True,
     ) -> Iterator[Result]:
@@ -71,6 +71,8 @@ class Workers:
                 with _ticking(on_tick or _ignore):
                     result = function(task)
                 yield result
+            return
+        if not tasks:
             return
         pool = self._started()
         try:

@@ -1,0 +1,81 @@
+"""Processes that a job shares."""
+
+import os
+import time
+
+import pytest
+import torch
+
+from qmoe.errors import QMoEError
+from qmoe.studies import Workers, load_preset, make_trials
+from qmoe.studies.build import build_model, build_router
+from qmoe.studies.claims import effective_dimensions
+from qmoe.studies.workers import tick
+
+
+def where(number):
+    tick(0.5)
+    return number, os.getpid(), torch.get_num_threads()
+
+
+def die(number):
+    os._exit(number)
+
+
+def test_without_processes_tasks_run_here_in_their_order():
+    ticks = []
+    found = list(Workers().run(where, [3, 1, 2], ticks.append))
+    assert [(number, process) for number, process, _ in found] == [(n, os.getpid()) for n in (3, 1, 2)]
+    assert ticks == [0.5] * 3
+
+
+def test_tasks_share_processes_of_one_thread_that_end_with_the_block():
+    ticks = []
+    with Workers(2) as workers:
+        found = list(workers.run(where, range(6), ticks.append))
+        again = list(workers.run(where, range(6)))
+        processes = list(workers._pool._processes.values())
+    assert sorted(number for number, *_ in found) == list(range(6))
+    assert {p for _, p, _ in (*found, *again)} <= {process.pid for process in processes}
+    assert {threads for *_, threads in found} == {1}
+    assert set(ticks) <= {0.5}  # the last may come too late to be told
+    deadline = time.monotonic() + 60
+    while any(process.is_alive() for process in processes) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(process.is_alive() for process in processes)
+
+
+def test_what_is_not_worth_starting_processes_for_uses_those_that_run():
+    with Workers(1) as workers:
+        assert list(workers.run(where, [])) == []
+        assert [process for _, process, _ in workers.run(where, [1], start=False)] == [os.getpid()]
+        list(workers.run(where, [1]))
+        assert [process for _, process, _ in workers.run(where, [1], start=False)] != [os.getpid()]
+
+
+def test_a_worker_that_died_is_told_with_the_remedy():
+    with Workers(1) as workers, pytest.raises(QMoEError, match="fewer --workers"):
+        list(workers.run(die, [1]))
+
+
+def test_an_error_of_a_task_comes_out():
+    with Workers(1) as workers, pytest.raises(ValueError, match="invalid literal"):
+        list(workers.run(int, ["x"]))
+
+
+def test_effective_dimensions_are_the_same_from_processes(tiny):
+    arms = ["quantum", "linear"]
+    with Workers(2) as workers:
+        shared = effective_dimensions(tiny, arms, repeats=3, n_draws=5, workers=workers)
+    alone = effective_dimensions(tiny, arms, repeats=3, n_draws=5)
+    for arm in arms:
+        assert shared[arm] == pytest.approx(alone[arm], rel=1e-12)
+
+
+def test_a_router_alone_has_the_weights_that_it_has_in_its_mixture():
+    for trial in {m.arm: m.trial for m in make_trials(load_preset("ladder-digits"))}.values():
+        alone, within = build_router(trial), build_model(trial).router
+        assert type(alone) is type(within)
+        ours, theirs = alone.state_dict(), within.state_dict()
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
