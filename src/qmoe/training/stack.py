@@ -8,13 +8,14 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch.func import functional_call, vmap
 
 from qmoe.circuits import Circuit
 from qmoe.engines import Engine
 from qmoe.errors import ConfigError
 from qmoe.layers import Stackable, runs_stacked
 
+_GROUPS = ("_parameters", "_buffers")
 _TENSORS_AND_MODULES = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
 
 
@@ -36,17 +37,18 @@ class ModelStack:
             raise ConfigError("A stack needs at least one model, got none.")
         self.models = list(models)
         _options(self.models[0])  # refuses what no stack can hold
-        modules, n_parameters = list(self.models[0].modules()), len(list(self.models[0].parameters()))
+        self._modules = [list(model.modules()) for model in self.models]
         for index, model in enumerate(self.models[1:], 1):
-            if not _alike(modules, list(model.modules())) or len(list(model.parameters())) != n_parameters:
+            if not _alike(self._modules[0], self._modules[index]):
                 _explain(self.models[0], index, model)
-        parameters, buffers = stack_module_state(self.models)
         # A parameter that is frozen in the models stays so.
         self.parameters: dict[str, Tensor] = {
-            k: nn.Parameter(v.detach(), requires_grad=self.models[0].get_parameter(k).requires_grad)
-            for k, v in parameters.items()
+            name: nn.Parameter(torch.stack(self._of_models("_parameters", value)), requires_grad=value.requires_grad)
+            for name, value in self.models[0].named_parameters()
         }
-        self.buffers: dict[str, Tensor] = dict(buffers)
+        self.buffers: dict[str, Tensor] = {
+            name: torch.stack(self._of_models("_buffers", value)) for name, value in self.models[0].named_buffers()
+        }
         self._model = copy.deepcopy(self.models[0])
         self._natively = runs_stacked(self._model)
         if self._natively:
@@ -80,43 +82,59 @@ class ModelStack:
 
     def write_back(self, skip: Container[int] = ()) -> None:
         """Copies the stack's parameters into the models it was made of, but for those whose places are in ``skip``."""
-        stacked = {name: value.detach().unbind(0) for name, value in self.parameters.items()}
-        with torch.no_grad():
-            for index, model in enumerate(self.models):
+        for name, value in self.models[0].named_parameters():
+            stacked = self.parameters[name].detach().unbind(0)
+            for index, own in enumerate(self._of_models("_parameters", value)):
                 if index not in skip:
-                    for name, value in model.named_parameters():
-                        value.copy_(stacked[name][index])
+                    own.copy_(stacked[index])
+
+    def _of_models(self, group: str, first: Tensor) -> list[Tensor]:
+        """Of every model the tensor that is ``first`` of model 0, detached."""
+        place, name = next(
+            (place, name)
+            for place, module in enumerate(self._modules[0])
+            for name, value in vars(module)[group].items()
+            if value is first
+        )
+        return [vars(modules[place])[group][name].detach() for modules in self._modules]
 
 
 def _alike(ours: Sequence[nn.Module], theirs: Sequence[nn.Module]) -> bool:
     """Whether the modules of two models differ in values of parameters and buffers alone, as far as is quickly seen."""
     if len(ours) != len(theirs):
         return False
-    for mine, other in zip(ours, theirs, strict=True):
-        if type(mine) is not type(other) or vars(mine).keys() != vars(other).keys():
+    seen: set[int] = set()
+    for one, other in zip(ours, theirs, strict=True):
+        mine, its = vars(one), vars(other)
+        if (
+            type(one) is not type(other)
+            or mine.keys() != its.keys()
+            or mine["_modules"].keys() != its["_modules"].keys()
+        ):
             return False
-        for group in ("_parameters", "_buffers"):
-            own, its = vars(mine)[group], vars(other)[group]
-            if own.keys() != its.keys() or any(not _like(tensor, its[name]) for name, tensor in own.items()):
+        for name, value in its.items():
+            own = mine[name]
+            if name in _GROUPS:
+                if own.keys() != value.keys() or not all(_like(own[key], value[key]) for key in own):
+                    return False
+            elif name.endswith("_hooks"):
+                if value:
+                    return False  # a stack would not call them
+            elif own is value or name in _TENSORS_AND_MODULES:
+                continue
+            elif not _same(_apart_from_strength(own), _apart_from_strength(value)):
                 return False
-        if vars(mine)["_modules"].keys() != vars(other)["_modules"].keys():
-            return False
-        for name, value in vars(other).items():
-            if name not in _TENSORS_AND_MODULES and not _is_same(name, vars(mine)[name], value):
-                return False
+        for parameter in its["_parameters"].values():
+            if parameter is not None and id(parameter) in seen:
+                return False  # two parameters that are one tensor
+            seen.add(id(parameter))
     return True
 
 
 def _like(one: Tensor | None, other: Tensor | None) -> bool:
     if one is None or other is None:
         return one is other
-    return (one.shape, one.dtype, one.requires_grad) == (other.shape, other.dtype, other.requires_grad)
-
-
-def _is_same(name: str, one: object, other: object) -> bool:
-    if name.endswith("_hooks"):
-        return not other  # a stack would not call them
-    return one is other or _same(_apart_from_strength(one), _apart_from_strength(other))
+    return one.shape == other.shape and one.dtype == other.dtype and one.requires_grad == other.requires_grad
 
 
 def _explain(first: nn.Module, index: int, model: nn.Module) -> None:

@@ -41,7 +41,7 @@ MAX_GIVEN = 1 << 22
 #: Operations of one batch of one model above which its circuits are left to their engine, whose threads share them.
 MAX_BATCH_OPERATIONS = THREAD_OPERATIONS
 #: Operations of the epochs that one call runs, if it is one epoch at least: some hundredths of a second.
-CALL_OPERATIONS = 4e8
+CALL_OPERATIONS = 8e8
 #: Bytes of the orders of these epochs.
 ORDER_BYTES = 1 << 26
 #: Operations of a backward pass, in those of a forward pass.
