@@ -28,7 +28,7 @@ format: $(VENV)/.installed-dev
 notebooks: $(VENV)/.installed-dev
 	$(BIN)/python scripts/execute_notebooks.py
 
-# Measures for about fifteen minutes; what it finds is worth most on a machine that does nothing else. BENCH=--quick for a look.
+# Measures for about half an hour; what it finds is worth most on a machine that does nothing else. BENCH=--quick for a quick check.
 bench: $(VENV)/.installed-peers
 	$(BIN)/python -m benchmarks $(BENCH)
 

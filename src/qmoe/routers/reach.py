@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 
@@ -18,6 +19,7 @@ MAX_FUNCTIONS = 4096
 _MAX_CELLS = 2**27
 
 
+@functools.lru_cache(maxsize=64)
 def circuit_basis(circuit: Circuit, n_experts: int | None = None, max_functions: int = MAX_FUNCTIONS) -> Basis:
     """The functions that the read-outs of a circuit can hold, whatever its weights; the constant left out.
 
