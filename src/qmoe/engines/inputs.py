@@ -37,7 +37,8 @@ def check_values(x: Tensor, in_features: int) -> tuple[float, float] | None:
 
 def _bounds(x: Tensor) -> tuple[float, float]:
     """The smallest and largest value."""
-    if type(x) is Tensor and x.device.type == "cpu" and not traced():
+    has_memory = type(x) is Tensor and not traced() and not torch._C._are_functorch_transforms_active()
+    if has_memory and x.device.type == "cpu":
         # On one thread, whatever torch is set to: threads that wait for each other cost more than they save.
         array = x.resolve_neg().numpy()
         return float(array.min()), float(array.max())
