@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import make_moons
 
 from qmoe import Circuit, LinearExperts, MixtureOfExperts, QuantumRouter
-from qmoe.seeding import torch_generator
+from qmoe.seeding import numpy_generator
 from qmoe.training import TrainingConfig
 
 N_LAYERS = 3
@@ -98,6 +98,5 @@ class Task:
 
     def orders(self, epochs: int = CONFIG.epochs) -> np.ndarray:
         """``(M, epochs, N)`` batch orders, drawn as `qmoe.training.train_stack` draws them from `order_seeds`."""
-        generators = [torch_generator(seed) for seed in self.order_seeds]
-        drawn = [[torch.randperm(N_POINTS, generator=generator) for _ in range(epochs)] for generator in generators]
-        return torch.stack([torch.stack(order) for order in drawn]).numpy()
+        rows = np.broadcast_to(np.arange(N_POINTS), (epochs, N_POINTS))
+        return np.stack([numpy_generator(seed).permuted(rows, axis=1) for seed in self.order_seeds])

@@ -5,11 +5,12 @@ import math
 from collections.abc import Callable
 
 import mpmath
+import numba
 import numpy as np
 import pytest
 
 from qmoe.compiled import addresses, cache
-from qmoe.compiled.exponentials import exponential, sigmoid, tangent
+from qmoe.compiled.exponentials import exponential, own_exponential, sigmoid, tangent
 
 
 def write_all(one, place, out, n):  # type: ignore[no-untyped-def]
@@ -21,19 +22,41 @@ def write_all(one, place, out, n):  # type: ignore[no-untyped-def]
         addresses.put_double(out, 2 * n + i, tangent(x))
 
 
+def write_own(one, place, out, n):  # type: ignore[no-untyped-def]
+    """Exponentials of ``n`` numbers of the type of ``one``, in their precision."""
+    numbers = numba.carray(addresses.pointer_like(place, one), n)
+    values = numba.carray(addresses.pointer_like(out, one), n)
+    for i in range(n):
+        values[i] = own_exponential(numbers[i])
+
+
+def compiled(kernel: Callable[..., None], real: type) -> Callable[[np.ndarray, np.ndarray], None]:
+    """A kernel of this file as a function of numbers and of where its results go."""
+    symbol = f"qmoe_{kernel.__name__}_{real.__name__}"
+    code = addresses.compile_object(kernel, np.dtype(real).itemsize, 3, symbol)
+    engine, address = cache._load(code, symbol)
+    scalar = np.ctypeslib.as_ctypes_type(real)
+    integers = [ctypes.c_int64] * 3
+    function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, scalar, *integers)(address)
+
+    def call(x: np.ndarray, out: np.ndarray) -> None:
+        assert x.dtype == out.dtype == real
+        assert engine is not None
+        places = (ctypes.c_void_p * 2)()
+        first = ctypes.addressof(places)
+        assert function(first, first + 8, 1.0, x.ctypes.data, out.ctypes.data, len(x)) == 0
+
+    return call
+
+
 @pytest.fixture(scope="module")
 def run() -> Callable[[np.ndarray], np.ndarray]:
     """``(n,)`` to ``(3, n)``: exponentials, sigmoids, hyperbolic tangents."""
-    code = addresses.compile_object(write_all, 8, 3, "qmoe_write_all")
-    engine, address = cache._load(code, "qmoe_write_all")
-    integers = [ctypes.c_int64] * 3
-    function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_double, *integers)(address)
+    fill = compiled(write_all, np.float64)
 
     def call(x: np.ndarray) -> np.ndarray:
-        out, places = np.empty((3, len(x))), (ctypes.c_void_p * 2)()
-        first = ctypes.addressof(places)
-        assert function(first, first + 8, 1.0, x.ctypes.data, out.ctypes.data, len(x)) == 0
-        assert engine is not None
+        out = np.empty((3, len(x)))
+        fill(x, out)
         return out
 
     return call
@@ -70,3 +93,27 @@ def test_ends_of_the_range(run: Callable[[np.ndarray], np.ndarray]) -> None:
     np.testing.assert_array_equal(exponentials, [0, 0, 0, np.inf, np.inf, np.inf, np.nan, 1, 1])
     np.testing.assert_array_equal(sigmoids, [0, 0, 0, 1, 1, 1, np.nan, 0.5, 0.5])
     np.testing.assert_array_equal(tangents, [-1, -1, -1, 1, 1, 1, np.nan, 0, 0])
+
+
+def test_exponentials_of_32_bits_are_right_to_the_last_bits() -> None:
+    run, rng = compiled(write_own, np.float32), np.random.default_rng(1)
+    near = math.log(2) * (np.arange(-40, 40) + 0.5)
+    x = np.concatenate([rng.uniform(-87, 87, 3000), rng.normal(size=3000), rng.normal(size=500) * 1e-5, near, [0.0]])
+    x = x.astype(np.float32)
+    got = np.empty_like(x)
+    run(x, got)
+    errors = np.abs(got.astype(np.float64) / np.exp(x.astype(np.float64)) - 1)
+    assert errors.max() < 3 * 2.0**-24
+
+
+def test_ends_of_the_range_of_32_bits() -> None:
+    x = np.array([-np.inf, -1e30, -88, 88, 1e30, np.inf, np.nan, 0.0, -0.0], np.float32)
+    got = np.empty_like(x)
+    compiled(write_own, np.float32)(x, got)
+    np.testing.assert_array_equal(got, np.array([0, 0, 0, np.inf, np.inf, np.inf, np.nan, 1, 1], np.float32))
+
+
+def test_exponentials_take_the_precision_of_their_argument() -> None:
+    x, got = points(), np.empty(len(points()))
+    compiled(write_own, np.float64)(x, got)
+    np.testing.assert_allclose(got, np.exp(x), rtol=3 * 2.0**-53, atol=0)

@@ -106,7 +106,7 @@ def batch(stack: ModelStack, n: int, dtype: torch.dtype = torch.float64) -> tupl
 
 def orders(n_models: int, n: int, epochs: int) -> np.ndarray:
     rng = np.random.default_rng(n)
-    return np.stack([[rng.permutation(n) for _ in range(n_models)] for _ in range(epochs)])
+    return np.stack([[rng.permutation(n) for _ in range(epochs)] for _ in range(n_models)])
 
 
 def trainers(

@@ -218,13 +218,17 @@ def take_number(typingctx: Any, address: Any) -> Any:
 
 @intrinsic
 def times_power_of_two(typingctx: Any, value: Any, shifted: Any) -> Any:
-    """``(value, shifted)``: ``value * 2**n`` for doubles, with ``shifted = n + 1.5 * 2**52``; the result must be normal."""
+    """``(value, shifted)``: ``value * 2**n``, with ``shifted = n + 1.5 * 2**52`` for doubles; the result must be normal.
+
+    For numbers of 32 bits ``shifted = n + 1.5 * 2**23``.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> ir.Value:
-        integer64 = ir.IntType(64)
+        bits = signature.args[0].bitwidth
+        word, n_fraction = ir.IntType(bits), 52 if bits == 64 else 23
         # The integer stands in the lowest bits of a number of that size; the exponent in the highest.
-        bits, power = (builder.bitcast(arg, integer64) for arg in args)
-        scaled = builder.add(bits, builder.shl(power, ir.Constant(integer64, 52)))
-        return builder.bitcast(scaled, ir.DoubleType())
+        number, power = (builder.bitcast(arg, word) for arg in args)
+        scaled = builder.add(number, builder.shl(power, ir.Constant(word, n_fraction)))
+        return builder.bitcast(scaled, context.get_value_type(signature.return_type))
 
-    return types.float64(types.float64, types.float64), codegen
+    return value(value, value), codegen

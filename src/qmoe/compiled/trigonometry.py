@@ -14,6 +14,8 @@ _P2 = float(np.float32(math.pi / 2 - _P1))
 # What is left of pi/2 = 1.57079632679489661923132169163975144 after both.
 _P3 = 6.123233995736766e-17 + (math.pi / 2 - _P1 - _P2)
 _LIMIT = 1e6
+#: Added to a number and taken off again, it leaves the nearest integer; floors would go through integers, one by one.
+_ROUND = 1.5 * 2**52
 
 
 @inner
@@ -34,7 +36,7 @@ def cos_sin(angles, n):
         return
     for i in range(n):
         x = double(angles, i)
-        turns = math.floor(x * (2 / math.pi) + 0.5)
+        turns = x * (2 / math.pi) + _ROUND - _ROUND
         r = ((x - turns * _P1) - turns * _P2) - turns * _P3
         z = r * r
         s = -1 / 6 + z * (1 / 120 + z * (-1 / 5040 + z * (1 / 362880 + z * (-1 / 39916800 + z * (
@@ -44,7 +46,7 @@ def cos_sin(angles, n):
             -1 / 87178291200 + z * (1 / 20922789888000))))))  # fmt: skip
         c = 1.0 + z * (-0.5 + z * c)
         # Quarter turns 0 .. 3: (c, s), (-s, c), (-c, -s), (s, -c).
-        quarter = turns - 4.0 * math.floor(turns * 0.25)
+        quarter = turns - 4.0 * (turns * 0.25 - 0.375 + _ROUND - _ROUND)
         swap = quarter == 1.0 or quarter == 3.0
         cosine = s if swap else c
         sine = c if swap else s

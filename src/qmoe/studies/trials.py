@@ -16,7 +16,7 @@ from qmoe.seeding import child
 from qmoe.studies.spec import ArmSpec, DataSpec, ModelSpec, QuantumSpec, Spec, Study, TrainingSpec
 
 #: Part of every hash; raised whenever the same spec would train to other numbers than before.
-NUMERICS = 3
+NUMERICS = 4
 
 _DATA, _SPLIT, _INIT, _ORDER, _LABELS = range(5)  # streams of the root seed; never renumber
 

@@ -65,7 +65,7 @@ class AutogradTrainer(Trainer):
     def run(self, order: np.ndarray, beside: Callable[[], None] = lambda: None) -> Histories:
         """Trains for some epochs."""
         beside()
-        epochs = [self._epoch(torch.from_numpy(each)) for each in order]
+        epochs = [self._epoch(torch.from_numpy(each)) for each in order.swapaxes(0, 1)]
         return Histories(*(np.stack(history, 1) for history in zip(*epochs, strict=True)))
 
     def _epoch(self, order: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from qmoe.errors import ShapeError
-from qmoe.seeding import Seed, torch_generator
+from qmoe.seeding import Seed, numpy_generator
 from qmoe.training.autograd import AutogradTrainer
 from qmoe.training.checks import checked_parts
 from qmoe.training.compiled import CompiledTrainer, compiled_parts
@@ -85,7 +84,7 @@ def train_stack(
     else:
         trainer = CompiledTrainer(stack, parts, train, test, config)
     begin = time.perf_counter()  # what a process loads once is loaded by now
-    histories = _run(trainer, config.epochs, [torch_generator(seed) for seed in order_seeds], n, on_epoch)
+    histories = _run(trainer, config.epochs, [numpy_generator(seed) for seed in order_seeds], n, on_epoch)
     loss, running, test_accuracy = histories.loss, histories.running, histories.test
     failures: dict[int, str] = {}
     failed_in: dict[int, int] = {}
@@ -115,7 +114,7 @@ def train_stack(
 def _run(
     trainer: Trainer,
     epochs: int,
-    generators: Sequence[torch.Generator],
+    generators: Sequence[np.random.Generator],
     n: int,
     on_epoch: Callable[[int], None] | None,
 ) -> Histories:
@@ -146,20 +145,20 @@ def _run(
 class _Orders:
     """In which order each model sees its rows, epoch after epoch."""
 
-    def __init__(self, generators: Sequence[torch.Generator], n: int) -> None:
-        self._generators, self._n = generators, n
+    def __init__(self, generators: Sequence[np.random.Generator], n: int) -> None:
+        self._generators, self._rows = generators, np.arange(n)
         self._prepared: np.ndarray | None = None
 
     def prepare(self, n_epochs: int) -> None:
         """Draws what `take` will be asked for next."""
-        order = torch.empty(n_epochs, len(self._generators), self._n, dtype=torch.int64, device="cpu")
-        for of_models in order.unbind(0):
-            for row, generator in zip(of_models.unbind(0), self._generators, strict=True):
-                torch.randperm(self._n, generator=generator, out=row)
-        self._prepared = order.numpy()
+        rows = np.broadcast_to(self._rows, (n_epochs, len(self._rows)))
+        order = np.empty((len(self._generators), *rows.shape), np.int64)
+        for of_model, generator in zip(order, self._generators, strict=True):
+            generator.permuted(rows, axis=1, out=of_model)
+        self._prepared = order
 
     def take(self, n_epochs: int) -> np.ndarray:
-        """``(epochs, M, N)``."""
+        """``(M, epochs, N)``."""
         if self._prepared is None:
             self.prepare(n_epochs)
         order, self._prepared = self._prepared, None

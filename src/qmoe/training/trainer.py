@@ -72,7 +72,7 @@ class Trainer(ABC):
         """Trains for some epochs.
 
         Args:
-            order: ``(epochs, M, N)``: in which order each model sees its rows.
+            order: ``(M, epochs, N)``: in which order each model sees its rows.
             beside: called once, beside other threads' work where there are any.
         """
 

@@ -24,6 +24,8 @@ GROUP_OPERATIONS = THREAD_OPERATIONS / 8
 #: Most blocks of lanes whose gradients are added up in one go; fewer where a block alone is worth a thread. The sums must
 #: not depend on the number of threads, or on what else is in the stack, so the split of a batch depends on the batch alone.
 MAX_CHUNK = 8
+#: Operations of one such go, forwards: a thread that shares its core with somebody else's work takes fewer of them.
+CHUNK_OPERATIONS = THREAD_OPERATIONS / 4
 
 CPU = torch.device("cpu")  # a user's default device may be another
 
@@ -132,7 +134,7 @@ class Layout:
     def chunks(self, n_batch: int) -> tuple[int, int, int]:
         """For a batch: its blocks, the blocks of a chunk, the chunks."""
         n_blocks = -(-n_batch // self.samples)
-        largest = min(MAX_CHUNK, n_blocks, max(1, round(THREAD_OPERATIONS / self.cost)))
+        largest = min(MAX_CHUNK, n_blocks, max(1, round(CHUNK_OPERATIONS / self.cost)))
         # As many chunks as there must be, of one size: three blocks and one would keep a thread waiting.
         chunk = -(-n_blocks // -(-n_blocks // largest))
         return n_blocks, chunk, -(-n_blocks // chunk)

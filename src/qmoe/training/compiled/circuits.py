@@ -79,8 +79,8 @@ def run_backward(one, code, call, scratch, given, encoded, partial, strengths, g
 @inner
 def rows_to_columns(one, columns, rows, n_outputs, n_samples):
     """Copies ``(B, n_outputs)`` to the matrix ``columns`` ``(n_outputs, B)``."""
-    for b in range(n_samples):
-        for k in range(n_outputs):
+    for k in range(n_outputs):
+        for b in range(n_samples):
             columns[k, b] = real(one, rows, b * n_outputs + k)
 
 
@@ -88,8 +88,8 @@ def rows_to_columns(one, columns, rows, n_outputs, n_samples):
 def columns_to_rows(one, rows, columns, n_samples):
     """The other way round."""
     n_outputs = columns.shape[0]
-    for b in range(n_samples):
-        for k in range(n_outputs):
+    for k in range(n_outputs):
+        for b in range(n_samples):
             put_real(one, rows, b * n_outputs + k, columns[k, b])
 
 

@@ -16,7 +16,7 @@ from qmoe.training.compiled.circuits import place_of
 from qmoe.training.compiled.gradients import differentiate_mixture
 from qmoe.training.compiled.layers import all_finite, count_right, cross_entropy
 from qmoe.training.compiled.mixture import load, run_mixture
-from qmoe.training.compiled.views import columns, labels_of
+from qmoe.training.compiled.views import columns, vector
 
 carray = numba.carray
 
@@ -40,12 +40,11 @@ def _differentiate(one, plan, memory, model, order, first, n_samples):
     shape = _shape(rows, n_samples)
     load(one, plan, rows, shape, memory, model, order, first, n_samples)
     logits = run_mixture(one, plan, shape, memory, row, n_samples, True)
-    labels = labels_of(one, memory, n_samples)
-    right = count_right(logits, labels)
+    labels, own = vector(one, plan, memory, at.AT_LABEL, n_samples), vector(one, plan, memory, at.AT_CHOICE, n_samples)
+    largest = vector(one, plan, memory, at.AT_LARGEST, n_samples)
+    right = count_right(logits, labels, own, largest)
     given = columns(one, plan, memory, at.AT_LOGIT_GRADIENT, integer(plan, at.N_CLASSES), n_samples)
-    largest = columns(one, plan, memory, at.AT_LARGEST, 1, n_samples)[0]
-    total = columns(one, plan, memory, at.AT_TOTAL, 1, n_samples)[0]
-    loss = cross_entropy(given, logits, labels, largest, total)
+    loss = cross_entropy(given, logits, labels, own, largest, vector(one, plan, memory, at.AT_TOTAL, n_samples))
     differentiate_mixture(one, plan, shape, memory, row, n_samples)
     return loss, right
 
@@ -77,7 +76,12 @@ def _accuracy(one, plan, rows, memory, model):
         shape = _shape(rows, n_samples)
         load(one, plan, rows, shape, memory, model, 0, first, n_samples)
         logits = run_mixture(one, plan, shape, memory, _row(one, plan, model), n_samples, False)
-        right += count_right(logits, labels_of(one, memory, n_samples))
+        labels = vector(one, plan, memory, at.AT_LABEL, n_samples)
+        choice, largest = (
+            vector(one, plan, memory, at.AT_CHOICE, n_samples),
+            vector(one, plan, memory, at.AT_LARGEST, n_samples),
+        )
+        right += count_right(logits, labels, choice, largest)
         finite = finite and all_finite(logits)
     return right / n_rows if finite else np.nan
 
@@ -85,10 +89,10 @@ def _accuracy(one, plan, rows, memory, model):
 @inner
 def _train(one, plan, memory, model):
     """Runs the epochs of one model."""
-    n_models, n_epochs, rows = integer(plan, at.N_MODELS), integer(plan, at.N_EPOCHS), integer(plan, at.BATCHES)
+    n_epochs, rows = integer(plan, at.N_EPOCHS), integer(plan, at.BATCHES)
     n_rows, batch, step = integer(rows, at.N_ROWS), integer(rows, at.PIECE), 0
     for epoch in range(n_epochs):
-        order = integer(plan, at.ORDER) + 8 * (epoch * n_models + model) * n_rows
+        order = integer(plan, at.ORDER) + 8 * (model * n_epochs + epoch) * n_rows
         total, right, place = 0.0, 0, model * n_epochs + epoch
         for first in range(0, n_rows, batch):
             loss, hits = _differentiate(one, plan, memory, model, order, first, min(batch, n_rows - first))

@@ -12,7 +12,7 @@ import numpy as np
 
 import qmoe.training.compiled.layout as at
 from qmoe.compiled.addresses import OPTIONS, inner
-from qmoe.compiled.exponentials import exponential, sigmoid, tangent
+from qmoe.compiled.exponentials import own_exponential, sigmoid, tangent
 
 #: Totals that are at least 1 each and at most the number of classes; so many of them multiplied stay in range.
 _PRODUCT = 16
@@ -45,6 +45,42 @@ def _sum(a: np.ndarray) -> float:
     total = a[0]
     for i in range(1, len(a)):
         total += a[i]
+    return total
+
+
+@numba.njit(**OPTIONS, fastmath={"reassoc"})
+def _sum_of_zeros(a: np.ndarray) -> float:
+    """0, or NaN where a number is not finite."""
+    total = a[0] * 0
+    for i in range(1, len(a)):
+        total += a[i] * 0
+    return total
+
+
+@numba.njit(**OPTIONS, fastmath={"reassoc"})
+def _sum_of_differences(a: np.ndarray, b: np.ndarray) -> float:
+    """Sum of ``a - b``, in doubles."""
+    total = 0.0
+    for i in range(len(a)):
+        total += np.float64(a[i]) - np.float64(b[i])
+    return total
+
+
+@numba.njit(**OPTIONS, fastmath={"reassoc"})
+def _product(a: np.ndarray) -> float:
+    """In doubles."""
+    product = 1.0
+    for i in range(len(a)):
+        product *= np.float64(a[i])
+    return product
+
+
+@numba.njit(**OPTIONS, fastmath={"reassoc"})
+def _count_equal(a: np.ndarray, b: np.ndarray) -> float:
+    """At how many places both are the same; a number of their type, exact below 2**24."""
+    total = a[0] * 0
+    for i in range(len(a)):
+        total += 1 if a[i] == b[i] else 0
     return total
 
 
@@ -133,8 +169,11 @@ def times(gradient, slope):
 
 
 @inner
-def softmax(out, x, largest, total):
-    """Softmax over the rows of ``x``; leaves their maximum and the sum of exponentials behind."""
+def softmax(x, largest, total):
+    """Softmax over the rows of ``x``, in place; leaves their maximum and the sum of exponentials behind.
+
+    One array: where two might be the same memory, LLVM checks that they are not, and else takes one number at a time.
+    """
     n_samples = x.shape[1]
     for b in range(n_samples):
         largest[b] = x[0, b]
@@ -144,11 +183,11 @@ def softmax(out, x, largest, total):
             largest[b] = max(largest[b], x[k, b])
     for k in range(x.shape[0]):
         for b in range(n_samples):
-            out[k, b] = exponential(np.float64(x[k, b]) - np.float64(largest[b]))
-            total[b] += out[k, b]
+            x[k, b] = own_exponential(x[k, b] - largest[b])
+            total[b] += x[k, b]
     for k in range(x.shape[0]):
         for b in range(n_samples):
-            out[k, b] /= total[b]
+            x[k, b] /= total[b]
 
 
 @inner
@@ -250,37 +289,38 @@ def unsoftmax(gradient, weights):
 
 
 @inner
-def cross_entropy(gradient, logits, labels, largest, total):
-    """Mean cross-entropy of ``logits`` ``(C, B)``, as a double, and its gradient."""
-    softmax(gradient, logits, largest, total)
+def cross_entropy(gradient, logits, labels, own, largest, total):
+    """Mean cross-entropy of ``logits`` ``(C, B)``, as a double, and its gradient; the labels' logits stay in ``own``."""
     n_samples = len(labels)
-    loss, product = 0.0, 1.0
-    for b in range(n_samples):
-        loss += np.float64(largest[b]) - np.float64(logits[labels[b], b])
-        gradient[labels[b], b] -= 1
-    for first in range(0, n_samples, _PRODUCT):
-        product = 1.0
-        for b in range(first, min(first + _PRODUCT, n_samples)):
-            product *= total[b]
-        loss += math.log(product)
+    for c in range(logits.shape[0]):
+        for b in range(n_samples):
+            gradient[c, b] = logits[c, b]
+    softmax(gradient, largest, total)
     share = total.dtype.type(1 / n_samples)
     for c in range(logits.shape[0]):
         for b in range(n_samples):
-            gradient[c, b] *= share
+            own[b] = logits[c, b] if labels[b] == c or c == 0 else own[b]
+        for b in range(n_samples):
+            gradient[c, b] = (gradient[c, b] - (1 if labels[b] == c else 0)) * share
+    loss = _sum_of_differences(largest, own)
+    for first in range(0, n_samples, _PRODUCT):
+        loss += math.log(_product(total[first : first + _PRODUCT]))
     return loss / n_samples
 
 
 @inner
-def count_right(logits, labels):
-    """How many columns of ``logits`` ``(C, B)`` are largest, and first so, at their label."""
-    right = 0
-    for b in range(len(labels)):
-        best = 0
-        for c in range(1, logits.shape[0]):
-            if logits[c, b] > logits[best, b]:
-                best = c
-        right += 1 if best == labels[b] else 0
-    return right
+def count_right(logits, labels, first, largest):
+    """How many columns of ``logits`` ``(C, B)`` are largest, and first so, at their label; works in the other two."""
+    n_samples = len(labels)
+    for b in range(n_samples):
+        first[b] = 0
+        largest[b] = logits[0, b]
+    for c in range(1, logits.shape[0]):
+        for b in range(n_samples):
+            is_larger = logits[c, b] > largest[b]
+            first[b] = c if is_larger else first[b]
+            largest[b] = logits[c, b] if is_larger else largest[b]
+    return int(_count_equal(first, labels))
 
 
 @inner
@@ -288,6 +328,5 @@ def all_finite(x):
     """Whether no number is NaN or infinite."""
     total = 0.0
     for k in range(x.shape[0]):
-        for b in range(x.shape[1]):
-            total += np.float64(x[k, b]) * 0.0
+        total += _sum_of_zeros(x[k])
     return total == 0.0

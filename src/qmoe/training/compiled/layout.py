@@ -27,7 +27,7 @@ TRAIN, FIND_ACCURACY, FIND_GRADIENT = range(3)
     N_ROUTER_ANGLES, N_EXPERT_ANGLES, TRAINS_ROUTER, TRAINS_EXPERTS,
     # Passes over rows: records of the kind below.
     BATCHES, TEST_ROWS,
-    # ``(epochs, M, N)`` orders of the rows.
+    # ``(M, epochs, N)`` orders of the rows.
     ORDER,
     # ``(M, epochs)`` doubles: summed mean losses, shares of rows that are classified right.
     LOSS, RUNNING, TEST,
@@ -61,7 +61,7 @@ SHAPE_SIZE = EXPERT_CODE + CODE
 
 # --- the memory of one thread -------------------------------------------------------------------------------------------
 (
-    COLUMNS, LABELS, GRADIENT,
+    COLUMNS, GRADIENT,
     # Of the router's circuit: a call, memory to work in, final states, read-outs and their gradients, and those of what it
     # encodes; then the same for the experts' circuits, one after another.
     ROUTER_CALL, ROUTER_SCRATCH, ROUTER_STATES, ROUTER_OUT, ROUTER_GIVEN, ENCODED_GRADIENT,
@@ -71,14 +71,15 @@ SHAPE_SIZE = EXPERT_CODE + CODE
     # Bytes of one expert's circuit in the three that have a length of their own.
     SCRATCH_BYTES, STATE_BYTES,
     MEMORY,
-) = range(19)  # fmt: skip
+) = range(18)  # fmt: skip
 
 # --- columns: matrices whose rows are quantities and whose columns are samples ------------------------------------------
 (
     AT_X, AT_ROUTER_X, AT_ENCODED, AT_ENCODED_GRADIENT, AT_INPUTS, AT_INPUT_GRADIENT, AT_HIDDEN, AT_SLOPE,
     AT_HIDDEN_GRADIENT, AT_OWN, AT_GATE, AT_GATE_GRADIENT, AT_DEEP, AT_DEEP_SLOPE, AT_DEEP_GRADIENT,
-    AT_WIDE, AT_MIXED, AT_MIXED_GRADIENT, AT_LOGITS, AT_LOGIT_GRADIENT, AT_LARGEST, AT_TOTAL, N_COLUMNS,
-) = range(23)  # fmt: skip
+    AT_WIDE, AT_MIXED, AT_MIXED_GRADIENT, AT_LOGITS, AT_LOGIT_GRADIENT, AT_LABEL, AT_CHOICE, AT_LARGEST,
+    AT_TOTAL, N_COLUMNS,
+) = range(25)  # fmt: skip
 #: Where in the plan stands the first row of each.
 FIRST_COLUMN = PLAN
 PLAN_SIZE = PLAN + N_COLUMNS

@@ -13,13 +13,13 @@ from qmoe.training.compiled.views import (
     columns,
     encoded_columns,
     expert_inputs,
-    labels_of,
     last_inputs,
     mixed_columns,
     part,
     part_vector,
     router_features,
     router_inputs,
+    vector,
 )
 
 carray = numba.carray
@@ -35,10 +35,10 @@ def row_of(order, first, b):
 def gather(one, out, address, row_stride, feature_stride, order, first, permutation):
     """Copies rows of the data into columns ``out`` ``(F, B)``; sample b gets that of sample ``permutation[b]``."""
     source = carray(pointer_like(address, one), 1)  # read by strides, so the length given here stands for nothing
-    for b in range(out.shape[1]):
-        start = row_of(order, first, integer(permutation, b) if permutation != 0 else b) * row_stride
-        for f in range(out.shape[0]):
-            out[f, b] = source[start + f * feature_stride]
+    for f in range(out.shape[0]):
+        for b in range(out.shape[1]):
+            row = row_of(order, first, integer(permutation, b) if permutation != 0 else b)
+            out[f, b] = source[row * row_stride + f * feature_stride]
 
 
 @inner
@@ -56,7 +56,7 @@ def load(one, plan, rows, shape, memory, model, order, first, n_samples):
     elif permutation != 0:
         own = columns(one, plan, memory, at.AT_ROUTER_X, n_features, n_samples)
         gather(one, own, x, x_row, x_feature, order, first, permutation)
-    labels = labels_of(one, memory, n_samples)
+    labels = vector(one, plan, memory, at.AT_LABEL, n_samples)
     y = carray(pointer_integer(integer(rows, at.Y), one), 1)
     for b in range(n_samples):
         labels[b] = y[model * integer(rows, at.Y_MODEL) + row_of(order, first, b) * integer(rows, at.Y_ROW)]
@@ -108,8 +108,8 @@ def route(one, plan, shape, memory, row, n_samples, keep):
         last = last_inputs(one, plan, shape, memory, n_samples)
         weight = part(one, plan, row, at.GATE_WEIGHT, n_experts, last.shape[0])
         affine(own, weight, part_vector(one, plan, row, at.GATE_BIAS, n_experts), last)
-        largest = columns(one, plan, memory, at.AT_LARGEST, 1, n_samples)[0]
-        softmax(own, own, largest, columns(one, plan, memory, at.AT_TOTAL, 1, n_samples)[0])
+        largest = vector(one, plan, memory, at.AT_LARGEST, n_samples)
+        softmax(own, largest, vector(one, plan, memory, at.AT_TOTAL, n_samples))
     if integer(plan, at.ROUTING) == at.MEAN:
         average(gate, own)
 

@@ -150,7 +150,8 @@ def column_counts(parts: MixtureParts) -> dict[int, int]:
         at.AT_OWN: mean, at.AT_GATE: n_experts, at.AT_GATE_GRADIENT: n_experts,
         at.AT_DEEP: deep, at.AT_DEEP_SLOPE: deep, at.AT_DEEP_GRADIENT: deep,
         at.AT_WIDE: n_experts * parts.n_out, at.AT_MIXED: parts.n_out, at.AT_MIXED_GRADIENT: parts.n_out,
-        at.AT_LOGITS: parts.n_classes, at.AT_LOGIT_GRADIENT: parts.n_classes, at.AT_LARGEST: 1, at.AT_TOTAL: 1,
+        at.AT_LOGITS: parts.n_classes, at.AT_LOGIT_GRADIENT: parts.n_classes,
+        at.AT_LABEL: 1, at.AT_CHOICE: 1, at.AT_LARGEST: 1, at.AT_TOTAL: 1,
     }  # fmt: skip
 
 
@@ -203,7 +204,7 @@ class Memory:
     def __init__(self, parts: MixtureParts, n_values: int, sizes: Sequence[int], itemsize: int) -> None:
         largest, n_rows = max(sizes), sum(column_counts(parts).values())
         sizes_of = {
-            at.COLUMNS: n_rows * largest * itemsize, at.LABELS: 8 * largest, at.GRADIENT: n_values * itemsize,
+            at.COLUMNS: n_rows * largest * itemsize, at.GRADIENT: n_values * itemsize,
         }  # fmt: skip
         partial = strengths = 0
         values: dict[int, int | np.ndarray] = {}

@@ -110,7 +110,7 @@ class CompiledTrainer(Trainer):
 
     def run(self, order: np.ndarray, beside: Callable[[], None] = lambda: None) -> Histories:
         """Trains for some epochs."""
-        n_epochs = len(order)
+        n_epochs = order.shape[1]
         order, factors = np.ascontiguousarray(order), self._factors(n_epochs * self._n_batches)
         histories = Histories(*(np.full((self._n_models, n_epochs), np.nan) for _ in range(3)))
         self._plan[at.N_EPOCHS] = n_epochs

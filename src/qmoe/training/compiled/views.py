@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 
 import qmoe.training.compiled.layout as at
-from qmoe.compiled.addresses import inner, integer, pointer_integer, pointer_like
+from qmoe.compiled.addresses import inner, integer, pointer_like
 from qmoe.training.compiled.circuits import place_of
 
 carray = numba.carray
@@ -32,9 +32,9 @@ def columns(one, plan, memory, name, n_rows, n_samples):
 
 
 @inner
-def labels_of(one, memory, n_samples):
-    """Labels ``(B,)`` of the batch."""
-    return carray(pointer_integer(integer(memory, at.LABELS), one), (n_samples,))
+def vector(one, plan, memory, name, n_samples):
+    """The one row ``(B,)`` of columns by name."""
+    return columns(one, plan, memory, name, 1, n_samples)[0]
 
 
 @inner
