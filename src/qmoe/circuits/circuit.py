@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from qmoe.circuits.ansatze import Ansatz, StronglyEntangling, as_ansatz
+from qmoe.circuits.checks import check_ansatz, check_encoding, check_readout
 from qmoe.circuits.drawing import draw_operations
 from qmoe.circuits.encodings import AngleEncoding, Encoding, as_encoding
 from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare, Weight
@@ -62,16 +63,20 @@ class Circuit:
         encoding, ansatz = as_encoding(encoding), as_ansatz(ansatz)
         if in_features is None or in_features == -1:
             in_features = encoding.n_features(n_qubits)
-        if not isinstance(in_features, int) or isinstance(in_features, bool):
+        if not isinstance(in_features, int) or isinstance(in_features, bool) or in_features < 1:
             raise ConfigError(f"in_features is {in_features!r}, expected an integer of at least 1.")
         encoding.check_features(in_features, n_qubits)
         ansatz.check_wires(n_qubits)
+        check_encoding(encoding, n_qubits, in_features)
+        check_ansatz(ansatz, n_qubits, n_layers)
         if encoding.uploads > max(n_layers, 1):
             raise ConfigError(
                 f"{encoding.uploads} uploads need at least as many layers, got n_layers={n_layers}; "
                 "raise n_layers or lower uploads."
             )
-        values = (n_qubits, n_layers, encoding, ansatz, as_readout(readout), as_noise(noise), in_features)
+        readout = as_readout(readout)
+        check_readout(readout, n_qubits)
+        values = (n_qubits, n_layers, encoding, ansatz, readout, as_noise(noise), in_features)
         for part, content in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, part, content)
 

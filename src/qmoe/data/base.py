@@ -100,12 +100,13 @@ class Dataset(ABC):
 
         Raises:
             ConfigError: ``test_fraction`` is out of range, or a part would hold fewer than two classes.
+            ShapeError: `sample` returned rows or labels that are not those that the data set declares.
         """
         test_fraction = _FRACTION.check(self.name, "test_fraction", test_fraction, 0.2)
         seed = check_seed(seed)
         if split_seed is None:
             split_seed = child(seed, 1) if isinstance(seed, np.random.SeedSequence) else seed
-        points = self.sample(seed)
+        points = check_points(self, self.sample(seed))
         return stratified_split(self.name, points, test_fraction, check_seed(split_seed))
 
     def bayes_error(self) -> float | None:
@@ -170,6 +171,29 @@ def check_rows(where: str, x: np.ndarray, n_features: int | None = None) -> np.n
             "drop or impute such rows first."
         )
     return rows
+
+
+def check_points(dataset: Dataset, points: Points) -> Points:
+    """Returns the rows of a data set, which may be somebody's own, as float64 and int64.
+
+    Raises:
+        ShapeError: they are not `Points`, are not finite ``(N, n_features)``, or their labels are not ``(N,)`` integers from
+            0 to n_classes - 1.
+    """
+    name = dataset.name
+    if not isinstance(points, Points):
+        raise ShapeError(f"{name}: sample returned {type(points).__name__}, expected qmoe.data.Points(x, y).")
+    x, y = check_rows(name, points.x, dataset.n_features), np.asarray(points.y)
+    if y.shape != x.shape[:1] or y.dtype.kind not in "iu":
+        raise ShapeError(
+            f"{name}: the labels are {y.dtype} of shape {y.shape}, expected integers of shape {x.shape[:1]}: one a row."
+        )
+    if y.size and not 0 <= int(y.min()) <= int(y.max()) < dataset.n_classes:
+        raise ShapeError(
+            f"{name}: the labels run from {y.min()} to {y.max()}, expected 0 to {dataset.n_classes - 1} for n_classes="
+            f"{dataset.n_classes}."
+        )
+    return Points(x, y.astype(np.int64, copy=False))
 
 
 def stratified_split(where: str, points: Points, test_fraction: float, seed: Seed) -> Split:

@@ -15,13 +15,14 @@ from qmoe.errors import EncodingRangeWarning, ShapeError
 def check_values(x: Tensor, in_features: int) -> tuple[float, float] | None:
     """Raises `ShapeError` for a wrong feature count, dtype, or a value that is not finite.
 
-    Inside `torch.func` transforms and `torch.compile`, where values cannot be looked at, only the shape is checked.
+    Inside `torch.func` transforms, `torch.compile` and other tracers, and on the meta device, where there are no values to
+    look at, only the shape is checked.
 
     Returns:
         The smallest and largest value of ``x``; None where there are none to look at.
     """
     check_features(x, in_features)
-    if x.numel() == 0 or torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x):
+    if traced() or x.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(x) or x.numel() == 0:
         return None
     low, high = _bounds(x.detach())
     # NaN propagates through both, so two numbers tell of the whole tensor.
@@ -37,7 +38,7 @@ def check_values(x: Tensor, in_features: int) -> tuple[float, float] | None:
 
 def _bounds(x: Tensor) -> tuple[float, float]:
     """The smallest and largest value."""
-    has_memory = type(x) is Tensor and not traced() and not torch._C._are_functorch_transforms_active()
+    has_memory = type(x) is Tensor and not torch._C._are_functorch_transforms_active()
     if has_memory and x.device.type == "cpu":
         # On one thread, whatever torch is set to: threads that wait for each other cost more than they save.
         array = x.resolve_neg().numpy()

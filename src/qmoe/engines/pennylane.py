@@ -15,7 +15,7 @@ from torch import Tensor
 
 from qmoe.circuits import AmplitudeEncoding, Born, Circuit, Dephase, Depolarize, Feature, Prepare, Weight
 from qmoe.circuits.gates import Angle
-from qmoe.engines.protocol import Engine
+from qmoe.engines.protocol import Engine, too_large
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError, unknown
 from qmoe.seeding import child
 
@@ -79,6 +79,8 @@ class PennyLaneEngine(Engine):
     def why_not(self, circuit: Circuit, device: torch.device) -> str | None:
         """Says what is known to fail; what only the PennyLane device knows surfaces at the call, as UnsupportedError."""
         del device
+        if (reason := too_large(circuit)) is not None:
+            return reason
         name, diff, noisy = self._device_name(circuit), self._diff_method(circuit), circuit.noise is not None
         lightning = name.startswith("lightning.")
         if noisy and (name in _PURE or lightning):

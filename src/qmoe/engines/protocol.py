@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
@@ -10,8 +11,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Circuit
+from qmoe.circuits import Born, Circuit, Expval, Readout
 from qmoe.engines.calling import CompiledCircuit
+from qmoe.engines.memory import too_much
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 
 #: A state of 2**32 amplitudes fills 32 GiB in float32.
@@ -22,9 +24,14 @@ class Engine(ABC):
     """Executes circuits. Engines hold no trainable state, so one instance serves any number of models.
 
     A subclass implements `_evaluate` on the canonical shapes and may narrow `why_not`, whose answers are kept.
+
+    Attributes:
+        name: in messages and tables.
+        readouts: the classes of read-outs that it computes; not their subclasses, which may declare something else.
     """
 
     name: ClassVar[str]
+    readouts: ClassVar[tuple[type[Readout], ...]] = (Expval, Born)
 
     def evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None = None) -> Tensor:
         """Runs ``circuit`` on every sample, for every model of a stack.
@@ -47,21 +54,16 @@ class Engine(ABC):
             ConfigError: for a noise strength outside [0, 1], or given to a circuit without noise.
             UnsupportedError: when the engine cannot run this circuit.
         """
-        fit: Callable[..., tuple[torch.Size, torch.Size, str | None]] = _fit
-        if traced():
-            if torch.compiler.is_dynamo_compiling():
-                from qmoe.engines import outside
+        if torch.compiler.is_dynamo_compiling():
+            from qmoe.engines import operation
 
-                return outside.evaluate(self, circuit, x, weights, noise_strength)
-            fit = _fit.__wrapped__  # shapes may be symbols there
-        stack, batch, reason = fit(
-            self, circuit, x.shape, weights.shape, x.dtype, weights.dtype, x.device, weights.device
-        )
+            return operation.evaluate(self, circuit, x, weights, noise_strength)
+        stack, batch, reason = fitting(self, circuit, x, weights)
         if noise_strength is not None:
             _check_strength(circuit, x, noise_strength, stack)
         if reason is not None:
             raise self._unsupported(reason)
-        if x.numel() == 0:
+        if not traced() and x.numel() == 0:
             # Nothing to run; kept in the graph so that backward works on an empty batch too.
             nothing = weights.sum() + x.sum()
             if noise_strength is not None:
@@ -108,11 +110,17 @@ class Engine(ABC):
         batch: torch.Size,
     ) -> Tensor:
         """Runs checked inputs of any stack and batch shape, by way of `_evaluate`."""
-        n_stack, n_batch = stack.numel(), batch.numel()
+        n_stack, n_batch = math.prod(stack), math.prod(batch)  # by hand: sizes may be symbols
         flat_x = x.reshape(n_stack, n_batch, x.shape[-1])
         flat_weights = weights.reshape(n_stack, circuit.n_weights)
         flat_strength = None if strength is None else strength.reshape(n_stack)
         out = self._evaluate(circuit, flat_x, flat_weights, flat_strength)
+        if out.shape != (n_stack, n_batch, circuit.n_outputs) or out.dtype != x.dtype:
+            raise UnsupportedError(
+                f"Engine {self.name!r} returned {out.dtype} of shape {tuple(out.shape)} for the read-out "
+                f"{circuit.readout.name!r}, which declares {circuit.n_outputs} output(s): expected {x.dtype} of shape "
+                f"{(n_stack, n_batch, circuit.n_outputs)} = (S, B, n_outputs)."
+            )
         return out.reshape(*stack, *batch, circuit.n_outputs)
 
     @abstractmethod
@@ -121,9 +129,19 @@ class Engine(ABC):
 
     def check_supported(self, circuit: Circuit, x: Tensor) -> None:
         """Raises `UnsupportedError` where this engine cannot run ``circuit`` on tensors like ``x``."""
-        reason = self.why_not(circuit, x.device)
+        reason = self.reason_against(circuit, x.device)
         if reason is not None:
             raise self._unsupported(reason)
+
+    def reason_against(self, circuit: Circuit, device: torch.device) -> str | None:
+        """Says in one sentence why it cannot run ``circuit`` on ``device``, its read-out included; None where it can."""
+        if type(circuit.readout) not in self.readouts:
+            names = " or ".join(kind.__name__ for kind in self.readouts)
+            return (
+                f"it computes {names} and nothing else, got the read-out {type(circuit.readout).__name__}; measure with "
+                "'expval' or 'born' and compute yours from that, or use an engine that lists it in `readouts`."
+            )
+        return self.why_not(circuit, device)
 
     def _unsupported(self, reason: str) -> UnsupportedError:
         return UnsupportedError(f"Engine {self.name!r} cannot run this circuit: {reason}")
@@ -146,9 +164,22 @@ def too_large(circuit: Circuit) -> str | None:
     """Why no engine that holds whole states can run ``circuit``; None where one can."""
     size = circuit.n_qubits if circuit.noise is None else 2 * circuit.n_qubits
     if size <= MAX_STATE_BITS:
-        return None
+        # Two: what runs forward, and what runs backward beside it.
+        return too_much(circuit, 4, 2, circuit.n_outputs)
     kind = "a state" if circuit.noise is None else "a density matrix"
     return f"{circuit.n_qubits} qubits make {kind} of 2**{size} numbers for each sample; use fewer qubits."
+
+
+def fitting(engine: Engine, circuit: Circuit, x: Tensor, weights: Tensor) -> tuple[torch.Size, torch.Size, str | None]:
+    """The stack and batch shapes of inputs, and why the engine cannot run the circuit on them; None where it can.
+
+    Raises:
+        ShapeError: when shapes, dtypes or devices do not fit.
+    """
+    look: Callable[..., tuple[torch.Size, torch.Size, str | None]] = _fit
+    if traced():
+        look = _fit.__wrapped__  # shapes may be symbols there
+    return look(engine, circuit, x.shape, weights.shape, x.dtype, weights.dtype, x.device, weights.device)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -182,7 +213,7 @@ def _fit(
             f"x is {x_dtype} on {x_device}, the weights are {weights_dtype} on {weights_device}; "
             "move or cast one of them (nothing is converted silently)."
         )
-    return stack, x_shape[n_stack_axes:-1], engine.why_not(circuit, x_device)
+    return stack, x_shape[n_stack_axes:-1], engine.reason_against(circuit, x_device)
 
 
 def _check_strength(circuit: Circuit, x: Tensor, noise_strength: Tensor, stack: torch.Size) -> None:
@@ -201,7 +232,7 @@ def _check_strength(circuit: Circuit, x: Tensor, noise_strength: Tensor, stack: 
 
 
 def _check_probabilities(strength: Tensor) -> None:
-    if torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(strength):
+    if traced() or strength.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(strength):
         return  # values cannot be looked at there
     inside = (strength >= 0) & (strength <= 1)  # False for NaN
     if not bool(inside.all()):

@@ -17,6 +17,9 @@ from qmoe.circuits.gates import Angle, Feature
 from qmoe.engines.amplitudes import normalised
 from qmoe.engines.protocol import Engine
 
+#: Matrices of 256 MiB in double precision.
+MAX_QUBITS = 12
+
 _PAULI = {
     "I": [[1, 0], [0, 1]],
     "X": [[0, 1], [1, 0]],
@@ -46,6 +49,16 @@ class ReferenceEngine(Engine):
     """Dense matrices, differentiable through autograd. For tests and for reading, up to about six qubits."""
 
     name: ClassVar[str] = "reference"
+
+    def why_not(self, circuit: Circuit, device: torch.device) -> str | None:
+        """Whole matrices, of which a few are there at once."""
+        del device
+        if circuit.n_qubits > MAX_QUBITS:
+            return (
+                f"it multiplies matrices of 2**{2 * circuit.n_qubits} numbers, and takes up to {MAX_QUBITS} qubits, got "
+                f"n_qubits={circuit.n_qubits}; use engine='native' or 'torch'."
+            )
+        return None
 
     def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
         rows = [

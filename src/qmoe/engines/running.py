@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from qmoe.circuits import Circuit
+from qmoe.engines.memory import in_words, state_bytes
+from qmoe.engines.operation import Named, run_circuit
 from qmoe.engines.protocol import Engine
 from qmoe.engines.selection import choose_engine, get_engine
+from qmoe.errors import PerformanceWarning
 from qmoe.layers import Stackable
+
+#: Qubits beyond which a circuit is announced to be slow, without and with noise: a state of 16 or 8 MiB in float32.
+MANY_QUBITS, MANY_NOISY_QUBITS = 20, 10
 
 
 class CircuitModule(Stackable):
@@ -43,15 +51,24 @@ class CircuitModule(Stackable):
         frozen: bool = False,
     ) -> None:
         super().__init__()
+        _warn_of_size(circuit)
         self.circuit = circuit
         self.n_copies = n_copies
         self._engine = get_engine(engine)
+        self._named = Named(self._engine, circuit)
         stack = () if n_copies is None else (n_copies,)
         angles = torch.empty(*stack, *circuit.weight_shape, device=device, dtype=dtype)
         self.weights = nn.Parameter(angles.uniform_(0, 2 * math.pi, generator=generator), requires_grad=not frozen)
         strength = None if circuit.noise is None else self.weights.new_full(stack, circuit.noise.depolarizing)
         # A buffer, so that models which differ in noise alone train in one stack; configuration, so not in state_dict.
         self.register_buffer("noise_strength", strength, persistent=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_named"}  # names are those of a process
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._named = Named(self._engine, self.circuit)
 
     def engine_for(self, device: torch.device) -> tuple[Engine, str]:
         """The engine that runs on ``device``, and why."""
@@ -61,12 +78,10 @@ class CircuitModule(Stackable):
 
     def forward(self, x: Tensor) -> Tensor:
         """Runs ``(*stack, ..., F)`` to ``(*stack, ..., n_outputs)``."""
-        if torch.compiler.is_dynamo_compiling():
-            from qmoe.engines import outside
-
-            return outside.run(self, x)
         if x.dtype != self.weights.dtype and torch.is_autocast_enabled(x.device.type):
             x = x.to(self.weights.dtype)  # a layer before may have lowered it; angles need their digits
+        if torch.compiler.is_dynamo_compiling():
+            return run_circuit(self._named.name, x, self.weights, self.noise_strength)
         engine, _ = self.engine_for(x.device)
         return engine.evaluate(self.circuit, x, self.weights, self.noise_strength)
 
@@ -87,3 +102,17 @@ class CircuitModule(Stackable):
             f"{copies}{c.n_qubits} qubits, {c.n_layers} layers, {c.encoding}, {c.ansatz.name}, {c.readout.name}{noise}, "
             f"engine={engine.name} ({why})"
         )
+
+
+def _warn_of_size(circuit: Circuit) -> None:
+    noisy = circuit.noise is not None
+    if circuit.n_qubits <= (MANY_NOISY_QUBITS if noisy else MANY_QUBITS):
+        return
+    size, noise, growth = in_words(state_bytes(circuit, 4)), " with noise" if noisy else "", 4 if noisy else 2
+    warnings.warn(
+        f"The state of one sample takes {size} in a circuit of {circuit.n_qubits} qubits{noise}, and time and memory grow "
+        f"{growth} times with each qubit. There may be fewer qubits than features: a router with n_qubits=4, for example, "
+        "projects them.",
+        PerformanceWarning,
+        stacklevel=4,
+    )

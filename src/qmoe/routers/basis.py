@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -186,7 +187,7 @@ class Basis:
         table = torch.cat([torch.ones_like(x).unsqueeze(-1), waves], -1)
         out: Tensor | None = None
         for feature, held in factors:
-            factor = table[..., feature, :].index_select(-1, held.to(x.device))
+            factor = table[..., feature, :].index_select(-1, torch.tensor(held, device=x.device))
             out = factor if out is None else out * factor
         assert out is not None
         return out
@@ -199,17 +200,20 @@ class Basis:
 
     def _forms(self, x: Tensor) -> Tensor:
         y = x / torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        rows, columns, mix = (part.to(x.device) for part in self._entries)
-        pairs = y.index_select(-1, rows) * y.index_select(-1, columns)
-        return pairs * mix.to(x.dtype) if mix.dim() == 1 else pairs @ mix.to(x.dtype)
+        rows, columns, mix = self._entries
+        picked = [y.index_select(-1, torch.tensor(places, device=x.device)) for places in (rows, columns)]
+        pairs, factors = picked[0] * picked[1], torch.tensor(mix, dtype=x.dtype, device=x.device)
+        return pairs * factors if factors.dim() == 1 else pairs @ factors
+
+    # What is kept are arrays: a tensor made while torch records operations would hold no values, and outlive the recording.
 
     @cached_property
-    def _factors(self) -> tuple[int, list[tuple[int, Tensor]]]:
+    def _factors(self) -> tuple[int, list[tuple[int, np.ndarray]]]:
         """The highest frequency, and for each feature that occurs its factor in each product, ``(K,)``.
 
         Factors are numbered: 0 for 1, 1 for cos x, 2 for sin x, 3 for cos 2x, ...
         """
-        index = torch.zeros(self.n_features, len(self), dtype=torch.long)
+        index = np.zeros((self.n_features, len(self)), dtype=np.int64)
         for place, term in enumerate(self.terms):
             assert isinstance(term, ProductTerm)
             for feature, frequency, function in term.factors:
@@ -217,14 +221,14 @@ class Basis:
         return (int(index.max()) + 1) // 2, [(feature, held) for feature, held in enumerate(index) if held.any()]
 
     @cached_property
-    def _entries(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _entries(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows and columns of the products ``y_i y_j``, and their factors ``(K,)``, or ``(P, K)`` where terms are sums."""
         terms = [term for term in self.terms if isinstance(term, QuadraticTerm)]
         pairs = list(dict.fromkeys((i, j) for term in terms for i, j, _ in term.entries))
-        rows, columns = torch.tensor(pairs).T
+        rows, columns = np.array(pairs).T
         if all(len(term.entries) == 1 for term in terms) and len(pairs) == len(terms):
-            return rows, columns, torch.tensor([term.entries[0][2] for term in terms], dtype=torch.float64)
-        mix = torch.zeros(len(pairs), len(terms), dtype=torch.float64)
+            return rows, columns, np.array([term.entries[0][2] for term in terms], dtype=np.float64)
+        mix = np.zeros((len(pairs), len(terms)))
         for column, term in enumerate(terms):
             for i, j, c in term.entries:
                 mix[pairs.index((i, j)), column] = c

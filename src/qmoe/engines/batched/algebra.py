@@ -19,20 +19,27 @@ from torch import Tensor
 from qmoe.circuits import Born, Circuit, Gate
 from qmoe.engines.amplitudes import normalised
 from qmoe.engines.batched.gates import PAULIS, TABLE, amplitude_constants, pauli_constants
+from qmoe.engines.protocol import traced
 
 Made = TypeVar("Made")
 
 
 def cached_tensors(make: Callable[..., Made]) -> Callable[..., Made]:
-    """Caches constants, made outside of any transform of `torch.func`: inside, they would belong to it and end with it."""
+    """Caches constants, made outside of any transform of `torch.func`: inside, they would belong to it and end with it.
+
+    While torch records operations they are made anew: such tensors hold no values, and would outlive the recording.
+    """
 
     @functools.lru_cache(maxsize=1024)
-    @functools.wraps(make)
-    def outside(*arguments: Any) -> Made:
+    def kept(*arguments: Any) -> Made:
         with torch._C._DisableFuncTorch():
             return make(*arguments)
 
-    return outside
+    @functools.wraps(make)
+    def constants(*arguments: Any) -> Made:
+        return make(*arguments) if traced() else kept(*arguments)
+
+    return constants
 
 
 class Algebra(ABC):

@@ -19,7 +19,8 @@ from qmoe.engines.batched.algebra import (
     noise_exponents,
 )
 from qmoe.engines.batched.plan import Fixed, Local, Noise, Pair, Run, Stage, make_plan
-from qmoe.engines.protocol import Engine, too_large
+from qmoe.engines.memory import require_memory
+from qmoe.engines.protocol import Engine, too_large, traced
 
 
 class TorchEngine(Engine):
@@ -40,6 +41,9 @@ class TorchEngine(Engine):
         return too_large(circuit)
 
     def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        if x.device.type == "cpu" and not traced():
+            n_samples = x.shape[0] * x.shape[1]
+            require_memory(circuit, x.element_size(), 2 * n_samples, n_samples * circuit.n_outputs)
         algebra = AMPLITUDES if strength is None else PAULI_VECTOR
         damping = None if strength is None else 1 - strength * (4 / 3)
         state = _Execution(algebra, circuit, x, weights, damping)

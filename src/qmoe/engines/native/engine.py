@@ -49,6 +49,7 @@ class NativeEngine(Engine):
         self, circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None = None
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """Runs the kernels and nothing else."""
+        self.check_supported(circuit, x)
         if x.numel() == 0:
             return super().vjp(circuit, x, weights, noise_strength)
         stack = weights.shape[: weights.dim() - len(circuit.weight_shape)]
@@ -64,7 +65,7 @@ class NativeEngine(Engine):
         """The kernels of small states."""
         if type(self) is not NativeEngine:  # a subclass may compute something else
             return None
-        if self.why_not(circuit, torch.device("cpu")) is not None:
+        if self.reason_against(circuit, torch.device("cpu")) is not None:
             return None
         return compiled_circuit(circuit, n_batch, itemsize)
 

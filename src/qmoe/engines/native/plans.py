@@ -15,6 +15,8 @@ from qmoe.engines.native.program import Program, make_program
 #: Share of the lanes up to which a batch is run sample by sample, with basis states in the lanes; and how many qubits there
 #: must be beyond those.
 FEW, MIN_HIGH_QUBITS = 0.5, 3
+#: Bytes of a state above which a sample has one of its own, however many there are: lanes of samples take 16 times as many.
+MAX_STATE_BYTES = 1 << 28
 #: Vectors of lanes from which on all threads work on one state; it then fills a second-level cache twice.
 LARGE_VECTORS = 1 << 14
 #: Bytes of tables of phases above which that way is the quicker one as well, since it makes each when it is needed; memory
@@ -54,7 +56,8 @@ def make_plan(circuit: Circuit, n_batch: int, itemsize: int) -> Plan:
     """The plan for ``n_batch`` samples of floats of ``itemsize`` bytes; made once."""
     lanes = n_lanes(itemsize)
     bits = lanes.bit_length() - 1
-    few = n_batch <= lanes * FEW and circuit.n_qubits >= bits + MIN_HIGH_QUBITS
+    is_small_batch = n_batch <= lanes * FEW and circuit.n_qubits >= bits + MIN_HIGH_QUBITS
+    few = is_small_batch or 2 * WIDTH * circuit.dim > MAX_STATE_BYTES
     program = make_program(circuit, bits if few else 0)
     cost = program.n_vectors * lanes * 6.0 * (1 + len(program.sources) + program.n_tables)
     return Plan(

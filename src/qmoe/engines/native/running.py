@@ -12,6 +12,7 @@ from qmoe.circuits import Circuit
 from qmoe.compiled.cache import machine_code
 from qmoe.compiled.lanes import WIDTH, n_lanes
 from qmoe.engines.calling import CompiledCircuit
+from qmoe.engines.memory import require_memory
 from qmoe.engines.native import layout as at
 from qmoe.engines.native.blocks import LargeBlock
 from qmoe.engines.native.calls import Gradients, Inputs, Layout, Pass, Simulation, plain
@@ -30,6 +31,7 @@ class StateVectors(Simulation):
 
     def __init__(self, circuit: Circuit, stack: torch.Size, batch: torch.Size, itemsize: int) -> None:
         super().__init__(circuit, stack, batch, itemsize)
+        require_memory(circuit, itemsize, 2, self.n_models * self.n_batch * circuit.n_outputs)
         self._plan = make_plan(circuit, self.n_batch, itemsize)
         self._n_blocks, _, self._n_chunks = self._plan.layout.chunks(self.n_batch)
         n_states = self.n_models * self._n_blocks

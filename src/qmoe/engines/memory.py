@@ -1,0 +1,71 @@
+"""What a state takes, against what the machine has: asked before memory is, since nobody says no to a process that asks."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from pathlib import Path
+
+from qmoe.circuits import Circuit
+from qmoe.errors import UnsupportedError
+
+#: Where Linux says how much a container may use.
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+@functools.cache
+def machine_bytes() -> int | None:
+    """Bytes of memory of this machine, or of this container where it may use less; None where nobody says."""
+    found = []
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # not on every system
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for path in _LIMITS:
+        try:
+            found.append(int(path.read_text()))
+        except (OSError, ValueError):  # not there, or "max"
+            continue
+    return min((value for value in found if value > 0), default=None)
+
+
+def state_bytes(circuit: Circuit, itemsize: int) -> int:
+    """Bytes of a sample's state for floats of ``itemsize`` bytes: amplitudes, or Pauli coefficients where there is noise."""
+    return itemsize * (2 * circuit.dim if circuit.noise is None else circuit.dim**2)
+
+
+def too_much(circuit: Circuit, itemsize: int, n_states: int, n_more: int = 0) -> str | None:
+    """Why the machine cannot hold the states that running ``circuit`` needs; None where it can.
+
+    Args:
+        circuit: what is to run.
+        itemsize: bytes of a float, 4 or 8.
+        n_states: how many states of one sample must be there at once.
+        n_more: other numbers that must be there, the read-outs for example.
+    """
+    there, each = machine_bytes(), state_bytes(circuit, itemsize)
+    needed = each * n_states + itemsize * n_more
+    if there is None or needed <= there:
+        return None
+    kind = "amplitudes" if circuit.noise is None else "Pauli coefficients (there is noise)"
+    exponent = circuit.n_qubits if circuit.noise is None else 2 * circuit.n_qubits
+    return (
+        f"n_qubits={circuit.n_qubits} makes 2**{exponent} {kind}, {in_words(each)} for each sample; at least "
+        f"{in_words(needed)} are needed at once and there are {in_words(there)}. Use fewer qubits (a router with n_qubits "
+        "below its features projects them), or smaller batches."
+    )
+
+
+def require_memory(circuit: Circuit, itemsize: int, n_states: int, n_more: int = 0) -> None:
+    """Raises `UnsupportedError` where `too_much` has a reason."""
+    reason = too_much(circuit, itemsize, n_states, n_more)
+    if reason is not None:
+        raise UnsupportedError(reason)
+
+
+def in_words(n_bytes: int) -> str:
+    """Such as ``"16 GiB"``."""
+    size, units = float(n_bytes), iter(("B", "KiB", "MiB", "GiB", "TiB", "PiB"))
+    unit = next(units)
+    while size >= 1024 and unit != "PiB":
+        size, unit = size / 1024, next(units)
+    return f"{size:.3g} {unit}"
