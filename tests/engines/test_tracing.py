@@ -1,10 +1,16 @@
 """Under tracers, other devices and lowered precision: the right numbers or an error that says what to do."""
 
+import copy
+import gc
 import os
+import pickle
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor
@@ -49,9 +55,145 @@ def test_compiled_model_equals_the_model(x: Tensor, engine: str, options: dict[s
     assert torch.equal(router.quantum.weights.grad, wanted)
 
 
-def test_exported_model_equals_the_model(router: qmoe.QuantumRouter, x: Tensor) -> None:
-    exported = torch.export.export(router, (x,)).module()
-    torch.testing.assert_close(exported(x), router(x))
+CIRCUITS: list[dict[str, object]] = [
+    {}, {"noise": 0.1}, {"readout": "born"}, {"encoding": "amplitude"}, {"n_qubits": 3}, {"n_qubits": 5},
+]  # fmt: skip
+
+
+def model(**options: object) -> qmoe.QuantumRouter:
+    return qmoe.QuantumRouter(2, 2, generator=torch.Generator().manual_seed(0), **options)
+
+
+def mixture(**options: object) -> qmoe.MixtureOfExperts:
+    experts = qmoe.QuantumExperts(2, 2, 2, noise=0.1, generator=torch.Generator().manual_seed(1))
+    return qmoe.MixtureOfExperts(model(**options), experts)
+
+
+def exported(module: torch.nn.Module, x: Tensor) -> torch.nn.Module:
+    """Exported with a batch of any size."""
+    return torch.export.export(module, (x,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)).module()
+
+
+@pytest.mark.parametrize("options", CIRCUITS, ids=str)
+def test_exported_model_takes_batches_of_any_size_and_a_second_export_is_like_the_first(
+    x: Tensor, options: dict[str, object]
+) -> None:
+    router, other = model(**options), torch.rand(11, 2, generator=torch.Generator().manual_seed(3))
+    for _ in range(2):
+        torch.testing.assert_close(exported(router, x)(other), router(other))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: mixture(), lambda: mixture(noise=0.2), lambda: qmoe.twin(model()),
+        lambda: qmoe.twin(model(encoding="amplitude")), lambda: qmoe.distill(model()),
+        lambda: qmoe.distill(model(n_qubits=3)), lambda: qmoe.MLPRouter(2, 2),
+    ],
+    ids=["mixture", "noisy", "twin", "amplitude twin", "distilled", "projected", "mlp"],
+)  # fmt: skip
+def test_what_was_never_called_is_exported(x: Tensor, make: Callable[[], torch.nn.Module]) -> None:
+    module, other = make(), torch.rand(7, 2)
+    torch.testing.assert_close(exported(module, x)(other), module(other))
+
+
+def test_batches_may_have_more_axes_in_an_export(x: Tensor) -> None:
+    router, other = model(), torch.rand(9, 3, 2)
+    torch.testing.assert_close(exported(router, torch.rand(4, 3, 2))(other), router(other))
+
+
+@pytest.mark.parametrize(
+    ("engine", "options"),
+    [
+        *(("native", options) for options in CIRCUITS),
+        ("auto", {}),
+        ("torch", {"n_qubits": 3}),
+        ("reference", {"noise": 0.1}),
+    ],
+    ids=str,
+)
+def test_whole_graph_is_compiled_with_gradients_for_batches_of_any_size(
+    engine: str, options: dict[str, object]
+) -> None:
+    torch._dynamo.reset()
+    router = model(engine=engine, **options)
+    compiled = torch.compile(router, fullgraph=True, dynamic=True, backend="aot_eager")
+    trained = [p for p in router.parameters() if p.requires_grad]
+    for n in (5, 8):
+        x = torch.rand(n, 2, generator=torch.Generator().manual_seed(n)).requires_grad_()
+        found, expected = compiled(x), router(x)
+        torch.testing.assert_close(found, expected)
+        gradients = [torch.autograd.grad(out[:, 0].sum(), [x, *trained]) for out in (found, expected)]
+        torch.testing.assert_close(*gradients)
+
+
+def test_pennylane_is_compiled_as_well(x: Tensor) -> None:
+    torch._dynamo.reset()
+    router = model(engine="pennylane")
+    found = torch.compile(router, fullgraph=True, backend="aot_eager")(x)
+    torch.testing.assert_close(found, router(x))
+    gradients = [torch.autograd.grad(out[:, 0].sum(), router.quantum.weights) for out in (found, router(x))]
+    torch.testing.assert_close(*gradients)
+
+
+def test_compiled_copies_and_unpickled_models_run_their_own_circuits(x: Tensor) -> None:
+    torch._dynamo.reset()
+    router = model(ansatz="basic_entangler")
+    for other in (copy.deepcopy(router), pickle.loads(pickle.dumps(router)), model(n_layers=1)):
+        compiled = torch.compile(other, fullgraph=True, backend="aot_eager")
+        torch.testing.assert_close(compiled(x), other(x))
+
+
+def test_program_with_a_circuit_that_is_gone_says_what_to_export(x: Tensor) -> None:
+    program = torch.export.export(model(), (x,), strict=True).module()
+    gc.collect()
+    with pytest.raises(UnsupportedError, match=r"which this process does not have.*qmoe\.distill\(router\)"):
+        program(x)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # of comparisons of sizes, which do not matter
+@pytest.mark.parametrize("options", CIRCUITS, ids=str)
+def test_traced_model_takes_batches_of_any_size(x: Tensor, options: dict[str, object]) -> None:
+    router, other = model(**options), torch.rand(9, 2)
+    torch.testing.assert_close(torch.jit.trace(router, (x,))(other), router(other))
+
+
+@pytest.mark.parametrize("options", CIRCUITS, ids=str)
+def test_tensors_without_values_have_shapes(options: dict[str, object]) -> None:
+    assert model(device="meta", **options)(torch.rand(5, 2, device="meta")).shape == (5, 2)
+    with FakeTensorMode():
+        assert mixture(**options)(torch.rand(5, 2)).shape == (5, 2)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize(
+    "make",
+    [
+        model, lambda: model(noise=0.1), lambda: model(readout="born"), lambda: model(n_qubits=3),
+        lambda: qmoe.twin(model()), lambda: qmoe.distill(model(encoding="amplitude")),
+    ],
+    ids=["router", "noisy", "born", "projected", "twin", "distilled"],
+)  # fmt: skip
+def test_onnx_program_computes_the_same_for_batches_of_any_size(
+    x: Tensor, make: Callable[[], torch.nn.Module], tmp_path: Path
+) -> None:
+    module, other, path = make(), torch.rand(9, 2), tmp_path / "model.onnx"
+    torch.onnx.export(module, (x,), path, dynamic_shapes=({0: torch.export.Dim.DYNAMIC},), verbose=False)
+    session = onnxruntime.InferenceSession(path)
+    (found,) = session.run(None, {session.get_inputs()[0].name: other.numpy()})
+    torch.testing.assert_close(torch.from_numpy(found), module(other).detach())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize(
+    "router",
+    [model(encoding="amplitude"), qmoe.QuantumRouter(7, 2), qmoe.QuantumRouter(3, 2, encoding="amplitude", noise=0.1)],
+    ids=["amplitude", "seven", "noisy"],
+)
+def test_what_onnx_cannot_hold_names_the_distilled_router(router: qmoe.QuantumRouter, tmp_path: Path) -> None:
+    x = torch.rand(5, router.in_features)
+    with pytest.raises(Exception, match=r"ONNX has no complex numbers.*export qmoe\.distill\(router\)"):
+        torch.onnx.export(router, (x,), tmp_path / "model.onnx", verbose=False)
 
 
 def test_traced_function_holds_the_circuit(router: qmoe.QuantumRouter, x: Tensor) -> None:

@@ -1,53 +1,25 @@
 """A circuit as one operation of torch, for `torch.compile`: shapes and gradients are declared, its inside is not looked at.
 
-An operation takes tensors, numbers and strings, so that a circuit and its engine go by a name that stands for them in this
-process.
+Imported by what torch traces alone, since its parts take a second to import.
 """
 
 from __future__ import annotations
 
-import itertools
-import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from qmoe.circuits import Circuit
-from qmoe.engines.protocol import Engine, fitting
+from qmoe.engines.names import find
+from qmoe.engines.protocol import Engine, fitting, for_onnx
 from qmoe.engines.selection import choose_engine
 from qmoe.errors import UnsupportedError
 
-_NUMBERS = itertools.count()
-_NAMED: weakref.WeakValueDictionary[str, Named] = weakref.WeakValueDictionary()
-
-
-class Named:
-    """A circuit and its engine under a name, which ends with this.
-
-    Two are equal: they stand in modules beside the circuit and the engine that they name, and add nothing to them.
-
-    Args:
-        engine: what runs the circuit, None to choose by the device.
-        circuit: the circuit.
-
-    Attributes:
-        name: what operations call it.
-    """
-
-    def __init__(self, engine: Engine | None, circuit: Circuit) -> None:
-        self.engine, self.circuit = engine, circuit
-        self.name = f"{circuit.n_qubits} qubits, {circuit.readout.name}, number {next(_NUMBERS)}"
-        _NAMED[self.name] = self
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Named)
-
-    __hash__ = None  # type: ignore[assignment]
-
 
 def _named(name: str, x: Tensor) -> tuple[Engine, Circuit]:
-    found = _NAMED.get(name)
+    found = find(name)
     if found is None:
         raise UnsupportedError(
             f"This program calls the circuit {name!r}, which this process does not have: programs with such a call run "
@@ -68,9 +40,11 @@ def run_circuit(name: str, x: Tensor, weights: Tensor, strength: Tensor | None) 
 def _(name: str, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
     del strength
     engine, circuit = _named(name, x)
-    stack, batch, reason = fitting(engine, circuit, x, weights)
-    if reason is not None:
-        raise UnsupportedError(reason)
+    if for_onnx():
+        raise UnsupportedError(
+            "ONNX knows no circuits, and this one cannot be written out; export qmoe.distill(router)."
+        )
+    stack, batch, _ = fitting(engine, circuit, x, weights)  # whether the engine can run it is found when it runs
     return x.new_empty((*stack, *batch, circuit.n_outputs))
 
 
@@ -81,11 +55,14 @@ def circuit_gradients(
     """The gradients of x, weights and strength; the last is empty where there is no strength."""
     engine, circuit = _named(name, x)
 
-    def run(*inputs: Tensor) -> Tensor:
-        return engine.evaluate(circuit, *inputs)
+    def differentiate() -> tuple[Tensor, ...]:
+        leaves = [t.detach().requires_grad_() for t in (x, weights, strength) if t is not None]
+        out = engine.evaluate(circuit, *leaves)
+        return torch.autograd.grad(out, leaves, cotangent, materialize_grads=True)
 
-    inputs = (x, weights) if strength is None else (x, weights, strength)
-    found = torch.func.vjp(run, *inputs)[1](cotangent)
+    # Inside of an operation nothing is recorded for autograd, which each engine has its own way with; beside it, it is.
+    with ThreadPoolExecutor(1) as beside:
+        found = beside.submit(differentiate).result()
     return found[0], found[1], found[2] if strength is not None else x.new_empty(0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
@@ -158,6 +159,12 @@ class Engine(ABC):
 def traced() -> bool:
     """Whether torch records the operations that follow, on tensors that may hold no values, instead of running them."""
     return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0 or torch._C._is_tracing()
+
+
+def for_onnx() -> bool:
+    """Whether what torch records becomes an ONNX program, which has no complex numbers."""
+    exporter = sys.modules.get("torch.onnx")
+    return exporter is not None and exporter.is_in_onnx_export()
 
 
 def too_large(circuit: Circuit) -> str | None:

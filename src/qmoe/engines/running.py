@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from qmoe.circuits import Circuit
 from qmoe.engines.memory import in_words, state_bytes
-from qmoe.engines.operation import Named, run_circuit
+from qmoe.engines.names import Named
 from qmoe.engines.protocol import Engine
 from qmoe.engines.selection import choose_engine, get_engine
 from qmoe.errors import PerformanceWarning
@@ -81,6 +81,8 @@ class CircuitModule(Stackable):
         if x.dtype != self.weights.dtype and torch.is_autocast_enabled(x.device.type):
             x = x.to(self.weights.dtype)  # a layer before may have lowered it; angles need their digits
         if torch.compiler.is_dynamo_compiling():
+            from qmoe.engines.operation import run_circuit
+
             return run_circuit(self._named.name, x, self.weights, self.noise_strength)
         engine, _ = self.engine_for(x.device)
         return engine.evaluate(self.circuit, x, self.weights, self.noise_strength)

@@ -66,12 +66,13 @@ class DistilledRouter(Router):
         self.groups = tuple(tuple(group) for group in groups)
         self.softmax = softmax
         make = functools.partial(torch.zeros, device=device, dtype=dtype)
-        self.project_weight: Tensor | None
-        self.project_bias: Tensor | None
+        self.project_weight: Tensor | None = None
+        self.project_bias: Tensor | None = None
         if n_inputs is not None:
             check_sizes(n_inputs=n_inputs)
-        self.register_buffer("project_weight", None if n_inputs is None else make(n_inputs, in_features))
-        self.register_buffer("project_bias", None if n_inputs is None else make(n_inputs))
+            del self.project_weight, self.project_bias
+            self.register_buffer("project_weight", make(n_inputs, in_features))
+            self.register_buffer("project_bias", make(n_inputs))
         for index, group in enumerate(self.groups):
             self.register_buffer(f"coefficients_{index}", make(n_experts, *self._sides(group)))
 

@@ -20,7 +20,11 @@ from qmoe.engines.batched.algebra import (
 )
 from qmoe.engines.batched.plan import Fixed, Local, Noise, Pair, Run, Stage, make_plan
 from qmoe.engines.memory import require_memory
-from qmoe.engines.protocol import Engine, too_large, traced
+from qmoe.engines.protocol import Engine, for_onnx, too_large, traced
+from qmoe.errors import UnsupportedError
+
+#: Qubits up to which an ONNX program carries 4**Q real numbers for a sample.
+MAX_ONNX_QUBITS = 6
 
 
 class TorchEngine(Engine):
@@ -45,11 +49,25 @@ class TorchEngine(Engine):
             n_samples = x.shape[0] * x.shape[1]
             require_memory(circuit, x.element_size(), 2 * n_samples, n_samples * circuit.n_outputs)
         algebra = AMPLITUDES if strength is None else PAULI_VECTOR
+        if traced() and for_onnx():
+            _check_real(circuit)
+            algebra = PAULI_VECTOR
         damping = None if strength is None else 1 - strength * (4 / 3)
         state = _Execution(algebra, circuit, x, weights, damping)
         for run in make_plan(circuit):
             state.advance(run)
         return algebra.read(state.vec, circuit)
+
+
+def _check_real(circuit: Circuit) -> None:
+    """Pauli coefficients are real, but there are 4**Q of them, and amplitudes are made into them by complex numbers."""
+    prepares = any(isinstance(op, Prepare) for op in circuit.operations)
+    if prepares or circuit.n_qubits > MAX_ONNX_QUBITS:
+        what = "amplitude encoding" if prepares else f"{circuit.n_qubits} qubits, more than {MAX_ONNX_QUBITS},"
+        raise UnsupportedError(
+            f"ONNX has no complex numbers, and a circuit with {what} is not written out without them; export "
+            "qmoe.distill(router), which computes the same without a circuit."
+        )
 
 
 class _Execution:

@@ -1,0 +1,100 @@
+"""Memory is reckoned before it is asked for."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+
+import qmoe
+from qmoe.circuits import Circuit
+from qmoe.engines import NativeEngine, ReferenceEngine, TorchEngine, memory
+from qmoe.engines.native.plans import make_plan
+from qmoe.engines.pennylane import PennyLaneEngine
+from qmoe.errors import PerformanceWarning, QMoEError, UnsupportedError
+
+GIB = 1 << 30
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A machine of 4 GiB. Engines keep what they find, so that circuits here are of sizes of their own."""
+    monkeypatch.setattr(memory, "machine_bytes", lambda: 4 * GIB)
+
+
+@pytest.mark.parametrize(
+    ("engine", "options", "state"),
+    [
+        (NativeEngine, {"n_qubits": 29}, "4 GiB"),
+        (TorchEngine, {"n_qubits": 30}, "8 GiB"),
+        (PennyLaneEngine, {"n_qubits": 31}, "16 GiB"),
+        (TorchEngine, {"n_qubits": 15, "noise": 0.1}, "4 GiB"),
+        (TorchEngine, {"n_qubits": 16, "noise": 0.02}, "16 GiB"),
+    ],
+    ids=str,
+)
+def test_a_state_beyond_the_machine_is_refused_in_words(small, engine, options, state):
+    circuit = Circuit(**options, in_features=options["n_qubits"])
+    x, weights = torch.rand(2, circuit.in_features), torch.rand(*circuit.weight_shape)
+    with pytest.raises(UnsupportedError) as caught:
+        engine().evaluate(circuit, x, weights)
+    message = str(caught.value)
+    for part in (f"n_qubits={circuit.n_qubits}", f"{state} for each sample", "there are 4 GiB", "Use fewer qubits"):
+        assert part in message
+
+
+@pytest.mark.parametrize(("n_qubits", "n_batch"), [(20, 600), (14, 40_000), (24, 40)])
+def test_a_batch_that_the_torch_engine_holds_at_once_is_reckoned_too(small, n_qubits, n_batch):
+    circuit = Circuit(n_qubits)
+    with pytest.raises(UnsupportedError, match=rf"n_qubits={n_qubits} .*smaller batches"):
+        TorchEngine().evaluate(circuit, torch.zeros(n_batch, n_qubits), torch.zeros(*circuit.weight_shape))
+
+
+@pytest.mark.parametrize(("n_qubits", "n_batch"), [(20, 1_100), (21, 700), (18, 5_000)])
+def test_read_outs_are_reckoned(small, n_qubits, n_batch):
+    circuit = Circuit(n_qubits, readout="born")
+    with pytest.raises(UnsupportedError, match="are needed at once"):
+        NativeEngine().evaluate(circuit, torch.zeros(n_batch, n_qubits), torch.zeros(*circuit.weight_shape))
+
+
+@pytest.mark.parametrize("n_qubits", [13, 16, 25])
+def test_the_reference_says_how_many_qubits_it_takes(n_qubits):
+    circuit = Circuit(n_qubits)
+    with pytest.raises(UnsupportedError, match=rf"up to 12 qubits, got n_qubits={n_qubits}"):
+        ReferenceEngine().evaluate(circuit, torch.zeros(1, n_qubits), torch.zeros(*circuit.weight_shape))
+
+
+@pytest.mark.parametrize(("n_qubits", "samples"), [(12, 16), (21, 16), (22, 1), (28, 1)])
+def test_large_states_are_held_for_one_sample_at_a_time(n_qubits, samples):
+    assert make_plan(Circuit(n_qubits), 64, 4).layout.samples == samples
+
+
+@pytest.mark.parametrize(
+    ("make", "size"),
+    [
+        (lambda: qmoe.QuantumRouter(24, 2, n_layers=1), "128 MiB"),
+        (lambda: qmoe.QuantumRouter(3, 2, n_qubits=21, n_layers=1), "16 MiB"),
+        (lambda: qmoe.QuantumRouter(11, 2, n_layers=1, noise=0.1), "16 MiB"),
+        (lambda: qmoe.QuantumExperts(3, 2, n_qubits=22, n_layers=1), "32 MiB"),
+    ],
+    ids=["features", "asked", "noisy", "experts"],
+)
+def test_many_qubits_are_announced_when_they_are_built(make, size):
+    with pytest.warns(PerformanceWarning, match=f"one sample takes {size}.*n_qubits=4") as caught:
+        make()
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("options", [{"n_qubits": 20}, {"n_qubits": 10, "noise": 0.1}, {"n_qubits": 2}], ids=str)
+def test_few_qubits_are_not(options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        qmoe.QuantumRouter(2, 2, n_layers=1, **options)
+
+
+def test_what_the_machine_has_is_found_and_written_in_words():
+    there = memory.machine_bytes()
+    assert there is None or there > 1 << 28
+    assert [memory.in_words(n) for n in (12, 2048, 3 << 29, 5 << 50)] == ["12 B", "2 KiB", "1.5 GiB", "5 PiB"]
+    assert issubclass(UnsupportedError, QMoEError)
