@@ -10,7 +10,7 @@ import torch
 
 import qmoe
 from qmoe.circuits import Ansatz, Circuit, Encoding, Expval, Feature, Gate, Readout, Weight
-from qmoe.circuits.gates import Depolarize, Prepare
+from qmoe.circuits.gates import Dephase, Depolarize, Prepare
 from qmoe.engines import NativeEngine, ReferenceEngine, TorchEngine
 from qmoe.engines.pennylane import PennyLaneEngine
 from qmoe.engines.protocol import Engine
@@ -148,7 +148,10 @@ RX = Gate("RX", (0,), (Feature(0),))
         (OwnEncoding((RX, Prepare(2))), "prepares a state after other operations"),
         (OwnEncoding((Prepare(2),), uploads=2), "prepares a state after other operations"),
         (OwnEncoding((Prepare(3),)), r"on 3 wire\(s\); the circuit has 2 qubit"),
-        (OwnEncoding((RX, Depolarize((0,)))), "expected a Gate; noise"),
+        (OwnEncoding((RX, Depolarize((0,)))), "has pure states"),
+        (OwnEncoding((RX, Dephase((1,)))), "has pure states"),
+        (OwnEncoding((RX, Dephase((2,)))), "wire 2"),
+        (OwnEncoding((RX, Depolarize((-1,)))), "wire -1"),
         (OwnEncoding(("RX",)), "holds 'RX', expected a Gate"),
         (OwnEncoding(None), "returned None, expected a tuple"),
         (OwnEncoding((RX,), uploads=0), "uploads=0, expected an integer"),

@@ -13,7 +13,7 @@ from typing import Any
 
 from qmoe.circuits.ansatze import Ansatz, BasicEntangler, CustomAnsatz, NoEntangler, StronglyEntangling
 from qmoe.circuits.encodings import AmplitudeEncoding, AngleEncoding, Encoding
-from qmoe.circuits.gates import Feature, Gate, Prepare, Weight
+from qmoe.circuits.gates import Dephase, Depolarize, Feature, Gate, Prepare, Weight
 from qmoe.circuits.readouts import Born, Expval, Readout
 from qmoe.errors import ConfigError
 
@@ -22,12 +22,12 @@ _ANSATZE = (StronglyEntangling, BasicEntangler, NoEntangler, CustomAnsatz)
 _READOUTS = (Expval, Born)
 
 
-def check_encoding(encoding: Encoding, n_qubits: int, in_features: int) -> None:
+def check_encoding(encoding: Encoding, n_qubits: int, in_features: int, has_noise: bool) -> None:
     """Looks at one upload of an encoding.
 
     Raises:
         ConfigError: for a feature or wire that is not there, a weight, a second state preparation or one that is not first,
-            or anything but gates and state preparations.
+            channels in a circuit of pure states, or anything but operations.
     """
     if type(encoding) in _ENCODINGS:
         return
@@ -38,6 +38,13 @@ def check_encoding(encoding: Encoding, n_qubits: int, in_features: int) -> None:
     for place, op in enumerate(_listed(f"The encoding {name}: operations({n_qubits})", encoding.operations(n_qubits))):
         if isinstance(op, Prepare):
             _check_prepare(name, op, place, encoding.uploads, n_qubits, in_features)
+            continue
+        if isinstance(op, Depolarize | Dephase):
+            _check_wires(f"The encoding {name}", op.wires, n_qubits)
+            if not has_noise:
+                raise ConfigError(
+                    f"The encoding {name} holds {op}, and a circuit without noise has pure states: noise=NoiseModel()."
+                )
             continue
         _check_gate(f"The encoding {name}", op, n_qubits)
         for angle in op.angles:
@@ -107,9 +114,14 @@ def _check_prepare(name: str, op: Prepare, place: int, uploads: int, n_qubits: i
 
 def _check_gate(where: str, op: Any, n_qubits: int) -> None:
     if not isinstance(op, Gate):
-        raise ConfigError(f"{where} holds {op!r}, expected a Gate; noise and dephasing belong to the circuit's noise.")
-    if max(op.wires) >= n_qubits:
-        raise ConfigError(f"{where} acts on wire {max(op.wires)}, but the circuit has wires 0 to {n_qubits - 1}.")
+        raise ConfigError(f"{where} holds {op!r}, expected a Gate.")
+    _check_wires(where, op.wires, n_qubits)
+
+
+def _check_wires(where: str, wires: tuple[int, ...], n_qubits: int) -> None:
+    for wire in wires:
+        if not _is_natural(wire, 0) or wire >= n_qubits:
+            raise ConfigError(f"{where} acts on wire {wire!r}, but the circuit has wires 0 to {n_qubits - 1}.")
 
 
 def _listed(where: str, given: Any) -> tuple[Any, ...]:

@@ -63,11 +63,14 @@ class Circuit:
         encoding, ansatz = as_encoding(encoding), as_ansatz(ansatz)
         if in_features is None or in_features == -1:
             in_features = encoding.n_features(n_qubits)
-        if not isinstance(in_features, int) or isinstance(in_features, bool) or in_features < 1:
+        if not isinstance(in_features, int) or isinstance(in_features, bool):
             raise ConfigError(f"in_features is {in_features!r}, expected an integer of at least 1.")
         encoding.check_features(in_features, n_qubits)
+        if in_features < 1:
+            raise ConfigError(f"in_features is {in_features!r}, expected an integer of at least 1.")
         ansatz.check_wires(n_qubits)
-        check_encoding(encoding, n_qubits, in_features)
+        noise = as_noise(noise)
+        check_encoding(encoding, n_qubits, in_features, noise is not None)
         check_ansatz(ansatz, n_qubits, n_layers)
         if encoding.uploads > max(n_layers, 1):
             raise ConfigError(
@@ -76,7 +79,7 @@ class Circuit:
             )
         readout = as_readout(readout)
         check_readout(readout, n_qubits)
-        values = (n_qubits, n_layers, encoding, ansatz, readout, as_noise(noise), in_features)
+        values = (n_qubits, n_layers, encoding, ansatz, readout, noise, in_features)
         for part, content in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, part, content)
 
