@@ -141,4 +141,4 @@ def _check_hash(what: str, part: object) -> None:
 
 
 def _is_natural(value: Any, least: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
