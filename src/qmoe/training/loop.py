@@ -126,6 +126,9 @@ def _run(
     while finished < epochs and not failed.all():
         left = epochs - finished
         n_epochs = trainer.epochs_at_once(left)
+        if finished == 0:
+            # Orders are drawn beside the training, but for the first ones; it should not wait long for them.
+            n_epochs = -(-n_epochs // 8)
         order = orders.take(n_epochs)
         following = trainer.epochs_at_once(left - n_epochs) if left > n_epochs else 0
         given = trainer.run(order, functools.partial(orders.prepare, following))
