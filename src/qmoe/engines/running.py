@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from qmoe.circuits import Circuit
 from qmoe.engines.protocol import Engine
 from qmoe.engines.selection import choose_engine, get_engine
-from qmoe.layers import Stackable
+from qmoe.layers import Stackable, parameter
 
 
 class CircuitModule(Stackable):
@@ -26,9 +27,12 @@ class CircuitModule(Stackable):
         device: where the parameters live.
         dtype: float32 or float64.
         frozen: whether the weights stay as drawn; they are parameters all the same, and in ``state_dict``.
+        draw: whether to draw the weights; a module around this one that draws its own numbers first calls
+            `reset_parameters` itself.
     """
 
     runs_stacked = True
+    may_differ: ClassVar[frozenset[str]] = frozenset({"noise"})
     weights: Tensor
     noise_strength: Tensor | None
 
@@ -41,17 +45,57 @@ class CircuitModule(Stackable):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         frozen: bool = False,
+        draw: bool = True,
     ) -> None:
         super().__init__()
         self.circuit = circuit
         self.n_copies = n_copies
         self._engine = get_engine(engine)
         stack = () if n_copies is None else (n_copies,)
-        angles = torch.empty(*stack, *circuit.weight_shape, device=device, dtype=dtype)
-        self.weights = nn.Parameter(angles.uniform_(0, 2 * math.pi, generator=generator), requires_grad=not frozen)
-        strength = None if circuit.noise is None else self.weights.new_full(stack, circuit.noise.depolarizing)
+        self.weights = parameter(*stack, *circuit.weight_shape, device=device, dtype=dtype, frozen=frozen)
+        strength = None if circuit.noise is None else self.weights.new_empty(stack)
         # A buffer, so that models which differ in noise alone train in one stack; configuration, so not in state_dict.
         self.register_buffer("noise_strength", strength, persistent=False)
+        if draw:
+            self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws the weights, and gives the noise the strength that the circuit says."""
+        nn.init.uniform_(self.weights, 0, 2 * math.pi, generator=generator)
+        self._set_strength()
+
+    def _set_strength(self) -> None:
+        if self.noise_strength is not None and self.circuit.noise is not None:
+            nn.init.constant_(self.noise_strength, self.circuit.noise.depolarizing)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        had_no_memory = self.noise_strength is not None and self.noise_strength.is_meta
+        super()._apply(fn, recurse)
+        if had_no_memory:
+            # `to_empty` gave it some, which holds anything; a state_dict, which may follow, does not set it.
+            self._set_strength()
+        return self
+
+    def _load_from_state_dict(self, *given: Any) -> None:
+        super()._load_from_state_dict(*given)
+        strength = self.noise_strength
+        if strength is not None and (strength.device, strength.dtype) != (self.weights.device, self.weights.dtype):
+            # Loaded with assign=True: new weights took the place of those that the module was built with.
+            self.noise_strength = torch.empty_like(strength, device=self.weights.device, dtype=self.weights.dtype)
+            if strength.is_meta:
+                self._set_strength()
+            else:
+                self.noise_strength.copy_(strength)
+
+    def described(self) -> dict[str, str]:
+        """What the circuit computes with the weights."""
+        c = self.circuit
+        parts = {"encoding": c.encoding, "ansatz": c.ansatz, "readout": c.readout, "noise": c.noise}
+        # Of a class without a text of its own, the name.
+        return {
+            name: type(part).__name__ if type(part).__repr__ is object.__repr__ else repr(part)
+            for name, part in parts.items()
+        }
 
     def engine_for(self, device: torch.device) -> tuple[Engine, str]:
         """The engine that runs on ``device``, and why."""
@@ -65,8 +109,7 @@ class CircuitModule(Stackable):
             from qmoe.engines import outside
 
             return outside.run(self, x)
-        if x.dtype != self.weights.dtype and torch.is_autocast_enabled(x.device.type):
-            x = x.to(self.weights.dtype)  # a layer before may have lowered it; angles need their digits
+        x = self.take(x)
         engine, _ = self.engine_for(x.device)
         return engine.evaluate(self.circuit, x, self.weights, self.noise_strength)
 

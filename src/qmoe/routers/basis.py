@@ -192,10 +192,11 @@ class Basis:
         return out
 
     def _waves(self, x: Tensor) -> Tensor:
-        waves = torch.tensor([term.wave for term in self.terms if isinstance(term, WaveTerm)], dtype=x.dtype)
-        sine = torch.tensor([isinstance(term, WaveTerm) and term.function == "sin" for term in self.terms])
-        angles = x @ waves.to(x.device).mT
-        return torch.where(sine.to(x.device), angles.sin(), angles.cos())
+        rows = [term.wave for term in self.terms if isinstance(term, WaveTerm)]
+        waves = torch.tensor(rows, dtype=x.dtype, device=x.device)
+        sine = [isinstance(term, WaveTerm) and term.function == "sin" for term in self.terms]
+        angles = x @ waves.mT
+        return torch.where(torch.tensor(sine, device=x.device), angles.sin(), angles.cos())
 
     def _forms(self, x: Tensor) -> Tensor:
         y = x / torch.linalg.vector_norm(x, dim=-1, keepdim=True)
@@ -209,7 +210,8 @@ class Basis:
 
         Factors are numbered: 0 for 1, 1 for cos x, 2 for sin x, 3 for cos 2x, ...
         """
-        index = torch.zeros(self.n_features, len(self), dtype=torch.long)
+        # Kept for later calls, so not where torch's default device happens to be now.
+        index = torch.zeros(self.n_features, len(self), dtype=torch.long, device="cpu")
         for place, term in enumerate(self.terms):
             assert isinstance(term, ProductTerm)
             for feature, frequency, function in term.factors:
@@ -221,10 +223,11 @@ class Basis:
         """Rows and columns of the products ``y_i y_j``, and their factors ``(K,)``, or ``(P, K)`` where terms are sums."""
         terms = [term for term in self.terms if isinstance(term, QuadraticTerm)]
         pairs = list(dict.fromkeys((i, j) for term in terms for i, j, _ in term.entries))
-        rows, columns = torch.tensor(pairs).T
+        rows, columns = torch.tensor(pairs, device="cpu").T
         if all(len(term.entries) == 1 for term in terms) and len(pairs) == len(terms):
-            return rows, columns, torch.tensor([term.entries[0][2] for term in terms], dtype=torch.float64)
-        mix = torch.zeros(len(pairs), len(terms), dtype=torch.float64)
+            factors = [term.entries[0][2] for term in terms]
+            return rows, columns, torch.tensor(factors, dtype=torch.float64, device="cpu")
+        mix = torch.zeros(len(pairs), len(terms), dtype=torch.float64, device="cpu")
         for column, term in enumerate(terms):
             for i, j, c in term.entries:
                 mix[pairs.index((i, j)), column] = c
