@@ -15,7 +15,9 @@ def without_rounding(text: str) -> str:
     return re.sub(r"\d\.\de-1\d", "rounding", text)
 
 
-@pytest.mark.parametrize(("page", "least"), [("twins.md", 7), ("effective-dimension.md", 2), ("training.md", 2)])
+@pytest.mark.parametrize(
+    ("page", "least"), [("twins.md", 7), ("effective-dimension.md", 2), ("training.md", 2), ("modules.md", 4)]
+)
 def test_examples_print_what_the_page_says(
     page: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
