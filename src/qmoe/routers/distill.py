@@ -299,7 +299,7 @@ def _check_agreement(distilled: DistilledRouter, router: QuantumRouter) -> None:
 
 def _broken(path: str | Path, error: Exception) -> ConfigError:
     return ConfigError(
-        f"{path} cannot be read as a distilled router ({type(error).__name__}: {error}); it is broken or was cut short. "
+        f"{path} cannot be read as a distilled router: it is broken or was cut short ({' '.join(str(error).split())}). "
         "Write it again with DistilledRouter.save, or copy it anew."
     )
 
