@@ -6,11 +6,24 @@ Every message names the value that was given, what was expected and what to do a
 from __future__ import annotations
 
 import difflib
+import numbers
+import os
+import re
+import sys
+import warnings
 from collections.abc import Iterable
+
+#: How NumPy 2 shows its numbers and strings: ``np.float64(0.5)``, ``np.str_('a')``, ``np.True_``.
+_NUMPY = re.compile(
+    r"\bnp\.(?:(?:u?int|float|complex|longdouble|str)\w*\((-?[\d.][\w.+-]*|-?(?:nan|inf)|'[^']*'|\"[^\"]*\")\)|(True|False)_)"
+)
 
 
 class QMoEError(Exception):
-    """Base of every error that qmoe raises on purpose."""
+    """Base of every error that qmoe raises on purpose. Its message shows NumPy's numbers as Python shows its own."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(_NUMPY.sub(r"\1\2", arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class ShapeError(QMoEError, ValueError):
@@ -43,6 +56,27 @@ class PerformanceWarning(UserWarning):
 
 class StatisticalWarning(UserWarning):
     """A statistic rests on too little, or on data that break its assumptions."""
+
+
+class StateWarning(UserWarning):
+    """A ``state_dict`` was loaded into a module that computes something else with it."""
+
+
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """Warns at the line that led here from outside of qmoe and torch, which is the one to change."""
+    modules = (sys.modules.get(name) for name in ("qmoe", "torch"))
+    inside = tuple(os.path.dirname(m.__file__) + os.sep for m in modules if m is not None and m.__file__)
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def not_plain(value: object) -> str:
+    """Says of another library's integer, such as NumPy's, that it is one; else nothing."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, int):
+        return f" of type {type(value).__module__}.{type(value).__name__} (int(...) makes it Python's)"
+    return ""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import numbers
 from collections.abc import Iterable
@@ -21,13 +22,14 @@ from qmoe.data import SCALINGS, fit_scaling
 from qmoe.engines import Engine, get_engine
 from qmoe.errors import ConfigError, TrainingError, unknown
 from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
-from qmoe.layers import LinearHead, check_sizes
+from qmoe.layers import LinearHead, Stackable, check_sizes
 from qmoe.moe import MixtureOfExperts
-from qmoe.routers import LinearRouter, MLPRouter, QuantumRouter, Router, UniformRouter
+from qmoe.routers import LinearRouter, MLPRouter, QuantumRouter, Router, TwinRouter, UniformRouter
 from qmoe.seeding import child, torch_generator
-from qmoe.training import TrainingConfig, train_stack
+from qmoe.training import TrainingConfig, TrainingResult, train_stack
+from qmoe.training.rows import held_out, usable_device, weigh
 
-_ROUTERS = ("quantum", "linear", "mlp", "uniform")
+_ROUTERS = ("quantum", "linear", "mlp", "uniform", "twin")
 _EXPERTS = ("linear", "mlp", "quantum")
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 #: Qubits of a router by default at most: more features than that go through a trainable linear map. Four is the paper's
@@ -43,7 +45,8 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
     Features are scaled by what `fit` saw, so they may have any range. Options are checked by `fit`.
 
     Args:
-        router: ``"quantum"``, ``"linear"``, ``"mlp"``, ``"uniform"``, or a `qmoe.routers.Router` for as many features and
+        router: ``"quantum"``, ``"linear"``, ``"mlp"``, ``"uniform"``, ``"twin"`` (the classical `TwinRouter` of the circuit
+            that ``"quantum"`` would have with the same options), or a `qmoe.routers.Router` for as many features and
             experts, which is copied and trained from the weights it has; the options below that describe a circuit then do
             not apply to it.
         experts: ``"linear"``, ``"mlp"``, or ``"quantum"`` (amplitude encoding in as few qubits as hold the features, with
@@ -68,6 +71,19 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         engine: what runs the circuits: an engine, its name, or ``"auto"``.
         random_state: an int for the same result at every call, a `numpy.random.RandomState`, or None for another result
             each time.
+        norm_topk_prob: whether the weights that ``top_k`` keeps are rescaled to sum to 1; None rescales them from
+            ``top_k=2`` on, since a single weight rescaled would never train.
+        class_weight: None, ``"balanced"``, or a dict from label to weight; multiplied with the ``sample_weight`` of `fit`.
+        early_stopping: whether to set a share of the rows aside, stop once the accuracy on them has not risen for more than
+            ``n_iter_no_change`` epochs, and keep the weights of the best epoch.
+        validation_fraction: share of the rows, of each class alike, that early stopping sets aside.
+        n_iter_no_change: epochs without a rise.
+        tol: by how much the accuracy must rise to count.
+        warm_start: whether `fit` goes on from the module and the scaling of the last call, with the options of the model
+            that they had; Adam begins anew.
+        verbose: whether to print the mean loss after every epoch.
+        device: where the model trains and predicts, such as ``"cuda"``; None for the CPU. Without sample weights and on the
+            CPU, whole epochs run as machine code.
 
     Attributes:
         classes_: ``(C,)`` the labels, sorted.
@@ -75,7 +91,9 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         scaler_: the fitted scaling.
         history_: ``"loss"`` (summed over the batches of the epoch) and ``"running_accuracy"``, a number for each epoch.
         loss_curve_: mean loss of a batch, for each epoch.
-        n_iter_: number of epochs.
+        n_iter_: number of epochs. With ``warm_start`` it and the two above go on from the last call.
+        validation_scores_: accuracy on the rows set aside after each epoch; None without early stopping.
+        best_validation_score_: the highest of them; None without early stopping.
         n_features_in_: number of features F.
         feature_names_in_: their names, where X had names that are all strings.
 
@@ -85,6 +103,11 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         >>> QMoEClassifier(random_state=0).fit(X, y).score(X, y) > 0.9
         True
     """
+
+    classes_: np.ndarray
+    history_: dict[str, list[float]]
+    loss_curve_: list[float]
+    n_iter_: int
 
     def __init__(
         self,
@@ -106,6 +129,15 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         dtype: str = "float32",
         engine: str | Engine = "auto",
         random_state: int | np.random.RandomState | None = None,
+        norm_topk_prob: bool | None = None,
+        class_weight: str | dict[Any, float] | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        verbose: bool = False,
+        device: str | torch.device | None = None,
     ) -> None:
         self.router = router
         self.experts = experts
@@ -125,41 +157,93 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         self.dtype = dtype
         self.engine = engine
         self.random_state = random_state
+        self.norm_topk_prob = norm_topk_prob
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.device = device
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Trains on ``X`` ``(N, F)`` and labels ``y`` ``(N,)`` of any kind, of at least two classes.
 
+        Args:
+            X: the features.
+            y: the labels.
+            sample_weight: ``(N,)`` factors of the rows' losses, of which only the ratios matter; a row of weight 0 is left
+                out. None for equal weights.
+
         Raises:
-            ConfigError: for options that are unknown, out of range or do not go together, or a single class.
+            ConfigError: for options that are unknown, out of range or do not go together, a single class, or, with
+                ``warm_start``, other classes or features than before.
             ShapeError: for rows that cannot be scaled or encoded.
             TrainingError: when the loss stops being finite.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64)
+        warm = bool(self.warm_start) and hasattr(self, "module_")
+        X, y = validate_data(self, X, y, dtype=np.float64, reset=not warm)
         check_classification_targets(y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ConfigError(f"y holds 1 class ({self.classes_[0]!r}), expected at least two classes.")
+        X, y, weights = weigh(X, y, sample_weight, self.class_weight)
+        classes, labels = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise ConfigError(f"y holds 1 class ({classes[0]!r}), expected at least two classes.")
         # Checked also where the router does not use them: a misspelt option is a mistake either way.
         as_encoding(self.encoding), as_ansatz(self.ansatz), as_readout(self.readout), as_noise(self.noise)
         get_engine(self.engine)
-        config = TrainingConfig(_plain(self.epochs), _plain(self.batch_size), _plain(self.lr))
-        self.scaler_ = fit_scaling(_choice("scaling", self.scaling, SCALINGS), X)
+        dtype, device = _DTYPES[_choice("dtype", self.dtype, _DTYPES)], usable_device(self.device)
+        config = self._config()
         root = _root_seed(self.random_state)
-        self.module_ = self._build(X.shape[1], len(self.classes_), torch_generator(child(root, 0)))
-        rows = torch.from_numpy(self.scaler_(X)).to(_DTYPES[self.dtype])
+        if config.patience is None:
+            held = np.zeros(len(X), dtype=bool)
+        else:
+            held = held_out(labels, _plain(self.validation_fraction), child(root, 2))
+        if warm:
+            _check_same_classes(self.classes_, classes)
+        else:
+            self.scaler_ = fit_scaling(_choice("scaling", self.scaling, SCALINGS), X[~held])
+            self.module_ = self._build(X.shape[1], len(classes), torch_generator(child(root, 0)))
+        self.classes_ = classes
+        self.module_.to(device, dtype)
+        rows = torch.from_numpy(self.scaler_(X)).to(device, dtype)
         _logits(self.module_, rows)  # names rows that cannot be encoded, which training cannot look at
-        target = torch.from_numpy(labels.astype(np.int64))
-        result = train_stack([self.module_], rows[None], target[None], config, [child(root, 1)])
+        target = torch.from_numpy(labels.astype(np.int64)).to(device)
+        n_batches = math.ceil(int((~held).sum()) / config.batch_size)
+        apart = torch.from_numpy(held).to(device)
+        result = train_stack(
+            [self.module_],
+            rows[None, ~apart],
+            target[None, ~apart],
+            config,
+            [child(root, 1)],
+            rows[None, apart],
+            target[None, apart],
+            sample_weight=None if weights is None else _factors(weights[~held], rows),
+            on_loss=functools.partial(_print_loss, n_batches) if self.verbose else None,
+        )
         if result.failures:
             raise TrainingError(f"QMoEClassifier did not train: {result.failures[0]}")
-        self.history_ = {
-            "loss": result.loss[0].tolist(),
-            "running_accuracy": result.running_accuracy[0].tolist(),
-        }
-        n_batches = math.ceil(len(X) / config.batch_size)
-        self.loss_curve_ = [loss / n_batches for loss in self.history_["loss"]]
-        self.n_iter_ = config.epochs
+        self._remember(result, n_batches, warm)
         return self
+
+    def _config(self) -> TrainingConfig:
+        stops: dict[str, Any] = {}
+        if self.early_stopping:
+            check_sizes(n_iter_no_change=_plain(self.n_iter_no_change))
+            stops = {"patience": _plain(self.n_iter_no_change), "tolerance": _plain(self.tol)}
+        return TrainingConfig(_plain(self.epochs), _plain(self.batch_size), _plain(self.lr), **stops)
+
+    def _remember(self, result: TrainingResult, n_batches: int, warm: bool) -> None:
+        n = int(result.n_epochs[0])
+        before = self.history_ if warm else {"loss": [], "running_accuracy": []}
+        new = {"loss": result.loss[0, :n].tolist(), "running_accuracy": result.running_accuracy[0, :n].tolist()}
+        self.history_ = {name: before[name] + values for name, values in new.items()}
+        self.loss_curve_ = (self.loss_curve_ if warm else []) + [loss / n_batches for loss in new["loss"]]
+        self.n_iter_ = n + (self.n_iter_ if warm else 0)
+        scores = result.test_accuracy[0, :n].tolist() if result.best_epoch is not None else None
+        self.validation_scores_ = scores
+        self.best_validation_score_ = None if scores is None else max(scores)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Logits ``(N, C)`` of the classes; for two classes ``(N,)``, positive for ``classes_[1]``."""
@@ -178,12 +262,17 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
     def _scores(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        return _logits(copy.deepcopy(self.module_).double(), torch.from_numpy(self.scaler_(X))).numpy()
+        double = copy.deepcopy(self.module_).double()
+        device = next((p.device for p in double.parameters()), torch.device("cpu"))
+        scores = _logits(double, torch.from_numpy(self.scaler_(X)).to(device)).cpu().numpy()
+        for own, copied in zip(self.module_.modules(), double.modules(), strict=True):
+            if isinstance(own, Stackable) and isinstance(copied, Stackable) and copied.warned_of_range:
+                own.warned_of_range = True  # once for each model, not for each call
+        return scores
 
     def _build(self, n_features: int, n_classes: int, generator: torch.Generator) -> MixtureOfExperts:
-        dtype = _DTYPES[_choice("dtype", self.dtype, _DTYPES)]
         check_sizes(n_experts=_plain(self.n_experts))
-        make: dict[str, Any] = {"generator": generator, "dtype": dtype}
+        make: dict[str, Any] = {"generator": generator, "dtype": _DTYPES[self.dtype]}
         router = self._router(n_features, make)
         experts = self._experts(n_features, n_classes, make)
         for part in (router, experts):
@@ -192,7 +281,7 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         head: nn.Module | None = None
         if isinstance(experts, QuantumExperts):
             head = LinearHead(experts.out_features, n_classes, **make)
-        return MixtureOfExperts(router, experts, head, _plain(self.top_k))
+        return MixtureOfExperts(router, experts, head, _plain(self.top_k), _plain(self.norm_topk_prob))
 
     def _router(self, n_features: int, make: dict[str, Any]) -> Router:
         if isinstance(self.router, Router):
@@ -209,6 +298,10 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
             # The default of the router, one per feature, would double its cost with every feature.
             n_qubits = max(MAX_DEFAULT_QUBITS, math.ceil(math.log2(n_experts)))
         circuit = {"encoding": self.encoding, "readout": self.readout, **self._circuit_options()}
+        if kind == "twin":
+            # Only its description counts, so its weights come from nowhere that anything else does.
+            described = QuantumRouter(n_features, n_experts, n_qubits, **circuit, generator=torch.Generator())
+            return TwinRouter(described.circuit, n_experts, n_features, **make)
         return QuantumRouter(n_features, n_experts, n_qubits, **circuit, **make)
 
     def _experts(self, n_features: int, n_classes: int, make: dict[str, Any]) -> Experts:
@@ -228,6 +321,23 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         }
 
 
+def _factors(weights: np.ndarray, rows: Tensor) -> Tensor:
+    """``(1, N)`` weights whose mean is 1, so that the learning rate means what it does without them."""
+    return torch.from_numpy(weights / weights.mean())[None].to(rows.device, rows.dtype)
+
+
+def _check_same_classes(known: np.ndarray, found: np.ndarray) -> None:
+    if not np.array_equal(known, found):
+        raise ConfigError(
+            f"warm_start goes on with a module for the classes {known.tolist()}, but y holds {found.tolist()}; use "
+            "warm_start=False for other classes."
+        )
+
+
+def _print_loss(n_batches: int, epoch: int, losses: np.ndarray) -> None:
+    print(f"Epoch {epoch}, loss = {losses[0] / n_batches:.8f}")  # noqa: T201  # what verbose asks for
+
+
 @torch.no_grad()
 def _logits(module: nn.Module, rows: Tensor) -> Tensor:
     return torch.cat([module(part) for part in rows.split(PREDICTION_CHUNK)])
@@ -235,6 +345,8 @@ def _logits(module: nn.Module, rows: Tensor) -> Tensor:
 
 def _plain(value: Any) -> Any:
     """Python's own kind of a number, since a grid search over a NumPy array hands out NumPy's."""
+    if isinstance(value, np.bool_):
+        return bool(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return value
     return int(value) if isinstance(value, numbers.Integral) else float(value)

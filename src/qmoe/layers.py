@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from qmoe.errors import ConfigError, unknown
+from qmoe.errors import ConfigError, ShapeError, StateWarning, UnsupportedError, not_plain, unknown, warn_caller
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -22,7 +22,32 @@ def check_sizes(**sizes: int) -> None:
     """Raises `ConfigError` unless every size is an integer of at least 1."""
     for name, value in sizes.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigError(f"{name} is {value!r}, expected an integer of at least 1.")
+            raise ConfigError(f"{name} is {value!r}{not_plain(value)}, expected an integer of at least 1.")
+
+
+def check_dtype(dtype: torch.dtype | None) -> torch.dtype:
+    """Returns the dtype of new parameters, torch's default for None.
+
+    Raises:
+        ConfigError: for any but float32 and float64.
+    """
+    found = torch.get_default_dtype() if dtype is None else dtype
+    if found not in (torch.float32, torch.float64):
+        origin = "torch's default dtype is" if dtype is None else "dtype is"
+        raise ConfigError(
+            f"{origin} {found}, expected torch.float32 or torch.float64: angles and routing need their digits. Pass "
+            "dtype=torch.float32; inside torch.autocast the part takes what layers in lower precision give."
+        )
+    return found
+
+
+def check_same(x_dtype: torch.dtype, x_device: torch.device, own_dtype: torch.dtype, own_device: torch.device) -> None:
+    """Raises `ShapeError` unless an input has the dtype and device of the weights that it meets."""
+    if own_dtype != x_dtype or own_device != x_device:
+        raise ShapeError(
+            f"x is {x_dtype} on {x_device}, the weights are {own_dtype} on {own_device}; "
+            "move or cast one of them (nothing is converted silently)."
+        )
 
 
 def check_activation(name: str) -> str:
@@ -42,10 +67,121 @@ class Stackable(nn.Module):
     Attributes:
         checks_input: whether `forward` looks at the values of its input; a training loop that has checked its data once
             turns it off.
+        warned_of_range: whether it has warned of angles beyond one period, which it does once.
     """
 
     runs_stacked: ClassVar[bool] = False
+    #: Options in `described` that a ``state_dict`` may differ in, with a warning.
+    may_differ: ClassVar[frozenset[str]] = frozenset()
     checks_input: bool = True
+    warned_of_range: bool = False
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Gives all parameters and buffers their first values, as `__init__` does; those of modules inside as well.
+
+        So a module that was built without memory works after ``module.to_empty(device=...)`` and this.
+
+        Args:
+            generator: source of random numbers; torch's default generator if None. Torch's own modules inside, such as a
+                head, always draw from that.
+
+        Raises:
+            UnsupportedError: for a class with parameters or buffers of its own that does not define this method.
+        """
+        _reset_children(self, generator)
+
+    def take(self, x: Tensor) -> Tensor:
+        """``x`` as it is; inside autocast, where a layer in front may have lowered it, in the precision of this module."""
+        if not torch._C._is_any_autocast_enabled():  # nearly always; asked at every step, so first
+            return x
+        if isinstance(x, Tensor) and x.is_floating_point() and in_autocast(x.device):
+            own = own_tensor(self)
+            x = x.to(_LOWERED.get(x.dtype, x.dtype) if own is None else own.dtype)
+        return x
+
+    def described(self) -> dict[str, str]:
+        """Options, in words, that decide what the numbers of a ``state_dict`` mean though their shapes do not show it."""
+        return {}
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        metadata = getattr(destination, "_metadata", None)
+        if metadata is not None and (described := self.described()):
+            metadata.setdefault(prefix[:-1], {})["described"] = described
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """As torch's, but refuses numbers that would mean another function here, before any of them is loaded.
+
+        Raises:
+            ConfigError: for a ``state_dict`` of a module with other options that its shapes do not show, such as the
+                rotation of an encoding.
+        """
+        metadata = getattr(state_dict, "_metadata", None) or {}
+        for path, module in self.named_modules():
+            if isinstance(module, Stackable):
+                module._refuse_other(metadata.get(path, {}), path)
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: dict[str, Any], *others: Any) -> None:
+        self._refuse_other(local_metadata, prefix[:-1])  # inside a module of someone else, nobody has looked yet
+        for name, message in self._differences(local_metadata, prefix[:-1]).items():
+            warn_caller(f"{message}; its weights are loaded, and {name} stays as it is here.", StateWarning)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
+
+    def _refuse_other(self, metadata: dict[str, Any], path: str) -> None:
+        for name, message in self._differences(metadata, path).items():
+            if name not in self.may_differ:
+                raise ConfigError(
+                    f"{message}: the same numbers would mean another function. Build the module with the same options; to "
+                    "load the numbers all the same, pass dict(state_dict), which carries no options."
+                )
+
+    def _differences(self, metadata: dict[str, Any], path: str) -> dict[str, str]:
+        """Options that the module a ``state_dict`` came from has otherwise, each with the beginning of a message."""
+        theirs, ours, where = metadata.get("described", {}), self.described(), f" at {path!r}" if path else ""
+        return {
+            name: f"The state_dict{where} is of a {type(self).__name__} with {name}={theirs[name]}, this one has {value}"
+            for name, value in ours.items()
+            if name in theirs and theirs[name] != value
+        }
+
+
+#: What autocast lowers to -> what a module without parameters computes with instead.
+_LOWERED = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
+
+def own_tensor(module: nn.Module) -> Tensor | None:
+    """The first parameter or buffer of floats, whose dtype and device an input must have; None where there is none."""
+    for group in (module._parameters, module._buffers):
+        for tensor in group.values():
+            if tensor is not None and tensor.is_floating_point():
+                return tensor
+    for child in module._modules.values():
+        if child is not None and (found := own_tensor(child)) is not None:
+            return found
+    return None
+
+
+def in_autocast(device: torch.device) -> bool:
+    """Whether torch lowers the precision of operations on ``device`` just now."""
+    if not torch._C._is_any_autocast_enabled():
+        return False
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+
+
+def _reset_children(module: nn.Module, generator: torch.Generator | None) -> None:
+    if any(value is not None for group in (module._parameters, module._buffers) for value in group.values()):
+        raise UnsupportedError(
+            f"{type(module).__name__} has parameters or buffers of its own, but no reset_parameters that gives them their "
+            "first values; define it."
+        )
+    for child in module.children():
+        if isinstance(child, Stackable):
+            child.reset_parameters(generator)
+        elif callable(reset := getattr(child, "reset_parameters", None)):
+            reset()
+        else:
+            _reset_children(child, generator)
 
 
 def runs_stacked(model: nn.Module) -> bool:
@@ -64,16 +200,18 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return out.reshape(*x.shape[:-1], n_out)
 
 
-def uniform_linear(
-    *shape: int,
-    fan_in: int,
-    generator: torch.Generator | None,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+def parameter(
+    *shape: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None, frozen: bool = False
 ) -> nn.Parameter:
-    """A parameter uniform in ``+-1 / sqrt(fan_in)``, as `torch.nn.Linear` starts its weights and biases."""
-    bound = 1 / math.sqrt(fan_in)
-    return nn.Parameter(torch.empty(shape, device=device, dtype=dtype).uniform_(-bound, bound, generator=generator))
+    """A parameter that `Stackable.reset_parameters` has yet to give its first values."""
+    return nn.Parameter(torch.empty(shape, device=device, dtype=check_dtype(dtype)), requires_grad=not frozen)
+
+
+def draw_linear(weight: Tensor, bias: Tensor, generator: torch.Generator | None) -> None:
+    """Draws weights ``(..., O, F)``, then biases, uniformly from ``+-1 / sqrt(F)``, as `torch.nn.Linear` does."""
+    bound = 1 / math.sqrt(weight.shape[-1])
+    for value in (weight, bias):
+        nn.init.uniform_(value, -bound, bound, generator=generator)
 
 
 class LinearHead(Stackable):
@@ -99,11 +237,24 @@ class LinearHead(Stackable):
     ) -> None:
         super().__init__()
         check_sizes(in_features=in_features, out_features=out_features)
-        self.weight = uniform_linear(
-            out_features, in_features, fan_in=in_features, generator=generator, device=device, dtype=dtype
-        )
-        self.bias = uniform_linear(out_features, fan_in=in_features, generator=generator, device=device, dtype=dtype)
+        self.in_features = in_features
+        self.weight = parameter(out_features, in_features, device=device, dtype=dtype)
+        self.bias = parameter(out_features, device=device, dtype=dtype)
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws the weights, then the biases."""
+        draw_linear(self.weight, self.bias, generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(..., in_features)`` to ``(..., out_features)``."""
+        """``(..., in_features)`` to ``(..., out_features)``.
+
+        Raises:
+            ShapeError: for another number of features, dtype or device.
+        """
+        x = self.take(x)
+        if self.checks_input:
+            if x.dim() < 1 or x.shape[-1] != self.in_features:
+                raise ShapeError(f"x has shape {tuple(x.shape)}, expected (..., {self.in_features}).")
+            check_same(x.dtype, x.device, self.weight.dtype, self.weight.device)
         return affine(x, self.weight, self.bias)

@@ -67,7 +67,8 @@ def test_output_is_the_weighted_sum_of_the_experts(of_router: str, of_experts: s
     weights, outputs = gate(x), crew(x)
     for row in range(6):
         chosen = sorted(range(3), key=lambda e: -float(weights[row, e].detach()))[: top_k or 3]
-        total = sum(float(weights[row, e].detach()) for e in chosen)
+        # A single weight is not rescaled: it would be 1, and the router would never train.
+        total = 1.0 if top_k == 1 else sum(float(weights[row, e].detach()) for e in chosen)
         expected = sum((weights[row, e] / total * outputs[row, e] for e in chosen), torch.zeros(2, **F64))
         torch.testing.assert_close(out[row], expected, rtol=0, atol=1e-13)
 
@@ -76,9 +77,9 @@ def test_top_1_is_the_expert_of_largest_weight() -> None:
     gate, crew, x = QuantumRouter(3, 3, generator=generator(4), **F64), experts("classical"), inputs(20, 3)
     assert gate.adapter_bias is not None
     nn.init.zeros_(gate.adapter_bias)
-    best = gate(x).argmax(-1)
+    weight, best = gate(x).max(-1)
     assert len(best.unique()) > 1, "the test needs a router that uses several experts"
-    expected = crew(x)[torch.arange(20), best]
+    expected = weight.unsqueeze(-1) * crew(x)[torch.arange(20), best]
     torch.testing.assert_close(MixtureOfExperts(gate, crew, top_k=1)(x), expected, rtol=0, atol=1e-15)
 
 
@@ -87,7 +88,39 @@ def test_top_k_keeps_k_weights_that_sum_to_one() -> None:
     for k in (1, 2, 3):
         weights = MixtureOfExperts(router("quantum"), experts("classical"), top_k=k).diagnostics(x).weights
         assert torch.equal((weights > 0).sum(-1), torch.full((20,), k))
-        torch.testing.assert_close(weights.sum(-1), torch.ones(20, **F64), rtol=0, atol=1e-15)
+        if k > 1:
+            torch.testing.assert_close(weights.sum(-1), torch.ones(20, **F64), rtol=0, atol=1e-15)
+        else:
+            assert torch.equal(weights.sum(-1), router("quantum")(x).max(-1).values)
+
+
+@pytest.mark.parametrize("of_router", ["classical", "quantum"])
+@pytest.mark.parametrize("top_k", [None, 1, 2, 3])
+def test_weights_that_are_never_rescaled_are_the_routers_own(of_router: str, top_k: int | None) -> None:
+    gate, x = router(of_router), inputs(20, 3)
+    found = MixtureOfExperts(gate, experts("classical"), top_k=top_k, norm_topk_prob=False).diagnostics(x).weights
+    kept = gate(x).topk(top_k or 3, -1)
+    assert torch.equal(found, torch.zeros_like(found).scatter(-1, kept.indices, kept.values))
+
+
+@pytest.mark.parametrize("top_k", [None, 2, 3])
+def test_rescaling_that_is_asked_for_is_what_is_done_from_two_experts_on(top_k: int | None) -> None:
+    x, parts = inputs(20, 3), (router("quantum"), experts("classical"))
+    asked = MixtureOfExperts(*parts, top_k=top_k, norm_topk_prob=True)(x)
+    assert torch.equal(asked, MixtureOfExperts(*parts, top_k=top_k)(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("of_experts", ["classical", "quantum"])
+@pytest.mark.parametrize("of_router", ["classical", "quantum"])
+def test_every_part_trains_at_every_top_k(of_router: str, of_experts: str, dtype: torch.dtype) -> None:
+    x, target = inputs(64, 3).to(dtype), torch.arange(64) % 2
+    for k in (1, 2, 3):
+        moe = MixtureOfExperts(router(of_router), experts(of_experts), top_k=k).to(dtype)
+        nn.functional.cross_entropy(moe(x), target).backward()
+        for name, p in moe.named_parameters():
+            assert p.grad is not None
+            assert float(p.grad.abs().max()) > 1e-4, f"{name} at top_k={k}"
 
 
 def test_top_k_of_all_experts_equals_no_top_k() -> None:
@@ -150,6 +183,22 @@ def test_copies_give_the_same_outputs() -> None:
             r"top_k is 1\.5",
         ),
         (lambda: MixtureOfExperts(router("classical"), experts("classical"), top_k=True), "top_k is True"),
+        (
+            lambda: MixtureOfExperts(router("classical"), experts("classical"), top_k=1, norm_topk_prob=True),
+            "norm_topk_prob=True with top_k=1 makes every weight 1, .* keep at least two",
+        ),
+        (
+            lambda: MixtureOfExperts(router("classical", 1), experts("classical", 1), top_k=1, norm_topk_prob=True),
+            "never trains",
+        ),
+        (
+            lambda: MixtureOfExperts(router("classical"), experts("classical"), norm_topk_prob=1),  # type: ignore[arg-type]
+            "norm_topk_prob is 1, expected True, False or None",
+        ),
+        (
+            lambda: MixtureOfExperts(router("classical"), experts("classical"), norm_topk_prob="no"),  # type: ignore[arg-type]
+            "norm_topk_prob is 'no'",
+        ),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(make: Any, message: str) -> None:

@@ -189,6 +189,22 @@ class TestDistilledAngle(RouterConformance):
     def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
         return qmoe.distill(QuantumRouter(in_features, n_experts, **self.options, generator=generator, dtype=dtype))
 
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+    def test_reset_parameters_gives_the_values_of_a_new_router(self, dtype: torch.dtype) -> None:
+        """Its coefficients come from another router, so nothing is what it starts from."""
+        router = self.router(dtype)
+        router.reset_parameters()
+        assert not any(value.any() for value in router.buffers())
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+    def test_a_router_without_memory_works_once_it_has_some_and_is_reset(self, dtype: torch.dtype) -> None:
+        """As above: what works is to load its state after that."""
+        expected, x = self.router(dtype), self.make_inputs((5,), dtype)
+        router = self.router(dtype, 1).to("meta").to_empty(device=self.device)
+        router.reset_parameters()
+        router.load_state_dict(expected.state_dict())
+        assert torch.equal(router(x), expected(x))
+
 
 class TestDistilledBorn(TestDistilledAngle):
     options: ClassVar = {"readout": "born", "noise": 0.1}
@@ -248,6 +264,45 @@ def test_a_stack_is_refused() -> None:
     router.quantum.weights = torch.nn.Parameter(parameters["quantum.weights"])
     with pytest.raises(ConfigError, match="distill takes one model, not a stack"):
         qmoe.distill(router)
+
+
+def written(tmp_path: Path) -> bytes:
+    qmoe.distill(QuantumRouter(2, 2)).save(tmp_path / "whole.safetensors")
+    return (tmp_path / "whole.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda whole: b"",
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: whole[:-1],
+        lambda whole: b"\xff" * 64,
+        lambda whole: b"not a file of numbers at all",
+        lambda whole: whole.replace(b"n_experts", b"m_experts"),
+        lambda whole: whole.replace(b"angle", b"angel"),
+        lambda whole: whole.replace(b"rotation", b"rotatiom"),
+        lambda whole: whole.replace(b"coefficients_0", b"coefficients_9"),
+    ],
+    ids=["empty", "half", "one byte short", "noise", "text", "key", "encoding", "option", "tensor"],
+)
+def test_broken_files_are_named_with_the_remedy(tmp_path: Path, change: Any) -> None:
+    path = tmp_path / "broken.safetensors"
+    path.write_bytes(change(written(tmp_path)))
+    with pytest.raises(
+        ConfigError, match=r"broken.safetensors cannot be read .* Write it again with DistilledRouter.save"
+    ):
+        DistilledRouter.load(path)
+
+
+def test_a_broken_description_is_named_too(tmp_path: Path) -> None:
+    written(tmp_path)
+    tensors = safetensors.torch.load_file(tmp_path / "whole.safetensors")
+    for config in ("{", "[]", "{}", json.dumps({"encoding": {"name": "angle"}})):
+        metadata = {"format": "qmoe-distilled-router", "version": "1", "config": config}
+        safetensors.torch.save_file(tensors, tmp_path / "odd.safetensors", metadata=metadata)
+        with pytest.raises(ConfigError, match=r"odd.safetensors cannot be read"):
+            DistilledRouter.load(tmp_path / "odd.safetensors")
 
 
 def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:

@@ -273,7 +273,7 @@ def test_angles_beyond_one_period_warn() -> None:
     with pytest.warns(EncodingRangeWarning, match="from 0 to 7 radians"):
         router(torch.tensor([[0.0, 7.0]]))
     with pytest.warns(EncodingRangeWarning):
-        router(torch.tensor([[-4.0, 4.0]]))
+        QuantumRouter(2, 2)(torch.tensor([[-4.0, 4.0]]))
     router(torch.tensor([[-math.pi, math.pi]]))  # exactly one period
     QuantumRouter(2, 2, n_qubits=3)(torch.tensor([[0.0, 100.0]]))  # the projection rescales
     QuantumRouter(2, 2, encoding="amplitude")(torch.tensor([[0.0, 100.0]]))

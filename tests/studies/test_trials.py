@@ -75,7 +75,7 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
             },
             "routing": "input",
             "experts": {"kind": "linear", "out_features": None},
-            "n_experts": 2, "head": False, "top_k": None,
+            "n_experts": 2, "head": False, "top_k": None, "norm_topk_prob": None,
         },
         "training": {"epochs": 50, "batch_size": 32, "lr": 0.1, "dtype": "float32"},
         "root": 0, "data_seed": 2, "init_seed": 0, "fixed": None,
@@ -107,6 +107,32 @@ def test_a_trial_is_put_together_from_its_parts_as_its_json_is(preset):
     for trial in {(m.arm, m.variant): m.trial for m in make_trials(load_preset(preset))}.values():
         values = trial.model_dump(mode="json", exclude_defaults=True)
         assert trial.canonical == json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+
+@pytest.mark.parametrize(("top_k", "choice"), [(1, None), (1, False), (2, True), (2, None), (None, False)])
+def test_rescaling_of_kept_weights_reaches_the_model_and_the_hash(top_k, choice):
+    values = tiny_values()
+    values["arms"] = values["arms"][:1]
+    values["arms"][0]["model"] |= {} if top_k is None else {"top_k": top_k}
+    plain = make_trials(parse_study(values))[0].trial
+    values["arms"][0]["model"] |= {} if choice is None else {"norm_topk_prob": choice}
+    trial = make_trials(parse_study(values))[0].trial
+    assert build_model(trial).norm_topk_prob is choice
+    assert ("norm_topk_prob" in trial.canonical) is (choice is not None)
+    assert (trial.hash == plain.hash) is (choice is None)
+    assert TrialSpec.model_validate_json(trial.canonical) == trial
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"top_k": 1, "norm_topk_prob": True}, "every weight 1"), ({"norm_topk_prob": "yes"}, "norm_topk_prob"),
+     ({"norm_topk_prob": 1}, "norm_topk_prob")],
+)  # fmt: skip
+def test_rescaling_that_is_wrong_is_refused_in_the_file(changes, message):
+    values = tiny_values()
+    values["arms"][0]["model"] |= changes
+    with pytest.raises(ConfigError, match=message):
+        parse_study(values)
 
 
 def test_a_changed_copy_of_a_spec_does_not_keep_the_json_of_the_old(tiny):

@@ -19,6 +19,7 @@ from qmoe.circuits import Circuit
 from qmoe.engines import Engine, choose_engine, get_engine
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.layers import check_sizes
+from qmoe.routers.declared import is_ours
 
 #: Samples of the largest grid; at 16 outputs that is 256 MB of coefficients.
 MAX_SAMPLES = 1_000_000
@@ -138,7 +139,8 @@ def circuit_spectrum(
 
     Raises:
         UnsupportedError: for amplitude encoding, which is no trigonometric polynomial.
-        ConfigError: for a degree below the encoding's, which would fold frequencies, or a grid that is too large.
+        ConfigError: for a degree below the encoding's, which would fold frequencies, a grid that is too large, or an
+            encoding of your own that reaches higher frequencies than it declares.
     """
     own = circuit.encoding.max_frequency
     if own is None:
@@ -156,7 +158,27 @@ def circuit_spectrum(
         points = points.to(values.device)
         return runner.evaluate(circuit, points.expand(*stack, *points.shape), values)
 
-    return fourier_coefficients(read, circuit.in_features, own if degree is None else degree)
+    spectrum = fourier_coefficients(read, circuit.in_features, own if degree is None else degree)
+    if not is_ours(circuit):
+        _check_series(spectrum, read, circuit)
+    return spectrum
+
+
+def _check_series(spectrum: FourierSpectrum, read: Callable[[Tensor], Tensor], circuit: Circuit) -> None:
+    """Raises `ConfigError` unless a Fourier series gives the read-outs at random points, between those it was made from."""
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(4, circuit.in_features, generator=generator, dtype=torch.float64) * (6 * math.pi)
+    grid = np.array(list(itertools.product(spectrum.frequencies, repeat=spectrum.n_features)))
+    flat = spectrum.coefficients.reshape(*spectrum.coefficients.shape[: -spectrum.n_features], -1)
+    series = (flat @ np.exp(1j * grid @ points.numpy().T)).real
+    with torch.no_grad():
+        off = float(np.abs(series - np.moveaxis(read(points).cpu().numpy(), -2, -1)).max())
+    if not off <= 1e-8:
+        raise ConfigError(
+            f"The read-outs differ by {off:.2g} from their Fourier series up to frequency {spectrum.degree}, so higher ones "
+            f"fold back: {circuit.encoding!r} declares too low a max_frequency. Declare the number of rotations by a "
+            "feature, or pass degree."
+        )
 
 
 def beyond_degree(spectrum: FourierSpectrum, degree: int) -> float:

@@ -16,7 +16,7 @@ from qmoe.circuits.encodings import AngleEncoding, Encoding, as_encoding
 from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare, Weight
 from qmoe.circuits.noise import NoiseModel, as_noise
 from qmoe.circuits.readouts import Expval, Readout, as_readout
-from qmoe.errors import ConfigError
+from qmoe.errors import ConfigError, not_plain
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Circuit:
     ) -> None:
         for name, value, least in (("n_qubits", n_qubits, 1), ("n_layers", n_layers, 0)):
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ConfigError(f"{name} is {value!r}, expected an integer of at least {least}.")
+                raise ConfigError(f"{name} is {value!r}{not_plain(value)}, expected an integer of at least {least}.")
         encoding, ansatz = as_encoding(encoding), as_ansatz(ansatz)
         if in_features is None or in_features == -1:
             in_features = encoding.n_features(n_qubits)

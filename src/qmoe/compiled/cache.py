@@ -19,7 +19,6 @@ import re
 import stat
 import tempfile
 import threading
-import warnings
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +26,7 @@ from typing import Any, NamedTuple
 
 from platformdirs import user_cache_path
 
-from qmoe.errors import PerformanceWarning
+from qmoe.errors import PerformanceWarning, warn_caller
 
 #: What modules import of this package, in the forms that kernels use.
 _IMPORTED = re.compile(r"^(?:from|import) (qmoe[\w.]*) (?:import|as) ", re.MULTILINE)
@@ -207,11 +206,10 @@ def _read(path: Path) -> bytes | None:
     try:
         with path.open("rb") as file:
             if not _is_ours(os.fstat(file.fileno())):
-                warnings.warn(
+                warn_caller(
                     f"{path} may have been written by others, so its machine code is not run, and compiled again by every "
                     f"process; delete it, or name a folder of your own in {CACHE_VARIABLE}.",
                     PerformanceWarning,
-                    stacklevel=2,
                 )
                 return None
             data = file.read()

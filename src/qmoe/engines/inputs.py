@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 from torch import Tensor
 
 from qmoe.circuits import AmplitudeEncoding, Encoding
 from qmoe.engines.protocol import check_features, traced
-from qmoe.errors import EncodingRangeWarning, ShapeError
+from qmoe.errors import EncodingRangeWarning, ShapeError, warn_caller
+from qmoe.layers import Stackable, check_same, own_tensor
 
 
-def check_values(x: Tensor, in_features: int) -> tuple[float, float] | None:
+def check_values(x: Tensor, in_features: int, module: Stackable | None = None) -> tuple[float, float] | None:
     """Raises `ShapeError` for a wrong feature count, dtype, or a value that is not finite.
 
     Inside `torch.func` transforms, `torch.compile` and other tracers, and on the meta device, where there are no values to
     look at, only the shape is checked.
 
+    Args:
+        x: the input.
+        in_features: how many features it must have.
+        module: what it is the input of, whose dtype and device it must have; None for any.
+
     Returns:
         The smallest and largest value of ``x``; None where there are none to look at.
     """
     check_features(x, in_features)
+    own = None if module is None else own_tensor(module)
+    if own is not None:
+        check_same(x.dtype, x.device, own.dtype, own.device)
     if traced() or x.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(x) or x.numel() == 0:
         return None
     low, high = _bounds(x.detach())
@@ -47,8 +54,14 @@ def _bounds(x: Tensor) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def check_encodable(x: Tensor, in_features: int, encoding: Encoding) -> None:
+def check_encodable(x: Tensor, in_features: int, encoding: Encoding, module: Stackable | None = None) -> None:
     """Checks that ``x`` ``(..., in_features)`` can be encoded as it is.
+
+    Args:
+        x: the input.
+        in_features: how many features it must have.
+        encoding: what encodes it.
+        module: what it is the input of, whose dtype and device it must have, and which warns once; None for any.
 
     Raises:
         ShapeError: as `check_values` does, and for an all-zero row in amplitude encoding.
@@ -57,7 +70,7 @@ def check_encodable(x: Tensor, in_features: int, encoding: Encoding) -> None:
         EncodingRangeWarning: when angles reach beyond two pi, or span more than one period within the batch: inputs that
             differ by a period give the same state.
     """
-    bounds = check_values(x, in_features)
+    bounds = check_values(x, in_features, module)
     if bounds is None:
         return
     if isinstance(encoding, AmplitudeEncoding):
@@ -70,10 +83,14 @@ def check_encodable(x: Tensor, in_features: int, encoding: Encoding) -> None:
             )
     period = encoding.period
     low, high = bounds
-    if period is not None and (max(-low, high) > period * (1 + 1e-6) or high - low > period * (1 + 1e-6)):
-        warnings.warn(
+    if period is None or (module is not None and module.warned_of_range):
+        return
+    if max(-low, high) > period * (1 + 1e-6) or high - low > period * (1 + 1e-6):
+        warn_caller(
             f"Angles run from {low:.4g} to {high:.4g} radians, but the encoding repeats every {period:.4g}: different "
             "inputs give the same state. Scale the features, to [0, pi] for example.",
             EncodingRangeWarning,
-            stacklevel=3,
         )
+        if module is not None:
+            # The numbers in the text make it another one at every step, so Python's own filter would let it pass.
+            module.warned_of_range = True

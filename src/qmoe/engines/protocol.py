@@ -16,6 +16,7 @@ from qmoe.circuits import Born, Circuit, Expval, Readout
 from qmoe.engines.calling import CompiledCircuit
 from qmoe.engines.memory import too_much
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
+from qmoe.layers import check_same, in_autocast
 
 #: A state of 2**32 amplitudes fills 32 GiB in float32.
 MAX_STATE_BITS = 32
@@ -115,7 +116,12 @@ class Engine(ABC):
         flat_x = x.reshape(n_stack, n_batch, x.shape[-1])
         flat_weights = weights.reshape(n_stack, circuit.n_weights)
         flat_strength = None if strength is None else strength.reshape(n_stack)
-        out = self._evaluate(circuit, flat_x, flat_weights, flat_strength)
+        if in_autocast(x.device):
+            # Angles and amplitudes need their digits, whatever the layers around a circuit do with.
+            with torch.autocast(x.device.type, enabled=False):
+                out = self._evaluate(circuit, flat_x, flat_weights, flat_strength)
+        else:
+            out = self._evaluate(circuit, flat_x, flat_weights, flat_strength)
         if out.shape != (n_stack, n_batch, circuit.n_outputs) or out.dtype != x.dtype:
             raise UnsupportedError(
                 f"Engine {self.name!r} returned {out.dtype} of shape {tuple(out.shape)} for the read-out "
@@ -215,11 +221,7 @@ def _fit(
             f"axes, then {circuit.in_features} feature(s); expand x over the stack."
         )
     _check_features(x_shape, x_dtype, circuit.in_features)
-    if weights_dtype != x_dtype or weights_device != x_device:
-        raise ShapeError(
-            f"x is {x_dtype} on {x_device}, the weights are {weights_dtype} on {weights_device}; "
-            "move or cast one of them (nothing is converted silently)."
-        )
+    check_same(x_dtype, x_device, weights_dtype, weights_device)
     return stack, x_shape[n_stack_axes:-1], engine.reason_against(circuit, x_device)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +14,8 @@ from qmoe.engines.memory import in_words, state_bytes
 from qmoe.engines.names import Named
 from qmoe.engines.protocol import Engine
 from qmoe.engines.selection import choose_engine, get_engine
-from qmoe.errors import PerformanceWarning
-from qmoe.layers import Stackable
+from qmoe.errors import PerformanceWarning, warn_caller
+from qmoe.layers import Stackable, parameter
 
 #: Qubits beyond which a circuit is announced to be slow, without and with noise: a state of 16 or 8 MiB in float32.
 MANY_QUBITS, MANY_NOISY_QUBITS = 20, 10
@@ -34,9 +33,12 @@ class CircuitModule(Stackable):
         device: where the parameters live.
         dtype: float32 or float64.
         frozen: whether the weights stay as drawn; they are parameters all the same, and in ``state_dict``.
+        draw: whether to draw the weights; a module around this one that draws its own numbers first calls
+            `reset_parameters` itself.
     """
 
     runs_stacked = True
+    may_differ: ClassVar[frozenset[str]] = frozenset({"noise"})
     weights: Tensor
     noise_strength: Tensor | None
 
@@ -49,6 +51,7 @@ class CircuitModule(Stackable):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         frozen: bool = False,
+        draw: bool = True,
     ) -> None:
         super().__init__()
         _warn_of_size(circuit)
@@ -57,11 +60,52 @@ class CircuitModule(Stackable):
         self._engine = get_engine(engine)
         self._named = Named(self._engine, circuit)
         stack = () if n_copies is None else (n_copies,)
-        angles = torch.empty(*stack, *circuit.weight_shape, device=device, dtype=dtype)
-        self.weights = nn.Parameter(angles.uniform_(0, 2 * math.pi, generator=generator), requires_grad=not frozen)
-        strength = None if circuit.noise is None else self.weights.new_full(stack, circuit.noise.depolarizing)
-        # A buffer, so that models which differ in noise alone train in one stack; configuration, so not in state_dict.
-        self.register_buffer("noise_strength", strength, persistent=False)
+        self.weights = parameter(*stack, *circuit.weight_shape, device=device, dtype=dtype, frozen=frozen)
+        if circuit.noise is None:
+            self.noise_strength = None  # not a buffer that is None: torch.export counts those
+        else:
+            # A buffer, so that models which differ in noise alone train in one stack; configuration, so not in state_dict.
+            self.register_buffer("noise_strength", self.weights.new_empty(stack), persistent=False)
+        if draw:
+            self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws the weights, and gives the noise the strength that the circuit says."""
+        nn.init.uniform_(self.weights, 0, 2 * math.pi, generator=generator)
+        self._set_strength()
+
+    def _set_strength(self) -> None:
+        if self.noise_strength is not None and self.circuit.noise is not None:
+            nn.init.constant_(self.noise_strength, self.circuit.noise.depolarizing)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        had_no_memory = self.noise_strength is not None and self.noise_strength.is_meta
+        super()._apply(fn, recurse)
+        if had_no_memory:
+            # `to_empty` gave it some, which holds anything; a state_dict, which may follow, does not set it.
+            self._set_strength()
+        return self
+
+    def _load_from_state_dict(self, *given: Any) -> None:
+        super()._load_from_state_dict(*given)
+        strength = self.noise_strength
+        if strength is not None and (strength.device, strength.dtype) != (self.weights.device, self.weights.dtype):
+            # Loaded with assign=True: new weights took the place of those that the module was built with.
+            self.noise_strength = torch.empty_like(strength, device=self.weights.device, dtype=self.weights.dtype)
+            if strength.is_meta:
+                self._set_strength()
+            else:
+                self.noise_strength.copy_(strength)
+
+    def described(self) -> dict[str, str]:
+        """What the circuit computes with the weights."""
+        c = self.circuit
+        parts = {"encoding": c.encoding, "ansatz": c.ansatz, "readout": c.readout, "noise": c.noise}
+        # Of a class without a text of its own, the name.
+        return {
+            name: type(part).__name__ if type(part).__repr__ is object.__repr__ else repr(part)
+            for name, part in parts.items()
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_named"}  # names are those of a process
@@ -78,8 +122,7 @@ class CircuitModule(Stackable):
 
     def forward(self, x: Tensor) -> Tensor:
         """Runs ``(*stack, ..., F)`` to ``(*stack, ..., n_outputs)``."""
-        if x.dtype != self.weights.dtype and torch.is_autocast_enabled(x.device.type):
-            x = x.to(self.weights.dtype)  # a layer before may have lowered it; angles need their digits
+        x = self.take(x)
         if torch.compiler.is_dynamo_compiling():
             from qmoe.engines.operation import run_circuit
 
@@ -111,10 +154,9 @@ def _warn_of_size(circuit: Circuit) -> None:
     if circuit.n_qubits <= (MANY_NOISY_QUBITS if noisy else MANY_QUBITS):
         return
     size, noise, growth = in_words(state_bytes(circuit, 4)), " with noise" if noisy else "", 4 if noisy else 2
-    warnings.warn(
+    warn_caller(
         f"The state of one sample takes {size} in a circuit of {circuit.n_qubits} qubits{noise}, and time and memory grow "
         f"{growth} times with each qubit. There may be fewer qubits than features: a router with n_qubits=4, for example, "
         "projects them.",
         PerformanceWarning,
-        stacklevel=4,
     )

@@ -30,9 +30,9 @@ class Experts(Stackable, ABC):
         self.n_experts = n_experts
 
     def check(self, x: Tensor) -> None:
-        """Raises `qmoe.errors.ShapeError` for a wrong number of features, a wrong dtype, NaN or infinity."""
+        """Raises `qmoe.errors.ShapeError` for a wrong number of features, dtype or device, NaN or infinity."""
         if self.checks_input:
-            check_values(x, self.in_features)
+            check_values(x, self.in_features, self)
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:

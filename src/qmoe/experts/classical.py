@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from qmoe.experts.base import Experts
-from qmoe.layers import ACTIVATIONS, affine, check_activation, check_sizes, uniform_linear
+from qmoe.layers import ACTIVATIONS, affine, check_activation, check_sizes, draw_linear, parameter
 
 
 class LinearExperts(Experts):
@@ -35,15 +35,17 @@ class LinearExperts(Experts):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(in_features, out_features, n_experts)
-        self.weight = uniform_linear(
-            n_experts, out_features, in_features, fan_in=in_features, generator=generator, device=device, dtype=dtype
-        )
-        self.bias = uniform_linear(
-            n_experts, out_features, fan_in=in_features, generator=generator, device=device, dtype=dtype
-        )
+        self.weight = parameter(n_experts, out_features, in_features, device=device, dtype=dtype)
+        self.bias = parameter(n_experts, out_features, device=device, dtype=dtype)
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws the weights, then the biases."""
+        draw_linear(self.weight, self.bias, generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` to ``(..., E, O)``."""
+        x = self.take(x)
         self.check(x)
         # All experts as one wide linear layer: one matrix product instead of E.
         wide = affine(x, self.weight.flatten(-3, -2), self.bias.flatten(-2))
@@ -81,14 +83,25 @@ class MLPExperts(Experts):
         check_sizes(hidden=hidden)
         self.hidden = hidden
         self.activation = check_activation(activation)
-        make: dict[str, Any] = {"generator": generator, "device": device, "dtype": dtype}
-        self.weight1 = uniform_linear(n_experts, hidden, in_features, fan_in=in_features, **make)
-        self.bias1 = uniform_linear(n_experts, hidden, fan_in=in_features, **make)
-        self.weight2 = uniform_linear(n_experts, out_features, hidden, fan_in=hidden, **make)
-        self.bias2 = uniform_linear(n_experts, out_features, fan_in=hidden, **make)
+        make: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.weight1 = parameter(n_experts, hidden, in_features, **make)
+        self.bias1 = parameter(n_experts, hidden, **make)
+        self.weight2 = parameter(n_experts, out_features, hidden, **make)
+        self.bias2 = parameter(n_experts, out_features, **make)
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws the hidden layers, then the last ones."""
+        draw_linear(self.weight1, self.bias1, generator)
+        draw_linear(self.weight2, self.bias2, generator)
+
+    def described(self) -> dict[str, str]:
+        """The activation."""
+        return {"activation": self.activation}
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` to ``(..., E, O)``."""
+        x = self.take(x)
         self.check(x)
         wide = affine(x, self.weight1.flatten(-3, -2), self.bias1.flatten(-2))
         hidden = ACTIVATIONS[self.activation](wide).unflatten(-1, (self.n_experts, self.hidden))

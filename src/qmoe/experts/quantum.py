@@ -61,7 +61,8 @@ class QuantumExperts(Experts):
             n_qubits = in_features if encoding.period is not None else max(1, math.ceil(math.log2(in_features)))
         circuit = Circuit(n_qubits, n_layers, encoding, ansatz, readout, noise, in_features=in_features)
         super().__init__(in_features, circuit.n_outputs, n_experts)
-        self.quantum = CircuitModule(circuit, n_experts, engine, generator, device, dtype, frozen)
+        self.quantum = CircuitModule(circuit, n_experts, engine, device=device, dtype=dtype, frozen=frozen, draw=False)
+        self.reset_parameters(generator)
 
     @property
     def circuit(self) -> Circuit:
@@ -71,10 +72,11 @@ class QuantumExperts(Experts):
     def check(self, x: Tensor) -> None:
         """Raises `qmoe.errors.ShapeError` for features that cannot be encoded; warns of angles beyond one period."""
         if self.checks_input:
-            check_encodable(x, self.in_features, self.circuit.encoding)
+            check_encodable(x, self.in_features, self.circuit.encoding, self)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` to ``(..., E, O)``."""
+        x = self.take(x)
         self.check(x)
         return self.quantum(self.spread(x)).movedim(self.axis, -2)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from qmoe.errors import ConfigError, ShapeError, UnsupportedError
+from qmoe.errors import ConfigError, ShapeError, UnsupportedError, not_plain
 from qmoe.experts import Experts
 from qmoe.layers import Stackable
 from qmoe.moe.losses import balance_loss, expert_load, z_loss
@@ -19,10 +19,11 @@ class Diagnostics:
     """What a router does with a batch.
 
     Attributes:
-        weights: ``(..., E)`` routing weights as the mixture uses them (after top-k).
+        weights: ``(..., E)`` routing weights as the mixture uses them (after top-k); what was dropped is 0.
         load: ``(E,)`` share of the assignments that each expert gets, counting the K experts of largest weight.
         importance: ``(E,)`` mean routing weight of each expert.
-        entropy: mean entropy of the routing weights in nats, 0 (hard routing) to ln E (uniform).
+        entropy: mean entropy of the routing weights that are kept, rescaled to sum to 1, in nats: 0 (hard routing) to ln E
+            (uniform).
         balance_loss: 1 for uniform routing, E for a collapsed router.
         z_loss: mean squared log-partition of the logits; None for a router that has none.
     """
@@ -44,11 +45,15 @@ class MixtureOfExperts(Stackable):
         router: a `Router` with E experts.
         experts: an `Experts` with as many.
         head: a module applied to the mixture's output ``(..., O)``, or None.
-        top_k: keep the K largest routing weights of each sample, rescaled to sum to 1; None keeps all (the paper). All
-            experts are evaluated either way.
+        top_k: keep the K largest routing weights of each sample; None keeps all (the paper). All experts are evaluated
+            either way.
+        norm_topk_prob: whether the weights that are kept are rescaled to sum to 1. None rescales them from ``top_k=2`` on.
+            A single one rescaled would be 1 whatever the router says, so it would never train; it stays as it is, and
+            scales its expert's output (Fedus et al. 2021, Switch Transformers).
 
     Raises:
-        ConfigError: when router and experts do not fit together, or top_k is not from 1 to E.
+        ConfigError: when router and experts do not fit together, top_k is not from 1 to E, or weights are to be rescaled
+            of which there is one.
 
     Example:
         >>> import qmoe
@@ -60,7 +65,12 @@ class MixtureOfExperts(Stackable):
     runs_stacked = True
 
     def __init__(
-        self, router: Router, experts: Experts, head: nn.Module | None = None, top_k: int | None = None
+        self,
+        router: Router,
+        experts: Experts,
+        head: nn.Module | None = None,
+        top_k: int | None = None,
+        norm_topk_prob: bool | None = None,
     ) -> None:
         super().__init__()
         require_router(router)
@@ -75,14 +85,40 @@ class MixtureOfExperts(Stackable):
         if top_k is not None and (
             not isinstance(top_k, int) or isinstance(top_k, bool) or not 1 <= top_k <= router.n_experts
         ):
-            raise ConfigError(f"top_k is {top_k!r}, expected None or an integer from 1 to {router.n_experts}.")
-        self.router, self.experts, self.head, self.top_k = router, experts, head, top_k
+            raise ConfigError(
+                f"top_k is {top_k!r}{not_plain(top_k)}, expected None or an integer from 1 to {router.n_experts}."
+            )
+        if norm_topk_prob is not None and not isinstance(norm_topk_prob, bool):
+            raise ConfigError(f"norm_topk_prob is {norm_topk_prob!r}, expected True, False or None.")
+        if norm_topk_prob and top_k == 1:
+            raise ConfigError(
+                "norm_topk_prob=True with top_k=1 makes every weight 1, so that the router never trains; leave "
+                "norm_topk_prob out, or keep at least two experts."
+            )
+        self.router, self.experts, self.head = router, experts, head
+        self.top_k, self.norm_topk_prob = top_k, norm_topk_prob
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to ``(..., O)``, the head's output where there is one."""
-        weights = self._dispatch(self.router(x))
-        mixed = (weights.unsqueeze(-2) @ self.experts(x)).squeeze(-2)
+        x = self.take(x)
+        weights, values = self.router(x), self.experts(x)
+        rows = (*x.shape[:-1], self.router.n_experts)
+        if weights.shape != rows or values.shape != (*rows, self.experts.out_features):
+            self._explain(rows, weights, values)
+        mixed = (self._dispatch(weights).unsqueeze(-2) @ values).squeeze(-2)
         return mixed if self.head is None else self.head(mixed)
+
+    def _explain(self, rows: tuple[int, ...], weights: Tensor, values: Tensor) -> None:
+        """Says which part, perhaps of somebody else, returned something else than it declares."""
+        for part, found, expected in (
+            (self.router, weights, rows),
+            (self.experts, values, (*rows, self.experts.out_features)),
+        ):
+            if found.shape != expected:
+                raise ShapeError(
+                    f"{type(part).__name__} returned shape {tuple(found.shape)}, expected {tuple(expected)} for n_experts="
+                    f"{self.router.n_experts}" + ("." if part is self.router else f", out_features={expected[-1]}.")
+                )
 
     def diagnostics(self, x: Tensor) -> Diagnostics:
         """Looks at the routing of a batch ``(..., F)``.
@@ -92,18 +128,19 @@ class MixtureOfExperts(Stackable):
         """
         if x.numel() == 0:
             raise ShapeError(f"x has shape {tuple(x.shape)}: an empty batch has no averages; pass at least one row.")
+        x = self.take(x)
         weights = self.router(x)
         try:
             z = z_loss(self.router.logits(x))
         except UnsupportedError:  # a router whose weights are no softmax
             z = None
         used = self._dispatch(weights)
-        k = self.top_k or 1
+        k, kept = self.top_k or 1, used / used.sum(-1, keepdim=True)
         return Diagnostics(
             weights=used,
             load=expert_load(weights, k),
             importance=weights.reshape(-1, weights.shape[-1]).mean(0),
-            entropy=-torch.xlogy(used, used).sum(-1).mean(),
+            entropy=-torch.xlogy(kept, kept).sum(-1).mean(),
             balance_loss=balance_loss(weights, k),
             z_loss=z,
         )
@@ -113,4 +150,5 @@ class MixtureOfExperts(Stackable):
             return weights
         top = weights.topk(self.top_k, -1)
         kept = torch.zeros_like(weights).scatter(-1, top.indices, top.values)
-        return kept / kept.sum(-1, keepdim=True)
+        normalises = self.top_k > 1 if self.norm_topk_prob is None else self.norm_topk_prob
+        return kept / kept.sum(-1, keepdim=True) if normalises else kept

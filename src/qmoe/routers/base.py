@@ -15,7 +15,9 @@ from qmoe.layers import Stackable, check_sizes
 class Router(Stackable, ABC):
     """Maps features to routing weights: ``(..., F)`` to ``(..., E)``, rows sum to 1.
 
-    A subclass implements `logits`, and `forward` is their softmax; a router whose weights are no softmax replaces both.
+    A subclass implements `logits`, and `forward` is their softmax; a router whose weights are no softmax replaces both. It
+    begins with ``x = self.take(x)`` and ``self.check(x)``, and one with parameters or buffers of its own defines
+    `reset_parameters`, which its ``__init__`` calls.
 
     Args:
         in_features: number of features F.
@@ -40,9 +42,9 @@ class Router(Stackable, ABC):
         return torch.softmax(self.logits(x), -1)
 
     def check(self, x: Tensor) -> None:
-        """Raises `qmoe.errors.ShapeError` for a wrong number of features, a wrong dtype, NaN or infinity."""
+        """Raises `qmoe.errors.ShapeError` for a wrong number of features, dtype or device, NaN or infinity."""
         if self.checks_input:
-            check_values(x, self.in_features)
+            check_values(x, self.in_features, self)
 
     def extra_repr(self) -> str:
         """Sizes."""

@@ -193,10 +193,11 @@ class Basis:
         return out
 
     def _waves(self, x: Tensor) -> Tensor:
-        waves = torch.tensor([term.wave for term in self.terms if isinstance(term, WaveTerm)], dtype=x.dtype)
-        sine = torch.tensor([isinstance(term, WaveTerm) and term.function == "sin" for term in self.terms])
-        angles = x @ waves.to(x.device).mT
-        return torch.where(sine.to(x.device), angles.sin(), angles.cos())
+        rows = [term.wave for term in self.terms if isinstance(term, WaveTerm)]
+        waves = torch.tensor(rows, dtype=x.dtype, device=x.device)
+        sine = [isinstance(term, WaveTerm) and term.function == "sin" for term in self.terms]
+        angles = x @ waves.mT
+        return torch.where(torch.tensor(sine, device=x.device), angles.sin(), angles.cos())
 
     def _forms(self, x: Tensor) -> Tensor:
         y = x / torch.linalg.vector_norm(x, dim=-1, keepdim=True)

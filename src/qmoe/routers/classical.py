@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qmoe.layers import ACTIVATIONS, affine, check_activation, check_sizes, uniform_linear
+from qmoe.layers import ACTIVATIONS, affine, check_activation, check_sizes, draw_linear, parameter
 from qmoe.routers.base import Router
 
 
@@ -33,13 +33,17 @@ class LinearRouter(Router):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(in_features, n_experts)
-        self.weight = uniform_linear(
-            n_experts, in_features, fan_in=in_features, generator=generator, device=device, dtype=dtype
-        )
-        self.bias = uniform_linear(n_experts, fan_in=in_features, generator=generator, device=device, dtype=dtype)
+        self.weight = parameter(n_experts, in_features, device=device, dtype=dtype)
+        self.bias = parameter(n_experts, device=device, dtype=dtype)
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws the weights, then the biases."""
+        draw_linear(self.weight, self.bias, generator)
 
     def logits(self, x: Tensor) -> Tensor:
         """``W x + b``."""
+        x = self.take(x)
         self.check(x)
         return affine(x, self.weight, self.bias)
 
@@ -73,14 +77,25 @@ class MLPRouter(Router):
         check_sizes(hidden=hidden)
         self.hidden = hidden
         self.activation = check_activation(activation)
-        make: dict[str, Any] = {"generator": generator, "device": device, "dtype": dtype}
-        self.weight1 = uniform_linear(hidden, in_features, fan_in=in_features, **make)
-        self.bias1 = uniform_linear(hidden, fan_in=in_features, **make)
-        self.weight2 = uniform_linear(n_experts, hidden, fan_in=hidden, **make)
-        self.bias2 = uniform_linear(n_experts, fan_in=hidden, **make)
+        make: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.weight1 = parameter(hidden, in_features, **make)
+        self.bias1 = parameter(hidden, **make)
+        self.weight2 = parameter(n_experts, hidden, **make)
+        self.bias2 = parameter(n_experts, **make)
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws the hidden layer, then the last one."""
+        draw_linear(self.weight1, self.bias1, generator)
+        draw_linear(self.weight2, self.bias2, generator)
+
+    def described(self) -> dict[str, str]:
+        """The activation."""
+        return {"activation": self.activation}
 
     def hidden_layer(self, x: Tensor) -> Tensor:
         """``f(W1 x + b1)``: ``(..., F)`` to ``(..., hidden)``."""
+        x = self.take(x)
         self.check(x)
         return ACTIVATIONS[self.activation](affine(x, self.weight1, self.bias1))
 

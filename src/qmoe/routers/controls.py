@@ -6,10 +6,10 @@ import functools
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from qmoe.errors import ConfigError, UnsupportedError
-from qmoe.layers import uniform_linear
+from qmoe.layers import parameter
 from qmoe.routers.base import Router, require_router
 
 
@@ -20,6 +20,7 @@ class UniformRouter(Router):
 
     def logits(self, x: Tensor) -> Tensor:
         """Zeros."""
+        x = self.take(x)
         self.check(x)
         return x.new_zeros(1).expand(*x.shape[:-1], self.n_experts)
 
@@ -46,10 +47,17 @@ class ConstantRouter(Router):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(in_features, n_experts)
-        self.bias = uniform_linear(n_experts, fan_in=in_features, generator=generator, device=device, dtype=dtype)
+        self.bias = parameter(n_experts, device=device, dtype=dtype)
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws the biases as those of a linear router."""
+        bound = 1 / math.sqrt(self.in_features)
+        nn.init.uniform_(self.bias, -bound, bound, generator=generator)
 
     def logits(self, x: Tensor) -> Tensor:
         """``b``, for every sample."""
+        x = self.take(x)
         self.check(x)
         return _beside(self.bias, 1, x.dim() - 1).expand(*x.shape[:-1], self.n_experts)
 
@@ -80,6 +88,7 @@ class SingleExpertRouter(Router):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to ``(..., E)``: a one and zeros."""
+        x = self.take(x)
         self.check(x)
         chosen = torch.arange(self.n_experts, device=x.device) == self.expert
         return chosen.to(x.dtype).expand(*x.shape[:-1], self.n_experts)
@@ -114,11 +123,16 @@ class RandomRouter(Router):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__(in_features, n_experts)
-        drawn = torch.empty(n_experts, in_features + 1, dtype=torch.int64, device=device)
-        self.register_buffer("keys", drawn.random_(-(2**63), None, generator=generator))
+        self.register_buffer("keys", torch.empty(n_experts, in_features + 1, dtype=torch.int64, device=device))
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws the keys."""
+        self.keys.random_(-(2**63), None, generator=generator)
 
     def logits(self, x: Tensor) -> Tensor:
         """``log(-log(u))`` with u uniform in (0, 1): their softmax is uniform on the simplex."""
+        x = self.take(x)
         self.check(x)
         # The leading bits of float32: sign, exponent, 12 digits. Adding 0 makes -0 and 0 the same point.
         cells = ((x.detach() + 0.0).float().view(torch.int32) >> 11).long()
@@ -210,7 +224,7 @@ def _exchanged(values: Tensor) -> Tensor:
 @functools.lru_cache(maxsize=16)
 def permutation_of(n: int) -> tuple[int, ...]:
     """A permutation of n places that is one cycle, drawn for each n from a seed of its own."""
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(n))
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(n), device="cpu")
     places = torch.empty_like(order)
     places[order] = order.roll(1)
     return tuple(places.tolist())

@@ -14,13 +14,14 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from qmoe.circuits import ENCODINGS, Encoding
 from qmoe.engines import check_encodable, choose_engine
 from qmoe.errors import ConfigError, UnsupportedError
-from qmoe.layers import affine, check_sizes
+from qmoe.layers import affine, check_dtype, check_sizes
 from qmoe.routers.base import Router
+from qmoe.routers.declared import check_frequency, random_points
 from qmoe.routers.pauli import islands
 from qmoe.routers.quantum import QuantumRouter
 from qmoe.routers.twin import require_quantum
@@ -28,6 +29,8 @@ from qmoe.routers.twin import require_quantum
 #: Points of the largest grid on which a circuit is evaluated, for each group of wires that gates join.
 MAX_POINTS = 1_000_000
 _CHUNK = 4096
+#: Random points at which a distilled router must agree with the circuit, and how far apart they may be for each unit.
+_CHECKED, _AGREES = 64, 1e-8
 _FORMAT = "qmoe-distilled-router"
 _VERSION = "1"
 
@@ -65,7 +68,8 @@ class DistilledRouter(Router):
         self.encoding = encoding
         self.groups = tuple(tuple(group) for group in groups)
         self.softmax = softmax
-        make = functools.partial(torch.zeros, device=device, dtype=dtype)
+        make = functools.partial(torch.empty, device=device, dtype=check_dtype(dtype))
+        # Not buffers that are None: torch.export counts those.
         self.project_weight: Tensor | None = None
         self.project_bias: Tensor | None = None
         if n_inputs is not None:
@@ -75,6 +79,17 @@ class DistilledRouter(Router):
             self.register_buffer("project_bias", make(n_inputs))
         for index, group in enumerate(self.groups):
             self.register_buffer(f"coefficients_{index}", make(n_experts, *self._sides(group)))
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Sets everything to 0, as it is before `qmoe.distill` or `load` fills it in; nothing is random."""
+        del generator
+        for buffer in self.buffers():
+            nn.init.zeros_(buffer)
+
+    def described(self) -> dict[str, str]:
+        """What the coefficients are those of."""
+        return {"encoding": str(self.encoding), "groups": str(self.groups), "softmax": str(self.softmax)}
 
     def _sides(self, group: tuple[int, ...]) -> tuple[int, int]:
         """Numbers of functions on either side of the bilinear form of a group."""
@@ -87,15 +102,20 @@ class DistilledRouter(Router):
     def check(self, x: Tensor) -> None:
         """As `QuantumRouter.check`: raises `ShapeError` for what the circuit could not encode, warns beyond one period."""
         if self.project_weight is None and self.checks_input:
-            check_encodable(x, self.in_features, self.encoding)
+            check_encodable(x, self.in_features, self.encoding, self)
         elif self.project_weight is not None:
             super().check(x)
 
     def polynomials(self, x: Tensor) -> Tensor:
         """``(..., F)`` to ``(..., E)``: the logits, or the weights of a router with the Born read-out."""
+        x = self.take(x)
         self.check(x)
         if self.project_weight is not None and self.project_bias is not None:
             x = affine(x, self.project_weight, self.project_bias)
+        return self._of_inputs(x)
+
+    def _of_inputs(self, x: Tensor) -> Tensor:
+        """The polynomials at inputs of the circuit, behind the linear map where there is one."""
         total: Tensor | None = None
         for index, group in enumerate(self.groups):
             left, right = self._factors(x, group)
@@ -137,7 +157,16 @@ class DistilledRouter(Router):
         return super().forward(x) if self.softmax else self.polynomials(x).clamp_min(0)
 
     def save(self, path: str | Path) -> None:
-        """Writes one safetensors file, which holds the description as well."""
+        """Writes one safetensors file, which holds the description as well.
+
+        Raises:
+            ConfigError: for an encoding of your own, which a file cannot hold.
+        """
+        if ENCODINGS.get(self.encoding.name) is not type(self.encoding):
+            raise ConfigError(
+                f"A file holds the encodings {', '.join(ENCODINGS)} of qmoe, not {self.encoding!r}; keep this router by "
+                "torch.save(router, path) or pickle, beside the code of its encoding."
+            )
         config = {
             "in_features": self.in_features,
             "n_experts": self.n_experts,
@@ -155,22 +184,29 @@ class DistilledRouter(Router):
         """Reads what `save` wrote; no quantum package is imported.
 
         Raises:
-            ConfigError: for a file of another kind or version.
+            ConfigError: for a file that is broken, or of another kind or version.
         """
-        with safetensors.safe_open(path, framework="pt", device=str(device)) as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+        try:
+            with safetensors.safe_open(path, framework="pt", device=str(device)) as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+        except safetensors.SafetensorError as error:
+            raise _broken(path, error) from error
         if metadata.get("format") != _FORMAT or metadata.get("version") != _VERSION:
             raise ConfigError(
                 f"{path} is marked {metadata.get('format')!r}, version {metadata.get('version')!r}; expected "
                 f"{_FORMAT!r}, version {_VERSION!r}: a file that DistilledRouter.save wrote."
             )
-        config = json.loads(metadata["config"])
-        encoding = config.pop("encoding")
-        encoding = ENCODINGS[encoding.pop("name")](**encoding)
-        dtype = next(iter(tensors.values())).dtype
-        router = cls(**config, encoding=encoding, device=device, dtype=dtype)
-        router.load_state_dict(tensors)
+        try:
+            config = json.loads(metadata["config"])
+            encoding = config.pop("encoding")
+            encoding = ENCODINGS[encoding.pop("name")](**encoding)
+            dtype = next(iter(tensors.values())).dtype
+            router = cls(**config, encoding=encoding, device=device, dtype=dtype)
+            router.load_state_dict(tensors)
+        except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RuntimeError) as error:
+            # The format is right, so what is in it was cut short or changed.
+            raise _broken(path, error) from error
         return router
 
     def extra_repr(self) -> str:
@@ -185,7 +221,7 @@ def distill(router: Router) -> DistilledRouter:
     The coefficients are exact: with an angle encoding of R uploads every read-out is a trigonometric polynomial of degree R
     in each feature, which ``2R + 1`` equispaced angles of each determine; with amplitude encoding it is a quadratic form,
     which basis states and their pairs determine. Noise is part of what is distilled. The circuit is run in float64,
-    whatever the dtype of the router.
+    whatever the dtype of the router. The result is held against the circuit at random points.
 
     Args:
         router: a `QuantumRouter`.
@@ -194,7 +230,8 @@ def distill(router: Router) -> DistilledRouter:
         A `DistilledRouter` with the router's device and dtype; later changes of the router's weights do not reach it.
 
     Raises:
-        ConfigError: for another kind of router, and for a grid of more than a million angles.
+        ConfigError: for another kind of router, for a grid of more than a million angles, and for an encoding of your own
+            that is not what it declares.
     """
     router = require_quantum(router, "distill")
     circuit, weights = router.circuit, router.quantum.weights
@@ -203,6 +240,7 @@ def distill(router: Router) -> DistilledRouter:
             f"The router's weights have shape {tuple(weights.shape)}, expected {circuit.weight_shape}: distill takes one "
             "model, not a stack; write the stack back into its models first."
         )
+    check_frequency(circuit)
     top = circuit.encoding.max_frequency
     groups = [tuple(range(circuit.in_features))] if top is None else islands(circuit)
     if top is not None:
@@ -222,8 +260,8 @@ def distill(router: Router) -> DistilledRouter:
         groups,
         softmax=router.adapter_weight is not None,
         n_inputs=circuit.n_qubits if projected else None,
-        device=weights.device,
-        dtype=weights.dtype,
+        device="cpu",
+        dtype=torch.float64,
     )
     with torch.no_grad():
         if projected:
@@ -237,7 +275,35 @@ def distill(router: Router) -> DistilledRouter:
             found = solve(router, group, first=index == 0)
             target = distilled.get_buffer(f"coefficients_{index}")
             target.copy_(found.reshape(target.shape))
-    return distilled
+        _check_agreement(distilled, router)
+    return distilled.to(weights.device, weights.dtype)
+
+
+def _check_agreement(distilled: DistilledRouter, router: QuantumRouter) -> None:
+    """Raises `ConfigError` unless the polynomials are what the circuit computes, away from the points they were found at."""
+    x = random_points(router.circuit, _CHECKED, torch.Generator().manual_seed(0))
+    wires = tuple(range(router.circuit.n_qubits))
+    expected = _run(router, x, wires, first=True)
+    if not bool(expected.isfinite().all()):
+        raise ConfigError(
+            "The router's logits are not finite, so there is nothing to distil; train it again, at a lower lr."
+        )
+    off = float((distilled._of_inputs(x) - expected).abs().max())
+    if not off <= _AGREES * max(1.0, float(expected.abs().max())):
+        top = router.circuit.encoding.max_frequency
+        kind = "a quadratic form of x / |x|" if top is None else f"a trigonometric polynomial of degree {top}"
+        raise ConfigError(
+            f"The router is not what its encoding declares: by max_frequency={top} of {router.circuit.encoding!r} its "
+            f"logits are {kind}, but they differ from it by {off:.2g}. Declare the largest frequency of a feature, which is "
+            "the number of rotations by it, and encode feature i on wire i."
+        )
+
+
+def _broken(path: str | Path, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"{path} cannot be read as a distilled router: it is broken or was cut short ({' '.join(str(error).split())}). "
+        "Write it again with DistilledRouter.save, or copy it anew."
+    )
 
 
 def _run(router: QuantumRouter, x: Tensor, wires: tuple[int, ...], first: bool) -> Tensor:

@@ -6,17 +6,18 @@ import math
 from abc import abstractmethod
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from qmoe.errors import ConfigError
-from qmoe.layers import affine, check_sizes, uniform_linear
+from qmoe.layers import affine, check_same, check_sizes, draw_linear, parameter
 from qmoe.routers.base import Router
 
 
 class FeatureRouter(Router):
     """``softmax(W phi(x) + b)`` with fixed functions phi: a linear router in another space.
 
-    A subclass implements `features`; what is fixed about them (frequencies, say) is a buffer, and only W and b train.
+    A subclass implements `features`; what is fixed about them (frequencies, say) is a buffer, and only W and b train. One
+    that draws something defines `reset_parameters`, builds this with ``draw=False``, and calls it at its end.
 
     Args:
         in_features: number of features F.
@@ -25,6 +26,7 @@ class FeatureRouter(Router):
         generator: source of the initial weights; torch's default generator if None.
         device: where the parameters live.
         dtype: float32 or float64.
+        draw: whether to draw the initial weights.
     """
 
     def __init__(
@@ -35,14 +37,19 @@ class FeatureRouter(Router):
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        draw: bool = True,
     ) -> None:
         super().__init__(in_features, n_experts)
         check_sizes(n_functions=n_functions)
         self.n_functions = n_functions
-        self.weight = uniform_linear(
-            n_experts, n_functions, fan_in=n_functions, generator=generator, device=device, dtype=dtype
-        )
-        self.bias = uniform_linear(n_experts, fan_in=n_functions, generator=generator, device=device, dtype=dtype)
+        self.weight = parameter(n_experts, n_functions, device=device, dtype=dtype)
+        self.bias = parameter(n_experts, device=device, dtype=dtype)
+        if draw:
+            self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws W, then b."""
+        draw_linear(self.weight, self.bias, generator)
 
     @abstractmethod
     def features(self, x: Tensor) -> Tensor:
@@ -50,6 +57,7 @@ class FeatureRouter(Router):
 
     def logits(self, x: Tensor) -> Tensor:
         """``W phi(x) + b``."""
+        x = self.take(x)
         self.check(x)
         return affine(self.features(x), self.weight, self.bias)
 
@@ -118,6 +126,10 @@ class TrigonometricRouter(FeatureRouter):
         super().__init__(in_features, n_experts, 2 * in_features * max_frequency, generator, device, dtype)
         self.max_frequency = max_frequency
 
+    def described(self) -> dict[str, str]:
+        """The largest frequency."""
+        return {"max_frequency": str(self.max_frequency)}
+
     def features(self, x: Tensor) -> Tensor:
         """Cosines, then sines, each by frequency and within it by feature."""
         angles = x
@@ -158,18 +170,26 @@ class RandomFourierRouter(FeatureRouter):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(in_features, n_experts, n_functions, generator, device, dtype)
+        super().__init__(in_features, n_experts, n_functions, device=device, dtype=dtype, draw=False)
         if isinstance(length_scale, bool) or not isinstance(length_scale, (int, float)) or not 0 < length_scale < 1e30:
             raise ConfigError(
                 f"length_scale is {length_scale!r}, expected a positive number; 1 suits features scaled to (0, pi)."
             )
         self.length_scale = float(length_scale)
-        normal = self.weight.new_empty(n_functions, in_features).normal_(generator=generator)
-        self.register_buffer("frequencies", normal / self.length_scale)
-        self.register_buffer("phases", self.weight.new_empty(n_functions).uniform_(0, 2 * math.pi, generator=generator))
+        self.register_buffer("frequencies", self.weight.new_empty(n_functions, in_features))
+        self.register_buffer("phases", self.weight.new_empty(n_functions))
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws W and b, then the frequencies, then the phases."""
+        super().reset_parameters(generator)
+        self.frequencies.normal_(generator=generator).div_(self.length_scale)
+        nn.init.uniform_(self.phases, 0, 2 * math.pi, generator=generator)
 
     def features(self, x: Tensor) -> Tensor:
         """``cos(w_k . x + b_k)``."""
+        if self.checks_input:
+            check_same(x.dtype, x.device, self.frequencies.dtype, self.frequencies.device)
         return affine(x, self.frequencies, self.phases).cos()
 
     def extra_repr(self) -> str:

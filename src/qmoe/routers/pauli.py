@@ -161,7 +161,7 @@ def _transfer(gate: Gate) -> np.ndarray:
     )
     found = np.zeros((4**n, 4**n), dtype=bool)
     for angles in _GENERIC:
-        U = gate_matrix(own, torch.tensor(angles, dtype=torch.float64)).numpy()
+        U = gate_matrix(own, torch.tensor(angles, dtype=torch.float64, device="cpu")).numpy()
         moved = U.conj().T @ stack @ U
         found |= np.abs(np.einsum("nij,oji->on", stack, moved)) > 1e-9
     return found

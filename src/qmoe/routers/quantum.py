@@ -12,7 +12,7 @@ from qmoe.circuits import Ansatz, Born, Circuit, Encoding, Gate, NoiseModel, Rea
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, UnsupportedError
-from qmoe.layers import affine, check_sizes, uniform_linear
+from qmoe.layers import affine, check_sizes, draw_linear, parameter
 from qmoe.routers.base import Router
 
 
@@ -88,19 +88,21 @@ class QuantumRouter(Router):
         )
         self.project_weight = self.project_bias = self.adapter_weight = self.adapter_bias = None
         if projects:
-            self.project_weight = uniform_linear(
-                n_qubits, in_features, fan_in=in_features, generator=generator, device=device, dtype=dtype
-            )
-            self.project_bias = uniform_linear(
-                n_qubits, fan_in=in_features, generator=generator, device=device, dtype=dtype
-            )
-        self.quantum = CircuitModule(circuit, None, engine, generator, device, dtype, frozen)
+            self.project_weight = parameter(n_qubits, in_features, device=device, dtype=dtype)
+            self.project_bias = parameter(n_qubits, device=device, dtype=dtype)
+        self.quantum = CircuitModule(circuit, None, engine, device=device, dtype=dtype, frozen=frozen, draw=False)
         if not born:
-            n = circuit.n_outputs
-            self.adapter_weight = uniform_linear(
-                n_experts, n, fan_in=n, generator=generator, device=device, dtype=dtype
-            )
-            self.adapter_bias = uniform_linear(n_experts, fan_in=n, generator=generator, device=device, dtype=dtype)
+            self.adapter_weight = parameter(n_experts, circuit.n_outputs, device=device, dtype=dtype)
+            self.adapter_bias = parameter(n_experts, device=device, dtype=dtype)
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws the map in front, the circuit's weights and the adapter, as far as there are any, in that order."""
+        if self.project_weight is not None and self.project_bias is not None:
+            draw_linear(self.project_weight, self.project_bias, generator)
+        self.quantum.reset_parameters(generator)
+        if self.adapter_weight is not None and self.adapter_bias is not None:
+            draw_linear(self.adapter_weight, self.adapter_bias, generator)
 
     @property
     def circuit(self) -> Circuit:
@@ -114,12 +116,13 @@ class QuantumRouter(Router):
     def check(self, x: Tensor) -> None:
         """Raises `qmoe.errors.ShapeError` for features that cannot be encoded; warns of angles beyond one period."""
         if self.project_weight is None and self.checks_input:
-            check_encodable(x, self.in_features, self.circuit.encoding)
+            check_encodable(x, self.in_features, self.circuit.encoding, self)
         elif self.project_weight is not None:
             super().check(x)
 
     def measure(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to the circuit's ``(..., n_outputs)`` expectation values or probabilities."""
+        x = self.take(x)
         self.check(x)
         if self.project_weight is not None and self.project_bias is not None:
             x = affine(x, self.project_weight, self.project_bias)

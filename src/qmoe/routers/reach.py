@@ -7,16 +7,22 @@ import itertools
 import math
 
 import numpy as np
+import torch
 
 from qmoe.circuits import Circuit
+from qmoe.engines import choose_engine
 from qmoe.errors import ConfigError
 from qmoe.routers.basis import Basis, ProductTerm, QuadraticTerm
+from qmoe.routers.declared import check_declared, is_ours, random_points
 from qmoe.routers.pauli import LETTERS, islands, reached_products, reached_words, word_matrix
 
 #: Functions in the largest basis that is listed, unless another limit is given.
 MAX_FUNCTIONS = 4096
 #: Cells of the largest table of words and products; beyond it the whole lattice is taken.
 _MAX_CELLS = 2**27
+#: Functions up to which the basis of an encoding of a user's own is held against circuits, by least squares; and how far
+#: apart they may be.
+_MAX_CHECKED, _AGREES = 800, 1e-7
 
 
 @functools.lru_cache(maxsize=64)
@@ -35,11 +41,48 @@ def circuit_basis(circuit: Circuit, n_experts: int | None = None, max_functions:
             with one upload, which takes more than the default), the whole lattice is listed.
 
     Raises:
-        ConfigError: when there may be more functions than that.
+        ConfigError: when there may be more functions than that; for an encoding of your own that declares another largest
+            frequency than it has, or puts features elsewhere than into RX, RY and RZ of their own wires.
     """
+    check_declared(circuit)
     n_experts = circuit.n_outputs if n_experts is None else n_experts
-    if circuit.encoding.max_frequency is None:
-        return _quadratic(circuit, n_experts, max_functions)
+    find = _quadratic if circuit.encoding.max_frequency is None else _products
+    basis = find(circuit, n_experts, max_functions)
+    if not is_ours(circuit) and len(basis) <= _MAX_CHECKED:
+        _check_holds(circuit, n_experts, basis)
+    return basis
+
+
+def routing_readouts(out: torch.Tensor, circuit: Circuit, n_experts: int) -> torch.Tensor:
+    """What routing sees of read-outs: all expectation values, or ``(..., E)`` weights of the Born read-out."""
+    if circuit.readout.name != "born":
+        return out
+    return out[..., :n_experts] + out[..., n_experts:].sum(-1, keepdim=True) / n_experts
+
+
+def _check_holds(circuit: Circuit, n_experts: int, basis: Basis) -> None:
+    """Raises `ConfigError` unless a basis holds the read-outs of random circuits at random points."""
+    generator = torch.Generator().manual_seed(0)
+    x = random_points(circuit, 2 * len(basis) + 16, generator)
+    weights = torch.rand(4, *circuit.weight_shape, generator=generator, dtype=torch.float64, device="cpu") * (
+        2 * math.pi
+    )
+    runner, _ = choose_engine(circuit, x.device)
+    with torch.no_grad():
+        out = routing_readouts(runner.evaluate(circuit, x.expand(4, *x.shape), weights), circuit, n_experts)
+        design = torch.cat([torch.ones_like(x[:, :1]), basis.values(x)], -1).numpy()
+    columns = out.transpose(0, 1).reshape(len(x), -1).numpy()
+    off = float(np.abs(columns - design @ np.linalg.lstsq(design, columns, rcond=None)[0]).max())
+    if not off <= _AGREES:
+        raise ConfigError(
+            f"The read-outs of random circuits with {circuit.encoding!r} differ by {off:.2g} from all functions that it "
+            f"declares by max_frequency={circuit.encoding.max_frequency}; declare the largest frequency of a feature, which "
+            "is the number of rotations by it, or None for amplitudes."
+        )
+
+
+def _products(circuit: Circuit, n_experts: int, max_functions: int) -> Basis:
+    assert circuit.encoding.max_frequency is not None
     groups = islands(circuit)
     side = 2 * circuit.encoding.max_frequency + 1
     count = sum(side ** len(group) - 1 for group in groups)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from qmoe.circuits import Circuit
 from qmoe.errors import ConfigError, UnsupportedError, unknown
+from qmoe.routers.declared import check_declared
 from qmoe.routers.pauli import islands
 
 #: How frequencies are drawn, and in words.
@@ -41,9 +42,11 @@ def sample_frequencies(
         ``(n, F)`` float64; none is 0, and of a frequency and its negative, which give the same functions, one is kept.
 
     Raises:
-        ConfigError: for an unknown strategy, more distinct frequencies than there are, or a bad step.
+        ConfigError: for an unknown strategy, more distinct frequencies than there are, a bad step, or an encoding of your
+            own that is not what it declares.
         UnsupportedError: for amplitude encoding, which has no frequencies.
     """
+    check_declared(circuit)
     top = circuit.encoding.max_frequency
     if top is None:
         raise UnsupportedError(
@@ -61,12 +64,14 @@ def sample_frequencies(
     while len(rows) < n:
         if sampling == "grid":
             steps = int(top / grid_step + 1e-9)
-            wave = torch.randint(-steps, steps + 1, (circuit.in_features,), generator=generator) * float(grid_step)
+            wave = torch.randint(-steps, steps + 1, (circuit.in_features,), generator=generator, device="cpu")
+            wave = wave * float(grid_step)
         else:
             group = _pick(groups, 2 * top + 1, generator)
             # RX, RY and RZ have the eigenvalues +-1/2: of four pairs two differ by 0, one by 1 and one by -1.
-            difference = torch.tensor([0, 0, 1, -1])[torch.randint(4, (len(group), top), generator=generator)]
-            wave = torch.zeros(circuit.in_features, dtype=torch.long)
+            pairs = torch.randint(4, (len(group), top), generator=generator, device="cpu")
+            difference = torch.tensor([0, 0, 1, -1], device="cpu")[pairs]
+            wave = torch.zeros(circuit.in_features, dtype=torch.long, device="cpu")
             wave[list(group)] = difference.sum(1)
         if wave.any():
             rows.append(_upper(wave.double()))
@@ -88,18 +93,18 @@ def _distinct(
         for group in groups:
             for values in itertools.product(range(-top, top + 1), repeat=len(group)):
                 if next((v for v in values if v), 0) > 0:
-                    wave = torch.zeros(n_features, dtype=torch.float64)
-                    wave[list(group)] = torch.tensor(values, dtype=torch.float64)
+                    wave = torch.zeros(n_features, dtype=torch.float64, device="cpu")
+                    wave[list(group)] = torch.tensor(values, dtype=torch.float64, device="cpu")
                     listed.append(wave)
-        return torch.stack(listed)[torch.randperm(available, generator=generator)[:n]]
+        return torch.stack(listed)[torch.randperm(available, generator=generator, device="cpu")[:n]]
     found: dict[tuple[float, ...], None] = {}
     while len(found) < n:
         group = _pick(groups, side, generator)
-        wave = torch.zeros(n_features, dtype=torch.float64)
-        wave[list(group)] = torch.randint(-top, top + 1, (len(group),), generator=generator).double()
+        wave = torch.zeros(n_features, dtype=torch.float64, device="cpu")
+        wave[list(group)] = torch.randint(-top, top + 1, (len(group),), generator=generator, device="cpu").double()
         if wave.any():
             found.setdefault(tuple(_upper(wave).tolist()))
-    return torch.tensor(list(found), dtype=torch.float64)
+    return torch.tensor(list(found), dtype=torch.float64, device="cpu")
 
 
 def _pick(groups: list[tuple[int, ...]], side: int, generator: torch.Generator | None) -> tuple[int, ...]:
@@ -107,7 +112,8 @@ def _pick(groups: list[tuple[int, ...]], side: int, generator: torch.Generator |
     if len(groups) == 1:
         return groups[0]
     longest = max(map(len, groups))
-    share = torch.tensor([math.exp((len(g) - longest) * math.log(side)) for g in groups], dtype=torch.float64)
+    sizes = [math.exp((len(g) - longest) * math.log(side)) for g in groups]
+    share = torch.tensor(sizes, dtype=torch.float64, device="cpu")
     return groups[int(torch.multinomial(share, 1, generator=generator))]
 
 

@@ -18,7 +18,7 @@ from qmoe.layers import check_sizes
 from qmoe.routers.base import Router
 from qmoe.routers.basis import Basis
 from qmoe.routers.quantum import QuantumRouter
-from qmoe.routers.reach import MAX_FUNCTIONS, circuit_basis
+from qmoe.routers.reach import MAX_FUNCTIONS, circuit_basis, routing_readouts
 from qmoe.routers.twin import TwinRouter
 
 #: Functions up to which the numerical rank is computed: a dense SVD of twice as many rows and columns.
@@ -133,7 +133,8 @@ def span(router: Router, n_circuits: int = 200, seed: int = 0, max_functions: in
         max_functions: the largest basis to list.
 
     Raises:
-        ConfigError: for another kind of router, or more functions than ``max_functions``.
+        ConfigError: for another kind of router, more functions than ``max_functions``, or an encoding of your own that is
+            not what it declares.
     """
     check_sizes(n_circuits=n_circuits, max_functions=max_functions)
     if isinstance(router, QuantumRouter):
@@ -188,12 +189,11 @@ def _measured(
     runner, _ = choose_engine(circuit, x.device)
     with torch.no_grad():
         out = runner.evaluate(circuit, x.expand(n_circuits, *x.shape), weights)
-    if circuit.readout.name == "born":
-        logits = read = out[..., :n_experts] + out[..., n_experts:].sum(-1, keepdim=True) / n_experts
-    else:
+    logits = read = routing_readouts(out, circuit, n_experts)
+    if circuit.readout.name != "born":
         shape = (n_circuits, circuit.n_outputs, n_experts)
         adapters = torch.rand(shape, generator=generator, dtype=torch.float64) * 2 - 1
-        read, logits = out, out @ adapters / math.sqrt(circuit.n_outputs)
+        logits = out @ adapters / math.sqrt(circuit.n_outputs)
     design = torch.cat([torch.ones(n_points, 1, dtype=torch.float64), basis.values(x)], -1).numpy()
     columns = logits.transpose(0, 1).reshape(n_points, -1).numpy()
     fitted = design @ np.linalg.lstsq(design, columns, rcond=None)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from qmoe.circuits import Circuit
 from qmoe.engines import check_encodable
 from qmoe.errors import ConfigError
-from qmoe.layers import affine, check_sizes, uniform_linear
+from qmoe.layers import affine, check_same, check_sizes, draw_linear, parameter
 from qmoe.routers.base import Router
 from qmoe.routers.basis import Basis, WaveTerm
 from qmoe.routers.features import FeatureRouter
@@ -85,7 +86,7 @@ class TwinRouter(FeatureRouter):
                 f"{circuit.in_features}; build the circuit for as many features as there are."
             )
         left_out = _listed(without)
-        basis, waves = None, None
+        basis = None
         if sampling is None:
             if n_functions is not None:
                 raise ConfigError(
@@ -102,21 +103,37 @@ class TwinRouter(FeatureRouter):
                 raise ConfigError(
                     f"n_functions is {n_functions!r}, expected an even number: a cosine and a sine for each frequency drawn."
                 )
-            waves = sample_frequencies(circuit, n_functions // 2, sampling, generator, grid_step)
-        super().__init__(in_features, n_experts, n_functions, generator, device, dtype)
+        super().__init__(in_features, n_experts, n_functions, device=device, dtype=dtype, draw=False)
         self.circuit = circuit.with_noise(None)
         self.sampling = sampling
+        self.grid_step = grid_step
         self._basis = basis
-        # A buffer: twins that drew different frequencies train in one stack.
-        self.register_buffer("waves", None if waves is None else waves.to(self.weight))
+        if sampling is None:
+            self.waves = None  # not a buffer that is None: torch.export counts those
+        else:
+            # A buffer: twins that drew different frequencies train in one stack.
+            self.register_buffer("waves", self.weight.new_empty(n_functions // 2, circuit.in_features))
         self.project_weight = self.project_bias = None
         if projects:
-            self.project_weight = uniform_linear(
-                circuit.in_features, in_features, fan_in=in_features, generator=generator, device=device, dtype=dtype
-            )
-            self.project_bias = uniform_linear(
-                circuit.in_features, fan_in=in_features, generator=generator, device=device, dtype=dtype
-            )
+            self.project_weight = parameter(circuit.in_features, in_features, device=device, dtype=dtype)
+            self.project_bias = parameter(circuit.in_features, device=device, dtype=dtype)
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws the frequencies of a sample, then W and b, then the map in front."""
+        if self.sampling is not None and self.waves is not None:
+            drawn = sample_frequencies(self.circuit, self.n_functions // 2, self.sampling, generator, self.grid_step)
+            self.waves.copy_(drawn)
+        super().reset_parameters(generator)
+        if self.project_weight is not None and self.project_bias is not None:
+            draw_linear(self.project_weight, self.project_bias, generator)
+
+    def described(self) -> dict[str, str]:
+        """The functions, by a hash of their names; those of a sample stand in a buffer."""
+        if self._basis is None:
+            return {}
+        named = hashlib.sha256("; ".join(self._basis.names).encode()).hexdigest()[:12]
+        return {"functions": f"{len(self._basis)} functions {named}"}
 
     waves: Tensor | None
 
@@ -133,12 +150,14 @@ class TwinRouter(FeatureRouter):
     def check(self, x: Tensor) -> None:
         """As `QuantumRouter.check`: raises `ShapeError` for what the circuit could not encode, warns beyond one period."""
         if self.project_weight is None and self.checks_input:
-            check_encodable(x, self.in_features, self.circuit.encoding)
+            check_encodable(x, self.in_features, self.circuit.encoding, self)
         elif self.project_weight is not None:
             super().check(x)
 
     def features(self, x: Tensor) -> Tensor:
         """``phi``: ``(..., F)`` to ``(..., K)``."""
+        if self.checks_input and (self.project_weight is not None or self._basis is None):
+            check_same(x.dtype, x.device, self.weight.dtype, self.weight.device)
         if self.project_weight is not None and self.project_bias is not None:
             x = affine(x, self.project_weight, self.project_bias)
         if self._basis is not None:

@@ -126,7 +126,7 @@ def build_mixture(
         raise ConfigError(
             f"The experts have {experts.out_features} outputs for {n_classes} classes; set head = true, or out_features."
         )
-    return MixtureOfExperts(router, experts, head, spec.top_k)
+    return MixtureOfExperts(router, experts, head, spec.top_k, spec.norm_topk_prob)
 
 
 def n_trainable(module: nn.Module) -> int:

@@ -227,6 +227,7 @@ def _one_mlp(base: Base) -> Step:
         "experts": MLPExpertsSpec(kind="mlp", hidden=hidden, out_features=out),
         "n_experts": 1,
         "top_k": None,
+        "norm_topk_prob": None,
     }
     says = f"no mixture: one network with {hidden} hidden units, as near to the parameters of the whole as can be"
     return base.model.model_copy(update=changes), says

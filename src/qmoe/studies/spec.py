@@ -111,7 +111,7 @@ class ModelSpec(Spec):
     """A mixture: router, experts, and a linear head onto the classes where asked for.
 
     ``routing`` is a control: ``"mean"`` gives every sample the mean of a batch's routing weights, ``"permuted"`` those of
-    another sample.
+    another sample. ``top_k`` and ``norm_topk_prob`` are as in `qmoe.MixtureOfExperts`.
     """
 
     router: RouterSpec
@@ -120,6 +120,16 @@ class ModelSpec(Spec):
     n_experts: Size = 2
     head: bool = False
     top_k: Size | None = None
+    norm_topk_prob: Annotated[bool, Field(strict=True)] | None = None
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train(self) -> Self:
+        if self.norm_topk_prob and self.top_k == 1:
+            raise PydanticCustomError(
+                "norm_topk_prob",
+                "norm_topk_prob = true with top_k = 1 makes every weight 1, so the router never trains; drop it",
+            )
+        return self
 
     @cached_property
     def shape_key(self) -> str:

@@ -311,6 +311,17 @@ class EngineConformance:
             ]
             torch.testing.assert_close(mapped(x, weights), torch.stack(rows), rtol=0, atol=self.tolerances[dtype])
 
+    # --- precision -------------------------------------------------------------------------------------------------
+
+    def test_autocast_around_it_changes_nothing(self, dtype: torch.dtype) -> None:
+        for circuit in self._showcase():
+            engine = self.make_engine()
+            x, weights = random_inputs(circuit, 17, dtype=dtype)
+            with torch.autocast(x.device.type, torch.bfloat16):
+                out = engine.evaluate(circuit, x, weights)
+            expected = engine.evaluate(circuit, x, weights)
+            torch.testing.assert_close(out, expected, rtol=0, atol=self.tolerances[dtype])
+
     # --- refusals --------------------------------------------------------------------------------------------------
 
     def test_wrong_shapes_and_dtypes_raise_shape_error(self) -> None:

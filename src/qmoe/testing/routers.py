@@ -16,6 +16,9 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
 from qmoe.errors import ShapeError, UnsupportedError
+from qmoe.experts import LinearExperts
+from qmoe.layers import own_tensor
+from qmoe.moe import MixtureOfExperts
 from qmoe.routers import Router
 
 _BATCHES = ((), (1,), (5,), (2, 3), (0,), (2, 0))
@@ -149,6 +152,21 @@ class RouterConformance:
         out.sum().backward()
         assert not any(p.grad is not None and bool(p.grad.any()) for p in trainable)
 
+    def test_every_parameter_trains_in_a_mixture_of_any_top_k(self) -> None:
+        router = self.router(torch.float64)
+        trainable = {name: p for name, p in router.named_parameters() if p.requires_grad and p.numel()}
+        if not trainable or self.n_experts < 2:
+            pytest.skip("there is nothing to train, or nothing to choose from")
+        generator = torch.Generator().manual_seed(3)
+        experts = LinearExperts(self.in_features, 2, self.n_experts, generator=generator, dtype=torch.float64)
+        target = torch.randn(40, 2, generator=generator, dtype=torch.float64).to(self.device)
+        for k in sorted({1, 2, self.n_experts}):
+            out = MixtureOfExperts(router, experts.to(self.device), top_k=k)(self.make_inputs((40,), torch.float64))
+            found = torch.autograd.grad((out * target).sum(), list(trainable.values()), materialize_grads=True)
+            for name, gradient in zip(trainable, found, strict=True):
+                largest = float(gradient.abs().max())
+                assert largest > 1e-6, f"at top_k={k} the gradient of {name} is {largest}, so it does not train"
+
     # --- seeds and copies ------------------------------------------------------------------------------------------
 
     @_each_dtype
@@ -163,6 +181,38 @@ class RouterConformance:
         before = torch.get_rng_state()
         self.router(torch.float32)(self.make_inputs((5,), torch.float32))
         assert torch.equal(torch.get_rng_state(), before), "the router draws from torch's global generator"
+
+    @_each_dtype
+    def test_reset_parameters_gives_the_values_of_a_new_router(self, dtype: torch.dtype) -> None:
+        expected, used = self._drawn(dtype, 0), self._drawn(dtype, 1)
+        used.reset_parameters(torch.Generator().manual_seed(0))
+        self._same_values(used, expected)
+        used.reset_parameters()  # torch's own generator
+
+    @_each_dtype
+    def test_a_router_without_memory_works_once_it_has_some_and_is_reset(self, dtype: torch.dtype) -> None:
+        expected = self._drawn(dtype, 0)
+        router = self._drawn(dtype, 1).to("meta").to_empty(device="cpu")
+        with torch.no_grad():
+            for value in (*router.parameters(), *router.buffers()):
+                value.fill_(math.nan if value.is_floating_point() else 77)  # memory holds anything
+        router.reset_parameters(torch.Generator().manual_seed(0))
+        self._same_values(router, expected)
+        x = self.make_inputs((5,), dtype)
+        assert torch.equal(router.to(self.device)(x), expected.to(self.device)(x))
+
+    def _drawn(self, dtype: torch.dtype, seed: int) -> Router:
+        """A router on the CPU, where the generator is."""
+        return self.make_router(self.in_features, self.n_experts, dtype, torch.Generator().manual_seed(seed))
+
+    @staticmethod
+    def _same_values(router: Router, expected: Router) -> None:
+        for kind in ("named_parameters", "named_buffers"):
+            wanted = dict(getattr(expected, kind)())
+            for name, value in getattr(router, kind)():
+                assert torch.equal(value, wanted[name]), (
+                    f"reset_parameters leaves {name} at another value than __init__"
+                )
 
     @_each_dtype
     def test_state_dict_round_trip(self, dtype: torch.dtype) -> None:
@@ -200,6 +250,26 @@ class RouterConformance:
 
         loop = torch.stack([router(rows) for router, rows in zip(routers, x, strict=True)])
         self._close(vmap(one)(parameters, buffers, x), loop)
+
+    # --- precision -------------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("lowered", [torch.bfloat16, torch.float16], ids=str)
+    def test_inside_autocast_it_takes_what_a_layer_in_front_gives(self, lowered: torch.dtype) -> None:
+        router, x = self.router(torch.float32), self.make_inputs((6,), torch.float32).to(lowered)
+        expected = router(x.float())
+        with torch.autocast(self.device, dtype=lowered):
+            weights = router(x)
+        torch.testing.assert_close(weights.float(), expected, rtol=0, atol=0.05)
+        with pytest.raises(ShapeError, match=str(lowered).removeprefix("torch.")):
+            router(x)
+
+    def test_another_dtype_than_its_own_raises_shape_error(self) -> None:
+        for own, other in ((torch.float32, torch.float64), (torch.float64, torch.float32)):
+            router = self.router(own)
+            if own_tensor(router) is None:
+                pytest.skip("this router holds no floats")
+            with pytest.raises(ShapeError, match=str(other)):
+                router(self.make_inputs((4,), other))
 
     # --- refusals --------------------------------------------------------------------------------------------------
 

@@ -40,19 +40,22 @@ class AutogradTrainer(Trainer):
         # trial gives other numbers in another stack. foreach applies the plain elementwise operations, which do not.
         self._optimizer = torch.optim.Adam(leaves, lr=config.lr, foreach=len(leaves) > 1)
 
-    def differentiate(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def differentiate(self, x: Tensor, y: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Runs a batch forward and backward.
 
         Args:
             x: ``(M, B, F)`` features.
             y: ``(M, B)`` labels from 0 to C - 1.
+            weight: ``(M, B)`` factors of the cross-entropies, or None.
 
         Returns:
-            Logits ``(M, B, C)`` and cross-entropies ``(M, B)``, detached. The gradients of each model's mean cross-entropy
-            stand in the stack's parameters, in place of those of the last batch.
+            Logits ``(M, B, C)`` and cross-entropies ``(M, B)`` times their factors, detached. The gradients of each model's
+            mean of these stand in the stack's parameters, in place of those of the last batch.
         """
         logits = self._stack(x)
         entropy = cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none")
+        if weight is not None:
+            entropy = entropy * weight.flatten()
         self._optimizer.zero_grad(set_to_none=self._vector is None)
         # The mean over the batch, summed over models: each model's gradient is that of its own mean.
         (entropy.sum() / y.shape[1]).backward()
@@ -69,7 +72,7 @@ class AutogradTrainer(Trainer):
         return Histories(*(np.stack(history, 1) for history in zip(*epochs, strict=True)))
 
     def _epoch(self, order: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        x, y = self._train.x, self._train.y
+        x, y, weight = self._train.x, self._train.y, self._train.weight
         n_models, n = y.shape
         rows, labels = x.reshape(-1, x.shape[-1]), y.flatten()
         picked = (order + n * torch.arange(n_models).unsqueeze(1)).to(x.device)
@@ -80,7 +83,8 @@ class AutogradTrainer(Trainer):
         for batch in picked.split(self._batch_size, 1):
             chosen = batch.flatten()
             yb = labels.index_select(0, chosen).view(batch.shape)
-            logits, entropy = self.differentiate(rows.index_select(0, chosen).view(*batch.shape, -1), yb)
+            wb = None if weight is None else weight.flatten().index_select(0, chosen).view(batch.shape)
+            logits, entropy = self.differentiate(rows.index_select(0, chosen).view(*batch.shape, -1), yb, wb)
             self.update()
             right += (logits.argmax(-1) == yb).sum(1)
             loss += entropy.double().mean(1)

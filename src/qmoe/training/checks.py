@@ -40,6 +40,25 @@ def checked_parts(
     return stack, Part(x.detach(), y), test
 
 
+def check_weights(train: Part, sample_weight: Tensor | None) -> Part:
+    """The training part with factors of its rows' losses, as far as there are any.
+
+    Raises:
+        ShapeError: for factors of another shape or dtype, below 0 or not finite, or all 0 for a model.
+    """
+    if sample_weight is None:
+        return train
+    if sample_weight.shape != train.y.shape or sample_weight.dtype != train.x.dtype:
+        raise ShapeError(
+            f"sample_weight is {sample_weight.dtype} of shape {tuple(sample_weight.shape)}, expected {train.x.dtype} of "
+            f"{tuple(train.y.shape)}: a number for each row."
+        )
+    values = sample_weight.detach()
+    if not bool((values.isfinite() & (values >= 0)).all()) or not bool((values > 0).any(1).all()):
+        raise ShapeError("sample_weight must hold finite numbers of at least 0, and one above 0 for each model.")
+    return Part(train.x, train.y, values)
+
+
 @torch.no_grad()
 def _check_data(stack: ModelStack, x_name: str, x: Tensor, y_name: str, y: Tensor) -> None:
     n_models = len(stack)

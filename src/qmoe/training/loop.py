@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor, nn
 
-from qmoe.errors import ShapeError
+from qmoe.errors import ConfigError, ShapeError
 from qmoe.seeding import Seed, numpy_generator
-from qmoe.training.autograd import AutogradTrainer
-from qmoe.training.checks import checked_parts
+from qmoe.training.autograd import AutogradTrainer, accuracy
+from qmoe.training.checks import check_weights, checked_parts
 from qmoe.training.compiled import CompiledTrainer, compiled_parts
+from qmoe.training.stopping import Best
 from qmoe.training.trainer import Histories, Trainer, TrainingConfig
 
 
@@ -31,6 +32,8 @@ class TrainingResult:
         train_accuracy: ``(M,)`` accuracy on the training part at the end.
         failures: reason for each model (by its place in the stack) whose loss or outputs stopped being finite.
         seconds: wall time of training and evaluation of the whole stack.
+        n_epochs: ``(M,)`` epochs that each model trained for; fewer than all for one that stopped or failed.
+        best_epoch: ``(M,)`` epochs, from 0, whose weights the models have; None without `TrainingConfig.patience`.
     """
 
     loss: np.ndarray
@@ -39,6 +42,8 @@ class TrainingResult:
     train_accuracy: np.ndarray
     failures: dict[int, str] = field(default_factory=dict)
     seconds: float = 0.0
+    n_epochs: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    best_epoch: np.ndarray | None = None
 
 
 def train_stack(
@@ -50,6 +55,8 @@ def train_stack(
     x_test: Tensor | None = None,
     y_test: Tensor | None = None,
     on_epoch: Callable[[int], None] | None = None,
+    sample_weight: Tensor | None = None,
+    on_loss: Callable[[int, np.ndarray], None] | None = None,
 ) -> TrainingResult:
     """Trains M models side by side with Adam on cross-entropy, each on data and batches of its own.
 
@@ -65,33 +72,51 @@ def train_stack(
         x_test: ``(M, T, F)`` test features, or None.
         y_test: ``(M, T)`` test labels, or None.
         on_epoch: called with the number of finished epochs.
+        sample_weight: ``(M, N)`` factors of the rows' losses, in the models' dtype; None where all are 1. With factors, and
+            with a stack that does not compile, training goes through autograd.
+        on_loss: called with the number of finished epochs and the ``(M,)`` losses of the last of them.
 
     Returns:
         Histories and final accuracies.
 
     Raises:
-        ShapeError: when the data do not fit the models, or hold values that are not finite.
-        ConfigError: under `torch.inference_mode`, or when nothing is trainable.
+        ShapeError: when the data or the factors do not fit the models, or hold values that are not finite.
+        ConfigError: under `torch.inference_mode`, when nothing is trainable, or where models are to stop by a test part
+            that is not there.
     """
     stack, train, test = checked_parts(models, x, y, x_test, y_test)
+    train = check_weights(train, sample_weight)
+    if config.patience is not None and test is None:
+        raise ConfigError(
+            f"patience is {config.patience}, but there is no test part to stop by; pass x_test and y_test."
+        )
     n_models, n = train.y.shape
     if len(order_seeds) != n_models:
         raise ShapeError(f"Got {len(order_seeds)} order_seeds for {n_models} model(s); pass one each.")
-    parts = compiled_parts(stack, n, config.batch_size)
+    parts = compiled_parts(stack, n, config.batch_size) if train.weight is None else None
     trainer: Trainer
     if parts is None:
         trainer = AutogradTrainer(stack, train, test, config)
     else:
         trainer = CompiledTrainer(stack, parts, train, test, config)
     begin = time.perf_counter()  # what a process loads once is loaded by now
-    histories = _run(trainer, config.epochs, [numpy_generator(seed) for seed in order_seeds], n, on_epoch)
+    best = None if config.patience is None else Best(stack, trainer, config.patience, config.tolerance)
+    generators = [numpy_generator(seed) for seed in order_seeds]
+    histories = _run(trainer, config.epochs, generators, n, on_epoch, on_loss, best)
     loss, running, test_accuracy = histories.loss, histories.running, histories.test
     failures: dict[int, str] = {}
     failed_in: dict[int, int] = {}
-    for index in np.flatnonzero(~np.isfinite(loss).all(1)).tolist():
+    n_epochs = np.full(n_models, config.epochs) if best is None else best.n_epochs(config.epochs)
+    trained = np.arange(config.epochs) < n_epochs[:, None]
+    for index in np.flatnonzero((~np.isfinite(loss) & trained).any(1)).tolist():
         epoch = failed_in[index] = int(np.isfinite(loss[index]).argmin())
         failures[index] = f"the loss was {float(loss[index, epoch])} in epoch {epoch}; try a lower lr."
-    train_accuracy = trainer.train_accuracy()
+    trainer.write_back()
+    if best is None:
+        train_accuracy = trainer.train_accuracy()
+    else:
+        best.restore()
+        train_accuracy = accuracy(stack, train.x, train.y)
     for index in np.flatnonzero(np.isnan(train_accuracy)).tolist():
         failures.setdefault(index, "the outputs were not finite after the last epoch; try a lower lr.")
     # A failed model may have gone on beside others; what it gave must not depend on that.
@@ -99,7 +124,7 @@ def train_stack(
     for index, epoch in failed_in.items():
         loss[index, epoch + 1 :] = running[index, epoch:] = np.nan
         test_accuracy[index, epoch:] = np.nan
-    trainer.write_back()
+        n_epochs[index] = epoch + 1
     stack.write_back(skip=failures)
     return TrainingResult(
         loss=loss,
@@ -108,6 +133,8 @@ def train_stack(
         train_accuracy=train_accuracy,
         failures=failures,
         seconds=time.perf_counter() - begin,
+        n_epochs=n_epochs,
+        best_epoch=None if best is None else best.epoch,
     )
 
 
@@ -117,31 +144,41 @@ def _run(
     generators: Sequence[np.random.Generator],
     n: int,
     on_epoch: Callable[[int], None] | None,
+    on_loss: Callable[[int, np.ndarray], None] | None = None,
+    best: Best | None = None,
 ) -> Histories:
-    """Trains for all epochs; those after the one in which the last of the models failed have NaN."""
+    """Trains for all epochs; those after the one in which the last of the models failed or stopped have NaN."""
     n_models, finished = len(generators), 0
     whole = Histories(*np.full((3, n_models, epochs), np.nan))
     failed = np.zeros((n_models, 1), dtype=bool)
     orders = _Orders(generators, n)
+    # What is best must be looked at after every epoch.
+    at_once = trainer.epochs_at_once if best is None else lambda left: 1
     while finished < epochs and not failed.all():
         left = epochs - finished
-        n_epochs = trainer.epochs_at_once(left)
+        n_epochs = at_once(left)
         if finished == 0:
             # Orders are drawn beside the training, but for the first ones; it should not wait long for them.
             n_epochs = -(-n_epochs // 8)
         order = orders.take(n_epochs)
-        following = trainer.epochs_at_once(left - n_epochs) if left > n_epochs else 0
+        following = at_once(left - n_epochs) if left > n_epochs else 0
         given = trainer.run(order, functools.partial(orders.prepare, following))
         failures = failed | np.logical_or.accumulate(~np.isfinite(given.loss), axis=1)
         # Up to the first epoch after which none is left.
         n_epochs = int(failures.all(0).argmax()) + 1 if failures[:, -1].all() else failures.shape[1]
         failed = failures[:, n_epochs - 1 : n_epochs]
+        going = slice(None) if best is None else ~best.stopped
         for name in ("loss", "running", "test"):
-            getattr(whole, name)[:, finished : finished + n_epochs] = getattr(given, name)[:, :n_epochs]
+            getattr(whole, name)[going, finished : finished + n_epochs] = getattr(given, name)[going, :n_epochs]
         for _ in range(n_epochs):
             finished += 1
             if on_epoch is not None:
                 on_epoch(finished)
+            if on_loss is not None:
+                on_loss(finished, whole.loss[:, finished - 1])
+        if best is not None:
+            best.look(finished - 1, whole.test[:, finished - 1])
+            failed = failed | best.stopped[:, None]
     return whole
 
 

@@ -16,7 +16,8 @@ from qmoe.errors import ConfigError
 from qmoe.layers import Stackable, runs_stacked
 
 _GROUPS = ("_parameters", "_buffers")
-_TENSORS_AND_MODULES = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
+#: Attributes of modules that are no options.
+_NO_OPTIONS = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "warned_of_range")
 
 
 class ModelStack:
@@ -120,7 +121,7 @@ def _alike(ours: Sequence[nn.Module], theirs: Sequence[nn.Module]) -> bool:
             elif name.endswith("_hooks"):
                 if value:
                     return False  # a stack would not call them
-            elif own is value or name in _TENSORS_AND_MODULES:
+            elif own is value or name in _NO_OPTIONS:
                 continue
             elif not _same(_apart_from_strength(own), _apart_from_strength(value)):
                 return False
@@ -172,7 +173,7 @@ def _options(model: nn.Module) -> dict[str, object]:
         prefix = f"{path}." if path else ""
         found[f"{prefix}type"] = type(module)
         for name, value in vars(module).items():
-            if name in _TENSORS_AND_MODULES:
+            if name in _NO_OPTIONS:
                 continue
             if name.endswith("_hooks") and value:
                 raise ConfigError(f"The model has hooks ({prefix}{name}), which a stack would not call for each model.")

@@ -21,17 +21,27 @@ class TrainingConfig:
         epochs: passes over the training data.
         batch_size: samples a step; the last batch of an epoch may be smaller.
         lr: Adam's learning rate.
+        patience: a model stops once its accuracy on the test part, which then is a validation part, has not risen for more
+            than so many epochs, and goes back to its best epoch; None trains for all epochs.
+        tolerance: by how much the accuracy must rise to count.
 
     Raises:
-        ConfigError: for sizes below 1 or a learning rate that is not positive.
+        ConfigError: for sizes below 1, a learning rate that is not positive, or a tolerance that is negative.
     """
 
     epochs: int = 50
     batch_size: int = 32
     lr: float = 0.1
+    patience: int | None = None
+    tolerance: float = 1e-4
 
     def __post_init__(self) -> None:
         check_sizes(epochs=self.epochs, batch_size=self.batch_size)
+        if self.patience is not None:
+            check_sizes(patience=self.patience)
+        is_number = isinstance(self.tolerance, (int, float)) and not isinstance(self.tolerance, bool)
+        if not is_number or not 0 <= self.tolerance < 1:
+            raise ConfigError(f"tolerance is {self.tolerance!r}, expected a number from 0 to 1, such as 1e-4.")
         if isinstance(self.lr, bool) or not isinstance(self.lr, (int, float)) or not 0 < self.lr <= 1e30:
             raise ConfigError(f"lr is {self.lr!r}, expected a positive number; 0.01 to 0.1 is usual here.")
 
@@ -43,10 +53,12 @@ class Part:
     Attributes:
         x: ``(M, N, F)`` features.
         y: ``(M, N)`` class labels from 0, int64.
+        weight: ``(M, N)`` factors of the rows' losses; None where all are 1.
     """
 
     x: Tensor
     y: Tensor
+    weight: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -92,6 +92,13 @@ def same_router(generator: torch.Generator) -> Router:
     return QuantumRouter(2, 2, n_layers=3, ansatz=WithoutLastPhase(), generator=generator)
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """Which functions are used. Two are equal, since models that differ in such a buffer alone train in one stack."""
+
+    values: tuple[float, ...] = field(compare=False)
+
+
 class MaskedTwin(FeatureRouter):
     """A linear gate on the 8 products of {1, cos, sin} of two features, some of which may be switched off.
 
@@ -104,9 +111,16 @@ class MaskedTwin(FeatureRouter):
     runs_stacked = True
 
     def __init__(self, keep: Tensor, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> None:
-        super().__init__(2, 2, 8, generator, dtype=dtype)
+        super().__init__(2, 2, 8, dtype=dtype, draw=False)
+        self.kept = _Kept(tuple(keep.tolist()))
         self.keep: Tensor
-        self.register_buffer("keep", keep.to(dtype))
+        self.register_buffer("keep", torch.empty(8, dtype=dtype))
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws the weights, and sets which functions are used."""
+        super().reset_parameters(generator)
+        self.keep.copy_(torch.tensor(self.kept.values, dtype=torch.float64))
 
     def features(self, x: Tensor) -> Tensor:
         """The products, without the constant."""
