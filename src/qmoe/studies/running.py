@@ -174,7 +174,7 @@ def run_studies(
         check_models(study)
     for study in studies:
         store.save_study(study)
-    stacks = plan_stacks(studies, store.hashes())
+    stacks = plan_stacks(map(store.at_hand, studies), store.hashes())
     if on_plan is not None:
         on_plan(stacks)
     owned = Workers(workers) if isinstance(workers, int) else nullcontext(workers)
