@@ -54,3 +54,38 @@ def test_a_claim_with_the_name_of_one_that_ships_is_refused_at_once(tmp_path):
     assert done.returncode == 2
     assert "the claim C2 ships with qmoe" in done.stderr
     assert not (tmp_path / "results").exists()
+
+
+def ablation(folder, *more, data="mine.csv", target="side"):
+    options = ("--seeds", 2, "--epochs", 2, "--rung", "linear", "--workers", 0, "--json", *more)
+    return qmoe("ablate", "--data", data, "--target", target, *options, cwd=folder)
+
+
+def write(path, seed):
+    rows = [f"{a:.3f},{b:.3f},{int(a > b)}" for a, b in np.random.default_rng(seed).uniform(size=(40, 2))]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["left,right,side", *rows]))
+
+
+def test_another_table_of_the_same_name_and_other_settings_stand_beside_the_first(tmp_path):
+    write(tmp_path / "mine.csv", 0)
+    write(tmp_path / "other" / "mine.csv", 1)
+    first, again = ablation(tmp_path), ablation(tmp_path)
+    other, experts = ablation(tmp_path, data="other/mine.csv"), ablation(tmp_path, "--experts", 3)
+    trained = [json.loads(done.stdout)["trials_trained"] for done in (first, again, other, experts)]
+    assert trained == [24, 0, 24, 24]
+    assert "this one is named ablate-mine-side-2" in other.stderr
+    assert "this one is named ablate-mine-side-3" in experts.stderr
+    (tmp_path / "mine.csv").unlink()
+    shown = json.loads(qmoe("report", "ablation", "--json", cwd=tmp_path).stdout)["headline"]
+    assert {row["study"] for row in shown} == {f"ablate-mine-side{end}" for end in ("", "-2", "-3")}
+
+
+def test_a_column_that_numbers_the_rows_is_refused_and_kept_on_request(tmp_path):
+    rows = [f"{i},{i * i % 11},{int(i > 20)}" for i in range(40)]
+    (tmp_path / "mine.csv").write_text("\n".join([",width,side", *rows]))
+    done = ablation(tmp_path)
+    assert done.returncode == 2
+    assert "column '' of" in done.stderr
+    assert "numbers the rows (0, 1, 2, ...)" in done.stderr
+    assert ablation(tmp_path, "--keep", "").returncode == 0

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -81,6 +82,16 @@ def test_more_seeds_train_only_what_is_new(finished, tiny_file):
     assert summary["trials_trained"] == 2
     assert set(summary) == {"report", "trials_trained", "seconds", "headline", "verdicts"}
     assert Path(summary["report"]).is_file()
+
+
+def test_a_study_that_takes_the_place_of_another_says_so(finished, tiny_file, tmp_path):
+    out = shutil.copytree(finished[0], tmp_path / "results")
+    other = tmp_path / "other.toml"
+    other.write_text(TINY.replace("epochs = 2", "epochs = 3"))
+    said = "tiny was another study in"
+    assert said in qmoe("run", other, "--out", out, "--workers", 0).stdout
+    assert said not in qmoe("run", other, "--out", out, "--workers", 0, "--seeds", 3).stdout
+    assert said in qmoe("run", tiny_file, "--out", out, "--workers", 0, "--json").stderr
 
 
 def test_report_rewrites_the_page_from_the_store(finished):

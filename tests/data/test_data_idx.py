@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.util
+import shutil
 import struct
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from hypothesis.extra import numpy as hnp
 from qmoe.data import Mnist, mnist
 from qmoe.data.idx import read_digit_folder, read_idx
 from qmoe.errors import ConfigError
+from qmoe.studies.spec import DataSpec
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "build_mnist4x4.py"
 
@@ -88,6 +90,23 @@ def test_full_mnist_is_read_from_a_folder(dotted: bool, zipped: bool, tmp_path: 
     np.testing.assert_array_equal(split.x_train[1], made["train-images-idx3-ubyte"][3].ravel() / 255.0)
     assert Mnist(folder=tmp_path).n_classes == 10
     assert Mnist(folder=tmp_path) == Mnist(folder=str(tmp_path))
+
+
+def test_a_folder_is_known_by_its_images(tmp_path: Path) -> None:
+    for name, options in (("one", {}), ("two", {"dotted": True, "zipped": False}), ("three", {})):
+        (tmp_path / name).mkdir()
+        write_folder(tmp_path / name, **options)
+    labels = np.roll(np.arange(30, dtype=np.uint8) % 10, 1)
+    (tmp_path / "three" / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx_bytes(labels), mtime=0))
+    one, two, three = (DataSpec(name="mnist", options={"folder": str(tmp_path / n)}) for n in ("one", "two", "three"))
+    assert one.identity == two.identity != three.identity
+    assert one.canonical != two.canonical
+    digest = one.options["digest"]
+    assert Mnist(folder=tmp_path / "two", digest=digest).split(0).x_train.shape == (30, 784)
+    with pytest.raises(ConfigError, match=f"expected {digest}: they have changed since"):
+        Mnist(folder=tmp_path / "three", digest=digest).split(0)
+    shutil.rmtree(tmp_path / "one")  # a report reads the spec again, and needs no image for that
+    assert DataSpec(name="mnist", options=one.options) == one
 
 
 def test_a_missing_file_is_named_with_both_remedies(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_digest_names_the_content(write) -> None:
 
 def test_seed_varies_the_split_alone(write) -> None:
     text = "x,y\n" + "".join(f"{i},{i % 2}\n" for i in range(40))
-    table = Table(write(text), "y")
+    table = Table(write(text), "y", keep=["x"])
     one, other = table.split(1, 0.25), table.split(2, 0.25)
     assert set(one.x_test[:, 0]) != set(other.x_test[:, 0])
     assert sorted([*one.x_train[:, 0], *one.x_test[:, 0]]) == list(range(40))
@@ -76,6 +76,17 @@ def test_seed_varies_the_split_alone(write) -> None:
 def test_bad_table_is_refused_with_the_place_and_the_remedy(write, text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Table(write(text), "kind")
+
+
+def test_a_table_is_read_once_and_its_rows_are_nobodys_to_change(write, monkeypatch) -> None:
+    table = Table(write(GOOD), "kind")
+    monkeypatch.setattr("qmoe.data.table.read_cells", None)
+    again = Table(table.path, "kind")
+    assert again.content is table.content
+    again.sample(0).x[:] = 7
+    assert table.sample(0).x[0, 0] == 1.5
+    with pytest.raises(ValueError, match="read-only"):
+        table.content.x[:] = 7
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 import pytest
 from tiny_study import tiny_values
+from user_tables import write_table
 
 from qmoe.errors import ConfigError
 from qmoe.studies import load_preset, load_study, make_trials, parse_study, preset_names, preset_text
+from qmoe.studies.claims import claim_text, load_claims, shipped_claims
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -121,6 +123,62 @@ def test_a_study_file_that_is_missing_or_no_toml_is_refused(tmp_path):
 def test_a_preset_written_to_a_file_is_the_same_study(tmp_path):
     (tmp_path / "mine.toml").write_text(preset_text("phase3b-heldout"), encoding="utf-8")
     assert load_study(tmp_path / "mine.toml") == load_preset("phase3b-heldout")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_files_as_windows_writes_them_are_read(tmp_path, encoding):
+    text = preset_text("phase3b-heldout").replace("\n", "\r\n")
+    (tmp_path / "mine.toml").write_bytes(text.encode(encoding))
+    assert load_study(tmp_path / "mine.toml") == load_preset("phase3b-heldout")
+    (tmp_path / "claim.toml").write_bytes(claim_text("C6").replace("\n", "\r\n").encode(encoding))
+    assert load_claims(tmp_path / "claim.toml") == [claim for claim in shipped_claims() if claim.id == "C6"]
+
+
+ON_TABLE = """
+name = "mine"
+title = "Mine"
+phase = "own"
+protocol = "heldout"
+[data]
+name = "table"
+options = { path = PATH, target = "side" }
+[[arms]]
+name = "linear"
+label = "linear router"
+model = { router = { kind = "linear" }, experts = { kind = "linear" } }
+"""
+
+
+@pytest.mark.parametrize(
+    "written", ['"data.csv"', '"./data.csv"', "'sub\\data.csv'", '"sub/data.csv"', '"../work/data.csv"']
+)
+def test_places_in_a_study_file_start_from_its_folder(tmp_path, monkeypatch, written):
+    folder = tmp_path / "work"
+    write_table(folder / "data.csv", seed=1)
+    write_table(folder / "sub" / "data.csv", seed=2)
+    write_table(tmp_path / "elsewhere" / "data.csv", seed=3)
+    (folder / "mine.toml").write_text(ON_TABLE.replace("PATH", written))
+    for here in ("elsewhere", "work"):
+        monkeypatch.chdir(tmp_path / here)
+        found = load_study(folder / "mine.toml" if here == "elsewhere" else "mine.toml").data.options["path"]
+        assert found == str(folder / ("sub" if "sub" in written else "") / "data.csv")
+
+
+@pytest.mark.parametrize(
+    "written", [r'"C:\Users\me\data.csv"', r'"C:\data.csv"', r'"work\table.csv"', r'"work\new.csv"']
+)
+def test_backslashes_that_toml_takes_for_escapes_are_named(tmp_path, written):
+    (tmp_path / "mine.toml").write_text(ON_TABLE.replace("PATH", written))
+    with pytest.raises(ConfigError, match=r"write the \\ of a path as /, or the path in single quotes"):
+        load_study(tmp_path / "mine.toml")
+
+
+def test_a_table_that_is_not_there_is_named_by_its_whole_path(tmp_path):
+    (tmp_path / "mine.toml").write_text(ON_TABLE.replace("PATH", '"none.csv"'))
+    with pytest.raises(
+        ConfigError, match=rf"mine\.toml: data: table: {tmp_path}/none\.csv cannot be read: No such file"
+    ):
+        load_study(tmp_path / "mine.toml")
 
 
 def test_resizing_repeats_what_varies():

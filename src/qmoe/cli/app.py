@@ -137,6 +137,14 @@ def ablate(
     rung: Annotated[
         list[str] | None, typer.Option("--rung", help="Only this rung; may be repeated.", show_default=False)
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep",
+            help="A column that is a feature though it seems to number the rows; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     seeds: Annotated[
         int, typer.Option("--seeds", min=1, help="Splits of the table, each with two initialisations.")
     ] = 30,
@@ -152,9 +160,9 @@ def ablate(
     """
     study = ablation_study(
         data, target, qubits=qubits, layers=layers, experts=experts, epochs=epochs, lr=lr, seeds=seeds,
-        rungs=tuple(rung or ()),
+        rungs=tuple(rung or ()), keep=tuple(keep or ()),
     )  # fmt: skip
-    run_job([study], out, workers, as_json)
+    run_job([study], out, workers, as_json, own_names=True)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from qmoe.studies.running import commit
 PACKAGES = {
     "torch": "models and the torch engine",
     "numpy": "arrays",
+    "pandas": "tables of your own",
     "scipy": "statistics",
     "scikit-learn": "data sets and the estimator",
     "pydantic": "study files",

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from qmoe.errors import ConfigError
 from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, read_store, telling
-from qmoe.studies import Store, Study, Workers, default_workers, run_studies
+from qmoe.studies import Store, Study, Workers, continues, default_workers, run_studies, with_free_name
 from qmoe.studies.claims import CLAIMS, Claim, Verdict, load_claims
 from qmoe.studies.measurements import measure, missing_measurements
 from qmoe.studies.running import Stack, cost, kernels_to_compile
@@ -27,9 +27,17 @@ _OF_A_LADDER = ("quantum", "twin", "linear")
 
 
 def run_job(
-    studies: Sequence[Study], out: Path, workers: int | None, as_json: bool, claims: Path | None = None
+    studies: Sequence[Study],
+    out: Path,
+    workers: int | None,
+    as_json: bool,
+    claims: Path | None = None,
+    own_names: bool = False,
 ) -> None:
     """Runs ``studies`` into ``out`` and writes the report there.
+
+    A study whose name belongs to another one in ``out`` takes its place, which is said; with ``own_names`` it is given
+    another name instead.
 
     Raises:
         QMoEError: for anything that stops the job; what was finished is in the store.
@@ -39,6 +47,7 @@ def run_job(
     begin = time.perf_counter()
     processes = Workers(default_workers() if workers is None else workers)
     with Store(out / STORE) as store, _progress(console) as progress, processes:
+        studies = [_named(study, store, progress.console, own_names) for study in studies]
         task = progress.add_task("training", total=None)
 
         def on_plan(stacks: Sequence[Stack]) -> None:
@@ -62,6 +71,26 @@ def run_job(
     asked = {study.name for study in studies}
     rows = headline([results for results in contents.results if results.study.name in asked])
     _tell(console, rows, contents, page, trained, time.perf_counter() - begin, as_json)
+
+
+def _named(study: Study, store: Store, console: Console, own_name: bool) -> Study:
+    """The study under the name it is run by; says so where that concerns another study in the store."""
+    named = with_free_name(study, store) if own_name else study
+    earlier = store.asked(named.name)
+    words = ""
+    if named.name != study.name:
+        words = (
+            f"{study.name} is another study in {store.path.parent}/, with other data or settings; this one is named "
+            f"{named.name}."
+        )
+    elif named.name in store.study_names() and (earlier is None or not continues(named, earlier)):
+        words = (
+            f"{study.name} was another study in {store.path.parent}/ before, with other data or settings. What it trained "
+            "stays in the store, but the report shows the study as it is now; to see both, give one another name."
+        )
+    if words:
+        console.print(words, soft_wrap=True, markup=False)
+    return named
 
 
 def _measure(studies: Sequence[Study], store: Store, workers: Workers, progress: Progress) -> None:
@@ -129,6 +158,8 @@ def _tell(
     seconds: float,
     as_json: bool,
 ) -> None:
+    for name, reason in contents.unreadable:
+        console.print(f"The study {name} cannot be read and is left out: {reason}", soft_wrap=True, markup=False)
     if as_json:
         summary = {
             "report": str(page),

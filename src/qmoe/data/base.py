@@ -62,6 +62,8 @@ class Dataset(ABC):
     difficulty: ClassVar[str]
     #: Whether a seed decides the rows or the split; False for a set with one official split.
     resampled: ClassVar[bool] = True
+    #: The option that says where files of the user's own lie, "" for a set without such files.
+    located: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         rules = option_rules(type(self))
@@ -108,6 +110,13 @@ class Dataset(ABC):
             split_seed = child(seed, 1) if isinstance(seed, np.random.SeedSequence) else seed
         points = check_points(self, self.sample(seed))
         return stratified_split(self.name, points, test_fraction, check_seed(split_seed))
+
+    def pinned(self) -> dict[str, object]:
+        """Returns options that name the content of files of the user's own; none for a set without such files.
+
+        Results are known by these, and not by where the files lie.
+        """
+        return {}
 
     def bayes_error(self) -> float | None:
         """Returns the error rate of the best possible classifier, None where it is not known."""

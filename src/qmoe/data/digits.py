@@ -166,14 +166,18 @@ class Mnist(OfficialSplit):
         classes: the digits to tell apart; the first is class 0, the second class 1, and so on.
         folder: a folder with the four IDX files, gzipped or not.
         openml: whether to download "mnist_784" through scikit-learn, which keeps it in its own cache.
+        digest: the first 16 hexadecimal digits of the SHA-256 of the images in ``folder``, so that results name what they
+            came from; a folder with other images is refused. By default any will do.
     """
 
     name: ClassVar[str] = "mnist"
     difficulty: ClassVar[str] = ""
+    located: ClassVar[str] = "folder"
 
     classes: Annotated[tuple[int, ...], DistinctDigits()] = tuple(range(10))
     folder: str | os.PathLike[str] | None = None
     openml: Annotated[bool, Flag()] = False
+    digest: str = ""
 
     def _check(self) -> None:
         if (self.folder is None) != self.openml:
@@ -192,8 +196,22 @@ class Mnist(OfficialSplit):
         """The 784 pixels, row by row."""
         return 784
 
+    def pinned(self) -> dict[str, object]:
+        """The digest of the images in the folder; it is read only where the digest is not given."""
+        if self.folder is None:
+            return {}
+        return {"digest": self.digest or mnist.load_folder(os.fspath(self.folder)).digest}
+
     def _images(self) -> DigitImages:
-        return mnist.load_folder(os.fspath(self.folder)) if self.folder is not None else mnist.load_openml()
+        if self.folder is None:
+            return mnist.load_openml()
+        images = mnist.load_folder(os.fspath(self.folder))
+        if self.digest and self.digest != images.digest:
+            raise ConfigError(
+                f"mnist: the images in {self.folder} have the digest {images.digest}, expected {self.digest}: they have "
+                "changed since; bring them back, or leave digest out to go on with what is there now."
+            )
+        return images
 
     def _digits(self) -> tuple[int, ...]:
         return self.classes

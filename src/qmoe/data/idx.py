@@ -7,10 +7,12 @@ MNIST uses), one for the rank, one 32-bit size per axis, then the elements. http
 from __future__ import annotations
 
 import gzip
+import hashlib
 import math
 import struct
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,15 @@ class DigitImages:
     y_train: np.ndarray
     x_test: np.ndarray
     y_test: np.ndarray
+
+    @cached_property
+    def digest(self) -> str:
+        """The first 16 hexadecimal digits of the SHA-256 of all images and labels."""
+        found = hashlib.sha256()
+        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
+            found.update(f"{array.shape}".encode())
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()[:16]
 
 
 def read_idx(path: Path) -> np.ndarray:

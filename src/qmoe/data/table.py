@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import hashlib
 import os
@@ -13,6 +12,11 @@ from typing import ClassVar
 import numpy as np
 
 from qmoe.data.base import Dataset, Points
+from qmoe.data.delimited import read_cells
+from qmoe.data.kept import MAGIC, Content, kept_table, key_of
+from qmoe.data.labels import as_classes
+from qmoe.data.numbering import numbers_rows
+from qmoe.data.text import decoded
 from qmoe.errors import ConfigError, did_you_mean
 from qmoe.seeding import Seed
 
@@ -21,136 +25,133 @@ from qmoe.seeding import Seed
 class Table(Dataset):
     """A CSV file with a header: numeric columns are the features, ``target`` holds the classes.
 
-    The rows are given and the same for every seed; the seed varies the split.
+    The rows are given and the same for every seed; the seed varies the split. Values are separated by commas, semicolons,
+    tabs or bars. A value that is missing is refused, and so is a column that numbers the rows.
 
     Attributes:
-        path: the file.
+        path: the file; or a store of results, which keeps the tables of its studies.
         target: the column of the classes; their values count as words, in sorted order (numbers by value).
         digest: the first 16 hexadecimal digits of the file's SHA-256, so that results name the rows they came from; filled
             in where it is left out, and refused where the file has another.
+        keep: columns that are features although they seem to number the rows.
     """
 
     name: ClassVar[str] = "table"
     difficulty: ClassVar[str] = ""
+    located: ClassVar[str] = "path"
 
     path: str | os.PathLike[str] = ""
     target: str = ""
     digest: str = ""
+    keep: tuple[str, ...] = ()
 
     def _check(self) -> None:
         if not isinstance(self.path, str | os.PathLike) or not os.fspath(self.path):
             raise ConfigError(f"table: path is {self.path!r}, expected a CSV file; for example path='wine.csv'.")
         object.__setattr__(self, "path", os.fspath(self.path))
-        found = self._content
+        object.__setattr__(self, "keep", _names(self.keep))
+        found = self.content
         if self.digest not in ("", found.digest):
             raise ConfigError(
                 f"table: {self.path} has the digest {found.digest}, expected {self.digest}: the file has changed since; "
-                "drop digest, and give the study a new name."
+                "bring it back, or leave digest out to go on with what it holds now."
             )
+        for name in self.keep:
+            if name not in found.columns:
+                raise ConfigError(
+                    f"table: keep names {name!r}, no feature of {self.path}{did_you_mean(name, found.columns)}"
+                )
         object.__setattr__(self, "digest", found.digest)
+
+    @property
+    def content(self) -> Content:
+        """All that is in the table, read once."""
+        path = os.fspath(self.path)
+        try:
+            with Path(path).open("rb") as file:
+                start = file.read(len(MAGIC))
+                if start != MAGIC:
+                    return _parsed(_Source(path, start + file.read()), self.target, self.keep)
+        except OSError as error:
+            raise ConfigError(f"table: {path} cannot be read: {error.strerror}.") from None
+        return kept_table(path, self.key)
+
+    @property
+    def key(self) -> str:
+        """What a store knows the table by."""
+        return key_of(self.digest, self.target, self.keep)
 
     @property
     def n_features(self) -> int:
         """The columns but the target."""
-        return self._content.x.shape[1]
+        return self.content.x.shape[1]
 
     @property
     def n_classes(self) -> int:
         """The number of distinct values of the target."""
-        return len(self._content.classes)
+        return len(self.content.classes)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The values of the target; class c is number c."""
-        return self._content.classes
+        return self.content.classes
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of the features."""
-        return self._content.columns
+        return self.content.columns
 
-    @property
-    def _content(self) -> _Content:
-        return _read(os.fspath(self.path), self.target)
+    def pinned(self) -> dict[str, object]:
+        """The digest of the file."""
+        return {"digest": self.digest}
 
     def sample(self, seed: Seed) -> Points:
         """Returns all rows; ``seed`` makes no difference."""
-        return Points(self._content.x.copy(), self._content.y.copy())
+        content = self.content
+        return Points(content.x.copy(), content.y.copy())
 
 
-@dataclass(frozen=True, eq=False)
-class _Content:
-    x: np.ndarray
-    y: np.ndarray
-    columns: tuple[str, ...]
-    classes: tuple[str, ...]
-    digest: str
+class _Source:
+    """The bytes of a file, which equal others by their digest and are let go once they are read."""
 
+    def __init__(self, path: str, data: bytes) -> None:
+        self.path, self.digest = path, hashlib.sha256(data).hexdigest()[:16]
+        self._data = data
 
-def _read(path: str, target: str) -> _Content:
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"table: {path} cannot be read: {error.strerror}.") from None
-    return _parse(path, target, data)
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Source) and (self.path, self.digest) == (other.path, other.digest)
+
+    def __hash__(self) -> int:
+        return hash((self.path, self.digest))
+
+    def text(self) -> str:
+        """The text, once."""
+        data, self._data = self._data, b""
+        try:
+            return decoded(data)
+        except ValueError as error:
+            raise ConfigError(f"table: {self.path} cannot be read as text: {error}.") from None
 
 
 @functools.lru_cache(maxsize=4)
-def _parse(path: str, target: str, data: bytes) -> _Content:
-    try:
-        rows = [row for row in csv.reader(data.decode("utf-8-sig").splitlines(), strict=True) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"table: {path} is no CSV file in UTF-8: {error}.") from None
-    if len(rows) < 2:
-        raise ConfigError(f"table: {path} has {len(rows)} line(s), expected a header and rows.")
-    header, *body = rows
-    header = [name.strip() for name in header]
-    if len(set(header)) != len(header):
-        raise ConfigError(f"table: {path} names a column twice; give every column a name of its own.")
-    if target not in header:
-        raise ConfigError(
-            f"table: {path} has no column {target!r}{did_you_mean(target, header)}; its columns are {', '.join(header)}."
-        )
-    short = next((i for i, row in enumerate(body) if len(row) != len(header)), None)
-    if short is not None:
-        raise ConfigError(
-            f"table: row {short + 1} of {path} has {len(body[short])} values, expected {len(header)} as in the header."
-        )
-    place = header.index(target)
-    names = [name for i, name in enumerate(header) if i != place]
-    if not names:
-        raise ConfigError(f"table: {path} has no column beside {target!r}; features are needed as well.")
-    x = np.array([[_number(path, row, i, value, header) for i, value in enumerate(line) if i != place]
-                  for row, line in enumerate(body)])  # fmt: skip
-    labels = [line[place].strip() for line in body]
-    if "" in labels:
-        raise ConfigError(f"table: row {labels.index('') + 1} of {path} has no {target!r}; drop such rows first.")
-    classes = sorted(set(labels), key=_order)
-    if not 2 <= len(classes) <= max(2, len(labels) // 2):
-        raise ConfigError(
-            f"table: column {target!r} has {len(classes)} distinct values in {len(labels)} rows, expected classes: at least "
-            "two, each with several rows."
-        )
-    index = {label: i for i, label in enumerate(classes)}
-    y = np.array([index[label] for label in labels], dtype=np.int64)
-    return _Content(x, y, tuple(names), tuple(classes), hashlib.sha256(data).hexdigest()[:16])
+def _parsed(source: _Source, target: str, keep: tuple[str, ...]) -> Content:
+    cells = read_cells(source.path, source.text(), target)
+    y, classes = as_classes(source.path, target, cells.words)
+    for name, values in zip(cells.columns, cells.x.T, strict=True):
+        if name not in keep and numbers_rows(name, values):
+            raise ConfigError(
+                f"table: column {name!r} of {source.path} numbers the rows ({_start(values)}), so it would tell the classes "
+                f"by the order of the file; take it out, or keep=[{name!r}] (--keep {name!r}) if it is a measurement."
+            )
+    return Content(cells.x, y, cells.columns, classes, source.digest)
 
 
-def _number(path: str, row: int, column: int, value: str, header: list[str]) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = float("nan")
-    if not np.isfinite(number):
-        raise ConfigError(
-            f"table: row {row + 1} of {path} has {value!r} in column {header[column]!r}, expected a finite number; encode "
-            "words as numbers and fill or drop what is missing first."
-        )
-    return number
+def _start(values: np.ndarray) -> str:
+    return ", ".join(f"{value:.0f}" for value in values[:3]) + ", ..."
 
 
-def _order(label: str) -> tuple[int, float, str]:
-    try:
-        return 0, float(label), label
-    except ValueError:
-        return 1, 0.0, label
+def _names(keep: object) -> tuple[str, ...]:
+    """Columns to keep as a tuple; a list, as it comes from TOML or JSON, is welcome."""
+    if not isinstance(keep, list | tuple) or not all(isinstance(name, str) for name in keep):
+        raise ConfigError(f"table: keep is {keep!r}, expected names of columns; for example keep=['year'].")
+    return tuple(keep)

@@ -46,6 +46,11 @@ def accusations(results: Sequence[StudyResults], judged: Collection[str] = ()) -
         found.append(f"Intervals rest on fewer than ten independent seeds, so they are too narrow: {join(thin)}.")
     rest = [(name, arms) for name, arms in studies if name not in judged]
     found += _by_study(rest, _unequal, "Arms are not of one size: {}. Part of a difference may be due to that.")
+    found += _by_study(
+        studies,
+        _guessing,
+        "No better than guessing the commonest class: {}. Differences between such arms say nothing.",
+    )
     found += _by_study(rest, _falling, "Not converged (mean loss fell by more than 5% over the last three epochs): {}.")
     found += _by_study(studies, _equal, "No spread at all between runs: {}. An interval of width zero is no certainty.")
     found += _by_study(
@@ -90,6 +95,11 @@ def _unequal(arms: list[Arm]) -> str:
     counts = [arm.records[0].metrics["parameters"] for arm in arms]
     ratio = max(counts) / max(1.0, min(counts))
     return f"{ratio:.1f} times between {min(counts):.0f} and {max(counts):.0f} parameters" if ratio > 1.5 else ""
+
+
+def _guessing(arms: list[Arm]) -> str:
+    # Random labels are a control that has nothing else to do.
+    return _listed([arm for arm in arms if arm.guesses and arm.records[0].trial.data.labels == "true"])
 
 
 def _falling(arms: list[Arm]) -> str:

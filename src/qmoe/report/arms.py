@@ -84,6 +84,12 @@ class Arm:
         """The final accuracies in eight figures."""
         return summarize(self.scores)
 
+    @property
+    def guesses(self) -> bool:
+        """Whether its mean accuracy is no better than that of saying the commonest class every time."""
+        chance = self.values("chance")
+        return 0 < self.n == len(chance) and self.summary.mean <= float(chance.mean())
+
     @cached_property
     def interval(self) -> tuple[float, float]:
         """95% interval of the mean final accuracy."""

@@ -111,7 +111,7 @@ def _page(contents: Contents, out: Path, step: Step, workers: Workers) -> str:
             script=Markup(_asset("page.js")),
             paper=paper(),
             has_paper=table is not None or any(card.claim.id in CLAIMS for card in cards),
-            gaps=gaps(results),
+            gaps=gaps(results, contents.unreadable),
             opening=opening_sentence(judged),
             leads=leads(judged),
             cards=[_card(card, drawn) for card in cards if card.claim.headline],

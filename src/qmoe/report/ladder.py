@@ -146,6 +146,11 @@ def sentences(steps: Sequence[Step]) -> list[str]:
     if not rungs:
         return ["The rungs share too few seeds with the quantum router to tell anything."]
     lines = []
+    base = next((s.arm for s in steps if not s.rung.name), None)
+    if base is not None and base.guesses:
+        lines.append(
+            f"The {base.label} does no better than guessing the commonest class, so nothing here is about its parts."
+        )
     for group, opening in (
         (QUANTUM_PARTS, "Parts of the circuit taken away"),
         (COUNTERPARTS, "Classical routers and models in its place"),

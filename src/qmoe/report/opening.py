@@ -90,10 +90,10 @@ def provenance_items(about: Provenance) -> list[tuple[str, str]]:
     return items
 
 
-def gaps(results: Sequence[StudyResults]) -> list[str]:
-    """What is missing or failed, for the very top of the page."""
+def gaps(results: Sequence[StudyResults], unreadable: Sequence[tuple[str, str]] = ()) -> list[str]:
+    """What is missing, failed or cannot be read, for the very top of the page."""
     total, missing = sum(len(r.members) for r in results), sum(r.n_missing for r in results)
-    lines = []
+    lines = [f"The study {name} cannot be read and is left out: {reason}" for name, reason in unreadable]
     if missing:
         where = join([f"{r.study.name} {r.n_missing} of {len(r.members)}" for r in results if r.n_missing])
         lines.append(f"{missing} of {total} trials missing: run the same command again. ({where})")

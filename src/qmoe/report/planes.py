@@ -18,7 +18,7 @@ from qmoe.moe import MixtureOfExperts
 from qmoe.report.arms import Arm
 from qmoe.report.figures import CLASS_0, CLASS_1, COLUMN, colour_of, count, new_axes
 from qmoe.studies import Record
-from qmoe.studies.build import build_model, prepare_data
+from qmoe.studies.build import build_model, prepare_data, raw_sizes
 
 SIZE = (COLUMN[0], 2.7)
 
@@ -58,8 +58,7 @@ def trained_model(record: Record) -> MixtureOfExperts:
 
 def is_planar(arms: Sequence[Arm]) -> bool:
     """Whether the data of these arms have two features and two classes."""
-    data = prepare_data(arms[0].records[0].trial.draw)
-    return data.raw.x_train.shape[1] == 2 and int(data.raw.y_train.max()) == 1
+    return raw_sizes(arms[0].records[0].trial) == (2, 2)
 
 
 def planes_of(arms: Sequence[Arm], nodes: int = 70) -> list[Planes]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from qmoe.errors import QMoEError, StoreError
 from qmoe.report.arms import Arm
 from qmoe.report.comparison import HeadlineRow, headline
 from qmoe.report.judging import Judged, Measurements, judge_all
@@ -55,11 +56,13 @@ class Contents:
         results: the studies of the store.
         measurements: for each quantity and name measured values that are no metric of a trial.
         claims: claims of the user's own, judged with those that ship with qmoe.
+        unreadable: studies that are left out since they cannot be read, each with the reason.
     """
 
     results: tuple[StudyResults, ...]
     measurements: Measurements
     claims: tuple[Claim, ...] = ()
+    unreadable: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def rows(self) -> list[HeadlineRow]:
@@ -75,19 +78,29 @@ class Contents:
 def read_store(path: str | Path, claims: Sequence[Claim] | None = None) -> Contents:
     """Reads all studies of a store, and what was measured beside them.
 
+    A study that cannot be read, such as one whose data are gone, does not take the others along.
+
     Args:
         path: the SQLite file that studies ran into.
         claims: claims of the user's own; a ladder that is not a preset's brings its questions with it.
 
     Raises:
-        StoreError: when there is no store, or it is damaged.
+        StoreError: when there is no store, it is damaged, or none of its studies can be read.
     """
+    results: list[StudyResults] = []
+    unreadable: list[tuple[str, str]] = []
     with Store(path, create=False) as store:
-        results = tuple(store.load(name) for name in store.study_names())
+        for name in store.study_names():
+            try:
+                results.append(store.load(name))
+            except QMoEError as error:
+                unreadable.append((name, str(error)))
         measurements = store.measurements()
+    if unreadable and not results:
+        raise StoreError(f"{path} has no study that can be read. {unreadable[0][1]}")
     own = [study.study for study in results if study.study.name not in preset_names()]
     asked = [claim for number, study in enumerate(own) for claim in ladder_claims(study, 1 + 4 * number)]
-    return Contents(results, measurements, (*asked, *(claims or ())))
+    return Contents(tuple(results), measurements, (*asked, *(claims or ())), tuple(unreadable))
 
 
 def provenance(results: Sequence[StudyResults]) -> Provenance:

@@ -2,6 +2,7 @@
 
 from qmoe.studies.files import load_study, parse_study
 from qmoe.studies.ladder import RUNGS, Rung, ladder_omitted, ladder_rungs, with_ladder
+from qmoe.studies.naming import continues, with_free_name
 from qmoe.studies.presets import PHASES, load_preset, preset_names, preset_text, refuse_borrowed_name
 from qmoe.studies.running import plan_stacks, run_stack, run_studies
 from qmoe.studies.spec import Study
@@ -22,6 +23,7 @@ __all__ = [
     "TrialSpec",
     "Workers",
     "ablation_study",
+    "continues",
     "default_workers",
     "ladder_claims",
     "ladder_omitted",
@@ -36,5 +38,6 @@ __all__ = [
     "refuse_borrowed_name",
     "run_stack",
     "run_studies",
+    "with_free_name",
     "with_ladder",
 ]

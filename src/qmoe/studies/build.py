@@ -74,6 +74,15 @@ class PreparedData:
     x_test: Tensor
     y_test: Tensor
 
+    @property
+    def chance(self) -> float:
+        """The share of the commonest class in the test part, or in the training part where nothing is held out.
+
+        Accuracy that takes no look at the features.
+        """
+        y = self.y_test if len(self.y_test) else self.y_train
+        return float(y.bincount().max()) / len(y)
+
 
 @functools.lru_cache(maxsize=128)
 def prepare_data(draw: Draw) -> PreparedData:
@@ -139,9 +148,14 @@ _CIRCUIT = set(CircuitSpec.model_fields)
 _ROUTING: dict[str, Callable[[Router], Router]] = {"mean": MeanRouting, "permuted": PermutedRouting}
 
 
+def raw_sizes(trial: TrialSpec) -> tuple[int, int]:
+    """Features and classes of the data as they are, which needs no row of them."""
+    return _sizes_of(trial.data.name, json.dumps(trial.data.options, sort_keys=True))
+
+
 def _sizes(trial: TrialSpec) -> tuple[int, int, torch.dtype]:
     """Features and classes that a model of the trial sees, and its numbers."""
-    n_features, n_classes = _sizes_of(trial.data.name, json.dumps(trial.data.options, sort_keys=True))
+    n_features, n_classes = raw_sizes(trial)
     return trial.data.components or n_features, n_classes, getattr(torch, trial.training.dtype)
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from pydantic import ValidationError
 
+from qmoe.data import DATASETS
+from qmoe.data.text import decoded
 from qmoe.errors import ConfigError, unknown
 from qmoe.studies.ladder import with_ladder
 from qmoe.studies.spec import Study
 from qmoe.studies.strict import explain
+
+#: TOML takes ``\`` within double quotes for the beginning of an escape, such as a tab.
+_SLASHES = "; write the \\ of a path as /, or the path in single quotes"
 
 
 def parse_study(values: dict[str, Any], source: str = "study") -> Study:
@@ -36,16 +41,48 @@ def parse_study(values: dict[str, Any], source: str = "study") -> Study:
 
 
 def load_study(path: str | Path) -> Study:
-    """Reads a study from a TOML file.
+    """Reads a study from a TOML file; places of data files in it start from the folder it lies in.
 
     Raises:
         ConfigError: when the file is missing, no TOML, or no valid study.
     """
     path = Path(path)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = read_toml(path)
     except FileNotFoundError:
         raise ConfigError(f"There is no study file {path}; run `qmoe presets` for those that ship with qmoe.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{path} cannot be read as TOML: {error}") from None
-    return parse_study(values, path.name)
+    return parse_study(_from_folder(values, path.parent), path.name)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Reads a TOML file in UTF-8, or in the UTF-16 that PowerShell's ``>`` writes.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ConfigError: when it cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(decoded(path.read_bytes()))
+    except FileNotFoundError:
+        raise
+    except (ValueError, OSError) as error:
+        escapes = any(sign in str(error) for sign in ("\\", "hex value", "Unicode scalar"))
+        raise ConfigError(f"{path} cannot be read as TOML: {error}{_SLASHES if escapes else ''}") from None
+
+
+def _from_folder(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The tables of a study file with the place of its data files as it is from the working folder."""
+    data = values.get("data")
+    options = data.get("options") if isinstance(data, dict) else None
+    kind = DATASETS.get(str(data.get("name"))) if isinstance(data, dict) else None
+    if kind is None or not isinstance(options, dict) or not isinstance(options.get(kind.located) or None, str):
+        return values  # no place in it; if there should be one, `parse_study` says so
+    place = options[kind.located]
+    if any(ord(character) < 32 for character in place):
+        raise ConfigError(f"data.options.{kind.located} is {place!r}, expected a path{_SLASHES}.")
+    found = folder / place
+    if "\\" in place and not found.exists():
+        # Written on Windows, read elsewhere.
+        other = folder.joinpath(*PureWindowsPath(place).parts)
+        found = other if other.exists() else found
+    return {**values, "data": {**values["data"], "options": {**options, kind.located: str(found.resolve())}}}

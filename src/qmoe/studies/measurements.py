@@ -33,7 +33,7 @@ def measure(
 ) -> None:
     """Measures arms on every draw of the study's data, and keeps the figures."""
     found = effective_dimensions(
-        study, arms, repeats=study.seeds.data, n_draws=N_DRAWS, on_repeat=on_repeat, workers=workers
+        store.at_hand(study), arms, repeats=study.seeds.data, n_draws=N_DRAWS, on_repeat=on_repeat, workers=workers
     )
     for arm, values in found.items():
         store.save_measurement(_key(study, arm), quantity_of(study), arm, values.tolist())

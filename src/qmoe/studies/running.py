@@ -24,7 +24,7 @@ from qmoe.studies.spec import QuantumSpec, Study
 from qmoe.studies.store import Record, Store
 from qmoe.studies.trials import TrialSpec, make_trials
 from qmoe.studies.workers import Report, Workers, tick
-from qmoe.training import TrainingConfig, train_stack
+from qmoe.training import TrainingConfig, balanced_accuracy, train_stack
 from qmoe.training.compiled.step import KERNELS as STEP_KERNELS
 
 #: Trials in one stack at most: beyond it a stack is no faster per trial, and an interruption costs more.
@@ -107,24 +107,28 @@ def run_stack(stack: Stack, on_epoch: Callable[[int], None] | None = None) -> li
     dtype = getattr(torch, first.training.dtype)
     data = [prepare_data(trial.draw) for trial in stack]
     models = [build_model(trial) for trial in stack]
+    x_test, y_test = torch.stack([d.x_test for d in data]).to(dtype), torch.stack([d.y_test for d in data])
     result = train_stack(
         models,
         torch.stack([d.x_train for d in data]).to(dtype),
         torch.stack([d.y_train for d in data]),
         TrainingConfig(first.training.epochs, first.training.batch_size, first.training.lr),
         [trial.order_seed for trial in stack],
-        torch.stack([d.x_test for d in data]).to(dtype),
-        torch.stack([d.y_test for d in data]),
+        x_test,
+        y_test,
         on_epoch,
     )
+    balanced = balanced_accuracy(models, x_test, y_test) if y_test.numel() else None
     # What models of one shape have in common.
     sizes = {"router_parameters": float(n_trainable(models[0].router)), "parameters": float(n_trainable(models[0]))}
     engine = _engine_name(models[0])
     records = []
     for i, (trial, model) in enumerate(zip(stack, models, strict=True)):
         metrics = {"train_accuracy": float(result.train_accuracy[i]), "loss": float(result.loss[i, -1])}
+        metrics["chance"] = data[i].chance
         history = {"loss": result.loss[i].tolist(), "running_accuracy": result.running_accuracy[i].tolist()}
-        if len(data[i].y_test):
+        if balanced is not None:
+            metrics["test_balanced_accuracy"] = float(balanced[i])
             metrics["test_accuracy"] = float(result.test_accuracy[i, -1])
             history["test_accuracy"] = result.test_accuracy[i].tolist()
         metrics |= sizes
@@ -168,13 +172,17 @@ def run_studies(
         The number of trials that ran.
 
     Raises:
+        ConfigError: for two studies of one name, and for models that do not fit together.
         QMoEError: when a worker process died.
     """
+    named: dict[str, Study] = {}
     for study in studies:
+        if named.setdefault(study.name, study) != study:
+            raise ConfigError(f"Two studies are named {study.name!r}; give each a name of its own.")
         check_models(study)
     for study in studies:
         store.save_study(study)
-    stacks = plan_stacks(studies, store.hashes())
+    stacks = plan_stacks(map(store.at_hand, studies), store.hashes())
     if on_plan is not None:
         on_plan(stacks)
     owned = Workers(workers) if isinstance(workers, int) else nullcontext(workers)

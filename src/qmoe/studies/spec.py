@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from qmoe.data import SCALINGS, make_dataset
+from qmoe.data import DATASETS, SCALINGS, Dataset, make_dataset
 from qmoe.errors import ConfigError, did_you_mean
 from qmoe.studies.router_specs import (
     ConstantRouterSpec,
@@ -146,7 +146,8 @@ class DataSpec(Spec):
     """A data set by name, with its options, components and scaling (fitted on the training part), and share held out.
 
     Labels that are ``"random"`` are permuted within each part, so that points, split and class sizes stay: a control that
-    must come out at chance on held-out data.
+    must come out at chance on held-out data. For files of the user's own the options name the content as well: ``digest`` is
+    filled in where it is left out.
     """
 
     name: str
@@ -159,7 +160,10 @@ class DataSpec(Spec):
     @model_validator(mode="after")
     def _exists(self) -> DataSpec:
         try:
-            n_features = make_dataset(self.name, **self.options).n_features
+            dataset = make_dataset(self.name, **self.options)
+            n_features = dataset.n_features
+            # Frozen for everyone else: what the spec says is only complete with this.
+            self.__dict__["options"] = {**self.options, **dataset.pinned()}
         except ConfigError as error:
             raise PydanticCustomError("data", "{message}", {"message": str(error)}) from error
         if self.components is not None and self.components > n_features:
@@ -170,6 +174,20 @@ class DataSpec(Spec):
             hint = did_you_mean(self.scaling, SCALINGS)
             raise PydanticCustomError("scaling", "unknown scaling {s}{hint}", {"s": repr(self.scaling), "hint": hint})
         return self
+
+    @property
+    def kind(self) -> type[Dataset]:
+        """The kind of data set; what holds for all of its kind needs no file."""
+        return DATASETS[self.name]
+
+    @cached_property
+    def identity(self) -> str:
+        """The canonical JSON without the place of files whose content it names: equal rows have equal results anywhere."""
+        place = self.kind.located
+        if place not in self.options or "digest" not in self.options:
+            return self.canonical
+        options = {name: value for name, value in self.options.items() if name != place}
+        return self.model_copy(update={"options": options}).canonical
 
 
 class TrainingSpec(Spec):
@@ -283,8 +301,7 @@ class Study(Spec):
                 "lr_factors = {f}: each once, and 1 is training.lr itself",
                 {"f": str(list(self.lr_factors))},
             )
-        resampled = make_dataset(self.data.name, **self.data.options).resampled
-        if self.protocol == "heldout" and resampled and self.data.test_fraction == 0:
+        if self.protocol == "heldout" and self.data.kind.resampled and self.data.test_fraction == 0:
             raise PydanticCustomError(
                 "heldout",
                 "protocol 'heldout' needs a test part: set data.test_fraction above 0, or protocol 'published'",

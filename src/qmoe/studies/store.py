@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 from pydantic_core import from_json
 
-from qmoe.errors import StoreError
+from qmoe.data import Table
+from qmoe.data.kept import keep_table, keeps, key_of
+from qmoe.errors import QMoEError, StoreError
 from qmoe.studies.files import parse_study
 from qmoe.studies.spec import Study
 from qmoe.studies.trials import Member, TrialSpec, make_trials
@@ -149,12 +151,56 @@ class Store:
         self._db.close()
 
     def save_study(self, study: Study) -> None:
-        """Writes down a study, in place of an earlier version of the same name."""
+        """Writes down a study, in place of an earlier version of the same name, and keeps the table it is about."""
         with self._explained(), self._db:
             row = self._db.execute("SELECT position FROM studies WHERE name = ?", (study.name,)).fetchone()
             count = self._db.execute("SELECT COUNT(*) FROM studies").fetchone()
             position = row[0] if row else count[0]
             self._db.execute("REPLACE INTO studies VALUES (?, ?, ?)", (study.name, position, study.model_dump_json()))
+            if study.data.kind is Table:
+                table = Table(**study.data.options)
+                if not keeps(self._db, table.key):
+                    keep_table(self._db, table.key, table.content)
+
+    def at_hand(self, study: Study) -> Study:
+        """The same study with its table from this store, where that keeps it; its trials have the same hashes.
+
+        So neither a worker nor a report goes back to the file, which may have moved or changed by then.
+        """
+        if study.data.kind is not Table:
+            return study
+        data = study.data.model_copy(update={"options": self._from_here(study.data.options)})
+        return study.model_copy(update={"data": data})
+
+    def asked(self, name: str) -> Study | None:
+        """The study of that name as it was last run; None where there is none, or none that can be read."""
+        with self._explained():
+            row = self._db.execute("SELECT spec FROM studies WHERE name = ?", (name,)).fetchone()
+        try:
+            return None if row is None else self._study(name, row[0])
+        except QMoEError:
+            return None
+
+    def _study(self, name: str, text: str) -> Study:
+        """The study with this JSON, its table from this store.
+
+        Raises:
+            StoreError: when it is no JSON of a study.
+            ConfigError: when it is no valid study.
+        """
+        try:
+            values = json.loads(text)
+            if values["data"]["name"] == Table.name:
+                values["data"]["options"] = self._from_here(values["data"]["options"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f"{self.path}: the study {name} cannot be read: {error!r}; run it again.") from None
+        return parse_study(values, f"{self.path}, study {name}")
+
+    def _from_here(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Options of a table, with this store in place of its file where it keeps that table."""
+        key = key_of(options.get("digest", ""), options["target"], options.get("keep", ()))
+        with self._explained():
+            return {**options, Table.located: str(self.path.resolve())} if keeps(self._db, key) else options
 
     def save(self, records: Iterable[Record]) -> None:
         """Commits finished trials, all or none."""
@@ -205,6 +251,7 @@ class Store:
 
         Raises:
             StoreError: when there is no such study in the store.
+            ConfigError: when it is not valid any more, such as one on a table that is neither kept nor where it was.
         """
         with self._explained():
             row = self._db.execute("SELECT spec FROM studies WHERE name = ?", (name,)).fetchone()
@@ -212,7 +259,7 @@ class Store:
                 raise StoreError(
                     f"{self.path} has no study {name!r}; it has {', '.join(self.study_names()) or 'none'}."
                 )
-            study = parse_study(json.loads(row[0]), f"{self.path}, study {name}")
+            study = self._study(name, row[0])
             members = tuple(make_trials(study))
             wanted = {member.trial.hash: member.trial for member in members}
             # A join on the primary key: other studies' trials, which may be most of the file, are not read.

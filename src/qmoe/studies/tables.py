@@ -27,6 +27,7 @@ def ablation_study(
     lr: float = 0.1,
     seeds: int = 30,
     rungs: tuple[str, ...] = (),
+    keep: tuple[str, ...] = (),
 ) -> Study:
     """The study of `qmoe ablate`: a quantum router with linear experts on a table, and the ladder of ablations.
 
@@ -40,12 +41,13 @@ def ablation_study(
         lr: Adam's learning rate; every arm is trained at a quarter and at four times that as well.
         seeds: splits of the table, each with two initialisations.
         rungs: names out of `qmoe.studies.RUNGS`; all of them by default.
+        keep: columns that are features although they seem to number the rows.
 
     Raises:
         ConfigError: for a table that cannot be used, or sizes that do not fit.
     """
-    # The report is written again from wherever its reader stands.
-    table = Table(str(Path(path).resolve()), target)
+    # The same command goes on from wherever its user stands.
+    table = Table(str(Path(path).resolve()), target, keep=tuple(keep))
     wanted = qubits or min(table.n_features, MAX_QUBITS)
     if wanted > table.n_features:
         raise ConfigError(
@@ -53,11 +55,16 @@ def ablation_study(
         )
     data: dict[str, Any] = {
         "name": "table",
-        "options": {"path": str(table.path), "target": target, "digest": table.digest},
+        "options": {"path": str(table.path), "target": target, "digest": table.digest}
+        | ({"keep": list(keep)} if keep else {}),
         "scaling": "minmax_pi",
     }
     reduced = wanted < table.n_features
-    about = f"Rows of {Path(path).name}, {table.n_features} features, {table.n_classes} classes of {target}."
+    about = (
+        f"Rows of {Path(path).name}, {table.n_features} features, {table.n_classes} classes of {target}. The router has "
+        f"{wanted} qubits and {layers} layers, and routes to {experts} linear experts. Training takes {epochs} epochs at a "
+        f"learning rate of {lr:g}."
+    )
     if reduced:
         data["components"] = wanted
         about += f" The features are reduced to {wanted} principal components, one for each qubit."

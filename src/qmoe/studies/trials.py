@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from pydantic import ValidationError
 
-from qmoe.data import make_dataset
+from qmoe.errors import ConfigError
 from qmoe.seeding import child
 from qmoe.studies.spec import ArmSpec, DataSpec, ModelSpec, QuantumSpec, Spec, Study, TrainingSpec
+from qmoe.studies.strict import explain
 
 #: Part of every hash; raised whenever the same spec would train to other numbers than before.
 NUMERICS = 4
@@ -64,22 +66,26 @@ class TrialSpec(Spec):
 
     @cached_property
     def hash(self) -> str:
-        """16 hexadecimal digits of the SHA-256 of the canonical JSON."""
-        return hashlib.sha256(f"{NUMERICS}:{self.canonical}".encode()).hexdigest()[:16]
+        """16 hexadecimal digits of the SHA-256 of the canonical JSON, without the place of files whose content it names."""
+        return hashlib.sha256(f"{NUMERICS}:{self._joined(self.data.identity)}".encode()).hexdigest()[:16]
 
     @cached_property
     def canonical(self) -> str:
         """As of every spec; put together from its parts, which thousands of trials share."""
+        return self._joined(self.data.canonical)
+
+    def _joined(self, data: str) -> str:
+        """The JSON with ``data`` as that of the data."""
         fixed = "" if self.fixed is None else f'"fixed":{self.fixed},'
         return (
-            f'{{"data":{self.data.canonical},"data_seed":{self.data_seed},{fixed}"init_seed":{self.init_seed},'
+            f'{{"data":{data},"data_seed":{self.data_seed},{fixed}"init_seed":{self.init_seed},'
             f'"model":{self.model.canonical},"root":{self.root},"training":{self.training.canonical}}}'
         )
 
     @cached_property
     def shape_key(self) -> str:
         """Equal for trials that can train in one stack: all but seeds and noise strength."""
-        return f"{self.data.canonical} {self.model.shape_key} {self.training.canonical}"
+        return f"{self.data.identity} {self.model.shape_key} {self.training.canonical}"
 
     @property
     def draw(self) -> Draw:
@@ -116,17 +122,24 @@ class Member:
 
 
 def make_trials(study: Study) -> list[Member]:
-    """All trials of a study: learning rates times arms times variants times seeds, in that order."""
+    """All trials of a study: learning rates times arms times variants times seeds, in that order.
+
+    Raises:
+        ConfigError: when a file that the study is about has changed since it was read.
+    """
     return list(_members(study.canonical))
 
 
 @functools.lru_cache(maxsize=64)
 def _members(canonical: str) -> tuple[Member, ...]:
     """The trials of the study with this JSON, remembered: who plans, measures and reports asks for the same ones."""
-    study = Study.model_validate_json(canonical)
+    try:
+        study = Study.model_validate_json(canonical)
+    except ValidationError as error:  # what it was made from has changed since
+        raise ConfigError("\n".join(explain(e) for e in error.errors())) from None
     members = []
     # A data set that comes with its own split is the same for every data seed, so its trials are too.
-    resampled = make_dataset(study.data.name, **study.data.options).resampled
+    resampled = study.data.kind.resampled
     for lr, arm in itertools.product(study.learning_rates, study.arms):
         training = study.training.model_copy(update={"lr": lr})
         data = study.data if arm.labels is None else study.data.model_copy(update={"labels": arm.labels})

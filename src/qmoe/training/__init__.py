@@ -1,6 +1,7 @@
 """Training whole stacks of models at once."""
 
 from qmoe.training.autograd import accuracy
+from qmoe.training.balanced import balanced_accuracy
 from qmoe.training.lbfgs import LBFGSConfig, MinimizationResult, minimize_stack
 from qmoe.training.loop import TrainingResult, train_stack
 from qmoe.training.stack import ModelStack
@@ -13,6 +14,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingResult",
     "accuracy",
+    "balanced_accuracy",
     "minimize_stack",
     "train_stack",
 ]

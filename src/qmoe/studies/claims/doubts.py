@@ -8,6 +8,7 @@ What forbids a verdict, because the data cannot carry one whatever they say:
 * epochs, batch size, the learning rate or the number of learning rates tried differ between the arms (each arm may have
   its own best rate, if all were chosen from equally many);
 * all differences are exactly equal: most often both arms are one and the same, or the seed did not reach the model;
+* nothing learned: neither arm does better than guessing, which is to say the commonest class every time;
 * no room: for "no difference that matters", both arms within the margin of 100% or of guessing, where none could show.
 
 What goes beside it: single runs that broke off, numbers of parameters that differ by more than half, a loss that was
@@ -117,10 +118,12 @@ def objections(evidence: Evidence, study: StudyRuns | None, metric: str) -> tupl
     if study is not None and metric.endswith("accuracy") and evidence.contrast.scale == "difference":
         lowest, highest = sorted((evidence.mean_a, evidence.mean_b))
         margin = max(evidence.contrast.margin, evidence.contrast.at_least or 0.0)
+        chance = study.guessing(metric)
         if lowest >= 1 - margin:
             sameness.append("both arms are so near to 100% that a difference that matters could not show")
-        elif study.chance is not None and highest <= study.chance + margin:
-            sameness.append("neither arm does better than guessing, so nothing could show")
+        elif chance is not None and highest <= chance + margin:
+            guessed = f"neither arm does better than guessing ({chance:.3g}), so nothing could show"
+            (always if highest <= chance else sameness).append(guessed)
     return always, sameness
 
 

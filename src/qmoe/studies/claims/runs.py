@@ -95,12 +95,20 @@ class StudyRuns:
     Attributes:
         name: name of the study.
         arms: trials by name of the arm and noise strength (None where it has none).
-        chance: accuracy of guessing among equally frequent classes; None where it is not known.
+        chance: accuracy of guessing the commonest class, its share of the test part; None where it is not known.
+        balanced_chance: balanced accuracy of guessing, whatever the shares are; None where it is not known.
     """
 
     name: str
     arms: Mapping[ArmKey, Runs]
     chance: float | None = None
+    balanced_chance: float | None = None
+
+    def guessing(self, metric: str) -> float | None:
+        """What guessing gives in a metric; None where that is not known, or the metric is no accuracy."""
+        if not metric.endswith("accuracy"):
+            return None
+        return self.balanced_chance if metric.endswith("balanced_accuracy") else self.chance
 
     @property
     def clustered(self) -> bool:
@@ -167,8 +175,16 @@ def runs_of(results: StudyResults, *others: StudyResults, name: str | None = Non
             rows.setdefault((member.arm, member.variant), []).append((member, each.records.get(member.trial.hash)))
     arms = {key: _runs(_labelled(labels[key[0]], key[1]), found) for key, found in rows.items()}
     data = results.study.data
-    chance = 1 / make_dataset(data.name, **data.options).n_classes
-    return StudyRuns(name or results.study.name, arms, chance)
+    balanced = 1 / make_dataset(data.name, **data.options).n_classes
+    return StudyRuns(name or results.study.name, arms, _chance(arms.values(), balanced), balanced)
+
+
+def _chance(arms: Iterable[Runs], balanced: float) -> float:
+    """The mean share of the commonest class, over all runs; that of equal classes where no run says."""
+    shares = [runs.values["chance"] for runs in arms if "chance" in runs.values]
+    known = np.concatenate(shares) if shares else np.zeros(0)
+    known = known[np.isfinite(known)]
+    return float(known.mean()) if len(known) else balanced
 
 
 def by_name(results: Iterable[StudyResults | StudyRuns]) -> dict[str, StudyRuns]:

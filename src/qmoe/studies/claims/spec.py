@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from qmoe.analysis.statistics import MIN_CLUSTERS
 from qmoe.errors import ConfigError
+from qmoe.studies.files import read_toml
 from qmoe.studies.spec import Name, Probability, Spec
 from qmoe.studies.strict import explain
 
@@ -214,11 +214,9 @@ def load_claims(path: str | Path) -> list[Claim]:
     found: list[Claim] = []
     for file in files:
         try:
-            values = tomllib.loads(file.read_text(encoding="utf-8"))
+            values = read_toml(file)
         except FileNotFoundError:
             raise ConfigError(f"There is no claims file {file}; docs/claims.md shows what one looks like.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-            raise ConfigError(f"{file} cannot be read as TOML: {error}") from None
         found += parse_claims(values, file.name)
     _distinct(found, str(path))
     return found

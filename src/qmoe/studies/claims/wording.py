@@ -6,6 +6,7 @@ from qmoe.studies.claims.deciding import Decision, Evidence
 
 _METRICS = {
     "test_accuracy": "test accuracy",
+    "test_balanced_accuracy": "balanced test accuracy",
     "train_accuracy": "training accuracy",
     "loss": "final training loss",
     "mean_loss": "training loss, mean over the epochs",
