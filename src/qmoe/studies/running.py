@@ -160,7 +160,8 @@ def run_studies(
         studies: what to run.
         store: where results go, each stack committed as it ends.
         workers: number of processes, each with one torch thread; 0 runs in this process with its threads. Or processes
-            that go on after it.
+            that go on after it. Processes import the program that starts them, so a script calls this under
+            ``if __name__ == "__main__":``.
         on_plan: called once with the stacks ahead.
         on_progress: called with the part of their `cost` that was done since the last call.
 
@@ -168,6 +169,7 @@ def run_studies(
         The number of trials that ran.
 
     Raises:
+        ConfigError: when a model does not fit together, or no worker process can be started.
         QMoEError: when a worker process died.
     """
     for study in studies:
