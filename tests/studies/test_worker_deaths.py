@@ -68,6 +68,7 @@ def test_a_module_without_a_main_guard_is_told_of_it_by_name(tmp_path):
         (IN_A_FUNCTION, ("-",)),
         (f"{USE}{GUARD}\n    list(Workers(1).run(abs, [1]))\n", ()),
     ],
+    ids=["top", "dash", "guarded"],
 )
 def test_a_program_from_standard_input_is_told_to_be_a_file(program, arguments, tmp_path):
     done = python(*arguments, cwd=tmp_path, stdin=program)
@@ -86,6 +87,7 @@ def test_a_program_from_standard_input_is_told_to_be_a_file(program, arguments, 
         (IN_A_FUNCTION.replace("\nmain()", f"\n{GUARD}\n    main()"), ("-m", "mine")),
         (AT_THE_TOP, ("-c", AT_THE_TOP)),  # what is no file is imported by nobody
     ],
+    ids=["file", "module", "command"],
 )
 def test_a_program_with_a_guard_runs(program, arguments, tmp_path):
     (tmp_path / "mine.py").write_text(program)
