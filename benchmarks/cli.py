@@ -72,7 +72,8 @@ def run(
     from benchmarks.timing import Plan
 
     plan = Plan(rounds=7, cap=3.0, slow=1.0, too_long=10.0) if quick else Plan(rounds=rounds)
-    console = Console()
+    # A path of the user, or a reason in an error, may hold brackets; none of them is markup.
+    console = Console(markup=False, emoji=False)
     with _bar(console) as bar:
         task = bar.add_task("", total=n_units(chosen, sweeps, facts, trainings))
 
@@ -88,7 +89,7 @@ def run(
         out = record.PATH
     if out is not None:
         record.save(made, out)
-        console.print(f"Written: {out}")
+        console.print(f"Written: {out}", soft_wrap=True)
     if out == record.PATH:
         written = [page.write(made), *plots.write(made)]
         console.print(f"Written from it: {', '.join(path.name for path in written)}")
@@ -96,6 +97,6 @@ def run(
 
 def _bar(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console,
-        transient=True,
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=console, transient=True,
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from benchmarks.comparison import duration, gemm_share, own_key, ratio, wide_spreads
 from benchmarks.record import Record, Result
@@ -58,11 +59,17 @@ def _warn(record: Record, console: Console) -> None:
     wide = wide_spreads(record.results)
     if wide:
         worst = max(wide, key=lambda item: item[2])
-        console.print(
-            f"[bold yellow]The results may be unstable[/]: {len(wide)} of "
-            f"{sum(len(r.timings) for r in record.results)} timings spread by more than 15% between rounds, the worst "
-            f"{record.title(worst[1])} at {worst[0]} by {worst[2]:.0%}. Run it again on a quieter machine."
+        _alarm(
+            console,
+            "The results may be unstable",
+            f": {len(wide)} of {sum(len(r.timings) for r in record.results)} timings spread by more than 15% between "
+            f"rounds, the worst {record.title(worst[1])} at {worst[0]} by {worst[2]:.0%}. "
+            "Run it again on a quieter machine.",
         )
     busy = record.load / record.threads
     if busy > 0.25:
-        console.print(f"[bold yellow]The machine was busy[/] before the run began (load {record.load}).")
+        _alarm(console, "The machine was busy", f" before the run began (load {record.load}).")
+
+
+def _alarm(console: Console, what: str, rest: str) -> None:
+    console.print(Text.assemble((what, "bold yellow"), rest))

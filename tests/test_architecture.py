@@ -26,6 +26,7 @@ FLOORS = (
     ("testing", "studies"),
     ("report",),
     ("cli",),
+    ("__main__",),
 )
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 #: Rooms that see less than their floor would allow.

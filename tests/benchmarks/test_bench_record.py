@@ -10,8 +10,10 @@ from benchmarks.first_use import FirstUse
 from benchmarks.memory import Memory
 from benchmarks.operations import gemm_flops, step_flops
 from benchmarks.record import Profile, Record, Result
+from benchmarks.show import show
 from benchmarks.sizes import SWEEPS, Size
 from benchmarks.timing import Timing
+from rich.console import Console
 
 from benchmarks import comparison, page, plots, record
 from qmoe.report.figures import style
@@ -191,3 +193,17 @@ def test_the_committed_page_is_that_of_the_committed_record():
 def test_nothing_of_one_machine_is_in_the_record():
     if record.PATH.exists():
         assert not re.search(r"(/root|/work|/home/|/tmp/|/Users/)", record.PATH.read_text())
+
+
+@pytest.mark.parametrize("words", ["[/]", "[red]fast", ":zap: device[0]"])
+def test_the_terminal_shows_titles_and_reasons_as_they_are(made, words, capsys):
+    contenders = {key: replace(one, title=f"{one.title} {words}") for key, one in made.contenders.items()}
+    results = (*made.results[:2], replace(made.results[2], errors={"tensorcircuit": f"why {words}"}))
+    show(
+        replace(made, contenders=contenders, results=results, load=99.0), Console(width=200, markup=False, emoji=False)
+    )
+    shown = capsys.readouterr().out
+    assert f"why {words}" in shown
+    assert f"qmoe native {words}" in shown
+    assert "The results may be unstable: " in shown
+    assert "The machine was busy before the run began (load 99.0)." in shown

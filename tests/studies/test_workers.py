@@ -6,7 +6,6 @@ import time
 import pytest
 import torch
 
-from qmoe.errors import QMoEError
 from qmoe.studies import Workers, load_preset, make_trials
 from qmoe.studies.build import build_model, build_router
 from qmoe.studies.claims import effective_dimensions
@@ -16,10 +15,6 @@ from qmoe.studies.workers import tick
 def where(number):
     tick(0.5)
     return number, os.getpid(), torch.get_num_threads()
-
-
-def die(number):
-    os._exit(number)
 
 
 def test_without_processes_tasks_run_here_in_their_order():
@@ -51,11 +46,6 @@ def test_what_is_not_worth_starting_processes_for_uses_those_that_run():
         assert [process for _, process, _ in workers.run(where, [1], start=False)] == [os.getpid()]
         list(workers.run(where, [1]))
         assert [process for _, process, _ in workers.run(where, [1], start=False)] != [os.getpid()]
-
-
-def test_a_worker_that_died_is_told_with_the_remedy():
-    with Workers(1) as workers, pytest.raises(QMoEError, match="fewer --workers"):
-        list(workers.run(die, [1]))
 
 
 def test_an_error_of_a_task_comes_out():

@@ -10,10 +10,10 @@ from pathlib import Path
 import typer
 from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 
+from qmoe.cli.console import make_console, make_progress, say
 from qmoe.errors import ConfigError
 from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, read_store, telling
 from qmoe.studies import Store, Study, Workers, continues, default_workers, run_studies, with_free_name
@@ -42,19 +42,19 @@ def run_job(
     Raises:
         QMoEError: for anything that stops the job; what was finished is in the store.
     """
-    console = _console(as_json)
+    console = make_console(stderr=as_json)
     own = _own_claims(claims)
     begin = time.perf_counter()
     processes = Workers(default_workers() if workers is None else workers)
-    with Store(out / STORE) as store, _progress(console) as progress, processes:
+    with Store(out / STORE) as store, make_progress(console) as progress, processes:
         studies = [_named(study, store, progress.console, own_names) for study in studies]
         task = progress.add_task("training", total=None)
 
         def on_plan(stacks: Sequence[Stack]) -> None:
             trials = sum(map(len, stacks))
-            progress.console.print(f"{trials} trials to train in {len(stacks)} stacks; results go to {out}/")
+            say(progress.console, f"{trials} trials to train in {len(stacks)} stacks; results go to {out}/")
             if kernels_to_compile(stacks):
-                progress.console.print("Compiling the kernels of the native engine first, once for this machine.")
+                say(progress.console, "Compiling the kernels of the native engine first, once for this machine.")
             progress.update(task, total=sum(map(cost, stacks)))
 
         try:
@@ -89,7 +89,7 @@ def _named(study: Study, store: Store, console: Console, own_name: bool) -> Stud
             "stays in the store, but the report shows the study as it is now; to see both, give one another name."
         )
     if words:
-        console.print(words, soft_wrap=True, markup=False)
+        say(console, words)
     return named
 
 
@@ -104,10 +104,10 @@ def _measure(studies: Sequence[Study], store: Store, workers: Workers, progress:
 
 def report_only(folder: Path, as_json: bool, claims: Path | None = None) -> None:
     """Writes the report of ``folder`` from its store."""
-    console = _console(as_json)
+    console = make_console(stderr=as_json)
     own = _own_claims(claims)
     begin = time.perf_counter()
-    with Store(folder / STORE, create=False) as store, _progress(console) as progress:
+    with Store(folder / STORE, create=False) as store, make_progress(console) as progress:
         page, contents = _write_report(store.path, folder, progress, own, Workers())
     _tell(console, contents.rows, contents, page, 0, time.perf_counter() - begin, as_json)
 
@@ -119,24 +119,6 @@ def _own_claims(path: Path | None) -> list[Claim]:
         if claim.id in CLAIMS:
             raise ConfigError(f"{path}: the claim {claim.id} ships with qmoe; give yours an id of its own.")
     return own
-
-
-def _console(as_json: bool) -> Console:
-    console = Console(stderr=as_json)
-    # A log file has no width; 80 columns would break every row of the table in three.
-    return console if console.is_terminal else Console(stderr=as_json, width=110)
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description:9}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-    )
 
 
 def _write_report(
@@ -159,7 +141,7 @@ def _tell(
     as_json: bool,
 ) -> None:
     for name, reason in contents.unreadable:
-        console.print(f"The study {name} cannot be read and is left out: {reason}", soft_wrap=True, markup=False)
+        say(console, f"The study {name} cannot be read and is left out: {reason}")
     if as_json:
         summary = {
             "report": str(page),
@@ -174,7 +156,7 @@ def _tell(
     console.print(_table([row for row in rows if row.study not in ladders or row.arm in _OF_A_LADDER]))
     if contents.judged.verdicts:
         console.print(_verdicts(contents.judged.verdicts))
-    console.print(f"Report: {page}  ({seconds:.0f} s)", soft_wrap=True)
+    say(console, f"Report: {page}  ({seconds:.0f} s)")
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> Table:
@@ -186,8 +168,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Table:
     table.add_column("effect [95%]", justify="right", no_wrap=True)
     for verdict in verdicts:
         claim = verdict.claim
-        table.add_row(claim.id, escape(claim.topic or claim.statement), verdict.outcome,
-                      escape(effect_words(telling(verdict))))  # fmt: skip
+        table.add_row(claim.id, claim.topic or claim.statement, verdict.outcome, effect_words(telling(verdict)))
     return table
 
 

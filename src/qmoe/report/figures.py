@@ -47,6 +47,9 @@ STYLE: dict[str, Any] = {
     "axes.unicode_minus": True, "text.parse_math": False, "mathtext.fontset": "dejavusans",
 }  # fmt: skip
 
+#: Text of an SVG file: what stands between tags and is not blank.
+_TEXT = re.compile(r"(?<=>)[^<>]*[^<>\s][^<>]*(?=<)")
+
 COLUMN = (3.5, 2.6)  # inches: one column of a two-column paper
 WIDE = (7.1, 2.9)
 
@@ -145,6 +148,9 @@ def adapt(svg: str, name: str, alt: str) -> str:
     body = re.sub(r"<!--.*?-->", "", body, flags=re.DOTALL)
     box = re.search(r'viewBox="([^"]*)"', body)
     inner = body[body.index(">") + 1 : body.rindex("</svg>")]
+    # What stands between tags is what people wrote, such as the label of an arm: nothing below may change it.
+    words = iter(_TEXT.findall(inner))
+    inner = _TEXT.sub("\0", inner)
     inner = inner.replace("xlink:href", "href").replace('xml:space="preserve"', "")
     inner = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', inner)
     inner = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", inner)
@@ -155,6 +161,7 @@ def adapt(svg: str, name: str, alt: str) -> str:
         inner = inner.replace(colour, f"var({variable})")
     inner = re.sub(r"'DejaVu Sans'(, [^;\"]*)?", "var(--sans)", inner)
     inner = re.sub(r">\s+<", "><", inner)
+    inner = re.sub("\0", lambda _: next(words), inner)
     assert box is not None
     return f'<svg viewBox="{box.group(1)}" role="img" aria-label="{_escaped(alt)}">{inner.strip()}</svg>'
 

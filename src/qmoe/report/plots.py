@@ -39,7 +39,7 @@ def curve_plot(
         low, middle, high = np.quantile(lines, (0.1, 0.5, 0.9), axis=0)
         axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0)
         line = _LINES[drawn.count(colour) % len(_LINES)]
-        axes.plot(epochs, middle, color=colour, linestyle=line, label=arm.title)
+        axes.plot(epochs, middle, color=colour, linestyle=line, label=_shown(arm.title))
         drawn.append(colour)
     for k, name in enumerate(dict.fromkeys(f.arm for f in published)):
         points = [f for f in published if f.arm == name and f.epoch is not None]
@@ -145,6 +145,11 @@ def _colour(arm: Arm, position: int, colours: Colours | None) -> str:
 
 def _label(arms: Sequence[Arm], name: str) -> str:
     return next((arm.label for arm in arms if arm.name == name), name)
+
+
+def _shown(label: str) -> str:
+    """The label as it can stand in a legend: matplotlib leaves out what begins with an underscore."""
+    return f" {label}" if label.startswith("_") else label
 
 
 def _log_ticks(axes: Any) -> None:

@@ -68,12 +68,12 @@ class Table:
     def write_tex(self, folder: Path) -> None:
         """Writes ``NAME.tex``: a plain ``tabular`` that needs no package."""
         lines = [
-            f"% {self.caption}",
+            f"% {' '.join(self.caption.split())}",  # of one line: what a comment's second line says would be typeset
             rf"\begin{{tabular}}{{{''.join('r' if c.number else 'l' for c in self.columns)}}}",
             r"\hline",
-            " & ".join(tex(c.label) for c in self.columns) + r" \\",
+            _tex_row([c.label for c in self.columns]),
             r"\hline",
-            *(" & ".join(tex(cell) for cell in row) + r" \\" for row in self.cells()),
+            *map(_tex_row, self.cells()),
             r"\hline",
             r"\end{tabular}",
         ]
@@ -83,6 +83,12 @@ class Table:
 def tex(text: str) -> str:
     """Escapes what LaTeX reads as commands."""
     return "".join(_TEX.get(character, character) for character in text)
+
+
+def _tex_row(cells: Sequence[str]) -> str:
+    """One row of a ``tabular``; LaTeX would read a bracket or a star that opens it as an option of the line before."""
+    row = " & ".join(map(tex, cells))
+    return ("{}" if row.startswith(("[", "*")) else "") + row + r" \\"
 
 
 def fixed(decimals: int) -> Callable[[float | None], str]:

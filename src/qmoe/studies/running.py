@@ -164,7 +164,8 @@ def run_studies(
         studies: what to run.
         store: where results go, each stack committed as it ends.
         workers: number of processes, each with one torch thread; 0 runs in this process with its threads. Or processes
-            that go on after it.
+            that go on after it. Processes import the program that starts them, so a script calls this under
+            ``if __name__ == "__main__":``.
         on_plan: called once with the stacks ahead.
         on_progress: called with the part of their `cost` that was done since the last call.
 
@@ -172,7 +173,8 @@ def run_studies(
         The number of trials that ran.
 
     Raises:
-        ConfigError: for two studies of one name, and for models that do not fit together.
+        ConfigError: for two studies of one name, for models that do not fit together, and when no worker process can be
+            started.
         QMoEError: when a worker process died.
     """
     named: dict[str, Study] = {}

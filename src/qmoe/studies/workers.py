@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import pickle
 import queue
 import signal
 import threading
@@ -17,6 +18,7 @@ from typing import Any, Self, TypeVar
 import torch
 
 from qmoe.errors import QMoEError
+from qmoe.studies.deaths import check_startable, exit_codes, explained_start, why_died
 
 Report = Callable[[float], None]
 Task = TypeVar("Task")
@@ -26,7 +28,8 @@ Result = TypeVar("Result")
 class Workers:
     """Processes with one torch thread each, for tasks that do not depend on each other; they end with the ``with`` block.
 
-    They start when the first task comes. Tasks and results travel between processes, so functions must be importable and
+    They start when the first task comes, and each imports the program that starts them: a script uses them under
+    ``if __name__ == "__main__":``. Tasks and results travel between processes, so functions must be importable and
     all must pickle.
 
     Args:
@@ -37,6 +40,7 @@ class Workers:
         self.n = n
         self._pool: ProcessPoolExecutor | None = None
         self._ticks: Any = None
+        self._began: Any = None
 
     def __enter__(self) -> Self:
         return self
@@ -64,7 +68,8 @@ class Workers:
             start: whether to start processes for these tasks; without, they are used if they have started.
 
         Raises:
-            QMoEError: when a worker process died.
+            ConfigError: where no process can be started: see `qmoe.studies.deaths.check_startable`.
+            QMoEError: when a worker process died, ran out of memory or cannot import what a task needs.
         """
         if self.n == 0 or (self._pool is None and not start):
             for task in tasks:
@@ -79,7 +84,7 @@ class Workers:
             with _listening(self._ticks, on_tick or _ignore):
                 running: set[Future[Result]] = set()
                 for task in tasks:
-                    running.add(pool.submit(function, task))
+                    running.add(_submit(pool, function, task))
                     if len(running) < self.n + 1:
                         continue
                     done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -87,19 +92,48 @@ class Workers:
                 while running:
                     done, running = wait(running, return_when=FIRST_COMPLETED)
                     yield from (future.result() for future in done)
-        except BrokenProcessPool:
-            raise QMoEError(
-                "A worker process died (killed, or out of memory); finished trials are in the store: run the same command "
-                "again to continue, with fewer --workers if memory is short."
-            ) from None
+        except BrokenProcessPool as error:
+            codes = exit_codes(list((pool._processes or {}).values()))
+            raise QMoEError(why_died(codes, bool(self._began.value), error.__cause__)) from None
 
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
+            check_startable()
             # Spawned, not forked: a fork copies the locks of torch's and BLAS's threads in whatever state they are.
             context = multiprocessing.get_context("spawn")
-            self._ticks = context.Queue()
-            self._pool = ProcessPoolExecutor(self.n, context, initializer=_start_worker, initargs=(self._ticks,))
+            with explained_start():
+                # A plain byte: a lock would stay locked if the process that holds it were killed.
+                self._ticks, self._began = context.Queue(), context.RawValue("b", 0)
+                settings = self._ticks, self._began
+                self._pool = ProcessPoolExecutor(self.n, context, initializer=_start_worker, initargs=settings)
         return self._pool
+
+
+def _submit(pool: ProcessPoolExecutor, function: Callable[[Task], Result], task: Task) -> Future[Result]:
+    # Pickled here and unpickled by `_call`: the pool's own unpickling would take the process down with it.
+    sent = pickle.dumps((function, task))
+    with explained_start():
+        return pool.submit(_call, sent)
+
+
+def _call(sent: bytes) -> Any:
+    """What a worker process does with a task."""
+    try:
+        function, task = pickle.loads(sent)
+    except (ImportError, AttributeError) as error:
+        raise QMoEError(
+            f"A worker process cannot import what a task needs: {error}. Functions and classes of tasks must stand in a "
+            "module that workers can import, not in an interactive session; or use workers=0."
+        ) from error
+    try:
+        return function(task)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "DefaultCPUAllocator" not in str(error):  # torch has no error of its own
+            raise
+        raise QMoEError(
+            f"A worker process ran out of memory: {error or 'no more was said'}. Finished trials are in the store: the same "
+            "command or call goes on from there, with fewer workers (--workers, or workers=)."
+        ) from error
 
 
 def default_workers() -> int:
@@ -129,7 +163,7 @@ def _ticking(report: Report) -> Iterator[None]:
         _report = before
 
 
-def _start_worker(ticks: Any) -> None:
+def _start_worker(ticks: Any, began: Any) -> None:
     """Runs once in each worker process, which owns its settings."""
     global _report
     _report = ticks.put
@@ -137,6 +171,7 @@ def _start_worker(ticks: Any) -> None:
     logging.getLogger("qmoe").setLevel(logging.ERROR)  # the parent tells what is going on
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    began.value = 1
 
 
 def _end_with_parent() -> None:

@@ -1,0 +1,79 @@
+"""What people wrote is printed as they wrote it."""
+
+import re
+from pathlib import Path
+
+import pytest
+from rich.table import Table
+from test_cli import TINY, qmoe
+
+import qmoe as package
+from qmoe.cli.console import make_console, make_progress, say
+
+SOURCE = Path(package.__file__).parent
+ROOT = Path(__file__).parents[2]
+#: Each means something to rich: a closing tag that closes nothing, a style, a link, an emoji, an escaped bracket.
+WORDS = ["[/]", "[/bold]x", "[red]run[1]", "[link=file:///]a", ":wave:", r"back\[slash]", "[@click=exit]z", "a[b"]
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_a_line_a_table_and_a_bar_show_the_words_as_they_are(words, capsys):
+    console = make_console()
+    say(console, f"to {words}/")
+    table = Table(title=f"title {words}", show_header=True)
+    table.add_column(f"head {words}")
+    table.add_row(f"cell {words}")
+    console.print(table)
+    with make_progress(console) as progress:
+        progress.add_task(f"task {words}", total=1)
+    shown = capsys.readouterr().out
+    for place in ("to", "title", "head", "cell", "task"):
+        assert f"{place} {words}" in shown
+
+
+def test_a_long_path_stays_on_one_line(capsys):
+    path = "/".join(["folder"] * 60)
+    say(make_console(), f"Report: {path}")
+    assert f"Report: {path}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["runs[1]", "[/done]", "[bold]", ":tada:"])
+def test_the_folder_that_is_shown_is_the_one_that_is_there(name, tmp_path):
+    (tmp_path / "tiny.toml").write_text(TINY.replace("data = 2", "data = 1"))
+    done = qmoe("run", "tiny.toml", "--out", name, "--workers", 0, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"results go to {name}/\n" in done.stdout
+    shown = re.search(r"Report: (.*report\.html)", done.stdout).group(1)
+    assert (tmp_path / shown).is_file()
+
+
+def test_names_of_arms_and_studies_with_brackets_reach_the_table(tmp_path):
+    claims = (
+        'id = "mine"\nstatement = "It [/] does."\ntopic = "[b]mine[/b] :smile:"\nsource = "me"\nstudies = ["tiny"]\n'
+    )
+    test = '[[tests]]\nkind = "difference"\nname = "t"\na = "quantum"\nb = "linear"\nmargin = 0.02\n'
+    (tmp_path / "claims.toml").write_text(claims + test)
+    (tmp_path / "tiny.toml").write_text(TINY.replace("linear router", "[/linear] router"))
+    done = qmoe("run", "tiny.toml", "--claims", "claims.toml", "--workers", 0, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "[b]mine[/b] :smile:" in done.stdout
+
+
+def test_the_benchmarks_print_without_markup_too():
+    lines = [line for path in (ROOT / "benchmarks").rglob("*.py") for line in path.read_text("utf-8").splitlines()]
+    made = [line for line in lines if re.search(r"\bConsole\(", line)]
+    assert made
+    assert all("markup=False, emoji=False" in line for line in made)
+    assert not [line for line in lines if re.search(r"\[(bold|dim|red|green|yellow)\b|\[/", line)]
+
+
+def test_no_other_module_makes_a_console_or_reads_markup():
+    forbidden = r"\bConsole\(|rich\.print\b|from rich import .*\bprint\b|from_markup|rich\.markup|markup=True"
+    found = [
+        f"{path.relative_to(SOURCE)}: {line.strip()}"
+        for path in sorted(SOURCE.rglob("*.py"))
+        if path != SOURCE / "cli" / "console.py"
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(forbidden, line)
+    ]
+    assert found == []
