@@ -19,7 +19,6 @@ _GUARD = 'if __name__ == "__main__":'
 _GO_ON = "Finished trials are in the store: the same command or call goes on from there"
 _FEWER = "with fewer workers (--workers, or workers=)"
 _CRASH = f"compiled code failed in it. With 0 workers you see where, and `qmoe doctor` tries the engines. {_GO_ON}."
-_QUOTES = " \"'"  # what the pool puts around an error of another process
 #: Signal -> what it tells. Names, as not every system has all of them.
 _SIGNALS = {
     "SIGKILL": "a system that runs out of memory sends it, a batch system to a job over its memory limit, and `kill -9`. "
@@ -107,8 +106,9 @@ def why_died(codes: Sequence[int], began: bool, broken: BaseException | None = N
     # Where one ended by itself, the pool ended the others, by SIGTERM.
     own = [code for code in codes if code != -signal.SIGTERM]
     if not own and broken is not None:
-        lines = [line for line in str(broken).splitlines() if line.strip(_QUOTES)]
-        return f"What a worker process answered cannot be read: {lines[-1].strip(_QUOTES) if lines else broken!r}. {_GO_ON}."
+        lines = [line for line in str(broken).splitlines() if line.strip(" \"'")]
+        why = lines[-1].strip(' "') if lines else repr(broken)
+        return f"What a worker process answered cannot be read: {why}. {_GO_ON}."
     if not codes:
         return f"The worker processes do not answer, and how they ended is not known. {_GO_ON}."
     code = own[0] if own else -signal.SIGTERM
