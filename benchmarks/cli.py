@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +44,10 @@ def run(
             help="Time whole trainings and fits too, and threads beside a busy process. Default: if all is timed.",
         ),
     ] = None,
+    again: Annotated[
+        bool,
+        typer.Option("--trainings-again", help="Time whole trainings alone, and put them in the record that there is."),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -59,6 +64,9 @@ def run(
         chosen = parse_sizes(sizes) if sizes else list(QUICK_SIZES if quick else SIZES)
     except SizeError as error:
         raise typer.BadParameter(str(error), param_hint="--sizes") from None
+    if again:
+        _measure_trainings_again(threads or n_cores(), out)
+        return
     partial = quick or bool(sizes)
     sweeps, facts = (not partial if choice is None else choice for choice in (sweeps, facts))
     trainings = not partial and not only if trainings is None else trainings
@@ -93,6 +101,25 @@ def run(
     if out == record.PATH:
         written = [page.write(made), *plots.write(made)]
         console.print(f"Written from it: {', '.join(path.name for path in written)}")
+
+
+def _measure_trainings_again(n_threads: int, out: Path | None) -> None:
+    """Puts whole trainings in place of those in a record; the rest of a run takes three times as long."""
+    limit_threads(n_threads)
+    from benchmarks import machine, page, plots, record
+    from benchmarks.trainings import run as whole
+
+    path, console = out or record.PATH, Console()
+    earlier = record.load(path)
+    with _bar(console) as bar:
+        task = bar.add_task("", total=whole.n_units())
+        trained = whole.run_trainings(lambda text, done: bar.update(task, description=text, advance=int(done)))
+    run = f"commit {machine.commit()}, {machine.today()}"
+    made = dataclasses.replace(earlier, trainings=trained, trainings_run=run)
+    record.save(made, path)
+    console.print(f"Written: {path}")
+    if path == record.PATH:
+        console.print(f"Written from it: {', '.join(path.name for path in [page.write(made), *plots.write(made)])}")
 
 
 def _bar(console: Console) -> Progress:

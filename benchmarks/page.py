@@ -35,7 +35,8 @@ _BUSY = 0.25
 def page(record: Record) -> str:
     """The whole page."""
     parts = [
-        _opening(record), _steps(record), _winners(record), _plots(record), *whole.sections(record.trainings),
+        _opening(record), _steps(record), _winners(record), _plots(record),
+        *whole.sections(record.trainings, record.trainings_run),
         _facts(record), _compiled(record), _usage(record), _caveats(record), _reproduce(record),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -72,6 +72,7 @@ class Record:
         memory: peak memory of a step.
         first_use: what a fresh process waits for.
         trainings: whole trainings, fits, and the native engine's threads; None where they were not measured.
+        trainings_run: commit and date of the run that measured these, where it was another.
         seconds: of the whole run.
     """
 
@@ -88,6 +89,7 @@ class Record:
     memory: tuple[Memory, ...] = ()
     first_use: tuple[FirstUse, ...] = ()
     trainings: Trainings | None = None
+    trainings_run: str = ""
     seconds: float = 0.0
 
     def title(self, key: str) -> str:

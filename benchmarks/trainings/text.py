@@ -19,11 +19,12 @@ def ratio(timings: Mapping[str, Timing], key: str, against: str = OWN) -> Ratio 
     return Ratio(theirs.median / ours.median, ours.wide or theirs.wide)
 
 
-def sections(trainings: Trainings | None) -> list[str]:
-    """The sections of the page; none where nothing was measured."""
+def sections(trainings: Trainings | None, run: str = "") -> list[str]:
+    """The sections of the page; none where nothing was measured. ``run`` says which run it was, where not the page's."""
     if trainings is None:
         return []
-    return [_whole(trainings), _fits(trainings), _busy(trainings)]
+    apart = f"This section and the next two were measured apart from the rest: {run}." if run else ""
+    return [_whole(trainings, apart), _fits(trainings), _busy(trainings)]
 
 
 def lines(trainings: Trainings) -> list[str]:
@@ -50,7 +51,7 @@ def lines(trainings: Trainings) -> list[str]:
     return found + [f"{what}: FAILED, {reason}" for what, reason in trainings.errors.items()]
 
 
-def _whole(trainings: Trainings) -> str:
+def _whole(trainings: Trainings, apart: str) -> str:
     keys = [key for key in trainings.trainers if any(key in task.alone for task in trainings.tasks)]
     if not keys:
         return ""
@@ -63,6 +64,7 @@ def _whole(trainings: Trainings) -> str:
     )
     parts = [
         "## Whole trainings",
+        apart,
         "M mixtures of two linear experts, each with a quantum router of Q qubits and 3 layers, on 400 points of two moons, "
         "for 50 epochs of batches of 32 (the last of an epoch has 16) with Adam: all models from the first to the last "
         "step, with the drawing of batch orders and the accuracies at the end, without imports and compilation. Each model "
