@@ -109,7 +109,7 @@ def _measure_trainings_again(n_threads: int, out: Path | None) -> None:
     from benchmarks import machine, page, plots, record
     from benchmarks.trainings import run as whole
 
-    path, console = out or record.PATH, Console()
+    path, console = out or record.PATH, Console(markup=False, emoji=False)
     earlier = record.load(path)
     with _bar(console) as bar:
         task = bar.add_task("", total=whole.n_units())
