@@ -62,6 +62,14 @@ def test_training_does_not_reach_the_kernels_with_such_a_read_out(readout):
         train_stack([moe], x, y, TrainingConfig(epochs=1), [0])
 
 
+@pytest.mark.parametrize("readout", [OwnReadout(count=2), OwnReadout(count=5), FirstWire()], ids=str)
+@pytest.mark.parametrize("look", [qmoe.span, qmoe.twin, qmoe.distill], ids=lambda look: look.__name__)
+def test_spans_twins_and_distilled_routers_follow_no_other_read_out(look, readout):
+    router = qmoe.QuantumRouter(2, 2, readout=readout)
+    with pytest.raises(UnsupportedError, match=rf"got (the read-out )?{type(readout).__name__}"):
+        look(router)
+
+
 @pytest.mark.parametrize("count", [0, -1, 2.0, True, "2", None])
 def test_a_read_out_without_a_number_of_outputs_is_refused(count):
     with pytest.raises(ConfigError, match=r"OwnReadout: n_outputs\(2\) is"):

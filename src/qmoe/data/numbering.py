@@ -12,8 +12,13 @@ LEAST = 10
 MOSTLY = 0.8
 
 #: Whole names of such columns, without what is no letter.
-_NAMES = frozenset({"idx", "index", "nr", "row", "rowindex", "rowname", "rownames", "rownr", "rownum", "rownumber", "serial",
-                    "serialno", "serialnumber", "sno", "srno"})  # fmt: skip
+_NAMES = frozenset({
+    "caseno", "casenumber", "entryno", "idx", "index", "key", "line", "lineno", "linenumber", "no", "nr", "num", "number",
+    "obs", "observation", "recno", "record", "recordno", "recordnumber", "row", "rowindex", "rowname", "rownames", "rowno",
+    "rownr", "rownum", "rownumber", "serial", "serialno", "serialnumber", "sno", "srno",
+})  # fmt: skip
+#: Signs for "number", by themselves.
+_SIGNS = frozenset({"#", "\N{NUMERO SIGN}", "n\N{DEGREE SIGN}", "n\N{MASCULINE ORDINAL INDICATOR}"})
 #: Last words of such names: of ``sample_id``, ``PassengerId``.
 _WORDS = frozenset({"id", "ids", "guid", "rowid", "uid", "uuid"})
 #: A header that was left empty, as pandas calls it when it reads it.
@@ -43,7 +48,8 @@ def numbers_rows(name: str, values: np.ndarray) -> bool:
 
 
 def _is_index(name: str) -> bool:
-    if not name.strip() or _UNNAMED.fullmatch(name.strip()):
+    bare = name.strip()
+    if not bare or bare.lower().rstrip(".") in _SIGNS or _UNNAMED.fullmatch(bare):
         return True
     parts = [part.lower() for part in _PARTS.findall(name)]
     return "".join(parts) in _NAMES or (bool(parts) and parts[-1] in _WORDS)

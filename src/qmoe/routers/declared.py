@@ -8,8 +8,8 @@ from collections import Counter
 import torch
 from torch import Tensor
 
-from qmoe.circuits import ENCODINGS, Circuit, Feature, Gate, Prepare
-from qmoe.errors import ConfigError
+from qmoe.circuits import ENCODINGS, Born, Circuit, Expval, Feature, Gate, Prepare
+from qmoe.errors import ConfigError, UnsupportedError
 
 
 def is_ours(circuit: Circuit) -> bool:
@@ -42,7 +42,13 @@ def check_declared(circuit: Circuit) -> None:
 
     Raises:
         ConfigError: for an encoding of your own of which neither is true.
+        UnsupportedError: for a read-out of your own.
     """
+    if type(circuit.readout) not in (Expval, Born):
+        raise UnsupportedError(
+            f"Spans and twins follow the read-outs Expval and Born, got {type(circuit.readout).__name__}, which may be any "
+            "function of the state."
+        )
     if is_ours(circuit):
         return
     encoding, top = circuit.encoding, circuit.encoding.max_frequency
