@@ -8,8 +8,12 @@ were made before it.
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 import torch
+
+from qmoe.errors import ConfigError
 
 Seed = int | np.random.SeedSequence
 
@@ -21,7 +25,16 @@ def child(seed: Seed, *path: int) -> np.random.SeedSequence:
 
 
 def numpy_generator(seed: Seed) -> np.random.Generator:
-    """Returns a NumPy generator for ``seed``."""
+    """Returns a NumPy generator for ``seed``.
+
+    Raises:
+        ConfigError: for anything but a `numpy.random.SeedSequence` or an integer of at least 0; None would draw another
+            stream every time.
+    """
+    if not isinstance(seed, np.random.SeedSequence) and (
+        isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0
+    ):
+        raise ConfigError(f"A seed is {seed!r}, expected an integer of at least 0 or a numpy.random.SeedSequence.")
     return np.random.default_rng(seed)
 
 

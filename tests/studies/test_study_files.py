@@ -150,15 +150,15 @@ model = { router = { kind = "linear" }, experts = { kind = "linear" } }
 
 
 @pytest.mark.parametrize(
-    "written", ['"data.csv"', '"./data.csv"', "'sub\\data.csv'", '"sub/data.csv"', '"../work/data.csv"']
+    "written", ['"data.csv"', '"./data.csv"', "'sub\\data.csv'", '"sub/data.csv"', '"../mine/data.csv"']
 )
 def test_places_in_a_study_file_start_from_its_folder(tmp_path, monkeypatch, written):
-    folder = tmp_path / "work"
+    folder = tmp_path / "mine"
     write_table(folder / "data.csv", seed=1)
     write_table(folder / "sub" / "data.csv", seed=2)
     write_table(tmp_path / "elsewhere" / "data.csv", seed=3)
     (folder / "mine.toml").write_text(ON_TABLE.replace("PATH", written))
-    for here in ("elsewhere", "work"):
+    for here in ("elsewhere", "mine"):
         monkeypatch.chdir(tmp_path / here)
         found = load_study(folder / "mine.toml" if here == "elsewhere" else "mine.toml").data.options["path"]
         assert found == str(folder / ("sub" if "sub" in written else "") / "data.csv")

@@ -276,3 +276,9 @@ def test_data_that_do_not_fit_are_refused(change: dict[str, Any], message: str) 
 def test_bad_options_are_refused_by_name(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         TrainingConfig(**options)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "0", None, True])
+def test_a_seed_that_is_none_is_refused(seed: Any) -> None:
+    with pytest.raises(ConfigError, match=f"A seed is {seed!r}, expected an integer of at least 0"):
+        train_stack([mixture()], X[:1], Y[:1], TrainingConfig(epochs=1), [seed])

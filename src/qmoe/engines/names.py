@@ -36,8 +36,6 @@ class Named:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Named)
 
-    __hash__ = None  # type: ignore[assignment]
-
 
 def find(name: str) -> Named | None:
     """What goes by that name in this process; None if nothing does."""

@@ -8,8 +8,8 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-from qmoe.errors import ConfigError
-from qmoe.layers import affine, check_same, check_sizes, draw_linear, parameter
+from qmoe.errors import ConfigError, ShapeError
+from qmoe.layers import affine, check_same, check_sizes, draw_linear, in_autocast, parameter
 from qmoe.routers.base import Router
 
 
@@ -59,7 +59,23 @@ class FeatureRouter(Router):
         """``W phi(x) + b``."""
         x = self.take(x)
         self.check(x)
-        return affine(self.features(x), self.weight, self.bias)
+        return affine(self.functions(x), self.weight, self.bias)
+
+    def functions(self, x: Tensor) -> Tensor:
+        """`features`, which may be somebody's own and are what layers and compiled training count on.
+
+        Raises:
+            ShapeError: for another number of functions than declared, or another dtype than that of ``x``.
+        """
+        found = self.features(x)
+        # Inside autocast, torch decides the precision of products.
+        is_right = found.dtype == x.dtype or in_autocast(x.device)
+        if found.shape != (*x.shape[:-1], self.n_functions) or not is_right:
+            raise ShapeError(
+                f"{type(self).__name__}.features returned {found.dtype} of shape {tuple(found.shape)}, expected {x.dtype} "
+                f"of shape {(*x.shape[:-1], self.n_functions)}: n_functions numbers for every row."
+            )
+        return found
 
     def extra_repr(self) -> str:
         """Sizes and the number of functions."""

@@ -170,7 +170,7 @@ def _gate(router: FeatureRouter) -> RouterParts | None:
     if kind.logits is not FeatureRouter.logits or kind.forward is not Router.forward or trained != {"weight", "bias"}:
         return None
     values = {at.GATE_WEIGHT: router.weight, at.GATE_BIAS: router.bias}
-    return RouterParts(values, source=at.FUNCTIONS, n_inputs=router.n_functions, functions=router.features)
+    return RouterParts(values, source=at.FUNCTIONS, n_inputs=router.n_functions, functions=router.functions)
 
 
 def _fixed_router(router: Router, n_models: int) -> RouterParts | None:

@@ -16,7 +16,6 @@ import torch
 from qmoe.compiled.cache import declare, kernel
 from qmoe.compiled.threads import THREAD_OPERATIONS, run_shares
 from qmoe.engines.running import CircuitModule
-from qmoe.errors import ShapeError
 from qmoe.training.autograd import EVALUATION_ROWS
 from qmoe.training.compiled import layout as at
 from qmoe.training.compiled.parts import MixtureParts, parts_of
@@ -223,19 +222,9 @@ def _rows(parts: MixtureParts, data: list[tuple[Part, int]]) -> list[Rows]:
     for part, piece in data:
         if id(part) not in functions:
             find = parts.router.functions
-            functions[id(part)] = None if find is None else _given(find(part.x), part.x, parts.router.n_inputs)
+            functions[id(part)] = None if find is None else find(part.x).contiguous()
         rows.append(Rows(part.x, part.y, functions[id(part)], piece))
     return rows
-
-
-def _given(functions: torch.Tensor, x: torch.Tensor, n_functions: int) -> torch.Tensor:
-    """Functions of the features, which a router of somebody else may have computed, as the kernel reads them."""
-    if functions.shape != (*x.shape[:-1], n_functions) or functions.dtype != x.dtype:
-        raise ShapeError(
-            f"The router's functions are {functions.dtype} of shape {tuple(functions.shape)}, expected {x.dtype} of shape "
-            f"{(*x.shape[:-1], n_functions)}: n_functions numbers for every row."
-        )
-    return functions.contiguous()
 
 
 def _circuits(parts: MixtureParts) -> list[tuple[CircuitModule, int]]:
