@@ -305,3 +305,6 @@ def test_an_encoding_without_a_text_of_its_own_is_known_by_its_class() -> None:
 
     first, second = (QuantumRouter(2, 2, encoding=Own()) for _ in range(2))
     second.load_state_dict(first.state_dict())
+    assert torch.equal(second.quantum.weights, first.quantum.weights)
+    with pytest.raises(qmoe.ConfigError, match="encoding=Own"):
+        QuantumRouter(2, 2).load_state_dict(first.state_dict())
