@@ -175,9 +175,9 @@ def test_version_is_printed():
 
 
 def test_ctrl_c_stops_at_once_and_the_same_command_goes_on(tmp_path):
-    (tmp_path / "long.toml").write_text(
-        TINY.replace("epochs = 2", "epochs = 6000").replace("data = 2, per_data = 1", "data = 3, per_data = 1")
-    )
+    study = TINY.replace("epochs = 2", "epochs = 6000").replace("data = 2, per_data = 1", "data = 3, per_data = 1")
+    # So many layers that the quantum arm still trains for seconds when the linear arm is in the store.
+    (tmp_path / "long.toml").write_text(study.replace('kind = "quantum"', 'kind = "quantum", n_layers = 200'))
     command = [*QMOE, "run", "long.toml", "--out", "results", "--workers", "2"]
     job = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     store = tmp_path / "results" / "store.sqlite"
@@ -192,6 +192,7 @@ def test_ctrl_c_stops_at_once_and_the_same_command_goes_on(tmp_path):
                 continue
     os.killpg(job.pid, signal.SIGINT)  # as a terminal does: to the workers too
     _, error = job.communicate(timeout=30)
+    assert done == 3
     assert job.returncode == 130
     assert "the same command goes on" in error
     assert "Traceback" not in error
