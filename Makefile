@@ -34,7 +34,7 @@ bench: $(VENV)/.installed-peers
 
 # Tries the judge of claims on simulated studies of known truth, for several minutes, and replaces the committed record.
 calibrate: $(VENV)/.installed
-	$(BIN)/python -m qmoe.studies.calibration --write
+	$(BIN)/python -m calibration --write
 
 # constraints.txt pins torch, among others: an unpinned one may be a build several gigabytes large.
 $(VENV)/.installed: pyproject.toml constraints.txt

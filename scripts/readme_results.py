@@ -11,10 +11,10 @@ import shutil
 import sys
 from pathlib import Path
 
+from qmoe.claims import judge, shipped_claims
+from qmoe.claims.questions import Measurements
 from qmoe.report import HeadlineRow, headline
 from qmoe.studies import Store, StudyResults, load_preset, preset_names
-from qmoe.studies.claims import judge, shipped_claims
-from qmoe.studies.claims.asking import Measurements
 
 ROOT = Path(__file__).parents[1]
 MARKS = "<!-- {}: begin -->", "<!-- {}: end -->"

@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as hnp
 from qmoe.data import Mnist, mnist
 from qmoe.data.idx import read_digit_folder, read_idx
 from qmoe.errors import ConfigError
-from qmoe.studies.spec import DataSpec
+from qmoe.studies.specs.study import DataSpec
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "build_mnist4x4.py"
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from invented_results import OWN, invented
 
+from qmoe.claims import parse_claims
 from qmoe.errors import ConfigError
 from qmoe.report import build_report, effect_words, judge_all, read_store, telling
 from qmoe.report.cards import cards_of, forest_of
@@ -21,7 +22,6 @@ from qmoe.report.sensitivity import (
     verdict_table,
 )
 from qmoe.studies import Record, Store, StudyResults, load_preset, make_trials, parse_study, run_studies
-from qmoe.studies.claims import parse_claims
 
 CLAIM = {
     "id": "mine.1",

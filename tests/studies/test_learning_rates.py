@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from tiny_study import tiny_values
 
+from qmoe.claims import judge, parse_claims, runs_of
 from qmoe.errors import ConfigError
 from qmoe.studies import Store, Workers, make_trials, parse_study, plan_stacks, run_studies
-from qmoe.studies.claims import judge, parse_claims, runs_of
 from qmoe.studies.measurements import measure, missing_measurements, quantity_of
 
 

@@ -1,19 +1,19 @@
 """One name, one question."""
 
 import pytest
-from tiny_study import tiny_values
-from user_tables import table_values, write_table
 
+from qmoe.claims import ablation_study
 from qmoe.errors import ConfigError
 from qmoe.studies import (
     Store,
-    ablation_study,
     continues,
     load_preset,
     parse_study,
     run_studies,
     with_free_name,
 )
+from tiny_study import tiny_values
+from user_tables import table_values, write_table
 
 ARMS = tiny_values()["arms"]
 

@@ -4,9 +4,9 @@ import pytest
 from tiny_study import tiny_values
 from user_tables import write_table
 
+from qmoe.claims import claim_text, load_claims, shipped_claims
 from qmoe.errors import ConfigError
 from qmoe.studies import load_preset, load_study, make_trials, parse_study, preset_names, preset_text
-from qmoe.studies.claims import claim_text, load_claims, shipped_claims
 
 
 @pytest.mark.parametrize("name", preset_names())

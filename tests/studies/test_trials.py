@@ -16,14 +16,14 @@ from qmoe.compiled.cache import CACHE_VARIABLE
 from qmoe.errors import ConfigError
 from qmoe.studies import load_preset, make_trials, parse_study, plan_stacks, run_stack
 from qmoe.studies.build import build_model, prepare_data
-from qmoe.studies.router_specs import (
+from qmoe.studies.running import cost, kernels_to_compile
+from qmoe.studies.specs.routers import (
     MLPRouterSpec,
     RandomFourierRouterSpec,
     SingleRouterSpec,
     TrigonometricRouterSpec,
 )
-from qmoe.studies.running import cost, kernels_to_compile
-from qmoe.studies.spec import MLPExpertsSpec, TwinRouterSpec
+from qmoe.studies.specs.study import MLPExpertsSpec, TwinRouterSpec
 from qmoe.studies.trials import NUMERICS, TrialSpec
 
 

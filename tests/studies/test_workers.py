@@ -8,7 +8,7 @@ import torch
 
 from qmoe.studies import Workers, load_preset, make_trials
 from qmoe.studies.build import build_model, build_router
-from qmoe.studies.claims import effective_dimensions
+from qmoe.studies.measurements import effective_dimensions
 from qmoe.studies.workers import tick
 
 

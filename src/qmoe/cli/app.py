@@ -11,13 +11,13 @@ from typing import Annotated
 import typer
 
 import qmoe
+from qmoe.claims import ablation_study
 from qmoe.cli.doctor import examine, print_examination
 from qmoe.cli.jobs import report_only, run_job
 from qmoe.data import DATASETS
 from qmoe.errors import ConfigError, QMoEError, unknown
 from qmoe.studies import (
     PHASES,
-    ablation_study,
     load_preset,
     load_study,
     preset_names,

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from qmoe.claims import CLAIMS, Claim, Verdict, load_claims
 from qmoe.cli.console import make_console, make_progress, say
 from qmoe.errors import ConfigError
 from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, read_store, telling
 from qmoe.studies import Store, Study, Workers, continues, default_workers, run_studies, with_free_name
-from qmoe.studies.claims import CLAIMS, Claim, Verdict, load_claims
 from qmoe.studies.measurements import measure, missing_measurements
 from qmoe.studies.running import Stack, cost, kernels_to_compile
 

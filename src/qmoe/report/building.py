@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 import qmoe
+from qmoe.claims import CLAIMS, Claim
 from qmoe.errors import QMoEError
 from qmoe.report.cards import Card, cards_of
 from qmoe.report.closing import accusation_section, cost_section, methods_section
@@ -32,7 +33,6 @@ from qmoe.report.sensitivity import leads, opening_sentence, sensitivity_section
 from qmoe.report.tables import Table
 from qmoe.report.threads import one_thread
 from qmoe.studies import Workers
-from qmoe.studies.claims import CLAIMS, Claim
 
 #: Called with a few words and the share of the work that is done, 0 to 1.
 Step = Callable[[str, float], None]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from qmoe.claims import Claim, Comparison, Outcome, TestVerdict, Verdict
+from qmoe.claims.sentences import metric_words
+from qmoe.claims.spec import BreakdownTest
 from qmoe.report.figures import BAD, GOOD, MUTED, Panel, join
 from qmoe.report.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
 from qmoe.report.judging import Judged, View, effect_words, telling
 from qmoe.report.paper import departures
 from qmoe.studies import StudyResults
-from qmoe.studies.claims import Claim, Comparison, Outcome, TestVerdict, Verdict
-from qmoe.studies.claims.spec import BreakdownTest
-from qmoe.studies.claims.wording import metric_words
 
 #: Colour, marker and filling of a comparison that bears a claim out, speaks against it, or leaves it open.
 MARKS: dict[str, tuple[str, str, bool]] = {

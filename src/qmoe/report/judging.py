@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qmoe.claims import Claim, Comparison, StudyRuns, Verdict, judge, runs_of, shipped_claims
+from qmoe.claims.spec import MeasurementTest
 from qmoe.errors import ConfigError
 from qmoe.report.paper import is_preset
 from qmoe.report.tables import signed
 from qmoe.studies import StudyResults, preset_names
-from qmoe.studies.claims import Claim, Comparison, StudyRuns, Verdict, judge, runs_of, shipped_claims
-from qmoe.studies.claims.spec import MeasurementTest
 
-#: For each quantity and name repeated measurements, as `qmoe.studies.claims.judge` takes them.
+#: For each quantity and name repeated measurements, as `qmoe.claims.judge` takes them.
 Measurements = Mapping[str, Mapping[str, np.ndarray]]
 
 _FACTORS = {0.1: "a tenth of the rate", 0.25: "a quarter of the rate", 0.5: "half the rate", 2.0: "twice the rate"}

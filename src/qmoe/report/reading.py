@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from qmoe.claims import Claim, ladder_claims
 from qmoe.errors import QMoEError, StoreError
 from qmoe.report.arms import Arm
 from qmoe.report.comparison import HeadlineRow, headline
 from qmoe.report.judging import Judged, Measurements, judge_all
-from qmoe.studies import Record, Store, StudyResults, ladder_claims, preset_names
-from qmoe.studies.claims import Claim
+from qmoe.studies import Record, Store, StudyResults, preset_names
 
 
 @dataclass(frozen=True)

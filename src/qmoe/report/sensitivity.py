@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from qmoe.claims import CLAIMS, Verdict
 from qmoe.report.cards import study_titles
 from qmoe.report.figures import join
 from qmoe.report.judging import Judged, effect_words, telling
 from qmoe.report.sections import Section, Text
 from qmoe.report.tables import Column, Table, text
 from qmoe.studies import StudyResults
-from qmoe.studies.claims import CLAIMS, Verdict
 
 _HELD = {"supported": "held", "refuted": "did not hold", "inconclusive": "is still open"}
 

@@ -5,9 +5,8 @@ from qmoe.studies.ladder import RUNGS, Rung, ladder_omitted, ladder_rungs, with_
 from qmoe.studies.naming import continues, with_free_name
 from qmoe.studies.presets import PHASES, load_preset, preset_names, preset_text, refuse_borrowed_name
 from qmoe.studies.running import plan_stacks, run_stack, run_studies
-from qmoe.studies.spec import Study
+from qmoe.studies.specs.study import Study
 from qmoe.studies.store import Record, Store, StudyResults
-from qmoe.studies.tables import ablation_study, ladder_claims
 from qmoe.studies.trials import Member, TrialSpec, make_trials
 from qmoe.studies.workers import Workers, default_workers
 
@@ -22,10 +21,8 @@ __all__ = [
     "StudyResults",
     "TrialSpec",
     "Workers",
-    "ablation_study",
     "continues",
     "default_workers",
-    "ladder_claims",
     "ladder_omitted",
     "ladder_rungs",
     "load_preset",

@@ -34,7 +34,7 @@ from qmoe.routers import (
     UniformRouter,
 )
 from qmoe.seeding import numpy_generator, torch_generator
-from qmoe.studies.router_specs import (
+from qmoe.studies.specs.routers import (
     ConstantRouterSpec,
     LinearRouterSpec,
     MLPRouterSpec,
@@ -44,7 +44,7 @@ from qmoe.studies.router_specs import (
     SingleRouterSpec,
     TrigonometricRouterSpec,
 )
-from qmoe.studies.spec import (
+from qmoe.studies.specs.study import (
     CircuitSpec,
     LinearExpertsSpec,
     ModelSpec,

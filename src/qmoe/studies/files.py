@@ -12,8 +12,8 @@ from qmoe.data import DATASETS
 from qmoe.data.text import decoded
 from qmoe.errors import ConfigError, unknown
 from qmoe.studies.ladder import with_ladder
-from qmoe.studies.spec import Study
-from qmoe.studies.strict import explain
+from qmoe.studies.specs.base import explain
+from qmoe.studies.specs.study import Study
 
 #: TOML takes ``\`` within double quotes for the beginning of an escape, such as a tab.
 _SLASHES = "; write the \\ of a path as /, or the path in single quotes"

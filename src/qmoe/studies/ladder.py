@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from qmoe.errors import unknown
 from qmoe.studies.rungs import STEPS, find_base
-from qmoe.studies.spec import ArmSpec, QuantumSpec, Study
+from qmoe.studies.specs.study import ArmSpec, QuantumSpec, Study
 
 #: Names of all rungs, in order.
 RUNGS = tuple(STEPS)

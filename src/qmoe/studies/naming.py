@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from qmoe.studies.spec import Study
+from qmoe.studies.specs.study import Study
 from qmoe.studies.store import Store
 from qmoe.studies.trials import make_trials
 

@@ -12,7 +12,7 @@ from qmoe.data import make_dataset
 from qmoe.errors import ConfigError
 from qmoe.routers import QuantumRouter
 from qmoe.studies.build import build_mixture, n_trainable
-from qmoe.studies.router_specs import (
+from qmoe.studies.specs.routers import (
     ConstantRouterSpec,
     LinearRouterSpec,
     MLPRouterSpec,
@@ -23,7 +23,7 @@ from qmoe.studies.router_specs import (
     TrigonometricRouterSpec,
     UniformRouterSpec,
 )
-from qmoe.studies.spec import (
+from qmoe.studies.specs.study import (
     ArmSpec,
     CircuitSpec,
     MLPExpertsSpec,

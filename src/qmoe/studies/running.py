@@ -20,7 +20,7 @@ from qmoe.engines.native.kernels import kernels_for
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, QMoEError
 from qmoe.studies.build import build_model, n_trainable, prepare_data
-from qmoe.studies.spec import QuantumSpec, Study
+from qmoe.studies.specs.study import QuantumSpec, Study
 from qmoe.studies.store import Record, Store
 from qmoe.studies.trials import TrialSpec, make_trials
 from qmoe.studies.workers import Report, Workers, tick

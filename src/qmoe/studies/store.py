@@ -19,7 +19,7 @@ from qmoe.data import Table
 from qmoe.data.kept import keep_table, keeps, key_of
 from qmoe.errors import QMoEError, StoreError
 from qmoe.studies.files import parse_study
-from qmoe.studies.spec import Study
+from qmoe.studies.specs.study import Study
 from qmoe.studies.trials import Member, TrialSpec, make_trials
 
 SCHEMA = 2

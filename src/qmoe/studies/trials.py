@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from qmoe.errors import ConfigError
 from qmoe.seeding import child
-from qmoe.studies.spec import ArmSpec, DataSpec, ModelSpec, QuantumSpec, Spec, Study, TrainingSpec
-from qmoe.studies.strict import explain
+from qmoe.studies.specs.base import explain
+from qmoe.studies.specs.study import ArmSpec, DataSpec, ModelSpec, QuantumSpec, Spec, Study, TrainingSpec
 
 #: Part of every hash; raised whenever the same spec would train to other numbers than before.
 NUMERICS = 4

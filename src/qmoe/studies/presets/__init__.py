@@ -7,7 +7,7 @@ from importlib import resources
 
 from qmoe.errors import ConfigError, unknown
 from qmoe.studies.files import parse_study
-from qmoe.studies.spec import Study
+from qmoe.studies.specs.study import Study
 
 #: phase -> its presets; the ladder is our own, not a phase of the paper.
 PHASES: dict[str, tuple[str, ...]] = {

@@ -25,8 +25,8 @@ from qmoe.analysis.comparison import sign_flip_test, wilcoxon_test
 from qmoe.analysis.equivalence import equivalence_test
 from qmoe.analysis.proportions import Proportion, probability_of_superiority, success_rate
 from qmoe.analysis.statistics import MIN_CLUSTERS, Clusters, Values, cluster_means, paired_difference
+from qmoe.claims.spec import Direction, Scale
 from qmoe.errors import ConfigError, ShapeError, unknown
-from qmoe.studies.claims.spec import Direction, Scale
 
 Outcome = Literal["supported", "refuted", "inconclusive"]
 
@@ -156,7 +156,7 @@ def decide(
     exact: bool = False,
     seed: int = 0,
 ) -> Decision:
-    """Decides one contrast by itself; `qmoe.studies.claims.judge` decides many together, with Holm's correction.
+    """Decides one contrast by itself; `qmoe.claims.judge` decides many together, with Holm's correction.
 
     Args:
         a: ``(n,)`` finite scores.

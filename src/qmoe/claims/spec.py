@@ -12,8 +12,8 @@ from pydantic_core import PydanticCustomError
 from qmoe.analysis.statistics import MIN_CLUSTERS
 from qmoe.errors import ConfigError
 from qmoe.studies.files import read_toml
-from qmoe.studies.spec import Name, Probability, Spec
-from qmoe.studies.strict import explain
+from qmoe.studies.specs.base import explain
+from qmoe.studies.specs.study import Name, Probability, Spec
 
 #: Independent seeds that a claim rests on unless it says otherwise.
 HEADLINE_SEEDS = 30

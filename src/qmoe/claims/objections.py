@@ -21,8 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qmoe.studies.claims.deciding import Decision, Evidence
-from qmoe.studies.claims.runs import Runs, StudyRuns
+from qmoe.claims.evidence import Decision, Evidence
+from qmoe.claims.runs import Runs, StudyRuns
 
 #: Share of pairs that may break off.
 MAX_FAILED = 0.05

@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from qmoe.analysis.ranking import holm
-from qmoe.studies.claims.asking import Measurements, Posed, Question, pose
-from qmoe.studies.claims.deciding import ALPHA, conclude
-from qmoe.studies.claims.doubts import says_no_difference
-from qmoe.studies.claims.runs import StudyRuns, by_name
-from qmoe.studies.claims.spec import BreakdownTest, Claim
-from qmoe.studies.claims.verdicts import Comparison, Outcome, TestVerdict, Verdict, combined
-from qmoe.studies.claims.wording import sentence, untested
+from qmoe.claims.evidence import ALPHA, conclude
+from qmoe.claims.objections import says_no_difference
+from qmoe.claims.questions import Measurements, Posed, Question, pose
+from qmoe.claims.runs import StudyRuns, by_name
+from qmoe.claims.sentences import sentence, untested
+from qmoe.claims.spec import BreakdownTest, Claim
+from qmoe.claims.verdicts import Comparison, Outcome, TestVerdict, Verdict, combined
 from qmoe.studies.store import StudyResults
 
 

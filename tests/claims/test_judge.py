@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from qmoe.claims import Runs, StudyRuns, judge, parse_claims, runs_of, shipped_claims
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.studies import Store, run_studies
-from qmoe.studies.claims import Runs, StudyRuns, effective_dimensions, judge, parse_claims, runs_of, shipped_claims
+from qmoe.studies.measurements import effective_dimensions
 
 N, PER_DATA = 30, 2
 GENERATOR = np.random.default_rng(5)

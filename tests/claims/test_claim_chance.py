@@ -8,10 +8,10 @@ from sklearn.metrics import balanced_accuracy_score
 from tiny_study import tiny_values
 from user_tables import table_values, write_table
 
+from qmoe.claims import Runs, StudyRuns, judge, parse_claims, runs_of
 from qmoe.report.accusations import accusations
 from qmoe.studies import StudyResults, load_preset, make_trials, parse_study, run_stack
 from qmoe.studies.build import build_model, prepare_data
-from qmoe.studies.claims import Runs, StudyRuns, judge, parse_claims, runs_of
 from qmoe.training import balanced_accuracy
 
 N = 30

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qmoe.studies.calibration.trying import SEEDS, Draw
+from calibration.trying import SEEDS, Draw
 
 #: Where good and bad runs end, as on two moons.
 GOOD, BAD = 0.98, 0.86

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from qmoe.claims.spec import Claim, parse_claims
 from qmoe.data import Table
 from qmoe.errors import ConfigError
-from qmoe.studies.claims.spec import Claim, parse_claims
 from qmoe.studies.files import parse_study
-from qmoe.studies.spec import Study
+from qmoe.studies.specs.study import Study
 
 #: Beyond this many features a qubit for each is slow, and the first principal components take their place.
 MAX_QUBITS = 4

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qmoe.claims import Contrast, decide
+from qmoe.claims.evidence import conclude, weigh
+from qmoe.claims.verdicts import combined
 from qmoe.errors import ConfigError, ShapeError
-from qmoe.studies.claims import Contrast, decide
-from qmoe.studies.claims.deciding import conclude, weigh
-from qmoe.studies.claims.verdicts import combined
 
 GREATER = Contrast("greater", 0.02)
 EQUIVALENT = Contrast("equivalent", 0.02)

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from qmoe.errors import ShapeError
-from qmoe.studies.claims.deciding import Contrast, Evidence, weigh
-from qmoe.studies.claims.doubts import Pairs, accusations, objections, obstacles, pair, still_falling
-from qmoe.studies.claims.runs import ArmKey, Runs, StudyRuns
-from qmoe.studies.claims.spec import (
+from qmoe.claims.evidence import Contrast, Evidence, weigh
+from qmoe.claims.objections import Pairs, accusations, objections, obstacles, pair, still_falling
+from qmoe.claims.runs import ArmKey, Runs, StudyRuns
+from qmoe.claims.spec import (
     BreakdownTest,
     Claim,
     ClaimTest,
@@ -19,6 +18,7 @@ from qmoe.studies.claims.spec import (
     MeasurementTest,
     ParametersTest,
 )
+from qmoe.errors import ShapeError
 
 Measurements = Mapping[str, Mapping[str, Sequence[float] | np.ndarray]]
 

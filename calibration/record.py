@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 import qmoe
-from qmoe.studies.calibration.pools import Size, Teacher, moons, quantum_router, same_router, train_pool
-from qmoe.studies.calibration.synthetic import bimodal, ceiling, failing, shifted, tied
-from qmoe.studies.calibration.trying import MARGIN, SEEDS, STUDIES, Answer, Question, ask, from_pool, from_pools
+from calibration.pools import Size, Teacher, moons, quantum_router, same_router, train_pool
+from calibration.synthetic import bimodal, ceiling, failing, shifted, tied
+from calibration.trying import MARGIN, SEEDS, STUDIES, Answer, Question, ask, from_pool, from_pools
 
 #: Shares that the judge must keep.
 FALSE, FOUND, EQUIVALENT = 0.05, 0.95, 0.90

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from qmoe.studies.strict import Size, Spec
+from qmoe.studies.specs.base import Size, Spec
 
 
 class LinearRouterSpec(Spec):

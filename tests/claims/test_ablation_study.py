@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from qmoe.claims import ablation_study, ladder_claims
 from qmoe.errors import ConfigError
-from qmoe.studies import RUNGS, ablation_study, ladder_claims, load_preset
+from qmoe.studies import RUNGS, load_preset
 
 
 @pytest.fixture

@@ -1,42 +1,15 @@
-"""Claims as data, and the judge that gives each a verdict."""
+"""The claims that ship with qmoe."""
 
 from __future__ import annotations
 
 import tomllib
 from importlib import resources
 
+from qmoe.claims.spec import Claim, parse_claims
 from qmoe.errors import unknown
-from qmoe.studies.claims.deciding import Contrast, Decision, Evidence, Outcome, decide
-from qmoe.studies.claims.judging import judge
-from qmoe.studies.claims.measuring import effective_dimensions
-from qmoe.studies.claims.runs import Runs, StudyRuns, runs_of
-from qmoe.studies.claims.spec import Claim, load_claims, parse_claims
-from qmoe.studies.claims.verdicts import Comparison, TestVerdict, Verdict
 
-#: Claims that ship with qmoe: those of the paper, then our own.
+#: Those of the paper, then our own.
 CLAIMS: tuple[str, ...] = ("C1", "C2", "C3", "C4", "C5", "C6", "T1", "T2", "T3", "T4")
-
-__all__ = [
-    "CLAIMS",
-    "Claim",
-    "Comparison",
-    "Contrast",
-    "Decision",
-    "Evidence",
-    "Outcome",
-    "Runs",
-    "StudyRuns",
-    "TestVerdict",
-    "Verdict",
-    "claim_text",
-    "decide",
-    "effective_dimensions",
-    "judge",
-    "load_claims",
-    "parse_claims",
-    "runs_of",
-    "shipped_claims",
-]
 
 
 def shipped_claims(headline: bool | None = None) -> list[Claim]:

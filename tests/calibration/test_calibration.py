@@ -5,11 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from qmoe.routers import QuantumRouter
-from qmoe.studies.calibration import Question, Size, answers_of, ask, load_record, table
-from qmoe.studies.calibration import __main__ as command
-from qmoe.studies.calibration.pools import (
+from calibration.pools import (
     MaskedTwin,
     Teacher,
     moons,
@@ -18,10 +14,14 @@ from qmoe.studies.calibration.pools import (
     same_router,
     train_pool,
 )
-from qmoe.studies.calibration.record import EQUIVALENT, FALSE, FOUND, questions
-from qmoe.studies.calibration.synthetic import bimodal, ceiling, failing, shifted, tied
-from qmoe.studies.calibration.trying import MARGIN, SEEDS, STUDIES, as_study, from_pool, from_pools
-from qmoe.studies.claims import shipped_claims
+from calibration.record import EQUIVALENT, FALSE, FOUND, questions
+from calibration.synthetic import bimodal, ceiling, failing, shifted, tied
+from calibration.trying import MARGIN, SEEDS, STUDIES, as_study, from_pool, from_pools
+
+from calibration import Question, Size, answers_of, ask, load_record, table
+from calibration import __main__ as command
+from qmoe.claims import shipped_claims
+from qmoe.routers import QuantumRouter
 from qmoe.testing import RouterConformance
 
 PAGE = Path(__file__).parents[2] / "docs" / "claims.md"

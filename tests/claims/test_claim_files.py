@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from qmoe.claims import CLAIMS, claim_text, load_claims, parse_claims, shipped_claims
+from qmoe.claims import spec as claim_spec
 from qmoe.errors import ConfigError
 from qmoe.studies import load_preset, preset_names
-from qmoe.studies.claims import CLAIMS, claim_text, load_claims, parse_claims, shipped_claims
-from qmoe.studies.claims import spec as claim_spec
-from qmoe.studies.spec import Spec
+from qmoe.studies.specs.study import Spec
 
 TEXT = (Path(__file__).parents[2] / "docs" / "claims.md").read_text(encoding="utf-8")
 EXAMPLE = re.search(r"```toml\n(.*?)```", TEXT, re.DOTALL)[1]

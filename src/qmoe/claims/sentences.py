@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qmoe.studies.claims.deciding import Decision, Evidence
+from qmoe.claims.evidence import Decision, Evidence
 
 _METRICS = {
     "test_accuracy": "test accuracy",

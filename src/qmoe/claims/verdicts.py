@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qmoe.studies.claims.deciding import Decision, Outcome
-from qmoe.studies.claims.spec import Claim, Combine
+from qmoe.claims.evidence import Decision, Outcome
+from qmoe.claims.spec import Claim, Combine
 
 
 @dataclass(frozen=True)

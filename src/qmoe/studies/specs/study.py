@@ -10,7 +10,8 @@ from pydantic_core import PydanticCustomError
 
 from qmoe.data import DATASETS, SCALINGS, Dataset, make_dataset
 from qmoe.errors import ConfigError, did_you_mean
-from qmoe.studies.router_specs import (
+from qmoe.studies.specs.base import Label, Name, Probability, Size, Spec, explain
+from qmoe.studies.specs.routers import (
     ConstantRouterSpec,
     LinearRouterSpec,
     MLPRouterSpec,
@@ -21,7 +22,6 @@ from qmoe.studies.router_specs import (
     TrigonometricRouterSpec,
     UniformRouterSpec,
 )
-from qmoe.studies.strict import Label, Name, Probability, Size, Spec, explain
 
 
 class CircuitSpec(Spec):

@@ -1,0 +1,34 @@
+"""Claims as data, and the judge that gives each a verdict."""
+
+from __future__ import annotations
+
+from qmoe.claims.ablation import ablation_study, ladder_claims
+from qmoe.claims.evidence import Contrast, Decision, Evidence, Outcome, decide
+from qmoe.claims.judge import judge
+from qmoe.claims.runs import Runs, StudyRuns, runs_of
+from qmoe.claims.shipped import CLAIMS, claim_text, shipped_claims
+from qmoe.claims.spec import Claim, load_claims, parse_claims
+from qmoe.claims.verdicts import Comparison, TestVerdict, Verdict
+
+__all__ = [
+    "CLAIMS",
+    "Claim",
+    "Comparison",
+    "Contrast",
+    "Decision",
+    "Evidence",
+    "Outcome",
+    "Runs",
+    "StudyRuns",
+    "TestVerdict",
+    "Verdict",
+    "ablation_study",
+    "claim_text",
+    "decide",
+    "judge",
+    "ladder_claims",
+    "load_claims",
+    "parse_claims",
+    "runs_of",
+    "shipped_claims",
+]
