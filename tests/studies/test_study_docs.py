@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from qmoe.studies import RUNGS, spec
+from qmoe.studies import RUNGS
+from qmoe.studies.specs import study as spec
 
 TEXT = (Path(__file__).parents[2] / "docs" / "study-file.md").read_text(encoding="utf-8")
 SPECS = [value for value in vars(spec).values() if isinstance(value, type) and issubclass(value, spec.Spec)]

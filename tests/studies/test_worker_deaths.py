@@ -41,7 +41,7 @@ def python(*arguments, cwd, stdin=None):
 
 @pytest.mark.parametrize(
     "program",
-    [AT_THE_TOP, IN_A_FUNCTION, A_STUDY.format(tests=os.path.dirname(__file__))],
+    [AT_THE_TOP, IN_A_FUNCTION, A_STUDY.format(tests=os.path.dirname(os.path.dirname(__file__)))],
     ids=["top", "function", "study"],
 )
 def test_a_program_without_a_main_guard_is_told_of_it(program, tmp_path):
