@@ -90,8 +90,9 @@ class ModelStack:
         for name, value in self.models[0].named_parameters():
             stacked = self.parameters[name].detach().unbind(0)
             pairs = enumerate(zip(self._of_models("_parameters", value), stacked, strict=True))
-            if kept := [pair for index, pair in pairs if index not in skip]:
-                torch._foreach_copy_(*map(list, zip(*kept, strict=True)))
+            kept = [pair for index, pair in pairs if index not in skip]
+            if kept:
+                torch._foreach_copy_([own for own, _ in kept], [new for _, new in kept])
 
     def _of_models(self, group: str, first: Tensor) -> list[Tensor]:
         """Of every model the tensor that is ``first`` of model 0."""

@@ -16,8 +16,8 @@ from qmoe.training.compiled.circuits import place_of
 from qmoe.training.compiled.gradients import differentiate_mixture
 from qmoe.training.compiled.layers import all_finite, count_right, cross_entropy
 from qmoe.training.compiled.mixture import load, run_mixture
-from qmoe.training.shuffling import shuffle
 from qmoe.training.compiled.views import columns, vector
+from qmoe.training.shuffling import shuffle
 
 carray = numba.carray
 
