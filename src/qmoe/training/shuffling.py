@@ -1,6 +1,6 @@
 """In machine code: in which order a model sees its rows.
 
-The generator is PCG64 (O'Neill 2014) and the shuffle that of Fisher and Yates, number by number as in NumPy; tests compare them
+The generator is PCG64 (O'Neill 2014), the shuffle that of Fisher and Yates, number by number as in NumPy; tests compare them
 with `numpy.random.default_rng(seed).permuted`. Written here, orders are drawn where they are needed, in a third of the time,
 and stay the same with any version of NumPy.
 """
