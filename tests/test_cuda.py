@@ -22,7 +22,11 @@ from qmoe.training import LBFGSConfig, TrainingConfig, minimize_stack, train_sta
 
 DEVICE = "cuda"
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here"),
+    # What torch says of streams and of the first call in a thread of its own.
+    pytest.mark.filterwarnings("ignore:The AccumulateGrad node's stream", "ignore:Attempting to run cuBLAS"),
+]
 
 
 def generator(seed: int = 0) -> torch.Generator:

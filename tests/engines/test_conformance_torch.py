@@ -14,5 +14,6 @@ class TestTorchEngine(EngineConformance):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+@pytest.mark.filterwarnings("ignore:Attempting to run cuBLAS")  # of torch, at the first call in a thread of its own
 class TestTorchEngineOnCuda(TestTorchEngine):
     device = "cuda"
