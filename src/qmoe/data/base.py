@@ -6,7 +6,7 @@ import functools
 import numbers
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar, Self, get_type_hints
+from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 
@@ -124,10 +124,11 @@ class Dataset(ABC):
             reason = "its rows are given, not sampled"
         if reason:
             raise ConfigError(
-                f"{self.name} has no fresh rows to test on: {reason}. Leave test_samples out, and hold out some of the rows with "
-                "test_fraction."
+                f"{self.name} has no fresh rows to test on: {reason}. Leave test_samples out, and hold out some of the rows "
+                "with test_fraction."
             )
-        return replace(self, n_samples=n_samples)
+        changes: dict[str, Any] = {"n_samples": n_samples}
+        return replace(self, **changes)
 
     def pinned(self) -> dict[str, object]:
         """Returns options that name the content of files of the user's own; none for a set without such files.

@@ -247,8 +247,8 @@ class Study(Spec):
     The first ``timed`` trials of each arm train alone, so that their wall time is that of one model. ``ladder`` asks
     `parse_study` to add the arms of `qmoe.studies.ladder`, all of them or those that are named. Every arm is trained at
     ``training.lr`` times each of ``lr_factors`` as well, so that what is found can be held against the learning rate.
-    ``multiverse`` lists other ways to analyse it, see `qmoe.studies.specifications`. ``effective_dimension`` names arms whose
-    routers' effective dimension is measured on every draw of the data.
+    ``multiverse`` lists other ways to analyse it, see `qmoe.studies.specifications`. ``effective_dimension`` names arms of
+    whose routers the effective dimension is measured on every draw of the data.
     """
 
     name: Name
