@@ -22,6 +22,9 @@ MAX_MINIMIZED = 32
 #: Features times rows times trials of one stack, to bound its memory.
 MAX_STACK_VALUES = 30_000_000
 
+#: What an iteration of L-BFGS, in float64, takes in epochs of Adam in float32; and how many a start takes, roughly.
+_MINIMIZED_PASSES, _ITERATIONS = 3, 500
+
 Stack = tuple[TrialSpec, ...]
 
 
@@ -61,15 +64,17 @@ def n_parts(stack: Stack) -> int:
 
 
 def cost(stack: Stack) -> float:
-    """A rough figure of how long a stack takes, in units of one step of a small classical model."""
+    """A rough figure of how long a stack takes, in units of a batch of 32 rows of a small classical model by Adam."""
     trial = stack[0]
-    training, n_rows = trial.training, len(prepare_data(trial.draw).x_train)
-    parts = (trial.model.router, trial.model.experts)
+    n_rows = len(prepare_data(trial.draw).x_train)
     weight = 1.0
-    for part in parts:
+    for part, copies in ((trial.model.router, 1), (trial.model.experts, trial.model.n_experts)):
         if isinstance(part, QuantumSpec):
-            weight += 2 + (0.1 * len(stack) if part.mixed else 0.02 * len(stack) * trial.model.n_experts)
-    return training.epochs * math.ceil(n_rows / training.batch_size) * weight
+            weight += (2 if part.mixed else 1) * copies
+    passes: float = trial.training.epochs
+    if trial.training.optimiser == "lbfgs":
+        passes = _MINIMIZED_PASSES * min(trial.training.max_iterations, _ITERATIONS)
+    return len(stack) * passes * n_rows / 32 * weight
 
 
 def kernels_to_compile(stacks: Iterable[Stack]) -> list[tuple[list[Kernel], int]]:

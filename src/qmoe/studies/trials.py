@@ -20,7 +20,7 @@ from qmoe.studies.specs.study import ArmSpec, DataSpec, ModelSpec, QuantumSpec, 
 #: Part of every hash; raised whenever the same spec would train to other numbers than before.
 NUMERICS = 5
 
-_DATA, _SPLIT, _INIT, _ORDER, _LABELS, _TEST = range(6)  # streams of the root seed; never renumber
+_DATA, _SPLIT, _INIT, _ORDER, _LABELS, _TEST, _BASELINE = range(7)  # streams of the root seed; never renumber
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class Draw:
     def test_seed(self) -> np.random.SeedSequence:
         """Seed of the points of a test part that is sampled anew."""
         return child(self.root, _TEST, self.data_seed)
+
+    @property
+    def baseline_seed(self) -> np.random.SeedSequence:
+        """Seed of the baselines that are fitted beside the trials."""
+        return child(self.root, _BASELINE, self.data_seed)
 
     @property
     def labels_seed(self) -> np.random.SeedSequence:
