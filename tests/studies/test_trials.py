@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from tiny_study import diverging_values, tiny_values
 
 from qmoe.circuits import NoiseModel
 from qmoe.compiled.cache import CACHE_VARIABLE
@@ -18,7 +17,6 @@ from qmoe.data import make_dataset
 from qmoe.errors import ConfigError
 from qmoe.studies import load_preset, make_trials, parse_study, plan_stacks, run_stack
 from qmoe.studies.build import build_model, prepare_data
-from qmoe.studies.stacks import cost, kernels_to_compile
 from qmoe.studies.specs.routers import (
     MLPRouterSpec,
     RandomFourierRouterSpec,
@@ -26,7 +24,9 @@ from qmoe.studies.specs.routers import (
     TrigonometricRouterSpec,
 )
 from qmoe.studies.specs.study import MLPExpertsSpec, TwinRouterSpec
+from qmoe.studies.stacks import cost, kernels_to_compile
 from qmoe.studies.trials import NUMERICS, TrialSpec
+from tiny_study import diverging_values, tiny_values
 
 
 def test_every_draw_of_the_data_has_initialisations_of_its_own():

@@ -23,7 +23,7 @@ from qmoe.studies.multiverse import Specification, specifications
 from qmoe.studies.specs.study import Study
 from qmoe.studies.trials import Member, TrialSpec, make_trials
 
-SCHEMA = 2
+SCHEMA = 3
 
 _TABLES = """
 CREATE TABLE studies (name TEXT PRIMARY KEY, position INTEGER NOT NULL, spec TEXT NOT NULL) STRICT;
@@ -37,6 +37,18 @@ CREATE TABLE trials (
 #: New in version 2.
 _MEASUREMENTS = """
 CREATE TABLE measurements (hash TEXT PRIMARY KEY, quantity TEXT NOT NULL, name TEXT NOT NULL, figures TEXT NOT NULL) STRICT;
+"""
+#: New in version 3: which trials make up which arm, so that figures can be computed from the file alone.
+_MEMBERS = """
+CREATE TABLE specifications (
+  study TEXT NOT NULL, specification INTEGER NOT NULL, choices TEXT NOT NULL, selects TEXT NOT NULL,
+  PRIMARY KEY (study, specification)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE members (
+  study TEXT NOT NULL, specification INTEGER NOT NULL, arm TEXT NOT NULL, strength REAL, learning_rate REAL,
+  own_rate INTEGER NOT NULL, data_seed INTEGER NOT NULL, init_seed INTEGER NOT NULL, hash TEXT NOT NULL
+) STRICT;
+CREATE INDEX members_of ON members (study, specification, arm);
 """
 
 
@@ -198,10 +210,31 @@ class Store:
             count = self._db.execute("SELECT COUNT(*) FROM studies").fetchone()
             position = row[0] if row else count[0]
             self._db.execute("REPLACE INTO studies VALUES (?, ?, ?)", (study.name, position, study.model_dump_json()))
+            self._save_places(study)
             if study.data.kind is Table:
                 table = Table(**study.data.options)
                 if not keeps(self._db, table.key):
                     keep_table(self._db, table.key, table.content)
+
+    def _save_places(self, study: Study) -> None:
+        """Writes down the specifications of a study and the place of every trial in it."""
+        for table in ("specifications", "members"):
+            self._db.execute(f"DELETE FROM {table} WHERE study = ?", (study.name,))
+        # Its own one has all learning rates that it lists, of which `own_rate` marks the one that counts.
+        plain = [(study, {}, "all"), *((s.study, s.choices, s.select) for s in specifications(study))]
+        if len(plain) > 1:
+            plain = [(study, plain[1][1], "all"), *plain[2:]]
+        for number, (one, choices, selects) in enumerate(plain):
+            row = (study.name, number, json.dumps(dict(choices)), selects)
+            self._db.execute("INSERT INTO specifications VALUES (?, ?, ?, ?)", row)
+            rows = (
+                (
+                    study.name, number, m.arm, m.variant, None if one.training.optimiser == "lbfgs" else m.trial.training.lr,
+                    m.trial.training.lr == one.training.lr, m.trial.data_seed, m.trial.init_seed, m.trial.hash,
+                )
+                for m in make_trials(one)
+            )  # fmt: skip
+            self._db.executemany("INSERT INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def at_hand(self, study: Study) -> Study:
         """The same study with its table from this store, where that keeps it; its trials have the same hashes.
@@ -326,14 +359,17 @@ class Store:
         tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if version == 0 and not tables:
             with self._db:
-                self._db.executescript(f"BEGIN; {_TABLES} {_MEASUREMENTS} PRAGMA user_version = {SCHEMA}; COMMIT;")
+                self._db.executescript(
+                    f"BEGIN; {_TABLES} {_MEASUREMENTS} {_MEMBERS} PRAGMA user_version = {SCHEMA}; COMMIT;"
+                )
         elif version == 0 or not {"studies", "trials"} <= tables:
             raise StoreError(f"{self.path} is an SQLite file, but no qmoe store; choose another folder.")
         elif self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("the file fails SQLite's own check")
-        elif version == 1:
+        elif version < SCHEMA:
+            later = (_MEASUREMENTS if version == 1 else "") + _MEMBERS
             with self._db:
-                self._db.executescript(f"BEGIN; {_MEASUREMENTS} PRAGMA user_version = {SCHEMA}; COMMIT;")
+                self._db.executescript(f"BEGIN; {later} PRAGMA user_version = {SCHEMA}; COMMIT;")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
