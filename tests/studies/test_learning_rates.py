@@ -4,12 +4,12 @@ import sqlite3
 
 import numpy as np
 import pytest
-from tiny_study import tiny_values
 
 from qmoe.claims import judge, parse_claims, runs_of
 from qmoe.errors import ConfigError
 from qmoe.studies import Store, Workers, make_trials, parse_study, plan_stacks, run_studies
 from qmoe.studies.measurements import measure, missing_measurements, quantity_of
+from tiny_study import tiny_values
 
 
 def test_every_arm_is_trained_at_every_rate_from_the_same_seeds():
@@ -108,7 +108,8 @@ def test_a_store_of_the_first_version_is_taken_over(tmp_path):
     with Store(path) as store:
         run_studies([study], store)
     with sqlite3.connect(path) as db:
-        db.execute("DROP TABLE measurements")
+        for table in ("measurements", "specifications", "members"):
+            db.execute(f"DROP TABLE {table}")
         db.execute("PRAGMA user_version = 1")
     with Store(path) as store:
         assert store.measurements() == {}

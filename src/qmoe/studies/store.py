@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from qmoe.data import Table
 from qmoe.data.kept import keep_table, keeps, key_of
 from qmoe.errors import QMoEError, StoreError
 from qmoe.studies.files import parse_study
+from qmoe.studies.multiverse import Specification, specifications
 from qmoe.studies.specs.study import Study
 from qmoe.studies.trials import Member, TrialSpec, make_trials
 
-SCHEMA = 2
+SCHEMA = 3
 
 _TABLES = """
 CREATE TABLE studies (name TEXT PRIMARY KEY, position INTEGER NOT NULL, spec TEXT NOT NULL) STRICT;
@@ -36,6 +37,18 @@ CREATE TABLE trials (
 #: New in version 2.
 _MEASUREMENTS = """
 CREATE TABLE measurements (hash TEXT PRIMARY KEY, quantity TEXT NOT NULL, name TEXT NOT NULL, figures TEXT NOT NULL) STRICT;
+"""
+#: New in version 3: which trials make up which arm, so that figures can be computed from the file alone.
+_MEMBERS = """
+CREATE TABLE specifications (
+  study TEXT NOT NULL, specification INTEGER NOT NULL, choices TEXT NOT NULL, selects TEXT NOT NULL,
+  PRIMARY KEY (study, specification)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE members (
+  study TEXT NOT NULL, specification INTEGER NOT NULL, arm TEXT NOT NULL, strength REAL, learning_rate REAL,
+  own_rate INTEGER NOT NULL, data_seed INTEGER NOT NULL, init_seed INTEGER NOT NULL, hash TEXT NOT NULL
+) STRICT;
+CREATE INDEX members_of ON members (study, specification, arm);
 """
 
 
@@ -74,11 +87,19 @@ class Record:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """A study with the records of its trials, as far as they are done."""
+    """A study with the records of its trials, as far as they are done.
+
+    Attributes:
+        study: the study.
+        members: its trials, each in its place.
+        records: what is done, by the hash of the trial.
+        store: the file that trials of other specifications are read from; without, they are looked for in ``records``.
+    """
 
     study: Study
     members: tuple[Member, ...]
     records: dict[str, Record]
+    store: Path | None = None
 
     def of(self, arm: str, variant: float | None = None, lr: float | None = None) -> list[Record]:
         """Records of one arm (and noise strength), in the order of the seeds; failed trials left out.
@@ -100,6 +121,23 @@ class StudyResults:
             found.setdefault((m.arm, m.variant, m.trial.training.lr), []).append(m.trial.hash)
         return found
 
+    @cached_property
+    def specifications(self) -> tuple[SpecificationResults, ...]:
+        """Results at every specification of the study's multiverse, its own first, read when they are first asked for.
+
+        Raises:
+            StoreError: when the store is not there any more.
+        """
+        found = [(one, tuple(make_trials(one.study))) for one in specifications(self.study)]
+        records = self.records
+        missing = {m.trial.hash: m.trial for _, members in found for m in members if m.trial.hash not in records}
+        if missing and self.store is not None:
+            with Store(self.store, create=False) as store:
+                records = records | store.records(missing)
+        return tuple(
+            SpecificationResults(one.study, members, _of(members, records), specification=one) for one, members in found
+        )
+
     @property
     def failed(self) -> list[tuple[Member, Record]]:
         """Members whose trial failed."""
@@ -110,6 +148,21 @@ class StudyResults:
     def n_missing(self) -> int:
         """How many trials have not run yet."""
         return sum(m.trial.hash not in self.records for m in self.members)
+
+
+@dataclass(frozen=True)
+class SpecificationResults(StudyResults):
+    """The results of a study at one specification; ``study`` is the plain study with its choices.
+
+    Attributes:
+        specification: the choices, and which of the trials count.
+    """
+
+    specification: Specification = field(kw_only=True)
+
+
+def _of(members: Iterable[Member], records: Mapping[str, Record]) -> dict[str, Record]:
+    return {m.trial.hash: records[m.trial.hash] for m in members if m.trial.hash in records}
 
 
 class Store:
@@ -157,10 +210,31 @@ class Store:
             count = self._db.execute("SELECT COUNT(*) FROM studies").fetchone()
             position = row[0] if row else count[0]
             self._db.execute("REPLACE INTO studies VALUES (?, ?, ?)", (study.name, position, study.model_dump_json()))
+            self._save_places(study)
             if study.data.kind is Table:
                 table = Table(**study.data.options)
                 if not keeps(self._db, table.key):
                     keep_table(self._db, table.key, table.content)
+
+    def _save_places(self, study: Study) -> None:
+        """Writes down the specifications of a study and the place of every trial in it."""
+        for table in ("specifications", "members"):
+            self._db.execute(f"DELETE FROM {table} WHERE study = ?", (study.name,))
+        # Its own one has all learning rates that it lists, of which `own_rate` marks the one that counts.
+        plain = [(study, {}, "all"), *((s.study, s.choices, s.select) for s in specifications(study))]
+        if len(plain) > 1:
+            plain = [(study, plain[1][1], "all"), *plain[2:]]
+        for number, (one, choices, selects) in enumerate(plain):
+            row = (study.name, number, json.dumps(dict(choices)), selects)
+            self._db.execute("INSERT INTO specifications VALUES (?, ?, ?, ?)", row)
+            rows = (
+                (
+                    study.name, number, m.arm, m.variant, None if one.training.optimiser == "lbfgs" else m.trial.training.lr,
+                    m.trial.training.lr == one.training.lr, m.trial.data_seed, m.trial.init_seed, m.trial.hash,
+                )
+                for m in make_trials(one)
+            )  # fmt: skip
+            self._db.executemany("INSERT INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def at_hand(self, study: Study) -> Study:
         """The same study with its table from this store, where that keeps it; its trials have the same hashes.
@@ -261,15 +335,19 @@ class Store:
                 )
             study = self._study(name, row[0])
             members = tuple(make_trials(study))
-            wanted = {member.trial.hash: member.trial for member in members}
+        wanted = {member.trial.hash: member.trial for member in members}
+        return StudyResults(study, members, self.records(wanted), self.path.resolve())
+
+    def records(self, wanted: Mapping[str, TrialSpec]) -> dict[str, Record]:
+        """Reads the records of trials, given by their hashes, as far as they are done."""
+        with self._explained():
             # A join on the primary key: other studies' trials, which may be most of the file, are not read.
             self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (hash TEXT PRIMARY KEY) WITHOUT ROWID")
             self._db.execute("DELETE FROM wanted")
             self._db.executemany("INSERT INTO wanted VALUES (?)", ((key,) for key in wanted))
             rows = self._db.execute("SELECT trials.* FROM wanted JOIN trials USING (hash)").fetchall()
             self._db.rollback()
-        records = {row[0]: _record(wanted[row[0]], row) for row in rows if row[0] in wanted}
-        return StudyResults(study, members, records)
+        return {row[0]: _record(wanted[row[0]], row) for row in rows}
 
     def _prepare(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -281,14 +359,17 @@ class Store:
         tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if version == 0 and not tables:
             with self._db:
-                self._db.executescript(f"BEGIN; {_TABLES} {_MEASUREMENTS} PRAGMA user_version = {SCHEMA}; COMMIT;")
+                self._db.executescript(
+                    f"BEGIN; {_TABLES} {_MEASUREMENTS} {_MEMBERS} PRAGMA user_version = {SCHEMA}; COMMIT;"
+                )
         elif version == 0 or not {"studies", "trials"} <= tables:
             raise StoreError(f"{self.path} is an SQLite file, but no qmoe store; choose another folder.")
         elif self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("the file fails SQLite's own check")
-        elif version == 1:
+        elif version < SCHEMA:
+            later = (_MEASUREMENTS if version == 1 else "") + _MEMBERS
             with self._db:
-                self._db.executescript(f"BEGIN; {_MEASUREMENTS} PRAGMA user_version = {SCHEMA}; COMMIT;")
+                self._db.executescript(f"BEGIN; {later} PRAGMA user_version = {SCHEMA}; COMMIT;")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -25,12 +25,13 @@ class AutogradTrainer(Trainer):
     Args:
         stack: what to train; at least one of its parameters is trainable.
         train: what to train on.
-        test: what to evaluate on after every epoch, or None.
-        config: batch size and learning rate.
+        test: what to evaluate on, or None.
+        config: batch size, learning rate and when to evaluate.
     """
 
     def __init__(self, stack: ModelStack, train: Part, test: Part | None, config: TrainingConfig) -> None:
         self._stack, self._train, self._test, self._batch_size = stack, train, test, config.batch_size
+        self._each_epoch = config.evaluate == "epoch"
         leaves = trainable(stack)
         # An optimiser costs by the tensor, not by the element. Modules of someone else may leave a parameter without a
         # gradient for a while, which Adam then passes over; such parameters stay apart.
@@ -88,12 +89,18 @@ class AutogradTrainer(Trainer):
             self.update()
             right += (logits.argmax(-1) == yb).sum(1)
             loss += entropy.double().mean(1)
-        test = np.full(n_models, np.nan) if self._test is None else accuracy(self._stack, self._test.x, self._test.y)
+        test = self.test_accuracy() if self._each_epoch else np.full(n_models, np.nan)
         return loss.cpu().numpy(), right.cpu().numpy() / n, test
 
     def train_accuracy(self) -> np.ndarray:
         """Accuracies on the training part."""
         return accuracy(self._stack, self._train.x, self._train.y)
+
+    def test_accuracy(self) -> np.ndarray:
+        """Accuracies on the test part."""
+        if self._test is None:
+            return np.full(len(self._train.y), np.nan)
+        return accuracy(self._stack, self._test.x, self._test.y)
 
     def write_back(self) -> None:
         """They stand in the stack's parameters already."""

@@ -28,7 +28,8 @@ class TrainingResult:
     Attributes:
         loss: ``(M, epochs)`` cross-entropy summed over the batches of the epoch, as the paper prints it.
         running_accuracy: ``(M, epochs)`` share of training samples classified right as they were trained on.
-        test_accuracy: ``(M, epochs)`` held-out accuracy after the epoch; NaN where there is no test part.
+        test_accuracy: ``(M, epochs)`` held-out accuracy after the epoch; NaN where there is no test part, and before the
+            last epoch where it is found at the end alone.
         train_accuracy: ``(M,)`` accuracy on the training part at the end.
         failures: reason for each model (by its place in the stack) whose loss or outputs stopped being finite.
         seconds: wall time of training and evaluation of the whole stack.
@@ -67,7 +68,7 @@ def train_stack(
         models: M modules of one shape, ``(B, F)`` to ``(B, C)`` logits; trained in place.
         x: ``(M, N, F)`` training features.
         y: ``(M, N)`` class labels from 0, int64.
-        config: epochs, batch size, learning rate.
+        config: epochs, batch size, learning rate, when to evaluate.
         order_seeds: M seeds of the batch orders.
         x_test: ``(M, T, F)`` test features, or None.
         y_test: ``(M, T)`` test labels, or None.
@@ -110,6 +111,8 @@ def train_stack(
     for index in np.flatnonzero((~np.isfinite(loss) & trained).any(1)).tolist():
         epoch = failed_in[index] = int(np.isfinite(loss[index]).argmin())
         failures[index] = f"the loss was {float(loss[index, epoch])} in epoch {epoch}; try a lower lr."
+    if config.evaluate == "end":
+        test_accuracy[:, -1] = trainer.test_accuracy()
     trainer.write_back()
     if best is None:
         train_accuracy = trainer.train_accuracy()

@@ -80,8 +80,8 @@ class CompiledTrainer(Trainer):
         stack: what to train.
         parts: what `compiled_parts` says that it is made of.
         train: what to train on.
-        test: what to evaluate on after every epoch, or None.
-        config: batch size and learning rate.
+        test: what to evaluate on, or None.
+        config: batch size, learning rate and when to evaluate.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class CompiledTrainer(Trainer):
         self._moments = np.zeros(shape, runner.dtype), np.zeros(shape, runner.dtype)
         self._plan[at.FIRST_MOMENTS], self._plan[at.SECOND_MOMENTS] = (m.ctypes.data for m in self._moments)
         self._plan[at.BATCHES] = runner.passes[0].ctypes.data
-        if test is not None:
+        if test is not None and config.evaluate == "epoch":
             self._plan[at.TEST_ROWS] = runner.passes[2].ctypes.data
 
     def epochs_at_once(self, left: int) -> int:
@@ -120,6 +120,10 @@ class CompiledTrainer(Trainer):
     def train_accuracy(self) -> np.ndarray:
         """Accuracies on the training part."""
         return self._runner.accuracy(self._runner.passes[1])
+
+    def test_accuracy(self) -> np.ndarray:
+        """Accuracies on the test part."""
+        return self._runner.accuracy(self._runner.passes[2]) if self._has_test else np.full(self._n_models, np.nan)
 
     def write_back(self) -> None:
         """Copies the values to the stack's parameters."""
