@@ -47,4 +47,4 @@ def test_every_data_set_has_a_row_with_its_difficulty_and_whether_its_truth_is_k
     for name, row in listed.items():
         assert row[2].strip(" `") == DATASETS[name].difficulty
         if name not in ("mnist", "table"):
-            assert ("not known" == row[3].strip()) == (make_dataset(name).bayes_error() is None)
+            assert (row[3].strip() == "not known") == (make_dataset(name).bayes_error() is None)
