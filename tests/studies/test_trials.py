@@ -19,6 +19,7 @@ from qmoe.studies.build import build_model, prepare_data
 from qmoe.studies.running import cost, kernels_to_compile
 from qmoe.studies.specs.routers import (
     MLPRouterSpec,
+    QuadraticRouterSpec,
     RandomFourierRouterSpec,
     SingleRouterSpec,
     TrigonometricRouterSpec,
@@ -81,13 +82,17 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
         "root": 0, "data_seed": 2, "init_seed": 0, "fixed": None,
     }  # fmt: skip
     assert MLPRouterSpec(kind="mlp").model_dump() == {"kind": "mlp", "hidden": 16, "activation": "relu"}
-    assert TrigonometricRouterSpec(kind="trigonometric").model_dump() == {"kind": "trigonometric", "max_frequency": 1}
+    trigonometric = TrigonometricRouterSpec(kind="trigonometric").model_dump()
+    assert trigonometric == {"standardised": True, "kind": "trigonometric", "max_frequency": 1}
+    assert QuadraticRouterSpec(kind="quadratic").model_dump() == {"standardised": True, "kind": "quadratic"}
     waves = RandomFourierRouterSpec(kind="random_fourier").model_dump()
-    assert waves == {"kind": "random_fourier", "n_functions": 8, "length_scale": 1.0}
+    assert waves == {
+        "standardised": True, "kind": "random_fourier", "n_functions": 8, "length_scale": 1.0,
+    }  # fmt: skip
     assert SingleRouterSpec(kind="single").model_dump() == {"kind": "single", "expert": 0}
     assert TwinRouterSpec(kind="twin").model_dump() == {
         "kind": "twin", "n_qubits": None, "n_layers": 3, "encoding": "angle", "rotation": "X", "uploads": 1,
-        "ansatz": "strongly_entangling", "readout": "expval", "sampling": None, "n_functions": None,
+        "ansatz": "strongly_entangling", "readout": "expval", "sampling": None, "n_functions": None, "standardised": True,
     }  # fmt: skip
     experts = MLPExpertsSpec(kind="mlp").model_dump()
     assert experts == {"kind": "mlp", "hidden": 8, "out_features": None, "activation": "relu"}

@@ -32,10 +32,12 @@ from qmoe.routers import (
     TrigonometricRouter,
     TwinRouter,
     UniformRouter,
+    feature_router,
 )
 from qmoe.seeding import numpy_generator, torch_generator
 from qmoe.studies.specs.routers import (
     ConstantRouterSpec,
+    FixedFunctionsSpec,
     LinearRouterSpec,
     MLPRouterSpec,
     QuadraticRouterSpec,
@@ -136,6 +138,13 @@ def build_mixture(
             f"The experts have {experts.out_features} outputs for {n_classes} classes; set head = true, or out_features."
         )
     return MixtureOfExperts(router, experts, head, spec.top_k, spec.norm_topk_prob)
+
+
+def standardise(router: Router, spec: ModelSpec, x_train: Tensor) -> None:
+    """Fits the fixed functions of a new router to the training part ``(N, F)``, where it has some and the spec says so."""
+    gate = feature_router(router)
+    if gate is not None and isinstance(spec.router, FixedFunctionsSpec) and spec.router.standardised:
+        gate.standardise(x_train.to(gate.weight.dtype))
 
 
 def n_trainable(module: nn.Module) -> int:

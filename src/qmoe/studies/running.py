@@ -19,7 +19,7 @@ from qmoe.compiled.cache import Kernel, compile_kernels, missing
 from qmoe.engines.native.kernels import kernels_for
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, QMoEError
-from qmoe.studies.build import build_model, n_trainable, prepare_data
+from qmoe.studies.build import build_model, n_trainable, prepare_data, standardise
 from qmoe.studies.specs.study import QuantumSpec, Study
 from qmoe.studies.store import Record, Store
 from qmoe.studies.trials import TrialSpec, make_trials
@@ -107,6 +107,8 @@ def run_stack(stack: Stack, on_epoch: Callable[[int], None] | None = None) -> li
     dtype = getattr(torch, first.training.dtype)
     data = [prepare_data(trial.draw) for trial in stack]
     models = [build_model(trial) for trial in stack]
+    for model, trial, part in zip(models, stack, data, strict=True):
+        standardise(model.router, trial.model, part.x_train)
     x_test, y_test = torch.stack([d.x_test for d in data]).to(dtype), torch.stack([d.y_test for d in data])
     result = train_stack(
         models,

@@ -13,6 +13,7 @@ from qmoe.errors import ConfigError, did_you_mean
 from qmoe.studies.specs.base import Label, Name, Probability, Size, Spec, explain
 from qmoe.studies.specs.routers import (
     ConstantRouterSpec,
+    FixedFunctionsSpec,
     LinearRouterSpec,
     MLPRouterSpec,
     QuadraticRouterSpec,
@@ -43,7 +44,7 @@ class CircuitSpec(Spec):
         return self
 
 
-class TwinRouterSpec(CircuitSpec):
+class TwinRouterSpec(CircuitSpec, FixedFunctionsSpec):
     """The classical counterpart of a quantum router with the same circuit: all its functions, or a sample of them."""
 
     kind: Literal["twin"]
