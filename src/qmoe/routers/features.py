@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ class FeatureRouter(Router):
         scale: ``(K,)`` buffer: what it is divided by then.
     """
 
-    _version: ClassVar[int] = 2  # of a state_dict: 1 had no centre and scale
+    _version = 2  # of a state_dict: 1 had no centre and scale
     centre: Tensor
     scale: Tensor
 
@@ -98,8 +98,8 @@ class FeatureRouter(Router):
         if self.checks_input:
             if not centre.shape[-1:] == scale.shape[-1:] == (self.n_functions,):
                 raise ConfigError(
-                    f"{type(self).__name__} has centre of shape {tuple(centre.shape)} and scale of shape {tuple(scale.shape)}, "
-                    f"expected (..., {self.n_functions}): FeatureRouter keeps both under these names; name yours otherwise."
+                    f"{type(self).__name__} has centre of shape {tuple(centre.shape)}, scale of shape {tuple(scale.shape)}; "
+                    f"expected (..., {self.n_functions}): FeatureRouter keeps both under these names, name yours otherwise."
                 )
             if not in_autocast(x.device):
                 check_same(found.dtype, found.device, centre.dtype, centre.device)
@@ -138,14 +138,14 @@ class FeatureRouter(Router):
         if x.shape[:-2] != stack or x.dim() != len(stack) + 2 or x.shape[-2] == 0:
             expected = ", ".join((*map(str, stack), "N", str(self.in_features)))
             raise ShapeError(
-                f"x has shape {tuple(x.shape)}, expected ({expected}) with N of at least 1: rows to train on."
+                f"x has shape {tuple(x.shape)}, expected ({expected}), N at least 1: the rows to train on."
             )
         centre, spread, largest = self._moments(x)
         odd = (~(centre + spread).isfinite()).nonzero()
         if len(odd):
             raise ShapeError(
-                f"Function {int(odd[0, -1])} of {type(self).__name__} leaves the range of its numbers over these rows; scale "
-                "the features first."
+                f"Function {int(odd[0, -1])} of {type(self).__name__} leaves the range of its numbers over these rows; "
+                "scale the features first."
             )
         is_constant = spread <= CONSTANT_ROUNDINGS * torch.finfo(self.weight.dtype).eps * largest
         scale = torch.where(is_constant, torch.ones_like(spread), spread)
@@ -195,8 +195,8 @@ class FeatureRouter(Router):
             if not self.centre.is_meta and self.is_standardised:
                 where = f" at {prefix[:-1]!r}" if prefix else ""
                 warn_caller(
-                    f"The state_dict{where} has no centre and scale, so its weights are those of a {type(self).__name__} that "
-                    "is not standardised; this one was, and no longer is. Call standardise(x, keep=True) to have both.",
+                    f"The state_dict{where} has no centre and scale, so its weights are those of a {type(self).__name__} "
+                    "that is not standardised; this one was, and no longer is. Call standardise(x, keep=True) once more.",
                     StateWarning,
                 )
             for (name, value), fill in zip(own.items(), (0.0, 1.0), strict=True):
@@ -210,7 +210,7 @@ class FeatureRouter(Router):
 
 
 def feature_router(router: Router) -> FeatureRouter | None:
-    """The linear gate on fixed functions that ``router`` is, or that `MeanRouting` or `PermutedRouting` holds; else None."""
+    """The gate on fixed functions that ``router`` is, or that is inside `MeanRouting` or `PermutedRouting`; else None."""
     while isinstance(router, (MeanRouting, PermutedRouting)):
         router = router.router
     return router if isinstance(router, FeatureRouter) else None
