@@ -116,6 +116,13 @@ def test_a_constant_function_keeps_scale_1_up_to_its_rounding() -> None:
     assert torch.equal(one.scale, torch.ones(5))
 
 
+def test_numbers_of_the_smallest_size_do_not_divide_by_zero() -> None:
+    x = torch.zeros(4000, 2, dtype=torch.float32)
+    x[0] = 1e-45
+    router = QuadraticRouter(2, 2, dtype=torch.float32).standardise(x)
+    assert router.functions(x).isfinite().all()
+
+
 def test_all_of_the_functions_may_be_zero() -> None:
     router = QuadraticRouter(2, 2).standardise(torch.zeros(9, 2))
     assert torch.equal(router(torch.rand(4, 2)).isfinite(), torch.ones(4, 2, dtype=torch.bool))
@@ -300,8 +307,9 @@ def test_a_state_dict_that_lost_its_centre_is_refused() -> None:
         gate("twin").load_state_dict(state)
 
 
-def test_an_old_state_dict_is_assigned_to_a_module_without_memory() -> None:
-    router = gate("twin").to("meta")
+@pytest.mark.parametrize("dtype", [torch.float32, F64], ids=str)
+def test_an_old_state_dict_is_assigned_to_a_module_without_memory(dtype: torch.dtype) -> None:
+    router = gate("twin", dtype=dtype).to("meta")
     router.load_state_dict(dict(old_state(gate("twin", 1))), assign=True)
     assert torch.equal(router(rows()), gate("twin", 1)(rows()))
 

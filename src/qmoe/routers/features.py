@@ -137,24 +137,21 @@ class FeatureRouter(Router):
         self.check(x)
         if x.shape[:-2] != stack or x.dim() != len(stack) + 2 or x.shape[-2] == 0:
             expected = ", ".join((*map(str, stack), "N", str(self.in_features)))
-            raise ShapeError(
-                f"x has shape {tuple(x.shape)}, expected ({expected}), N at least 1: the rows to train on."
-            )
-        centre, spread, largest = self._moments(x)
+            raise ShapeError(f"x has shape {tuple(x.shape)}, expected ({expected}), N at least 1: rows to train on.")
+        # What is stored has the router's precision, and that is what the weights are fitted to.
+        centre, spread, largest = (value.to(self.scale.dtype) for value in self._moments(x))
         odd = (~(centre + spread).isfinite()).nonzero()
         if len(odd):
             raise ShapeError(
                 f"Function {int(odd[0, -1])} of {type(self).__name__} leaves the range of its numbers over these rows; "
                 "scale the features first."
             )
-        is_constant = spread <= CONSTANT_ROUNDINGS * torch.finfo(self.weight.dtype).eps * largest
+        is_constant = spread <= CONSTANT_ROUNDINGS * torch.finfo(spread.dtype).eps * largest
         scale = torch.where(is_constant, torch.ones_like(spread), spread)
         if keep:
-            # What is stored has the router's precision, and that is what the weights are fitted to.
-            new_centre, new_scale = (value.to(self.scale.dtype).double() for value in (centre, scale))
             slope = self.weight.double() / self.scale.double().unsqueeze(-2)
-            self.bias.add_((slope * (new_centre - self.centre.double()).unsqueeze(-2)).sum(-1))
-            self.weight.copy_(slope * new_scale.unsqueeze(-2))
+            self.bias.add_((slope * (centre.double() - self.centre.double()).unsqueeze(-2)).sum(-1))
+            self.weight.copy_(slope * scale.double().unsqueeze(-2))
         self.centre.copy_(centre)
         self.scale.copy_(scale)
         return self
@@ -200,7 +197,7 @@ class FeatureRouter(Router):
                     StateWarning,
                 )
             for (name, value), fill in zip(own.items(), (0.0, 1.0), strict=True):
-                state_dict[name] = torch.full_like(value, fill, device="cpu" if value.is_meta else None)
+                state_dict[name] = state_dict[f"{prefix}weight"].new_full(value.shape, fill)
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
 
     def extra_repr(self) -> str:
