@@ -232,9 +232,13 @@ def _circuit_options(spec: CircuitSpec) -> dict[str, Any]:
     }
 
 
+def _noise(spec: QuantumSpec) -> NoiseModel:
+    return NoiseModel(spec.noise or 0.0, spec.placement, spec.dephasing, spec.dephasing_axis)
+
+
 def _execution_options(spec: QuantumSpec) -> dict[str, Any]:
     return {
         "frozen": spec.frozen,
         "engine": spec.engine,
-        "noise": NoiseModel(spec.noise or 0.0, spec.placement, spec.dephasing) if spec.mixed else None,
+        "noise": _noise(spec) if spec.mixed else None,
     }
