@@ -34,8 +34,9 @@ def _labels(op: Operation) -> dict[int, str]:
 
 
 def draw_operations(operations: Iterable[Operation], n_qubits: int, readout: str) -> str:
-    """Draws operations as a grid of columns; ``~`` is depolarizing, ``≈`` dephasing (``≈X``, ``≈Y`` along that
-    axis), ``●`` a control.
+    """Draws operations as a grid of columns; ``~`` is depolarizing, ``●`` a control.
+
+    ``≈`` is dephasing along Z, ``≈X`` and ``≈Y`` along another axis.
 
     Args:
         operations: what to draw, in order.

@@ -124,7 +124,7 @@ class Depolarize:
 
 @dataclass(frozen=True, slots=True)
 class Dephase:
-    """Full dephasing of each of ``wires``: the density matrix loses what is off its diagonal between eigenstates of ``axis``.
+    """Full dephasing of each of ``wires``: the density matrix loses all coherence between the eigenstates of ``axis``.
 
     ``rho`` becomes ``(rho + P rho P) / 2`` with the Pauli operator P of that name, as if it were measured and the outcome
     forgotten; along Z PennyLane's ``PhaseFlip(0.5)`` or ``PhaseDamping(1)``, along X its ``BitFlip(0.5)``.

@@ -17,6 +17,7 @@ from qmoe.routers.quantum import QuantumRouter
 from qmoe.routers.reach import circuit_basis
 from qmoe.routers.sampling import sample_frequencies
 from qmoe.routers.span import Span
+from qmoe.routers.stochastic import StochasticRouter
 from qmoe.routers.twin import TwinRouter
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Router",
     "SingleExpertRouter",
     "Span",
+    "StochasticRouter",
     "TrigonometricRouter",
     "TwinRouter",
     "UniformRouter",
