@@ -14,6 +14,7 @@ from qmoe.routers.controls import (
 from qmoe.routers.distill import DistilledRouter
 from qmoe.routers.features import FeatureRouter, QuadraticRouter, RandomFourierRouter, TrigonometricRouter
 from qmoe.routers.quantum import QuantumRouter
+from qmoe.routers.ranks import dephased_ranks, jacobian_rank
 from qmoe.routers.reach import circuit_basis
 from qmoe.routers.sampling import sample_frequencies
 from qmoe.routers.span import Span
@@ -41,6 +42,8 @@ __all__ = [
     "TwinRouter",
     "UniformRouter",
     "circuit_basis",
+    "dephased_ranks",
+    "jacobian_rank",
     "require_router",
     "sample_frequencies",
 ]

@@ -29,6 +29,7 @@ from qmoe.routers import (
     RandomRouter,
     Router,
     SingleExpertRouter,
+    StochasticRouter,
     TrigonometricRouter,
     TwinRouter,
     UniformRouter,
@@ -42,6 +43,7 @@ from qmoe.studies.specs.routers import (
     RandomFourierRouterSpec,
     RandomRouterSpec,
     SingleRouterSpec,
+    StochasticRouterSpec,
     TrigonometricRouterSpec,
 )
 from qmoe.studies.specs.study import (
@@ -190,6 +192,8 @@ def _router(spec: ModelSpec, n_features: int, generator: torch.Generator, dtype:
             return TrigonometricRouter(n_features, n, kind.max_frequency, **drawn)
         case RandomFourierRouterSpec():
             return RandomFourierRouter(n_features, n, kind.n_functions, kind.length_scale, **drawn)
+        case StochasticRouterSpec():
+            return StochasticRouter(n_features, n, kind.n_layers, **drawn)
         case ConstantRouterSpec():
             return ConstantRouter(n_features, n, **drawn)
         case RandomRouterSpec():

@@ -19,6 +19,7 @@ from qmoe.studies.specs.routers import (
     RandomFourierRouterSpec,
     RandomRouterSpec,
     SingleRouterSpec,
+    StochasticRouterSpec,
     TrigonometricRouterSpec,
     UniformRouterSpec,
 )
@@ -108,6 +109,7 @@ RouterSpec = Annotated[
     | TrigonometricRouterSpec
     | RandomFourierRouterSpec
     | TwinRouterSpec
+    | StochasticRouterSpec
     | UniformRouterSpec
     | ConstantRouterSpec
     | RandomRouterSpec
