@@ -1,12 +1,12 @@
 """Study files: what is read, what is refused, and in which words."""
 
 import pytest
-from tiny_study import tiny_values
-from user_tables import write_table
 
 from qmoe.claims import claim_text, load_claims, shipped_claims
 from qmoe.errors import ConfigError
 from qmoe.studies import load_preset, load_study, make_trials, parse_study, preset_names, preset_text
+from tiny_study import tiny_values
+from user_tables import write_table
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -130,8 +130,8 @@ def test_files_as_windows_writes_them_are_read(tmp_path, encoding):
     text = preset_text("phase3b-heldout").replace("\n", "\r\n")
     (tmp_path / "mine.toml").write_bytes(text.encode(encoding))
     assert load_study(tmp_path / "mine.toml") == load_preset("phase3b-heldout")
-    (tmp_path / "claim.toml").write_bytes(claim_text("C6").replace("\n", "\r\n").encode(encoding))
-    assert load_claims(tmp_path / "claim.toml") == [claim for claim in shipped_claims() if claim.id == "C6"]
+    (tmp_path / "claim.toml").write_bytes(claim_text("C6b").replace("\n", "\r\n").encode(encoding))
+    assert load_claims(tmp_path / "claim.toml") == [claim for claim in shipped_claims() if claim.id == "C6b"]
 
 
 ON_TABLE = """
