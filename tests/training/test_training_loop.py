@@ -140,7 +140,7 @@ def test_evaluation_at_the_end_finds_the_last_accuracy_alone_and_changes_nothing
 
 
 def test_stopping_needs_an_accuracy_after_every_epoch() -> None:
-    with pytest.raises(ConfigError, match="patience is 3, .* drop evaluate='end'"):
+    with pytest.raises(ConfigError, match=r"patience is 3, .* drop evaluate='end'"):
         TrainingConfig(patience=3, evaluate="end")
     with pytest.raises(ConfigError, match="'never', expected 'epoch' or 'end'"):
         TrainingConfig(evaluate="never")  # type: ignore[arg-type]
