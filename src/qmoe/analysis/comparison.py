@@ -33,6 +33,9 @@ MAX_EXACT_RANKS = 200
 _SIGNS_AT_ONCE = 1 << 22
 #: So many of them, or fewer, are remembered.
 _FEW_SIGNS = 1 << 20
+#: Values whose sums with all signs are tabulated together, and those signs ``(_BITS, 2^_BITS)``.
+_BITS = 10
+_EVERY = 2.0 * (np.arange(1 << _BITS) >> np.arange(_BITS)[:, None] & 1) - 1
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def sign_flip_test(
             every = np.concatenate([every + value, every - value])
         p = _as_extreme(sign * every, observed, slack, alternative) / len(every)
     else:
-        sums = (signs @ live for signs in _random_signs(seed, n_resamples, len(live)))
+        sums = _random_sums(live, seed, n_resamples)
         count = sum(_as_extreme(sign * part, observed, slack, alternative) for part in sums)
         p = (1 + count) / (1 + n_resamples)
     return PairedTest(p, float(d.mean()), len(d), len(d) - len(live), exact, bool((d == d[0]).all()))
@@ -183,20 +186,26 @@ def _no_difference(d: np.ndarray) -> PairedTest:
     return PairedTest(1.0, 0.0, len(d), len(d), True, True)
 
 
-def _random_signs(seed: Seed, n_resamples: int, n: int) -> Iterator[np.ndarray]:
-    """``n_resamples`` rows of n random signs, by parts."""
+def _random_sums(values: np.ndarray, seed: Seed, n_resamples: int) -> Iterator[np.ndarray]:
+    """``n_resamples`` sums of the values ``(n,)`` with random signs, by parts."""
+    n = len(values)
     if n_resamples * n <= _FEW_SIGNS:
-        yield _few_signs(seed, n_resamples, n)
+        codes = _few_signs(seed, n_resamples, n)
+        padded = np.concatenate([values, np.zeros(-n % _BITS)]).reshape(-1, _BITS)
+        # All sums of a few values each are counted once, and looked up.
+        yield sum(table[code] for table, code in zip(padded @ _EVERY, codes, strict=True))  # type: ignore[misc]
         return
     generator, at_once = numpy_generator(seed), max(1, _SIGNS_AT_ONCE // n)
     for start in range(0, n_resamples, at_once):
-        yield _drawn_signs(generator, min(at_once, n_resamples - start), n)
+        yield _drawn_signs(generator, min(at_once, n_resamples - start), n) @ values
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=64)
 def _few_signs(seed: Seed, n_resamples: int, n: int) -> np.ndarray:
-    """Remembered, since a judge asks for the same signs in most of its tests; 128 MB of them at most."""
-    return _drawn_signs(numpy_generator(seed), n_resamples, n)
+    """Signs as ``(parts, n_resamples)`` binary numbers; remembered, as a judge asks for the same in most of its tests."""
+    signs = _drawn_signs(numpy_generator(seed), n_resamples, n)
+    bits = np.concatenate([signs > 0, np.zeros((n_resamples, -n % _BITS), dtype=bool)], axis=1)
+    return (bits.reshape(n_resamples, -1, _BITS) @ (1 << np.arange(_BITS))).T.copy()
 
 
 def _drawn_signs(generator: np.random.Generator, n_rows: int, n: int) -> np.ndarray:

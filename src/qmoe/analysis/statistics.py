@@ -137,14 +137,17 @@ def _bootstrapped(means: tuple[float, ...], level: float, seed: int) -> tuple[fl
     drawn = _counts(n, seed) @ x / n
     # Sums of the same values in another order are ties.
     slack = 1e-12 * float(np.abs(x).max())
-    below = (np.count_nonzero(drawn < middle - slack) + np.count_nonzero(drawn <= middle + slack)) / (2 * RESAMPLES)
+    share = (np.count_nonzero(drawn < middle - slack) + np.count_nonzero(drawn <= middle + slack)) / (2 * RESAMPLES)
     z = special.ndtri([(1 - level) / 2, (1 + level) / 2])
-    if 0 < below < 1:
-        apart, bias = x - middle, special.ndtri(below)
+    if 0 < share < 1:
+        apart, bias = x - middle, special.ndtri(share)
         skew = float((apart**3).sum()) / (6 * float((apart**2).sum()) ** 1.5)
         z = bias + (bias + z) / (1 - skew * (bias + z))
     # Without a bias to correct, the mean lies at an end of its bootstrap distribution: the percentile interval.
-    low, high = np.quantile(drawn, special.ndtr(z))
+    at = (RESAMPLES - 1) * special.ndtr(z)
+    below, above = np.floor(at).astype(int), np.ceil(at).astype(int)
+    drawn.partition(np.concatenate([below, above]))
+    low, high = drawn[below] + (at - below) * (drawn[above] - drawn[below])
     return float(low), float(high)
 
 
