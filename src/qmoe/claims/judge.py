@@ -28,6 +28,7 @@ def judge(
     multiverse: Mapping[str, Sequence[Universe]] | None = None,
     alpha: float = ALPHA,
     seed: int = 0,
+    facts: bool = True,
 ) -> list[Verdict]:
     """Gives every claim a verdict.
 
@@ -44,6 +45,7 @@ def judge(
             studies with the same choices are one; where a study has none with them, it stays at its own.
         alpha: level of the tests.
         seed: seed of the resampling; equal seeds give equal verdicts.
+        facts: whether comparisons of accuracies are also given by the estimands that are not judged; no verdict changes.
 
     Returns:
         A verdict for each claim, in their order.
@@ -53,7 +55,7 @@ def judge(
         ShapeError: for measurements that do not pair.
     """
     studies = dict(results) if isinstance(results, Mapping) else by_name(results)
-    poser = Poser(Assays(studies, alpha, seed), alpha, seed)
+    poser = Poser(Assays(studies, alpha, seed), alpha, seed, facts=facts)
     units = [unit for claim in claims for unit in _units(claim, studies, measurements or {}, poser)]
     own = _settled(units, alpha)
     found = _multiverses(units, own, multiverse or {}, at_specifications(poser), alpha)
