@@ -89,7 +89,7 @@ def test_specifications_that_share_an_alternative_find_together_what_single_ones
         return Universe(c, found)
 
     found = verdict([noisy(c) for c in SPECIFICATIONS])
-    assert found.multiverse.counts["inconclusive"] >= 4
+    assert found.multiverse.counts.get("inconclusive", 0) >= 1
     firm = {(p.choice, p.alternative): p.firm for p in found.multiverse.pools}
     assert (firm["rotation", "X"], firm["rotation", "Z"]) == ("refuted", "supported")
     assert len(firm) == 7
