@@ -50,7 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="20 studies from little training, for a quick check")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     parser.add_argument("--studies", type=int, default=STUDIES, help=f"simulated studies for each question ({STUDIES})")
-    parser.add_argument("--pools", type=Path, help="a file that keeps the trained pools: read if it is there, else written")
+    parser.add_argument(
+        "--pools", type=Path, help="a file that keeps the trained pools: read if it is there, else written"
+    )
     options = parser.parse_args(arguments)
     if options.write and options.quick:
         parser.error("--write wants the whole trial; drop --quick")

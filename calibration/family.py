@@ -87,13 +87,15 @@ class Family:
             self._breakdown(test, study, number, truth)
         elif isinstance(test, ParametersTest):
             truth.at(study, test.a.key, 0.0)
-            for i, rival in enumerate(test.rivals):
-                edge = turn and i == number // 2 % len(test.rivals)
-                truth.at(study, rival.key, (0.0 if edge else WORSE) if support else -test.margin)
+            small = [r.key for r in test.rivals if _size(r.key) < test.factor * _size(test.a.key)]
+            chosen = small[number // 2 % len(small)] if turn else None
+            for rival in test.rivals:
+                offset = 0.0 if rival.key == chosen else WORSE
+                truth.at(study, rival.key, offset if support else -test.margin)
         elif isinstance(test, DifferenceTest) and test.scale == "ratio":
             assert test.direction == "less"
-            edge = (0.0 if turn else np.log(2.0)) if support else np.log(test.margin)
-            truth.ratios.setdefault(study, {})[test.metric, test.b.arm] = float(edge)
+            factor = (1.0 if turn else 2.0) if support else test.margin
+            truth.ratios.setdefault(study, {})[test.metric, test.b.arm] = float(np.log(factor))
             truth.ratios[study][test.metric, test.a.arm] = 0.0
         else:
             assert isinstance(test, DifferenceTest)
@@ -102,8 +104,8 @@ class Family:
             truth.at(study, test.b.key, (0.0 if turn else WORSE) if support else -test.margin)
 
     def _breakdown(self, test: BreakdownTest, study: str, number: int, truth: _Truth) -> None:
-        noise = next(arm.noise for arm in load_preset(study).arms if arm.name == test.arm)
-        tried = [p for p in noise if p <= test.breaks_by]
+        noise = next(arm.noise for arm in _preset(study).arms if arm.name == test.arm)
+        tried = [p for p in noise or () if p <= test.breaks_by]
         weak = number % 2 == 0
         for p in tried:
             if p == 0:
@@ -160,10 +162,14 @@ def _simulated(name: str, truth: _Truth, shape: object, generator: np.random.Gen
 
 
 def _sized(key: ArmKey, runs: Runs) -> Runs:
-    hidden = key[0].removeprefix("mlp")
-    size = 5 * int(hidden) + 2 if hidden.isdigit() else PARAMETERS
-    values = {**runs.values, "router_parameters": np.full(len(runs.data_seeds), float(size))}
+    values = {**runs.values, "router_parameters": np.full(len(runs.data_seeds), _size(key))}
     return Runs(runs.label, runs.data_seeds, runs.init_seeds, values)
+
+
+def _size(key: ArmKey) -> float:
+    """Router parameters of an arm: of a hidden layer five a unit and two biases, else as many as the quantum router has."""
+    hidden = key[0].removeprefix("mlp")
+    return float(5 * int(hidden) + 2 if hidden.isdigit() else PARAMETERS)
 
 
 def _timed(

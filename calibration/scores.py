@@ -59,8 +59,12 @@ SHAPES: Mapping[str, Shape] = {
 
 
 def luck(generator: np.random.Generator, arms: int, draws: int, starts: int, many: tuple[int, ...] = ()) -> np.ndarray:
-    """Standard normal ``(*many, arms, draws, starts)``, correlated over arms and initialisations as real runs are."""
-    parts = ((DRAW, (1, draws, 1)), (ARM, (arms, draws, 1)), (START, (1, draws, starts)), (RUN, (arms, draws, starts)))
+    """Standard normal ``(*many, arms, draws, starts)``, correlated over arms and initialisations as real runs are.
+
+    Where the data never vary, what an arm makes of them is no luck but an effect, and there is none.
+    """
+    arm, run = (ARM, RUN) if draws > 1 else (0.0, ARM + RUN)
+    parts = ((DRAW, (1, draws, 1)), (arm, (arms, draws, 1)), (START, (1, draws, starts)), (run, (arms, draws, starts)))
     found = np.zeros((*many, arms, draws, starts))
     for share, shape in parts:
         found += np.sqrt(share) * generator.standard_normal((*many, *shape))

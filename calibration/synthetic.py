@@ -8,7 +8,6 @@ from calibration.scores import BAD, GOOD, LOSS, LOST
 from calibration.trying import SEEDS, Draw
 
 
-
 def bimodal(share: float, gap: float = 0.0, per_data: int = 2, seeds: int = SEEDS) -> Draw:
     """Runs end near 0.98 or 0.86: those of ``b`` well in ``share`` of cases, of ``a`` so much oftener as makes ``gap``."""
 
@@ -64,7 +63,7 @@ def failing(gap: float, loss: float, per_data: int = 2, seeds: int = SEEDS) -> D
 
 
 def lossy(gap: float, per_data: int = 2, seeds: int = SEEDS, *, only_b: bool = False) -> Draw:
-    """Normal scores, but one run in fifty is lost by 0.5: of either arm, or of ``b`` alone, which makes half of a gap of 0.02."""
+    """Normal scores, but one run in fifty is lost by 0.5: of either arm, or of ``b`` alone, which makes a gap of 0.01."""
 
     def draw(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         rest = gap - LOST * LOSS if only_b else gap

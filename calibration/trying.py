@@ -21,7 +21,7 @@ STUDIES = 2000
 
 #: Draws the scores of both arms, ``(seeds, per_data)`` each.
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
-#: What came of one simulated study: the outcomes that did, and the mean difference of the arms (None where that says nothing).
+#: What came of one simulated study: the outcomes that did, and the mean difference (None where that says nothing).
 Played = tuple[frozenset[str], float | None]
 
 

@@ -69,8 +69,8 @@ def wilcoxon_test(
 ) -> PairedTest:
     """The signed-rank test of ``a - b`` (Wilcoxon 1945); differences of 0 are left out, as Wilcoxon did.
 
-    Exact, by counting the distribution of the ranks, tied or not; beyond 200 differences by scipy's exact distribution without
-    ties, and by the normal approximation with them.
+    Exact, by counting the distribution of the ranks, tied or not. Beyond 200 differences by scipy's exact distribution
+    without ties, and by the normal approximation with them.
 
     Args:
         a: ``(n,)`` finite numbers.
@@ -193,7 +193,7 @@ def _random_sums(values: np.ndarray, seed: Seed, n_resamples: int) -> Iterator[n
         codes = _few_signs(seed, n_resamples, n)
         padded = np.concatenate([values, np.zeros(-n % _BITS)]).reshape(-1, _BITS)
         # All sums of a few values each are counted once, and looked up.
-        yield sum(table[code] for table, code in zip(padded @ _EVERY, codes, strict=True))  # type: ignore[misc]
+        yield sum(table[code] for table, code in zip(padded @ _EVERY, codes, strict=True))
         return
     generator, at_once = numpy_generator(seed), max(1, _SIGNS_AT_ONCE // n)
     for start in range(0, n_resamples, at_once):
