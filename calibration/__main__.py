@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--write", action="store_true", help="replace the committed record, and its table in docs/claims.md"
     )
     parser.add_argument("--page", action="store_true", help="only put the committed record into docs/claims.md")
-    parser.add_argument("--quick", action="store_true", help="20 studies from little training, for a quick check")
+    parser.add_argument("--quick", action="store_true", help="10 studies from little training, for a quick check")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     parser.add_argument("--studies", type=int, default=STUDIES, help=f"simulated studies for each question ({STUDIES})")
     parser.add_argument(
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         write_page()
         return 0
     torch.set_num_threads(1)
-    size, studies = (Size(40, 12, 200, 10), 20) if options.quick else (Size(), options.studies)
+    size, studies = (Size(40, 12, 200, 10), 10) if options.quick else (Size(), options.studies)
     record = try_judge(_pools(options.pools, size), size, studies, _tell, options.jobs)
     if options.write:
         path = Path(__file__).with_name("record.json")

@@ -51,9 +51,11 @@ class Family:
 
     Attributes:
         side: the outcome that no claim should have.
+        edge: whether anything lies on the edge; else all comparisons hold clearly, and claims should be supported.
     """
 
     side: Side
+    edge: bool = True
 
     def __call__(self, number: int, seed: int = 0) -> Played:
         """Judges one simulated set of studies; the outcomes are those on ``side`` that came out anyhow."""
@@ -75,7 +77,7 @@ class Family:
         for place, study in enumerate(claim.studies if claim.per_study else ("",)):
             tests = [(t, s) for t in claim.tests for s in ([study] if study else _studies(claim, t))]
             # Of the comparisons of a claim, the one that lies on the edge.
-            turn = (number + place) % len(tests)
+            turn = (number + place) % len(tests) if self.edge else None
             for i, (test, name) in enumerate(tests):
                 self._test(test, name, i == turn, number, truth)
 
@@ -111,9 +113,9 @@ class Family:
             if p == 0:
                 offset = 0.0
             elif p <= test.robust_to:
-                edge = weak and (self.side == "refuted" or p == test.robust_to)
+                edge = weak and self.edge and (self.side == "refuted" or p == test.robust_to)
                 offset = -test.margin if edge else 0.0
-            elif weak:
+            elif weak or not self.edge:
                 offset = WORSE
             elif self.side == "supported":
                 offset = -test.margin if p == tried[-1] else WORSE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib import resources
 from multiprocessing import get_context
@@ -75,6 +75,17 @@ def try_judge(
             played = []
             for answer in answers[-len(asked[i].limits) :]:
                 report(line(answer))
+    return as_record(pools, size, answers)
+
+
+def as_record(pools: Pools, size: Size, answers: Sequence[Answer]) -> dict[str, Any]:
+    """The record as plain data.
+
+    Args:
+        pools: the trained arms.
+        size: how much was trained.
+        answers: what came of the questions.
+    """
     return {
         "version": qmoe.__version__,
         "margin": MARGIN,
@@ -142,10 +153,10 @@ def line(answer: Answer) -> str:
 
 def table(record: dict[str, Any]) -> str:
     """The answers of a record as a Markdown table."""
-    rows = ["| what is simulated | verdict | share | to keep |", "|---|---|---|---|"]
+    rows = ["| what is simulated | verdict | share | to keep | studies |", "|---|---|---|---|---|"]
     for a in answers_of(record):
         limit = "" if a.limit is None else f"{'at most' if a.at_most else 'at least'} {a.limit:.0%}"
-        rows.append(f"| {a.about} | {_said(a)} | {a.share:.1%} [{a.low:.1%}, {a.high:.1%}] | {limit} |")
+        rows.append(f"| {a.about} | {_said(a)} | {a.share:.1%} [{a.low:.1%}, {a.high:.1%}] | {limit} | {a.studies:,} |")
     return "\n".join(rows)
 
 
