@@ -57,8 +57,9 @@ def test_the_family_on_trial_is_that_of_the_paper_and_no_claim_lacks_data():
 def test_claims_that_hold_clearly_are_supported():
     found = [Family("supported", edge=False)(number)[0] for number in range(5)]  # one with each kind of scores
     ids = {c.id for c in paper()}
-    assert all({f"supported {name}" for name in ids - {"C5"}} <= each for each in found)
-    assert any("supported C5" in each for each in found)  # that noise costs nothing shows with some kinds alone
+    # Two initialisations do not suffice to show that noise costs nothing, and one bent boundary of sixty leaves C7 open.
+    assert all({f"supported {name}" for name in ids - {"C5", "C7"}} <= each for each in found)
+    assert any("supported C7" in each for each in found)
 
 
 def test_the_analyses_on_trial_are_those_that_ship():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from qmoe.claims.assay import Assays
@@ -12,7 +13,7 @@ from qmoe.claims.multiverse import Multiverse, Point, Pool, SpecificationRow, jo
 from qmoe.claims.questions import Measurements, Poser, at_specifications
 from qmoe.claims.runs import StudyRuns, Universe, by_name, pooled
 from qmoe.claims.spec import Claim
-from qmoe.claims.verdicts import Outcome, TestVerdict, Verdict, combined
+from qmoe.claims.verdicts import Comparison, Outcome, TestVerdict, Verdict, combined
 from qmoe.studies.store import StudyResults
 
 #: A unit as it is settled at one specification.
@@ -199,8 +200,11 @@ def _keys_of(unit: Unit, by_study: Mapping[str, Mapping[_Key, Universe]]) -> lis
 
 
 def _points(tests: Iterable[TestVerdict]) -> tuple[Point, ...]:
-    return tuple(
-        Point(c.test, c.study, c.a_key, c.b_key, c.metric, c.effect, c.low, c.high, c.outcome)
-        for test in tests
-        for c in test.comparisons
-    )
+    return tuple(_point(c) for test in tests for c in test.comparisons)
+
+
+def _point(c: Comparison) -> Point:
+    known = c.test, c.study, c.a_key, c.b_key, c.metric, c.effect, c.low, c.high, c.outcome
+    if (e := c.evidence) is None:
+        return Point(*known)
+    return Point(*known, e.sd / math.sqrt(e.n_clusters), e.n_clusters, e.contrast.scale)
