@@ -17,7 +17,14 @@ def without_rounding(text: str) -> str:
 
 @pytest.mark.parametrize(
     ("page", "least"),
-    [("twins.md", 7), ("effective-dimension.md", 2), ("training.md", 2), ("deploy.md", 3), ("modules.md", 4)],
+    [
+        ("twins.md", 7),
+        ("effective-dimension.md", 2),
+        ("training.md", 2),
+        ("deploy.md", 3),
+        ("modules.md", 4),
+        ("controls.md", 2),
+    ],
 )
 def test_examples_print_what_the_page_says(
     page: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

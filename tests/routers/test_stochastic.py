@@ -47,7 +47,9 @@ def test_populations_are_those_of_two_rotated_qubits_for_each_feature() -> None:
     p = StochasticRouter(2, 2, dtype=F64).populations(x)
     ones = torch.stack([(angle / 2).sin() ** 2 for f in (0, 1) for angle in (x[:, f], x[:, f] - math.pi / 2)], -1)
     for index, bits in enumerate(itertools.product((0, 1), repeat=4)):
-        expected = math.prod((ones[:, k] if bit else 1 - ones[:, k] for k, bit in enumerate(bits)), start=torch.ones(20))
+        expected = math.prod(
+            (ones[:, k] if bit else 1 - ones[:, k] for k, bit in enumerate(bits)), start=torch.ones(20)
+        )
         torch.testing.assert_close(p[:, index], expected, rtol=0, atol=1e-15)
     torch.testing.assert_close(p.sum(-1), torch.ones(20, dtype=F64))
 
