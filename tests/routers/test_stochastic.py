@@ -230,7 +230,7 @@ def test_ranks_of_what_is_no_quantum_router_or_no_stack_are_refused() -> None:
     class Own(LinearRouter):
         pass
 
-    with pytest.raises(ConfigError, match="dephased_ranks takes a qmoe.QuantumRouter, got a LinearRouter"):
+    with pytest.raises(ConfigError, match=r"dephased_ranks takes a qmoe\.QuantumRouter, got a LinearRouter"):
         dephased_ranks(LinearRouter(2, 2))  # type: ignore[arg-type]
     with pytest.raises(UnsupportedError, match="Own does not run as a stack"):
         jacobian_rank(Own(2, 2))

@@ -20,6 +20,7 @@ from qmoe.engines.native.kernels import kernels_for
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, QMoEError
 from qmoe.studies.build import build_model, n_trainable, prepare_data
+from qmoe.studies.specs.routers import StochasticRouterSpec
 from qmoe.studies.specs.study import QuantumSpec, Study
 from qmoe.studies.store import Record, Store
 from qmoe.studies.trials import TrialSpec, make_trials
@@ -71,6 +72,8 @@ def cost(stack: Stack) -> float:
     for part in parts:
         if isinstance(part, QuantumSpec):
             weight += 2 + (0.1 * len(stack) if part.mixed else 0.02 * len(stack) * trial.model.n_experts)
+        elif isinstance(part, StochasticRouterSpec):
+            weight += 2 + 0.1 * len(stack)
     return steps * weight
 
 

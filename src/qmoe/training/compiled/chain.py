@@ -53,10 +53,16 @@ def follow_chain(one, plan, memory, row, n_samples):
     for gate in range(n_gates - 1, -1, -1):
         control, target = _places(n_bits, gate)
         later, now = kept[gate + 1], kept[gate]
-        for b in range(dim):
-            chance = (1.0 - math.cos(np.float64(angles[gate, 2 * (b >> control & 1) + (b >> target & 1)]))) / 2.0
-            for q in range(n_read):
-                now[q, b] = later[q, b] + chance * (later[q, b ^ (1 << target)] - later[q, b])
+        for c in range(2):
+            up = (1.0 - math.cos(np.float64(angles[gate, 2 * c]))) / 2.0
+            down = (1.0 - math.cos(np.float64(angles[gate, 2 * c + 1]))) / 2.0
+            for b in range(dim):
+                if (b >> control & 1) == c and (b >> target & 1) == 0:
+                    other = b | (1 << target)
+                    for q in range(n_read):
+                        low, high = np.float64(later[q, b]), np.float64(later[q, other])
+                        now[q, b] = low + up * (high - low)
+                        now[q, other] = high + down * (low - high)
     signs = columns(one, plan, memory, at.AT_INPUTS, n_read, n_samples)
     populations = columns(one, plan, memory, at.AT_POPULATIONS, dim, n_samples)
     for q in range(n_read):
@@ -83,8 +89,8 @@ def unfollow_chain(one, plan, memory, row, given, n_samples):
             of_up = of_down = 0.0
             for b in range(dim):
                 if (b >> control & 1) == c and (b >> target & 1) == 0:
+                    other = b | (1 << target)
                     for q in range(n_read):
-                        other = b | (1 << target)
                         step = np.float64(later[q, other]) - np.float64(later[q, b])
                         low, high = np.float64(of_outcomes[q, b]), np.float64(of_outcomes[q, other])
                         of_up += low * step
