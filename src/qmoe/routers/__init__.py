@@ -12,7 +12,13 @@ from qmoe.routers.controls import (
     UniformRouter,
 )
 from qmoe.routers.distill import DistilledRouter
-from qmoe.routers.features import FeatureRouter, QuadraticRouter, RandomFourierRouter, TrigonometricRouter
+from qmoe.routers.features import (
+    FeatureRouter,
+    QuadraticRouter,
+    RandomFourierRouter,
+    TrigonometricRouter,
+    feature_router,
+)
 from qmoe.routers.quantum import QuantumRouter
 from qmoe.routers.reach import circuit_basis
 from qmoe.routers.sampling import sample_frequencies
@@ -39,6 +45,7 @@ __all__ = [
     "TwinRouter",
     "UniformRouter",
     "circuit_basis",
+    "feature_router",
     "require_router",
     "sample_frequencies",
 ]

@@ -33,10 +33,12 @@ from qmoe.routers import (
     TrigonometricRouter,
     TwinRouter,
     UniformRouter,
+    feature_router,
 )
 from qmoe.seeding import numpy_generator, torch_generator
 from qmoe.studies.specs.routers import (
     ConstantRouterSpec,
+    FixedFunctionsSpec,
     LinearRouterSpec,
     MLPRouterSpec,
     QuadraticRouterSpec,
@@ -166,6 +168,13 @@ def _scale(router: Router, factor: float) -> None:
         for parameter in router.parameters():
             if parameter.requires_grad:
                 parameter.mul_(factor)
+
+
+def standardise(router: Router, spec: ModelSpec, x_train: Tensor) -> None:
+    """Fits the fixed functions of a new router to the training part ``(N, F)``, where it has some and the spec says so."""
+    gate = feature_router(router)
+    if gate is not None and isinstance(spec.router, FixedFunctionsSpec) and spec.router.standardised:
+        gate.standardise(x_train.to(gate.weight.dtype))
 
 
 def n_trainable(module: nn.Module) -> int:

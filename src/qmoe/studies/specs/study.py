@@ -14,6 +14,7 @@ from qmoe.studies.specs.base import Label, Name, Probability, Size, Spec, explai
 from qmoe.studies.specs.multiverse import MultiverseSpec
 from qmoe.studies.specs.routers import (
     ConstantRouterSpec,
+    FixedFunctionsSpec,
     LinearRouterSpec,
     MLPRouterSpec,
     QuadraticRouterSpec,
@@ -45,7 +46,7 @@ class CircuitSpec(Spec):
         return self
 
 
-class TwinRouterSpec(CircuitSpec):
+class TwinRouterSpec(CircuitSpec, FixedFunctionsSpec):
     """The classical counterpart of a quantum router with the same circuit: all its functions, or a sample of them."""
 
     kind: Literal["twin"]
