@@ -109,7 +109,7 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
             "router": {
                 "kind": "quantum", "n_qubits": None, "n_layers": 3, "encoding": "angle", "rotation": "X", "uploads": 1,
                 "ansatz": "strongly_entangling", "readout": "expval", "frozen": False, "noise": None, "placement": "block",
-                "dephasing": "none", "engine": "auto",
+                "dephasing": "none", "dephasing_axis": "Z", "engine": "auto",
             },
             "routing": "input",
             "experts": {"kind": "linear", "out_features": None},
@@ -273,9 +273,9 @@ def test_a_trial_gives_the_same_numbers_alone_and_in_any_stack(noise, dtype):
                 np.testing.assert_allclose(other.history["loss"], record.history["loss"], atol=1e-9, rtol=0)
 
 
-def dephased_arm(where, **options):
+def dephased_arm(where, axis=None, **options):
     arm = tiny_values()["arms"][1]
-    router = {"kind": "quantum", "dephasing": where}
+    router = {"kind": "quantum", "dephasing": where} | ({} if axis is None else {"dephasing_axis": axis})
     return arm | {"name": f"dephased-{where}", "model": arm["model"] | {"router": router}} | options
 
 
@@ -345,6 +345,22 @@ def test_dephasing_changes_the_hash_and_the_stack_and_none_is_what_there_was():
     assert "dephasing" not in by_arm["quantum"].canonical
     rest = [trial for arm, trial in by_arm.items() if arm != "dephased-none"]
     assert len({trial.hash for trial in rest}) == len({trial.shape_key for trial in rest}) == 3
+
+
+def test_the_axis_of_dephasing_is_part_of_the_model_and_changes_the_hash_unless_it_is_z():
+    axes = {"plain": None, "z": "Z", "y": "Y"}
+    arms = [dephased_arm("all", axis) | {"name": name} for name, axis in axes.items()]
+    by_arm = {m.arm: m.trial for m in reversed(make_trials(parse_study(tiny_values(arms=arms))))}
+    assert by_arm["z"].hash == by_arm["plain"].hash != by_arm["y"].hash
+    assert "axis" not in by_arm["plain"].canonical
+    assert build_model(by_arm["y"]).router.circuit.noise == NoiseModel(dephasing="all", dephasing_axis="Y")
+
+
+def test_an_axis_without_dephasing_is_refused():
+    with pytest.raises(
+        ConfigError, match=r'dephasing_axis = "X" belongs to a dephased circuit, and dephasing is "none"'
+    ):
+        parse_study(tiny_values(arms=[dephased_arm("none", axis="X")]))
 
 
 def test_dephased_trials_take_the_kernels_of_noisy_ones(tmp_path, monkeypatch):

@@ -30,6 +30,7 @@ from qmoe.routers import (
     RandomRouter,
     Router,
     SingleExpertRouter,
+    StochasticRouter,
     TrigonometricRouter,
     TwinRouter,
     UniformRouter,
@@ -45,6 +46,7 @@ from qmoe.studies.specs.routers import (
     RandomFourierRouterSpec,
     RandomRouterSpec,
     SingleRouterSpec,
+    StochasticRouterSpec,
     TrigonometricRouterSpec,
 )
 from qmoe.studies.specs.study import (
@@ -229,6 +231,8 @@ def _router(spec: ModelSpec, n_features: int, generator: torch.Generator, dtype:
             return TrigonometricRouter(n_features, n, kind.max_frequency, **drawn)
         case RandomFourierRouterSpec():
             return RandomFourierRouter(n_features, n, kind.n_functions, kind.length_scale, **drawn)
+        case StochasticRouterSpec():
+            return StochasticRouter(n_features, n, kind.n_layers, **drawn)
         case ConstantRouterSpec():
             return ConstantRouter(n_features, n, **drawn)
         case RandomRouterSpec():
@@ -271,9 +275,13 @@ def _circuit_options(spec: CircuitSpec) -> dict[str, Any]:
     }
 
 
+def _noise(spec: QuantumSpec) -> NoiseModel:
+    return NoiseModel(spec.noise or 0.0, spec.placement, spec.dephasing, spec.dephasing_axis)
+
+
 def _execution_options(spec: QuantumSpec) -> dict[str, Any]:
     return {
         "frozen": spec.frozen,
         "engine": spec.engine,
-        "noise": NoiseModel(spec.noise or 0.0, spec.placement, spec.dephasing) if spec.mixed else None,
+        "noise": _noise(spec) if spec.mixed else None,
     }

@@ -50,6 +50,13 @@ class RandomFourierRouterSpec(FixedFunctionsSpec):
     length_scale: Annotated[float, Field(gt=0, lt=1e30)] = 1.0
 
 
+class StochasticRouterSpec(Spec):
+    """A chain of random bits on the same functions, without interference."""
+
+    kind: Literal["stochastic"]
+    n_layers: Size = 3
+
+
 class UniformRouterSpec(Spec):
     """All experts alike; with one expert, no router."""
 
