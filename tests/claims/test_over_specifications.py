@@ -79,6 +79,31 @@ def test_a_verdict_that_flips_with_a_choice_depends_on_it():
     json.dumps(found.as_dict(), allow_nan=False)
 
 
+def test_specifications_that_share_an_alternative_find_together_what_single_ones_are_too_few_for():
+    generator = np.random.default_rng(3)
+
+    def noisy(c):
+        found = study(0.06 if c["rotation"] == "Z" else 0.0, SPECIFICATIONS.index(c))
+        scores = found.arms["x", None].values["test_accuracy"]
+        scores += generator.normal(0, 0.06, scores.size)
+        return Universe(c, found)
+
+    found = verdict([noisy(c) for c in SPECIFICATIONS])
+    assert found.multiverse.counts.get("inconclusive", 0) >= 1
+    firm = {(p.choice, p.alternative): p.firm for p in found.multiverse.pools}
+    assert (firm["rotation", "X"], firm["rotation", "Z"]) == ("refuted", "supported")
+    assert len(firm) == 7
+    assert {p.n for p in found.multiverse.pools} == {4, 6}
+    assert found.outcome == "depends"
+
+
+def test_what_no_mean_can_show_is_not_pooled():
+    test = {"kind": "difference", "name": "t", "a": "x", "b": "y", "margin": 0.02, "direction": "equivalent"}
+    found = verdict(universes(lambda c: 0.05 if c["rotation"] == "Z" else -0.05), claim(tests=[test]))
+    assert found.multiverse.pools == ()
+    assert found.outcome == "refuted"
+
+
 def row(outcome, firm="inconclusive", leaning=None):
     return SpecificationRow({}, False, outcome, leaning or outcome, firm, ())
 
