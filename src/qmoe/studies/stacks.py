@@ -15,6 +15,7 @@ from qmoe.studies.specs.routers import StochasticRouterSpec
 from qmoe.studies.specs.study import QuantumSpec, Study
 from qmoe.studies.trials import TrialSpec, make_trials
 from qmoe.training.compiled.step import KERNELS as STEP_KERNELS
+from qmoe.training.orders import KERNELS as ORDER_KERNELS
 
 #: Trials in one stack at most: beyond it a stack is no faster per trial, and an interruption costs more.
 MAX_STACK = 128
@@ -87,6 +88,7 @@ def kernels_to_compile(stacks: Iterable[Stack]) -> list[tuple[list[Kernel], int]
         trial = stack[0]
         itemsize = getattr(torch, trial.training.dtype).itemsize
         groups[STEP_KERNELS, itemsize] = None
+        groups[ORDER_KERNELS, 8] = None
         for part in (trial.model.router, trial.model.experts):
             if isinstance(part, QuantumSpec) and part.engine in ("auto", "native"):
                 groups[kernels_for(part.mixed), itemsize] = None

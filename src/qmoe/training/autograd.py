@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from qmoe.training.orders import Orders
 from qmoe.training.stack import ModelStack
 from qmoe.training.trainer import Histories, Part, Trainer, TrainingConfig
 
@@ -66,10 +67,9 @@ class AutogradTrainer(Trainer):
         """Adam's step along the gradients."""
         self._optimizer.step()
 
-    def run(self, order: np.ndarray, beside: Callable[[], None] = lambda: None) -> Histories:
+    def run(self, orders: Orders, n_epochs: int) -> Histories:
         """Trains for some epochs."""
-        beside()
-        epochs = [self._epoch(torch.from_numpy(each)) for each in order.swapaxes(0, 1)]
+        epochs = [self._epoch(torch.from_numpy(orders.take(1)[:, 0])) for _ in range(n_epochs)]
         return Histories(*(np.stack(history, 1) for history in zip(*epochs, strict=True)))
 
     def _epoch(self, order: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from qmoe.errors import ConfigError
 from qmoe.layers import check_sizes
+from qmoe.training.orders import Orders
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,12 @@ class Trainer(ABC):
     """Trains the models of a stack side by side, each on rows and in an order of its own."""
 
     @abstractmethod
-    def run(self, order: np.ndarray, beside: Callable[[], None] = lambda: None) -> Histories:
+    def run(self, orders: Orders, n_epochs: int) -> Histories:
         """Trains for some epochs.
 
         Args:
-            order: ``(M, epochs, N)``: in which order each model sees its rows.
-            beside: called once, beside other threads' work where there are any.
+            orders: in which order each model sees its rows; moved on by so many epochs.
+            n_epochs: how many.
         """
 
     @abstractmethod

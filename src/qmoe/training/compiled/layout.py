@@ -29,8 +29,8 @@ TRAIN, FIND_ACCURACY, FIND_GRADIENT = range(3)
     N_ROUTER_ANGLES, N_EXPERT_ANGLES, TRAINS_ROUTER, TRAINS_EXPERTS,
     # Passes over rows: records of the kind below.
     BATCHES, TEST_ROWS,
-    # ``(M, epochs, N)`` orders of the rows.
-    ORDER,
+    # ``(M, 6)`` states of the generators that draw the orders of the rows.
+    ORDERS,
     # ``(M, epochs)`` doubles: summed mean losses, shares of rows that are classified right.
     LOSS, RUNNING, TEST,
     # The next model that no thread has taken yet.
@@ -64,7 +64,8 @@ SHAPE_SIZE = EXPERT_CODE + CODE
 
 # --- the memory of one thread -------------------------------------------------------------------------------------------
 (
-    COLUMNS, GRADIENT,
+    # The order of an epoch stands beside the numbers of a batch.
+    COLUMNS, GRADIENT, ORDER,
     # Of the router's circuit: a call, memory to work in, final states, read-outs and their gradients, and those of what it
     # encodes; then the same for the experts' circuits, one after another.
     ROUTER_CALL, ROUTER_SCRATCH, ROUTER_STATES, ROUTER_OUT, ROUTER_GIVEN, ENCODED_GRADIENT,

@@ -201,6 +201,7 @@ class Memory:
     Args:
         parts: what is run.
         n_values: numbers in a row of values.
+        n_rows: rows of the data that are trained on.
         sizes: numbers of samples that are handled at once.
         itemsize: bytes of a number.
 
@@ -209,11 +210,11 @@ class Memory:
         address: of the record.
     """
 
-    def __init__(self, parts: MixtureParts, n_values: int, sizes: Sequence[int], itemsize: int) -> None:
-        largest, n_rows = max(sizes), sum(column_counts(parts).values())
+    def __init__(self, parts: MixtureParts, n_values: int, n_rows: int, sizes: Sequence[int], itemsize: int) -> None:
+        largest, n_columns = max(sizes), sum(column_counts(parts).values())
         sizes_of = {
-            at.COLUMNS: n_rows * largest * itemsize, at.GRADIENT: n_values * itemsize,
-            at.CHAIN: chain_numbers(parts) * itemsize,
+            at.COLUMNS: n_columns * largest * itemsize, at.GRADIENT: n_values * itemsize,
+            at.CHAIN: chain_numbers(parts) * itemsize, at.ORDER: n_rows * 8,
         }  # fmt: skip
         partial = strengths = 0
         values: dict[int, int | np.ndarray] = {}
