@@ -213,13 +213,8 @@ class Memory:
     def __init__(self, parts: MixtureParts, n_values: int, n_rows: int, sizes: Sequence[int], itemsize: int) -> None:
         largest, n_columns = max(sizes), sum(column_counts(parts).values())
         sizes_of = {
-<<<<<<< HEAD
-            at.COLUMNS: n_columns * largest * itemsize, at.GRADIENT: n_values * itemsize, at.ORDER: n_rows * 8,
-            at.CHAIN: chain_numbers(parts) * itemsize,
-=======
             at.COLUMNS: n_columns * largest * itemsize, at.GRADIENT: n_values * itemsize,
             at.CHAIN: chain_numbers(parts) * itemsize, at.ORDER: n_rows * 8,
->>>>>>> studies
         }  # fmt: skip
         partial = strengths = 0
         values: dict[int, int | np.ndarray] = {}
