@@ -77,7 +77,7 @@ SHAPE_SIZE = EXPERT_CODE + CODE
     # Bytes of one expert's circuit in the three that have a length of their own.
     SCRATCH_BYTES, STATE_BYTES,
     MEMORY,
-) = range(19)  # fmt: skip
+) = range(20)  # fmt: skip
 
 # --- columns: matrices whose rows are quantities and whose columns are samples ------------------------------------------
 (
