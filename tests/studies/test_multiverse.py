@@ -300,3 +300,14 @@ def test_a_study_that_trains_to_a_minimum_is_reported_without_curves(tmp_path):
     page = build_report(read_store(tmp_path / "s.sqlite"), tmp_path).read_text(encoding="utf-8")
     assert "Final accuracy of every run" in page
     assert "Loss by epoch" not in page
+
+
+def test_the_rates_of_adam_best_may_stand_in_the_table_alone():
+    table = {"optimiser": ["adam", "adam-best"], "lr_factors": [0.5]}
+    study = parse_study(tiny_values(arms=ARMS, multiverse=table))
+    in_study = parse_study(tiny_values(arms=ARMS, lr_factors=[0.5], multiverse={"optimiser": ["adam", "adam-best"]}))
+    assert study.learning_rates == (0.1,)
+    hashes = [{m.trial.hash for m in make_trials(s.study)} for s in specifications(study)]
+    assert hashes == [{m.trial.hash for m in make_trials(s.study)} for s in specifications(in_study)]
+    with pytest.raises(ConfigError, match=r"lr_factors names 1, which is training\.lr itself"):
+        parse_study(tiny_values(arms=ARMS, multiverse=table | {"lr_factors": [1.0]}))

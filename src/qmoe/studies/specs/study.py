@@ -299,7 +299,7 @@ class Study(Spec):
                 'lr_factors are multiples of a learning rate, which optimiser = "lbfgs" does not have; drop them',
             )
         if self.multiverse is not None:
-            self.multiverse.check(self.training.optimiser, len(self.learning_rates))
+            self.multiverse.check(self.training.optimiser, self.lr_factors)
         if self.protocol == "heldout" and not self.data.holds_out:
             raise PydanticCustomError(
                 "heldout",
