@@ -90,13 +90,10 @@ def specification_curve(
     left = axes[0, 0]
     left.set_ylabel("\n".join(textwrap.wrap(label, _WRAP)))
     # Effects rise from left to right, so these two corners are empty.
-    for words, place, sides in (
-        (f"↓ {below}", (0.98, 0.02), ("right", "bottom")),
-        (f"↑ {above}", (0.03, 0.98), ("left", "top")),
-    ):
-        if len(words) > 2:
-            across, up = sides
-            left.text(*place, words, transform=left.transAxes, ha=across, va=up, color=MUTED, fontsize=7)
+    corners = (below, "↓", (0.98, 0.02), "right", "bottom"), (above, "↑", (0.03, 0.98), "left", "top")
+    for words, arrow, place, across, up in corners:
+        if words:
+            left.text(*place, f"{arrow} {words}", transform=left.transAxes, ha=across, va=up, color=MUTED, fontsize=7)
     return figure
 
 
