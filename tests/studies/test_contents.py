@@ -7,13 +7,13 @@ import sqlite3
 
 import numpy as np
 import pytest
-from tiny_study import tiny_values
-from user_tables import table_values, write_table
 
 from qmoe.data import Table
 from qmoe.errors import ConfigError, StoreError
 from qmoe.report import build_report, read_store
 from qmoe.studies import Store, TrialSpec, load_study, make_trials, parse_study, run_studies
+from tiny_study import tiny_values
+from user_tables import table_values, write_table
 
 TOML = """
 name = "mine"

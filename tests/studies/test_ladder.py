@@ -4,7 +4,6 @@ import json
 
 import pytest
 import torch
-from tiny_study import tiny_values
 
 from qmoe.errors import ConfigError
 from qmoe.studies import (
@@ -22,6 +21,7 @@ from qmoe.studies import (
 )
 from qmoe.studies.build import build_model, n_trainable, prepare_data
 from qmoe.training import ModelStack
+from tiny_study import tiny_values
 
 #: The issue's list, in its order.
 EXPECTED = (

@@ -4,12 +4,12 @@ import sqlite3
 
 import numpy as np
 import pytest
-from tiny_study import tiny_values
 
 from qmoe.claims import judge, parse_claims, runs_of
 from qmoe.errors import ConfigError
 from qmoe.studies import Store, Workers, make_trials, parse_study, plan_stacks, run_studies
 from qmoe.studies.measurements import measure, missing_measurements, quantity_of
+from tiny_study import tiny_values
 
 
 def test_every_arm_is_trained_at_every_rate_from_the_same_seeds():

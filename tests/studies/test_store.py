@@ -9,10 +9,10 @@ import time
 
 import numpy as np
 import pytest
-from tiny_study import diverging_values, tiny_values
 
 from qmoe.errors import ConfigError, StoreError
 from qmoe.studies import Store, make_trials, parse_study, run_stack, run_studies
+from tiny_study import diverging_values, tiny_values
 
 
 def figures(store, name):

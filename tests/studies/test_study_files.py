@@ -1,12 +1,12 @@
 """Study files: what is read, what is refused, and in which words."""
 
 import pytest
-from tiny_study import tiny_values
-from user_tables import write_table
 
 from qmoe.claims import claim_text, load_claims, shipped_claims
 from qmoe.errors import ConfigError
 from qmoe.studies import load_preset, load_study, make_trials, parse_study, preset_names, preset_text
+from tiny_study import tiny_values
+from user_tables import write_table
 
 
 @pytest.mark.parametrize("name", preset_names())

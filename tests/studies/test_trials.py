@@ -9,7 +9,6 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from tiny_study import diverging_values, tiny_values
 
 from qmoe.circuits import NoiseModel
 from qmoe.compiled.cache import CACHE_VARIABLE
@@ -25,6 +24,7 @@ from qmoe.studies.specs.routers import (
 )
 from qmoe.studies.specs.study import MLPExpertsSpec, TwinRouterSpec
 from qmoe.studies.trials import NUMERICS, TrialSpec
+from tiny_study import diverging_values, tiny_values
 
 
 def test_data_and_initialisation_seeds_are_crossed_in_balance():
