@@ -10,8 +10,8 @@ import torch
 from sklearn.datasets import make_moons
 
 from qmoe import Circuit, LinearExperts, MixtureOfExperts, QuantumRouter
-from qmoe.seeding import numpy_generator
 from qmoe.training import TrainingConfig
+from qmoe.training.orders import Orders
 
 N_LAYERS = 3
 N_CLASSES = 2
@@ -97,6 +97,5 @@ class Task:
         return list(range(self.n_models))
 
     def orders(self, epochs: int = CONFIG.epochs) -> np.ndarray:
-        """``(M, epochs, N)`` batch orders, drawn as `qmoe.training.train_stack` draws them from `order_seeds`."""
-        rows = np.broadcast_to(np.arange(N_POINTS), (epochs, N_POINTS))
-        return np.stack([numpy_generator(seed).permuted(rows, axis=1) for seed in self.order_seeds])
+        """``(M, epochs, N)`` batch orders, those that `qmoe.training.train_stack` draws from `order_seeds`."""
+        return Orders(self.order_seeds, N_POINTS).take(epochs)

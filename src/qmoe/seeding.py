@@ -24,6 +24,20 @@ def child(seed: Seed, *path: int) -> np.random.SeedSequence:
     return np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, *path), pool_size=root.pool_size)
 
 
+def seed_sequence(seed: Seed) -> np.random.SeedSequence:
+    """Returns ``seed`` as NumPy's kind of seed.
+
+    Raises:
+        ConfigError: for anything but a `numpy.random.SeedSequence` or an integer of at least 0; None would draw another
+            stream every time.
+    """
+    if isinstance(seed, np.random.SeedSequence):
+        return seed
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        raise ConfigError(f"A seed is {seed!r}, expected an integer of at least 0 or a numpy.random.SeedSequence.")
+    return np.random.SeedSequence(int(seed))
+
+
 def numpy_generator(seed: Seed) -> np.random.Generator:
     """Returns a NumPy generator for ``seed``.
 
@@ -31,11 +45,7 @@ def numpy_generator(seed: Seed) -> np.random.Generator:
         ConfigError: for anything but a `numpy.random.SeedSequence` or an integer of at least 0; None would draw another
             stream every time.
     """
-    if not isinstance(seed, np.random.SeedSequence) and (
-        isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0
-    ):
-        raise ConfigError(f"A seed is {seed!r}, expected an integer of at least 0 or a numpy.random.SeedSequence.")
-    return np.random.default_rng(seed)
+    return np.random.default_rng(seed_sequence(seed))
 
 
 def random_state(seed: Seed) -> np.random.RandomState:

@@ -67,7 +67,6 @@ def test_the_two_mnist_protocols_share_their_trials():
         ({"data": {"name": "moons", "test_fraction": 0.0}}, ["'heldout' needs a test part", "test_fraction"]),
         ({"quick": {"epohcs": 3}}, ["quick", "unknown key 'epohcs'", "did you mean 'epochs'"]),
         ({"quick": {"epochs": 0}}, ["quick", "epochs", "greater than or equal to 1"]),
-        ({"seeds": {"data": 3, "per_data": 50}}, ["per_data = 50", "3"]),
         ({"training": {"epochs": 10**30}}, ["training.epochs", "1000000"]),
     ],
 )  # fmt: skip

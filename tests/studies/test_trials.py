@@ -1,21 +1,23 @@
 """Trials: seeds, hashes, stacks."""
 
+import itertools
 import json
 import math
 import subprocess
 import sys
-from collections import Counter
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from qmoe.circuits import NoiseModel
 from qmoe.compiled.cache import CACHE_VARIABLE
+from qmoe.data import make_dataset
 from qmoe.errors import ConfigError
 from qmoe.studies import load_preset, make_trials, parse_study, plan_stacks, run_stack
 from qmoe.studies.build import build_model, prepare_data
-from qmoe.studies.running import cost, kernels_to_compile
+from qmoe.studies.stacks import cost, kernels_to_compile
 from qmoe.studies.specs.routers import (
     MLPRouterSpec,
     RandomFourierRouterSpec,
@@ -27,12 +29,45 @@ from qmoe.studies.trials import NUMERICS, TrialSpec
 from tiny_study import diverging_values, tiny_values
 
 
-def test_data_and_initialisation_seeds_are_crossed_in_balance():
-    study = parse_study(tiny_values(seeds={"data": 5, "per_data": 2}))
-    pairs = [(m.trial.data_seed, m.trial.init_seed) for m in make_trials(study) if m.arm == "linear"]
-    assert len(set(pairs)) == 10
-    assert set(Counter(d for d, _ in pairs).values()) == {2}
-    assert set(Counter(i for _, i in pairs).values()) == {2}
+def test_every_draw_of_the_data_has_initialisations_of_its_own():
+    study = parse_study(tiny_values(seeds={"data": 3, "per_data": 4}))
+    trials = [m.trial for m in make_trials(study) if m.arm == "linear"]
+    assert [(t.data_seed, t.init_seed) for t in trials] == list(itertools.product(range(3), range(4)))
+    streams = [s for t in trials for s in (t.router_seed, t.experts_seed, t.head_seed, t.order_seed)]
+    streams += [
+        s for t in trials[::4] for s in (t.draw.sample_seed, t.draw.split_seed, t.draw.test_seed, t.draw.labels_seed)
+    ]
+    assert len({tuple(s.generate_state(4).tolist()) for s in streams}) == len(streams) == 60
+
+
+def test_more_initialisations_leave_those_that_there_are_as_they_were():
+    hashes = {
+        (n, k): {m.trial.hash for m in make_trials(parse_study(tiny_values(seeds={"data": n, "per_data": k})))}
+        for n, k in [(3, 2), (3, 5), (7, 2), (1, 2)]
+    }
+    assert hashes[3, 2] < hashes[3, 5]
+    assert hashes[3, 2] < hashes[7, 2]
+    assert hashes[1, 2] < hashes[3, 2]
+    assert {key: len(found) for key, found in hashes.items()} == {(3, 2): 12, (3, 5): 30, (7, 2): 28, (1, 2): 4}
+
+
+def test_all_arms_begin_with_the_same_experts_and_head_whatever_their_router_draws():
+    kinds = [{"kind": "linear"}, {"kind": "mlp", "hidden": 7}, {"kind": "quantum"}, {"kind": "uniform"}]
+    experts = {"kind": "linear", "out_features": 3}
+    arms = [{"name": k["kind"], "label": "a", "model": {"router": k, "experts": experts, "head": True}} for k in kinds]
+    first: dict[tuple[int, int], list[list[torch.Tensor]]] = {}
+    for member in make_trials(parse_study(tiny_values(arms=arms))):
+        model = build_model(member.trial)
+        assert model.head is not None
+        rest = [*model.experts.parameters(), *model.head.parameters()]
+        first.setdefault((member.trial.data_seed, member.trial.init_seed), []).append(rest)
+    assert len(first) == 6
+    for models in first.values():
+        assert len(models) == 4
+        for rest in models:
+            torch.testing.assert_close(rest, models[0], rtol=0, atol=0)
+    weights = torch.stack([models[0][0] for models in first.values()])
+    assert len(weights.flatten(1).unique(dim=0)) == 6
 
 
 def test_arms_are_paired_over_data_order_and_seeds(tiny):
@@ -61,11 +96,12 @@ def test_the_hash_covers_what_decides_the_numbers_and_nothing_else(tiny):
 
 def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
     # A default that changes here changes what a stored hash means: raise NUMERICS together with this table.
-    assert NUMERICS == 4
+    assert NUMERICS == 5
     trial = make_trials(parse_study(tiny_values(data={"name": "moons"}, training={})))[-1].trial
     assert trial.model_dump() == {
         "data": {
-            "name": "moons", "options": {}, "components": None, "scaling": "none", "test_fraction": 0.2, "labels": "true",
+            "name": "moons", "options": {}, "components": None, "scaling": "none", "test_fraction": 0.2,
+            "test_samples": None, "labels": "true",
         },
         "model": {
             "router": {
@@ -78,7 +114,7 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
             "n_experts": 2, "head": False, "top_k": None, "norm_topk_prob": None,
         },
         "training": {"epochs": 50, "batch_size": 32, "lr": 0.1, "dtype": "float32"},
-        "root": 0, "data_seed": 2, "init_seed": 0, "fixed": None,
+        "root": 0, "data_seed": 2, "init_seed": 1, "fixed": None,
     }  # fmt: skip
     assert MLPRouterSpec(kind="mlp").model_dump() == {"kind": "mlp", "hidden": 16, "activation": "relu"}
     assert TrigonometricRouterSpec(kind="trigonometric").model_dump() == {"kind": "trigonometric", "max_frequency": 1}
@@ -95,8 +131,8 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
 
 @pytest.mark.parametrize(
     ("preset", "digest"),
-    [("phase1-mnist-published", "10cc650f00f9d294"), ("phase2-heldout", "a2fcc641c652ee6f"),
-     ("phase3a-heldout", "8f71849366b1443f"), ("phase3b-heldout", "a5586138f4e9b31a")],
+    [("phase1-mnist-published", "0e489b51d4fb0ed6"), ("phase2-heldout", "3418150a067eb885"),
+     ("phase3a-heldout", "1813bd9e9b5da53f"), ("phase3b-heldout", "7bfa2f098a28c028")],
 )  # fmt: skip
 def test_hashes_of_trials_that_are_in_stores_stay(preset, digest):
     assert make_trials(load_preset(preset))[0].trial.hash == digest
@@ -286,13 +322,68 @@ def test_experts_that_do_not_fit_the_classes_are_refused_with_the_remedy():
         build_model(make_trials(study)[0].trial)
 
 
-def test_first_weights_depend_on_the_initialisation_seed_alone(tiny):
-    by_seed = {}
-    for member in make_trials(tiny):
-        if member.arm == "quantum":
-            weights = torch.cat([p.flatten() for p in build_model(member.trial).parameters()])
-            torch.testing.assert_close(by_seed.setdefault(member.trial.init_seed, weights), weights, rtol=0, atol=0)
-    assert len({tuple(w.tolist()) for w in by_seed.values()}) == 3
+def test_first_weights_differ_with_the_draw_and_with_the_initialisation(tiny):
+    weights = [
+        torch.cat([p.flatten() for p in build_model(m.trial).parameters()])
+        for m in make_trials(tiny)
+        if m.arm == "quantum"
+    ]
+    assert len({tuple(w.tolist()) for w in weights}) == 6
+
+
+def test_a_fresh_test_part_is_of_the_same_family_and_leaves_all_rows_to_training():
+    plain = make_trials(parse_study(tiny_values()))[0].trial
+    values = tiny_values()
+    trials = [
+        m.trial
+        for m in make_trials(parse_study(tiny_values(data=values["data"] | {"test_samples": 500})))
+        if m.arm == "linear"
+    ]
+    data = [prepare_data(trial.draw) for trial in trials[::2]]
+    for trial, one in zip(trials[::2], data, strict=True):
+        assert one.x_train.shape == (60, 2)
+        assert one.x_test.shape == (500, 2)
+        dataset = make_dataset("moons", n_samples=60, noise=0.1)
+        np.testing.assert_array_equal(one.raw.x_train, dataset.sample(trial.draw.sample_seed).x)
+        np.testing.assert_array_equal(one.raw.x_test, dataset.resized(500).sample(trial.draw.test_seed).x)
+        assert one.y_test.bincount().tolist() == [250, 250]
+    assert not (data[0].raw.x_test == data[1].raw.x_test).any()
+    together = np.sort(np.concatenate([prepare_data(plain.draw).raw.x_train, prepare_data(plain.draw).raw.x_test]), 0)
+    np.testing.assert_array_equal(together, np.sort(data[0].raw.x_train, 0))  # the draw itself is the same
+
+
+def test_test_samples_survive_json_and_change_the_hash():
+    values = tiny_values()
+    study = parse_study(tiny_values(data=values["data"] | {"test_samples": 500}))
+    again = parse_study(json.loads(study.model_dump_json()))
+    assert again == study
+    assert study.data.test_fraction == 0
+    trial = make_trials(study)[0].trial
+    assert TrialSpec.model_validate_json(trial.canonical) == trial
+    assert trial.hash != make_trials(parse_study(values))[0].trial.hash
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [({"name": "moons", "test_fraction": 0.3}, "drop test_fraction = 0.3"),
+     ({"name": "digits"}, "its rows are given, not sampled"), ({"name": "synthetic"}, "every seed draws other clusters"),
+     ({"name": "mnist4x4_sample"}, "its images are counted")],
+)  # fmt: skip
+def test_test_samples_that_cannot_be_had_are_refused(data, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_study(tiny_values(data=data | {"test_samples": 500}))
+
+
+def test_accuracy_on_fresh_points_is_found_once_and_is_that_of_the_model():
+    values = tiny_values()
+    study = parse_study(tiny_values(data=values["data"] | {"test_samples": 500}))
+    trials = tuple(m.trial for m in make_trials(study) if m.arm == "quantum")
+    for record in run_stack(trials):
+        assert set(record.history) == {"loss", "running_accuracy"}
+        data, model = prepare_data(record.trial.draw), build_model(record.trial)
+        model.load_state_dict(safetensors.torch.load(record.state))
+        right = model(data.x_test.float()).argmax(-1) == data.y_test
+        assert record.metrics["test_accuracy"] == pytest.approx(float(right.double().mean()), abs=1e-12)
 
 
 def test_components_are_taken_before_scaling_and_decide_the_number_of_features():

@@ -30,6 +30,7 @@ from qmoe.training.autograd import AutogradTrainer
 from qmoe.training.compiled import layout as at
 from qmoe.training.compiled import step as compiled_step
 from qmoe.training.compiled.step import CompiledTrainer, Runner, compiled_parts
+from qmoe.training.orders import Orders
 from qmoe.training.trainer import Part
 
 Make = Callable[[dict[str, Any]], MixtureOfExperts]
@@ -104,9 +105,8 @@ def batch(stack: ModelStack, n: int, dtype: torch.dtype = torch.float64) -> tupl
     return (x + 0.1).to(dtype)[:, 3 : n + 3], y[:, 3 : n + 3]
 
 
-def orders(n_models: int, n: int, epochs: int) -> np.ndarray:
-    rng = np.random.default_rng(n)
-    return np.stack([[rng.permutation(n) for _ in range(epochs)] for _ in range(n_models)])
+def orders(n_models: int, n: int) -> Orders:
+    return Orders(range(n_models), n)
 
 
 def trainers(
@@ -173,8 +173,9 @@ def test_losses_and_gradients_are_those_of_autograd(kind: str, n_models: int, n:
 @pytest.mark.parametrize(("n", "batch_size"), [(45, 16), (19, 32), (12, 12), (5, 1)])
 def test_training_is_that_of_autograd_and_torchs_adam(kind: str, n: int, batch_size: int) -> None:
     (ours, compiled), (reference, plain) = trainers(kind, 3, n, batch_size)
+    of_compiled, of_plain = orders(3, n), orders(3, n)
     for epochs in (2, 1):
-        got, expected = (each.run(orders(3, n, epochs)) for each in (compiled, plain))
+        got, expected = compiled.run(of_compiled, epochs), plain.run(of_plain, epochs)
         np.testing.assert_allclose(got.loss, expected.loss, rtol=0, atol=1e-9)
         np.testing.assert_array_equal(got.running, expected.running)
         np.testing.assert_array_equal(got.test, expected.test)
@@ -223,7 +224,7 @@ def test_batches_of_several_chunks_are_those_of_autograd(batch_size: int) -> Non
     # In float64 a chunk has 64 samples; the gradients of chunks are added up one after another.
     for kind in ("quantum", "experts", "quantum, noisy"):
         (ours, compiled), (reference, plain) = trainers(kind, 2, 301, batch_size)
-        got, expected = (each.run(orders(2, 301, 1)) for each in (compiled, plain))
+        got, expected = (each.run(orders(2, 301), 1) for each in (compiled, plain))
         np.testing.assert_allclose(got.loss, expected.loss, rtol=0, atol=1e-12)
         compiled.write_back()
         for name, value in ours.parameters.items():
@@ -241,8 +242,8 @@ def test_circuits_of_seven_qubits_on_few_and_on_many_samples() -> None:
     config, parts = TrainingConfig(1, 16), compiled_parts(stacks[0], 19, 16)
     assert parts is not None
     compiled = CompiledTrainer(stacks[0], parts, Part(x, y), None, config)
-    got = compiled.run(orders(2, 19, 1))
-    expected = AutogradTrainer(stacks[1], Part(x, y), None, config).run(orders(2, 19, 1))
+    got = compiled.run(orders(2, 19), 1)
+    expected = AutogradTrainer(stacks[1], Part(x, y), None, config).run(orders(2, 19), 1)
     np.testing.assert_allclose(got.loss, expected.loss, rtol=0, atol=1e-12)
     compiled.write_back()
     for name, value in stacks[0].parameters.items():
@@ -353,9 +354,9 @@ def check_frozen(ours: ModelStack, reference: ModelStack) -> None:
     config, parts = TrainingConfig(1, 4), compiled_parts(ours, 7, 4)
     assert parts is not None
     compiled = CompiledTrainer(ours, parts, Part(x, y), None, config)
-    compiled.run(orders(2, 7, 2))
+    compiled.run(orders(2, 7), 2)
     compiled.write_back()
-    AutogradTrainer(reference, Part(x, y), None, config).run(orders(2, 7, 2))
+    AutogradTrainer(reference, Part(x, y), None, config).run(orders(2, 7), 2)
     for name, value in ours.parameters.items():
         assert value.requires_grad != torch.equal(value, before[name])
         torch.testing.assert_close(value, reference.parameters[name], rtol=0, atol=1e-9)

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor, nn
 
 from qmoe import ConfigError, LinearExperts, LinearRouter, MixtureOfExperts, QuantumRouter, ShapeError
 from qmoe.routers import UniformRouter
-from qmoe.training import LBFGSConfig, minimize_stack
+from qmoe.training import LBFGSConfig, lbfgs, minimize_stack
 
 
 def options(seed: int) -> dict[str, Any]:
@@ -124,3 +125,27 @@ def test_data_that_do_not_fit_are_refused() -> None:
 def test_bad_options_are_refused_by_name(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         LBFGSConfig(**change)
+
+
+def blas_threads() -> set[int]:
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_blas_has_one_thread_while_scipy_searches_and_its_own_setting_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inside: list[set[int]] = []
+    outside: list[set[int]] = []
+    search = lbfgs.minimize
+    monkeypatch.setattr(lbfgs, "minimize", lambda *args, **kw: inside.append(blas_threads()) or search(*args, **kw))
+    model = MixtureOfExperts(LinearRouter(2, 2, **options(0)), LinearExperts(2, 2, 2, **options(1)))
+    config = LBFGSConfig(max_iterations=3)
+    with threadpool_limits(2, "blas"):
+        before = blas_threads()
+        minimize_stack([model], *rows(1), config, on_model=lambda _: outside.append(blas_threads()))
+        assert inside == [{1}]
+        assert outside == [before] == [blas_threads()]
+        monkeypatch.setattr(lbfgs, "minimize", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            minimize_stack([model], *rows(1), config)
+        assert blas_threads() == before

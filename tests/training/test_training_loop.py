@@ -119,6 +119,33 @@ def test_without_a_test_part_there_is_no_test_accuracy(rows: int | None) -> None
     assert np.isnan(result.test_accuracy).all()
 
 
+@pytest.mark.parametrize("wrapped", [False, True], ids=["compiled", "autograd"])
+def test_evaluation_at_the_end_finds_the_last_accuracy_alone_and_changes_nothing_else(wrapped: bool) -> None:
+    x, y = blobs(3, 30)
+    x_test, y_test = blobs(3, 77, seed=5)
+    results = []
+    for evaluate in ("epoch", "end"):
+        models: list[nn.Module] = [mixture(seed) for seed in range(2)] + [poisoned()]
+        models = [nn.Sequential(model) for model in models] if wrapped else models
+        config = TrainingConfig(4, 8, 0.1, evaluate=evaluate)  # type: ignore[arg-type]
+        results.append(train_stack(models, x, y, config, [0, 1, 2], x_test, y_test))
+    each, end = results
+    np.testing.assert_array_equal(end.loss, each.loss)
+    np.testing.assert_array_equal(end.running_accuracy, each.running_accuracy)
+    np.testing.assert_array_equal(end.train_accuracy, each.train_accuracy)
+    np.testing.assert_array_equal(end.test_accuracy[:, -1], each.test_accuracy[:, -1])
+    assert np.isnan(end.test_accuracy[:, :-1]).all()
+    assert np.isfinite(end.test_accuracy[:2, -1]).all()
+    assert list(end.failures) == list(each.failures) == [2]
+
+
+def test_stopping_needs_an_accuracy_after_every_epoch() -> None:
+    with pytest.raises(ConfigError, match="patience is 3, .* drop evaluate='end'"):
+        TrainingConfig(patience=3, evaluate="end")
+    with pytest.raises(ConfigError, match="'never', expected 'epoch' or 'end'"):
+        TrainingConfig(evaluate="never")  # type: ignore[arg-type]
+
+
 def test_held_out_rows_do_not_influence_training() -> None:
     x, y = blobs(1, 20)
     a, b = mixture(), mixture()

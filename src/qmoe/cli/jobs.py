@@ -18,8 +18,9 @@ from qmoe.cli.console import make_console, make_progress, say
 from qmoe.errors import ConfigError
 from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, read_store, telling
 from qmoe.studies import Store, Study, Workers, continues, default_workers, run_studies, with_free_name
+from qmoe.studies.baselines import measure_baselines, missing_baselines
 from qmoe.studies.measurements import measure, missing_measurements
-from qmoe.studies.running import Stack, cost, kernels_to_compile
+from qmoe.studies.stacks import Stack, cost, kernels_to_compile
 
 STORE = "store.sqlite"
 #: Arms of a ladder that the console tells of; the report has all of them.
@@ -95,11 +96,14 @@ def _named(study: Study, store: Store, console: Console, own_name: bool) -> Stud
 
 def _measure(studies: Sequence[Study], store: Store, workers: Workers, progress: Progress) -> None:
     """Takes the measurements that studies ask for and the store does not have."""
-    wanted = missing_measurements(studies, store)
-    if wanted:
-        task = progress.add_task("measuring", total=sum(study.seeds.data * len(arms) for study, arms in wanted))
+    wanted, beside = missing_measurements(studies, store), missing_baselines(studies, store)
+    if wanted or beside:
+        total = sum(study.seeds.data * len(arms) for study, arms in wanted)
+        task = progress.add_task("measuring", total=total + sum(study.seeds.data for study, _ in beside))
         for study, arms in wanted:
             measure(study, arms, store, workers, lambda: progress.advance(task))
+        for study, names in beside:
+            measure_baselines(study, names, store, workers, lambda: progress.advance(task))
 
 
 def report_only(folder: Path, as_json: bool, claims: Path | None = None) -> None:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from qmoe.compiled.addresses import double, inner, put_double
+from qmoe.compiled.addresses import double, fused, inner, put_double
 
 # pi/2 in three parts of at most 33 bits, so that n times the first two is exact for n < 2**20 (Cody and Waite 1980).
 _P1 = float(np.float32(math.pi / 2))
@@ -18,7 +18,7 @@ _LIMIT = 1e6
 _ROUND = 1.5 * 2**52
 
 
-@inner
+@fused
 def cos_sin(angles, n):
     """For ``n`` doubles at address ``angles``, writes the cosines behind them and the sines behind those.
 

@@ -13,6 +13,7 @@ from qmoe.data.registry import DATASETS, make_dataset
 from qmoe.data.scaling import (
     SCALINGS,
     Identity,
+    MinMaxCentred,
     MinMaxPi,
     PrincipalComponents,
     Scaler,
@@ -32,6 +33,7 @@ __all__ = [
     "HiddenManifold",
     "Hyperplanes",
     "Identity",
+    "MinMaxCentred",
     "MinMaxPi",
     "Mnist",
     "Mnist4x4",

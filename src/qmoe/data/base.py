@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import numbers
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
-from typing import ClassVar, get_type_hints
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 
@@ -62,6 +62,8 @@ class Dataset(ABC):
     difficulty: ClassVar[str]
     #: Whether a seed decides the rows or the split; False for a set with one official split.
     resampled: ClassVar[bool] = True
+    #: Why other seeds give no fresh rows of the same problem, "" for a family that can be sampled without limit.
+    limited: ClassVar[str] = ""
     #: The option that says where files of the user's own lie, "" for a set without such files.
     located: ClassVar[str] = ""
 
@@ -110,6 +112,23 @@ class Dataset(ABC):
             split_seed = child(seed, 1) if isinstance(seed, np.random.SeedSequence) else seed
         points = check_points(self, self.sample(seed))
         return stratified_split(self.name, points, test_fraction, check_seed(split_seed))
+
+    def resized(self, n_samples: int) -> Self:
+        """Returns the same family with another number of rows.
+
+        Raises:
+            ConfigError: for a set that cannot be sampled without limit.
+        """
+        reason = self.limited
+        if not reason and "n_samples" not in {field.name for field in fields(self)}:
+            reason = "its rows are given, not sampled"
+        if reason:
+            raise ConfigError(
+                f"{self.name} has no fresh rows to test on: {reason}. Leave test_samples out, and hold out some of the rows "
+                "with test_fraction."
+            )
+        changes: dict[str, Any] = {"n_samples": n_samples}
+        return replace(self, **changes)
 
     def pinned(self) -> dict[str, object]:
         """Returns options that name the content of files of the user's own; none for a set without such files.

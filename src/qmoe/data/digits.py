@@ -124,6 +124,7 @@ class Mnist4x4Sample(Dataset):
     """
 
     name: ClassVar[str] = "mnist4x4_sample"
+    limited: ClassVar[str] = "its images are counted"
     difficulty: ClassVar[str] = ""
 
     n_samples: Annotated[int, Whole(2)] = 500

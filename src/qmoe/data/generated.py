@@ -104,6 +104,7 @@ class Synthetic(Dataset):
     """
 
     name: ClassVar[str] = "synthetic"
+    limited: ClassVar[str] = "every seed draws other clusters"
     difficulty: ClassVar[str] = "class_sep"
 
     n_samples: Annotated[int, Whole(2)] = 500

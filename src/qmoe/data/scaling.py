@@ -67,17 +67,8 @@ class Identity(Scaler):
 
 
 @dataclass(frozen=True, eq=False)
-class MinMaxPi(Scaler):
-    """Maps the smallest training value of each feature to 0 and the largest to pi, as angles in radians.
-
-    Rows that were not trained on may fall outside. A feature that is constant in the training part maps to 0.
-
-    Attributes:
-        low: ``(F,)`` smallest training values.
-        high: ``(F,)`` largest training values.
-    """
-
-    name: ClassVar[str] = "minmax_pi"
+class _MinMax(Scaler):
+    """Maps the range of each feature to one of length pi."""
 
     low: np.ndarray
     high: np.ndarray
@@ -91,10 +82,46 @@ class MinMaxPi(Scaler):
     def _width(self) -> int:
         return len(self.low)
 
-    def _apply(self, x: np.ndarray) -> np.ndarray:
+    def _angles(self, x: np.ndarray, lowest: float) -> np.ndarray:
+        """Angles from ``lowest`` to ``lowest + pi``, and 0 for what is constant."""
         span = self.high - self.low
         varies = span > 0.0
-        return np.where(varies, (x - self.low) / np.where(varies, span, 1.0), 0.0) * np.pi
+        return np.where(varies, (x - self.low) / np.where(varies, span, 1.0) * np.pi + lowest, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class MinMaxPi(_MinMax):
+    """Maps the smallest training value of each feature to 0 and the largest to pi, as angles in radians.
+
+    Rows that were not trained on may fall outside. A feature that is constant in the training part maps to 0.
+
+    Attributes:
+        low: ``(F,)`` smallest training values.
+        high: ``(F,)`` largest training values.
+    """
+
+    name: ClassVar[str] = "minmax_pi"
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        return self._angles(x, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class MinMaxCentred(_MinMax):
+    """Maps the smallest training value of each feature to -pi/2 and the largest to pi/2, as angles in radians.
+
+    The sine then rises over the whole range and the cosine is largest in its middle, where from 0 to pi the cosine falls and
+    the sine is largest. Rows that were not trained on may fall outside. A feature that is constant in the training part maps to 0.
+
+    Attributes:
+        low: ``(F,)`` smallest training values.
+        high: ``(F,)`` largest training values.
+    """
+
+    name: ClassVar[str] = "minmax_centred"
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        return self._angles(x, -np.pi / 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +237,7 @@ class PrincipalComponents(Scaler):
         return self.then((x - self.mean) @ self.axes.T)
 
 
-SCALINGS: dict[str, type[Scaler]] = {cls.name: cls for cls in (Identity, MinMaxPi, Standard, UnitNorm)}
+SCALINGS: dict[str, type[Scaler]] = {cls.name: cls for cls in (Identity, MinMaxPi, MinMaxCentred, Standard, UnitNorm)}
 
 
 def fit_scaling(name: str, x_train: np.ndarray, components: int | None = None) -> Scaler:

@@ -114,7 +114,7 @@ def provenance(results: Sequence[StudyResults]) -> Provenance:
         dtypes=tuple(sorted({r.trial.training.dtype for r in records})),
         n_trials=len(records),
         n_data_seeds=len({r.trial.draw for r in records}),
-        n_init_seeds=len({r.trial.init_seed for r in records}),
+        n_init_seeds=len({(r.trial.root, r.trial.data_seed, r.trial.init_seed) for r in records}),
         seconds=sum(r.seconds / r.stack_size for r in records),
         first=min((r.finished_at for r in records), default=""),
         last=max((r.finished_at for r in records), default=""),

@@ -2,10 +2,12 @@
 
 from qmoe.studies.files import load_study, parse_study
 from qmoe.studies.ladder import RUNGS, Rung, ladder_omitted, ladder_rungs, with_ladder
+from qmoe.studies.multiverse import Specification, specifications
 from qmoe.studies.naming import continues, with_free_name
 from qmoe.studies.presets import PHASES, load_preset, preset_names, preset_text, refuse_borrowed_name
-from qmoe.studies.running import plan_stacks, run_stack, run_studies
+from qmoe.studies.running import run_stack, run_studies
 from qmoe.studies.specs.study import Study
+from qmoe.studies.stacks import plan_stacks
 from qmoe.studies.store import Record, Store, StudyResults
 from qmoe.studies.trials import Member, TrialSpec, make_trials
 from qmoe.studies.workers import Workers, default_workers
@@ -16,6 +18,7 @@ __all__ = [
     "Member",
     "Record",
     "Rung",
+    "Specification",
     "Store",
     "Study",
     "StudyResults",
@@ -35,6 +38,7 @@ __all__ = [
     "refuse_borrowed_name",
     "run_stack",
     "run_studies",
+    "specifications",
     "with_free_name",
     "with_ladder",
 ]

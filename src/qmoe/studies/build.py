@@ -6,13 +6,14 @@ import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Circuit, Encoding, NoiseModel
 from qmoe.data import Scaler, Split, fit_scaling, make_dataset
+from qmoe.data.base import check_points
 from qmoe.errors import ConfigError
 from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
 from qmoe.layers import LinearHead
@@ -86,9 +87,12 @@ class PreparedData:
 
 @functools.lru_cache(maxsize=128)
 def prepare_data(draw: Draw) -> PreparedData:
-    """Samples, splits and scales the data of a trial."""
+    """Samples, splits and scales the data of a trial; a test part that is sampled anew is of the same family."""
     dataset = make_dataset(draw.name, **json.loads(draw.options))
     split = dataset.split(draw.sample_seed, draw.test_fraction, draw.split_seed)
+    if draw.test_samples is not None:
+        fresh = check_points(dataset, dataset.resized(draw.test_samples).sample(draw.test_seed))
+        split = Split(split.x_train, split.y_train, fresh.x, fresh.y)
     if draw.labels == "random":
         # Within the parts: the split is stratified, so other labels before it would give other points to each part.
         generator = numpy_generator(draw.labels_seed)
@@ -106,36 +110,62 @@ def prepare_data(draw: Draw) -> PreparedData:
     )
 
 
+class Generators(NamedTuple):
+    """Sources of first weights, one for each part of a mixture, so that no part's depend on another."""
+
+    router: torch.Generator
+    experts: torch.Generator
+    head: torch.Generator
+
+    @classmethod
+    def of(cls, trial: TrialSpec) -> Self:
+        """Those of a trial."""
+        return cls(*map(torch_generator, (trial.router_seed, trial.experts_seed, trial.head_seed)))
+
+
 def build_model(trial: TrialSpec) -> MixtureOfExperts:
     """The untrained model of a trial, with its first weights."""
     n_features, n_classes, dtype = _sizes(trial)
-    return build_mixture(trial.model, n_features, n_classes, torch_generator(trial.weights_seed), dtype)
+    model = build_mixture(trial.model, n_features, n_classes, Generators.of(trial), dtype)
+    _scale(model.router, trial.training.initial_scale)
+    return model
 
 
 def build_router(trial: TrialSpec) -> Router:
     """The router of `build_model` alone, with the same first weights."""
     n_features, _, dtype = _sizes(trial)
-    return _routing(trial.model, n_features, torch_generator(trial.weights_seed), dtype)
+    router = _routing(trial.model, n_features, torch_generator(trial.router_seed), dtype)
+    _scale(router, trial.training.initial_scale)
+    return router
 
 
 def build_mixture(
-    spec: ModelSpec, n_features: int, n_classes: int, generator: torch.Generator, dtype: torch.dtype
+    spec: ModelSpec, n_features: int, n_classes: int, generators: Generators, dtype: torch.dtype
 ) -> MixtureOfExperts:
-    """The model of an arm, with first weights from ``generator``.
+    """The model of an arm, with first weights from ``generators``.
 
     Raises:
         ConfigError: for parts that do not fit together, the features or the classes.
     """
-    router = _routing(spec, n_features, generator, dtype)
-    experts = _experts(spec, n_features, n_classes, generator, dtype)
+    router = _routing(spec, n_features, generators.router, dtype)
+    experts = _experts(spec, n_features, n_classes, generators.experts, dtype)
     head = None
     if spec.head:
-        head = LinearHead(experts.out_features, n_classes, generator=generator, dtype=dtype)
+        head = LinearHead(experts.out_features, n_classes, generator=generators.head, dtype=dtype)
     elif experts.out_features != n_classes:
         raise ConfigError(
             f"The experts have {experts.out_features} outputs for {n_classes} classes; set head = true, or out_features."
         )
     return MixtureOfExperts(router, experts, head, spec.top_k, spec.norm_topk_prob)
+
+
+@torch.no_grad()
+def _scale(router: Router, factor: float) -> None:
+    """Multiplies the first weights that train."""
+    if factor != 1.0:
+        for parameter in router.parameters():
+            if parameter.requires_grad:
+                parameter.mul_(factor)
 
 
 def n_trainable(module: nn.Module) -> int:

@@ -37,6 +37,9 @@ def parse_study(values: dict[str, Any], source: str = "study") -> Study:
     for name in study.effective_dimension:
         if name not in arms:
             raise ConfigError(f"{source}: effective_dimension: {unknown('arm', name, arms)}")
+    for name in study.multiverse.arms if study.multiverse is not None else ():
+        if name not in arms:
+            raise ConfigError(f"{source}: multiverse.arms: {unknown('arm', name, arms)}")
     return study
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 
+from qmoe.studies.multiverse import all_members
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store import Store
-from qmoe.studies.trials import make_trials
 
 _LONGEST = 60
 
@@ -38,4 +38,4 @@ def with_free_name(study: Study, store: Store) -> Study:
 
 def _trials(study: Study) -> set[str]:
     once = study.seeds.model_copy(update={"data": 1, "per_data": 1})
-    return {member.trial.hash for member in make_trials(study.model_copy(update={"seeds": once}))}
+    return {member.trial.hash for member in all_members(study.model_copy(update={"seeds": once}))}

@@ -11,7 +11,7 @@ import torch
 from qmoe.data import make_dataset
 from qmoe.errors import ConfigError
 from qmoe.routers import QuantumRouter
-from qmoe.studies.build import build_mixture, n_trainable
+from qmoe.studies.build import Generators, build_mixture, n_trainable
 from qmoe.studies.specs.routers import (
     ConstantRouterSpec,
     LinearRouterSpec,
@@ -310,7 +310,8 @@ def find_base(study: Study) -> Base:
     dataset = make_dataset(study.data.name, **study.data.options)
     plain = arm.model.model_copy(update={"routing": "input"})
     n_features = study.data.components or dataset.n_features
-    mixture = build_mixture(plain, n_features, dataset.n_classes, torch.Generator(), torch.float32)
+    unused = Generators(*(torch.Generator() for _ in range(3)))
+    mixture = build_mixture(plain, n_features, dataset.n_classes, unused, torch.float32)
     assert isinstance(mixture.router, QuantumRouter)
     return Base(
         arm,

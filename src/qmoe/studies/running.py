@@ -4,142 +4,78 @@ from __future__ import annotations
 
 import collections
 import functools
-import math
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import safetensors.numpy
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import qmoe
-from qmoe.compiled.cache import Kernel, compile_kernels, missing
-from qmoe.engines.native.kernels import kernels_for
+from qmoe.compiled.cache import Kernel, compile_kernels
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, QMoEError
 from qmoe.studies.build import build_model, n_trainable, prepare_data
-from qmoe.studies.specs.study import QuantumSpec, Study
+from qmoe.studies.multiverse import all_members
+from qmoe.studies.specs.study import Study
+from qmoe.studies.stacks import Stack, cost, kernels_to_compile, n_parts, plan_stacks
 from qmoe.studies.store import Record, Store
-from qmoe.studies.trials import TrialSpec, make_trials
+from qmoe.studies.trials import TrialSpec
 from qmoe.studies.workers import Report, Workers, tick
-from qmoe.training import TrainingConfig, balanced_accuracy, train_stack
-from qmoe.training.compiled.step import KERNELS as STEP_KERNELS
-
-#: Trials in one stack at most: beyond it a stack is no faster per trial, and an interruption costs more.
-MAX_STACK = 128
-#: Features times rows times trials of one stack, to bound its memory.
-MAX_STACK_VALUES = 30_000_000
-
-Stack = tuple[TrialSpec, ...]
-
-
-def plan_stacks(studies: Iterable[Study], done: set[str]) -> list[Stack]:
-    """Groups the trials that are not done into stacks of one shape, the longest work first.
-
-    The first trials of each arm of a timed study are stacks of their own.
-    """
-    alone: dict[str, dict[str, TrialSpec]] = {}
-    shapes: dict[str, dict[str, TrialSpec]] = {}
-    for study in studies:
-        for member in make_trials(study):
-            key, digest = member.trial.shape_key, member.trial.hash
-            single = alone.setdefault(key, {})
-            timed = study.timed if member.trial.training.lr == study.training.lr else 0
-            if len(single) < timed or digest in single:
-                single[digest] = member.trial
-                shapes.get(key, {}).pop(digest, None)  # another study may have put it with others
-            else:
-                shapes.setdefault(key, {})[digest] = member.trial
-    stacks: list[Stack] = [(t,) for single in alone.values() for digest, t in single.items() if digest not in done]
-    for members in shapes.values():
-        todo = [trial for digest, trial in members.items() if digest not in done]
-        if todo:
-            size = min(MAX_STACK, max(1, MAX_STACK_VALUES // prepare_data(todo[0].draw).x_train.numel()))
-            count = math.ceil(len(todo) / size)
-            stacks += [tuple(todo[i::count]) for i in range(count)]
-    return sorted(stacks, key=cost, reverse=True)
-
-
-def cost(stack: Stack) -> float:
-    """A rough figure of how long a stack takes, in units of one step of a small classical model."""
-    trial = stack[0]
-    steps = trial.training.epochs * math.ceil(len(prepare_data(trial.draw).x_train) / trial.training.batch_size)
-    parts = (trial.model.router, trial.model.experts)
-    weight = 1.0
-    for part in parts:
-        if isinstance(part, QuantumSpec):
-            weight += 2 + (0.1 * len(stack) if part.mixed else 0.02 * len(stack) * trial.model.n_experts)
-    return steps * weight
-
-
-def kernels_to_compile(stacks: Iterable[Stack]) -> list[tuple[list[Kernel], int]]:
-    """Groups of kernels that the stacks need and this machine does not have yet, and bytes of their numbers."""
-    groups: dict[tuple[tuple[Kernel, ...], int], None] = {}
-    for stack in stacks:
-        trial = stack[0]
-        itemsize = getattr(torch, trial.training.dtype).itemsize
-        groups[STEP_KERNELS, itemsize] = None
-        for part in (trial.model.router, trial.model.experts):
-            if isinstance(part, QuantumSpec) and part.engine in ("auto", "native"):
-                groups[kernels_for(part.mixed), itemsize] = None
-    found = [(missing(kernels, itemsize), itemsize) for kernels, itemsize in groups]
-    return [(kernels, itemsize) for kernels, itemsize in found if kernels]
+from qmoe.training import LBFGSConfig, TrainingConfig, balanced_accuracy, minimize_stack, train_stack
 
 
 def check_models(study: Study) -> None:
-    """Builds one model of each arm, so that what does not fit together shows before anything is trained.
+    """Builds one model of each arm at each specification, so that what does not fit together shows before training.
 
     Raises:
         ConfigError: naming the study and the arm.
     """
-    for member in {member.arm: member for member in make_trials(study)}.values():
+    for member in {(m.arm, m.trial.model.canonical): m for m in all_members(study)}.values():
         try:
             build_model(member.trial)
         except QMoEError as error:
             raise ConfigError(f"Study {study.name}, arm {member.arm}: {error}") from None
 
 
-def run_stack(stack: Stack, on_epoch: Callable[[int], None] | None = None) -> list[Record]:
-    """Trains the trials of a stack side by side."""
-    first = stack[0]
-    dtype = getattr(torch, first.training.dtype)
+def run_stack(stack: Stack, on_part: Callable[[int], None] | None = None) -> list[Record]:
+    """Trains the trials of a stack side by side, or, where each goes to a minimum, one after another.
+
+    Args:
+        stack: trials of one shape.
+        on_part: called with the number of finished parts, of which there are `n_parts`.
+    """
+    dtype = getattr(torch, stack[0].training.dtype)
     data = [prepare_data(trial.draw) for trial in stack]
     models = [build_model(trial) for trial in stack]
+    x, y = torch.stack([d.x_train for d in data]).to(dtype), torch.stack([d.y_train for d in data])
     x_test, y_test = torch.stack([d.x_test for d in data]).to(dtype), torch.stack([d.y_test for d in data])
-    result = train_stack(
-        models,
-        torch.stack([d.x_train for d in data]).to(dtype),
-        torch.stack([d.y_train for d in data]),
-        TrainingConfig(first.training.epochs, first.training.batch_size, first.training.lr),
-        [trial.order_seed for trial in stack],
-        x_test,
-        y_test,
-        on_epoch,
-    )
+    train = _minimize if stack[0].training.optimiser == "lbfgs" else _by_epochs
+    done = train(stack, models, x, y, x_test, y_test, on_part)
     balanced = balanced_accuracy(models, x_test, y_test) if y_test.numel() else None
     # What models of one shape have in common.
     sizes = {"router_parameters": float(n_trainable(models[0].router)), "parameters": float(n_trainable(models[0]))}
     engine = _engine_name(models[0])
     records = []
     for i, (trial, model) in enumerate(zip(stack, models, strict=True)):
-        metrics = {"train_accuracy": float(result.train_accuracy[i]), "loss": float(result.loss[i, -1])}
-        metrics["chance"] = data[i].chance
-        history = {"loss": result.loss[i].tolist(), "running_accuracy": result.running_accuracy[i].tolist()}
+        metrics = {name: float(values[i]) for name, values in done.metrics.items()} | {"chance": data[i].chance}
         if balanced is not None:
             metrics["test_balanced_accuracy"] = float(balanced[i])
-            metrics["test_accuracy"] = float(result.test_accuracy[i, -1])
-            history["test_accuracy"] = result.test_accuracy[i].tolist()
-        metrics |= sizes
-        failure = result.failures.get(i)
+        else:
+            del metrics["test_accuracy"]
+        failure = done.failures.get(i)
         records.append(
             Record(
                 trial=trial,
-                metrics=metrics if failure is None else {},
-                history=history if failure is None else {},
+                metrics=metrics | sizes if failure is None else {},
+                history={name: values[i].tolist() for name, values in done.history.items()} if failure is None else {},
                 state=safetensors.numpy.save({name: value.numpy() for name, value in model.state_dict().items()}),
-                seconds=result.seconds,
+                seconds=done.seconds,
                 stack_size=len(stack),
                 threads=torch.get_num_threads(),
                 engine=engine,
@@ -149,6 +85,60 @@ def run_stack(stack: Stack, on_epoch: Callable[[int], None] | None = None) -> li
             )
         )
     return records
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What training gave: ``(M,)`` figures and ``(M, epochs)`` histories by name, and why models failed."""
+
+    metrics: dict[str, np.ndarray]
+    history: dict[str, np.ndarray]
+    failures: dict[int, str]
+    seconds: float
+
+
+def _by_epochs(
+    stack: Stack,
+    models: Sequence[nn.Module],
+    x: Tensor,
+    y: Tensor,
+    x_test: Tensor,
+    y_test: Tensor,
+    on_epoch: Callable[[int], None] | None,
+) -> _Done:
+    """With Adam."""
+    training = stack[0].training
+    # After every epoch, a large test part would take longer than the training itself.
+    at_end = stack[0].data.test_samples is not None
+    evaluate: Literal["epoch", "end"] = "end" if at_end else "epoch"
+    config = TrainingConfig(training.epochs, training.batch_size, training.lr, evaluate=evaluate)
+    result = train_stack(models, x, y, config, [trial.order_seed for trial in stack], x_test, y_test, on_epoch)
+    metrics = {
+        "train_accuracy": result.train_accuracy,
+        "loss": result.loss[:, -1],
+        "test_accuracy": result.test_accuracy[:, -1],
+    }
+    history = {"loss": result.loss, "running_accuracy": result.running_accuracy}
+    if y_test.numel() and not at_end:
+        history["test_accuracy"] = result.test_accuracy
+    return _Done(metrics, history, result.failures, result.seconds)
+
+
+def _minimize(
+    stack: Stack,
+    models: Sequence[nn.Module],
+    x: Tensor,
+    y: Tensor,
+    x_test: Tensor,
+    y_test: Tensor,
+    on_model: Callable[[int], None] | None,
+) -> _Done:
+    """With L-BFGS, which has no epochs."""
+    training = stack[0].training
+    config = LBFGSConfig(training.max_iterations, training.tolerance)
+    result = minimize_stack(models, x, y, config, x_test, y_test, on_model)
+    names = "train_accuracy", "loss", "test_accuracy", "gradient", "n_iterations", "converged"
+    return _Done({name: getattr(result, name) for name in names}, {}, result.failures, result.seconds)
 
 
 def run_studies(
@@ -204,7 +194,7 @@ def _compile(kind: tuple[list[Kernel], int]) -> None:
 
 
 def _work(stack: Stack) -> list[Record]:
-    part = cost(stack) / stack[0].training.epochs
+    part = cost(stack) / n_parts(stack)
     return run_stack(stack, lambda _: tick(part))
 
 

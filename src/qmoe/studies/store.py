@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from qmoe.data import Table
 from qmoe.data.kept import keep_table, keeps, key_of
 from qmoe.errors import QMoEError, StoreError
 from qmoe.studies.files import parse_study
+from qmoe.studies.multiverse import Specification, specifications
 from qmoe.studies.specs.study import Study
 from qmoe.studies.trials import Member, TrialSpec, make_trials
 
@@ -74,11 +75,19 @@ class Record:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """A study with the records of its trials, as far as they are done."""
+    """A study with the records of its trials, as far as they are done.
+
+    Attributes:
+        study: the study.
+        members: its trials, each in its place.
+        records: what is done, by the hash of the trial.
+        store: the file that trials of other specifications are read from; without, they are looked for in ``records``.
+    """
 
     study: Study
     members: tuple[Member, ...]
     records: dict[str, Record]
+    store: Path | None = None
 
     def of(self, arm: str, variant: float | None = None, lr: float | None = None) -> list[Record]:
         """Records of one arm (and noise strength), in the order of the seeds; failed trials left out.
@@ -100,6 +109,23 @@ class StudyResults:
             found.setdefault((m.arm, m.variant, m.trial.training.lr), []).append(m.trial.hash)
         return found
 
+    @cached_property
+    def specifications(self) -> tuple[SpecificationResults, ...]:
+        """Results at every specification of the study's multiverse, its own first, read when they are first asked for.
+
+        Raises:
+            StoreError: when the store is not there any more.
+        """
+        found = [(one, tuple(make_trials(one.study))) for one in specifications(self.study)]
+        records = self.records
+        missing = {m.trial.hash: m.trial for _, members in found for m in members if m.trial.hash not in records}
+        if missing and self.store is not None:
+            with Store(self.store, create=False) as store:
+                records = records | store.records(missing)
+        return tuple(
+            SpecificationResults(one.study, members, _of(members, records), specification=one) for one, members in found
+        )
+
     @property
     def failed(self) -> list[tuple[Member, Record]]:
         """Members whose trial failed."""
@@ -110,6 +136,21 @@ class StudyResults:
     def n_missing(self) -> int:
         """How many trials have not run yet."""
         return sum(m.trial.hash not in self.records for m in self.members)
+
+
+@dataclass(frozen=True)
+class SpecificationResults(StudyResults):
+    """The results of a study at one specification; ``study`` is the plain study with its choices.
+
+    Attributes:
+        specification: the choices, and which of the trials count.
+    """
+
+    specification: Specification = field(kw_only=True)
+
+
+def _of(members: Iterable[Member], records: Mapping[str, Record]) -> dict[str, Record]:
+    return {m.trial.hash: records[m.trial.hash] for m in members if m.trial.hash in records}
 
 
 class Store:
@@ -261,15 +302,19 @@ class Store:
                 )
             study = self._study(name, row[0])
             members = tuple(make_trials(study))
-            wanted = {member.trial.hash: member.trial for member in members}
+        wanted = {member.trial.hash: member.trial for member in members}
+        return StudyResults(study, members, self.records(wanted), self.path.resolve())
+
+    def records(self, wanted: Mapping[str, TrialSpec]) -> dict[str, Record]:
+        """Reads the records of trials, given by their hashes, as far as they are done."""
+        with self._explained():
             # A join on the primary key: other studies' trials, which may be most of the file, are not read.
             self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (hash TEXT PRIMARY KEY) WITHOUT ROWID")
             self._db.execute("DELETE FROM wanted")
             self._db.executemany("INSERT INTO wanted VALUES (?)", ((key,) for key in wanted))
             rows = self._db.execute("SELECT trials.* FROM wanted JOIN trials USING (hash)").fetchall()
             self._db.rollback()
-        records = {row[0]: _record(wanted[row[0]], row) for row in rows if row[0] in wanted}
-        return StudyResults(study, members, records)
+        return {row[0]: _record(wanted[row[0]], row) for row in rows}
 
     def _prepare(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]

@@ -18,9 +18,9 @@ from qmoe.studies.specs.base import explain
 from qmoe.studies.specs.study import ArmSpec, DataSpec, ModelSpec, QuantumSpec, Spec, Study, TrainingSpec
 
 #: Part of every hash; raised whenever the same spec would train to other numbers than before.
-NUMERICS = 4
+NUMERICS = 5
 
-_DATA, _SPLIT, _INIT, _ORDER, _LABELS = range(5)  # streams of the root seed; never renumber
+_DATA, _SPLIT, _INIT, _ORDER, _LABELS, _TEST, _BASELINE = range(7)  # streams of the root seed; never renumber
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Draw:
     data_seed: int
     fixed: int | None
     labels: str = "true"
+    test_samples: int | None = None
 
     @property
     def sample_seed(self) -> int | np.random.SeedSequence:
@@ -46,6 +47,16 @@ class Draw:
     def split_seed(self) -> int | np.random.SeedSequence:
         """Seed of the split."""
         return child(self.root, _SPLIT, self.data_seed) if self.fixed is None else self.fixed
+
+    @property
+    def test_seed(self) -> np.random.SeedSequence:
+        """Seed of the points of a test part that is sampled anew."""
+        return child(self.root, _TEST, self.data_seed)
+
+    @property
+    def baseline_seed(self) -> np.random.SeedSequence:
+        """Seed of the baselines that are fitted beside the trials."""
+        return child(self.root, _BASELINE, self.data_seed)
 
     @property
     def labels_seed(self) -> np.random.SeedSequence:
@@ -93,17 +104,31 @@ class TrialSpec(Spec):
         data = self.data
         options = json.dumps(data.options, sort_keys=True)
         seeds = self.root, self.data_seed, self.fixed
-        return Draw(data.name, options, data.components, data.scaling, data.test_fraction, *seeds, data.labels)
+        part = data.test_fraction, *seeds, data.labels, data.test_samples
+        return Draw(data.name, options, data.components, data.scaling, *part)
 
     @property
-    def weights_seed(self) -> np.random.SeedSequence:
-        """Seed of the first weights."""
-        return child(self.root, _INIT, self.init_seed)
+    def router_seed(self) -> np.random.SeedSequence:
+        """Seed of the router's first weights."""
+        return self._first_weights(0)
+
+    @property
+    def experts_seed(self) -> np.random.SeedSequence:
+        """Seed of the experts' first weights, so that they do not depend on how much the router draws."""
+        return self._first_weights(1)
+
+    @property
+    def head_seed(self) -> np.random.SeedSequence:
+        """Seed of the head's first weights."""
+        return self._first_weights(2)
 
     @property
     def order_seed(self) -> np.random.SeedSequence:
         """Seed of the batch order."""
-        return child(self.root, _ORDER, self.init_seed)
+        return child(self.root, _ORDER, self.data_seed, self.init_seed)
+
+    def _first_weights(self, part: int) -> np.random.SeedSequence:
+        return child(self.root, _INIT, self.data_seed, self.init_seed, part)
 
 
 @dataclass(frozen=True)
@@ -130,7 +155,7 @@ def make_trials(study: Study) -> list[Member]:
     return list(_members(study.canonical))
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def _members(canonical: str) -> tuple[Member, ...]:
     """The trials of the study with this JSON, remembered: who plans, measures and reports asks for the same ones."""
     try:
@@ -145,7 +170,7 @@ def _members(canonical: str) -> tuple[Member, ...]:
         data = study.data if arm.labels is None else study.data.model_copy(update={"labels": arm.labels})
         for variant in arm.noise or (None,):
             model = _with_noise(arm, variant)
-            for data_seed, init_seed in _seed_pairs(study):
+            for data_seed, init_seed in itertools.product(range(study.seeds.data), range(study.seeds.per_data)):
                 # Of parts that are checked already; to check them again for each seed takes most of the time.
                 trial = TrialSpec.model_construct(
                     data=data,
@@ -158,13 +183,6 @@ def _members(canonical: str) -> tuple[Member, ...]:
                 )
                 members.append(Member(arm.name, variant, trial))
     return tuple(members)
-
-
-def _seed_pairs(study: Study) -> list[tuple[int, int]]:
-    seeds = study.seeds
-    if seeds.data == 1:
-        return [(0, i) for i in range(seeds.per_data)]
-    return [(d, (d + k) % seeds.data) for d in range(seeds.data) for k in range(min(seeds.per_data, seeds.data))]
 
 
 def _with_noise(arm: ArmSpec, variant: float | None) -> ModelSpec:

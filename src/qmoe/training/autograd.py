@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from qmoe.training.orders import Orders
 from qmoe.training.stack import ModelStack
 from qmoe.training.trainer import Histories, Part, Trainer, TrainingConfig
 
@@ -24,12 +25,13 @@ class AutogradTrainer(Trainer):
     Args:
         stack: what to train; at least one of its parameters is trainable.
         train: what to train on.
-        test: what to evaluate on after every epoch, or None.
-        config: batch size and learning rate.
+        test: what to evaluate on, or None.
+        config: batch size, learning rate and when to evaluate.
     """
 
     def __init__(self, stack: ModelStack, train: Part, test: Part | None, config: TrainingConfig) -> None:
         self._stack, self._train, self._test, self._batch_size = stack, train, test, config.batch_size
+        self._each_epoch = config.evaluate == "epoch"
         leaves = trainable(stack)
         # An optimiser costs by the tensor, not by the element. Modules of someone else may leave a parameter without a
         # gradient for a while, which Adam then passes over; such parameters stay apart.
@@ -65,10 +67,9 @@ class AutogradTrainer(Trainer):
         """Adam's step along the gradients."""
         self._optimizer.step()
 
-    def run(self, order: np.ndarray, beside: Callable[[], None] = lambda: None) -> Histories:
+    def run(self, orders: Orders, n_epochs: int) -> Histories:
         """Trains for some epochs."""
-        beside()
-        epochs = [self._epoch(torch.from_numpy(each)) for each in order.swapaxes(0, 1)]
+        epochs = [self._epoch(torch.from_numpy(orders.take(1)[:, 0])) for _ in range(n_epochs)]
         return Histories(*(np.stack(history, 1) for history in zip(*epochs, strict=True)))
 
     def _epoch(self, order: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -88,12 +89,18 @@ class AutogradTrainer(Trainer):
             self.update()
             right += (logits.argmax(-1) == yb).sum(1)
             loss += entropy.double().mean(1)
-        test = np.full(n_models, np.nan) if self._test is None else accuracy(self._stack, self._test.x, self._test.y)
+        test = self.test_accuracy() if self._each_epoch else np.full(n_models, np.nan)
         return loss.cpu().numpy(), right.cpu().numpy() / n, test
 
     def train_accuracy(self) -> np.ndarray:
         """Accuracies on the training part."""
         return accuracy(self._stack, self._train.x, self._train.y)
+
+    def test_accuracy(self) -> np.ndarray:
+        """Accuracies on the test part."""
+        if self._test is None:
+            return np.full(len(self._train.y), np.nan)
+        return accuracy(self._stack, self._test.x, self._test.y)
 
     def write_back(self) -> None:
         """They stand in the stack's parameters already."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
@@ -117,10 +118,13 @@ def minimize_stack(
     options = {"maxiter": config.max_iterations, "gtol": config.tolerance, "maxcor": config.memory, "ftol": 0.0}
     # A line search may take several evaluations; what bounds the work is the number of iterations.
     options["maxfun"] = 1_000 * config.max_iterations
+    # SciPy's steps are many products of vectors with tens of numbers, on which threads of BLAS only wait for each other.
+    blas = ThreadpoolController()
     for m in range(n_models):
-        found = minimize(
-            objective.evaluate, objective.start(m), args=(m,), jac=True, method="L-BFGS-B", options=options
-        )
+        with blas.limit(limits=1, user_api="blas"):
+            found = minimize(
+                objective.evaluate, objective.start(m), args=(m,), jac=True, method="L-BFGS-B", options=options
+            )
         loss, gradient = objective.evaluate(found.x, m)
         result.n_iterations[m] = found.nit
         if np.isfinite(loss) and np.isfinite(gradient).all():

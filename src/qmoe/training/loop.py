@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +10,11 @@ import numpy as np
 from torch import Tensor, nn
 
 from qmoe.errors import ConfigError, ShapeError
-from qmoe.seeding import Seed, numpy_generator
+from qmoe.seeding import Seed
 from qmoe.training.autograd import AutogradTrainer, accuracy
 from qmoe.training.checks import check_weights, checked_parts
 from qmoe.training.compiled import CompiledTrainer, compiled_parts
+from qmoe.training.orders import Orders
 from qmoe.training.stopping import Best
 from qmoe.training.trainer import Histories, Trainer, TrainingConfig
 
@@ -28,7 +28,8 @@ class TrainingResult:
     Attributes:
         loss: ``(M, epochs)`` cross-entropy summed over the batches of the epoch, as the paper prints it.
         running_accuracy: ``(M, epochs)`` share of training samples classified right as they were trained on.
-        test_accuracy: ``(M, epochs)`` held-out accuracy after the epoch; NaN where there is no test part.
+        test_accuracy: ``(M, epochs)`` held-out accuracy after the epoch; NaN where there is no test part, and before the
+            last epoch where it is found at the end alone.
         train_accuracy: ``(M,)`` accuracy on the training part at the end.
         failures: reason for each model (by its place in the stack) whose loss or outputs stopped being finite.
         seconds: wall time of training and evaluation of the whole stack.
@@ -67,7 +68,7 @@ def train_stack(
         models: M modules of one shape, ``(B, F)`` to ``(B, C)`` logits; trained in place.
         x: ``(M, N, F)`` training features.
         y: ``(M, N)`` class labels from 0, int64.
-        config: epochs, batch size, learning rate.
+        config: epochs, batch size, learning rate, when to evaluate.
         order_seeds: M seeds of the batch orders.
         x_test: ``(M, T, F)`` test features, or None.
         y_test: ``(M, T)`` test labels, or None.
@@ -101,8 +102,7 @@ def train_stack(
         trainer = CompiledTrainer(stack, parts, train, test, config)
     begin = time.perf_counter()  # what a process loads once is loaded by now
     best = None if config.patience is None else Best(stack, trainer, config.patience, config.tolerance)
-    generators = [numpy_generator(seed) for seed in order_seeds]
-    histories = _run(trainer, config.epochs, generators, n, on_epoch, on_loss, best)
+    histories = _run(trainer, config.epochs, Orders(order_seeds, n), on_epoch, on_loss, best)
     loss, running, test_accuracy = histories.loss, histories.running, histories.test
     failures: dict[int, str] = {}
     failed_in: dict[int, int] = {}
@@ -111,6 +111,8 @@ def train_stack(
     for index in np.flatnonzero((~np.isfinite(loss) & trained).any(1)).tolist():
         epoch = failed_in[index] = int(np.isfinite(loss[index]).argmin())
         failures[index] = f"the loss was {float(loss[index, epoch])} in epoch {epoch}; try a lower lr."
+    if config.evaluate == "end":
+        test_accuracy[:, -1] = trainer.test_accuracy()
     trainer.write_back()
     if best is None:
         train_accuracy = trainer.train_accuracy()
@@ -141,28 +143,19 @@ def train_stack(
 def _run(
     trainer: Trainer,
     epochs: int,
-    generators: Sequence[np.random.Generator],
-    n: int,
+    orders: Orders,
     on_epoch: Callable[[int], None] | None,
     on_loss: Callable[[int, np.ndarray], None] | None = None,
     best: Best | None = None,
 ) -> Histories:
     """Trains for all epochs; those after the one in which the last of the models failed or stopped have NaN."""
-    n_models, finished = len(generators), 0
+    n_models, finished = len(orders.states), 0
     whole = Histories(*np.full((3, n_models, epochs), np.nan))
     failed = np.zeros((n_models, 1), dtype=bool)
-    orders = _Orders(generators, n)
     # What is best must be looked at after every epoch.
     at_once = trainer.epochs_at_once if best is None else lambda left: 1
     while finished < epochs and not failed.all():
-        left = epochs - finished
-        n_epochs = at_once(left)
-        if finished == 0:
-            # Orders are drawn beside the training, but for the first ones; it should not wait long for them.
-            n_epochs = -(-n_epochs // 8)
-        order = orders.take(n_epochs)
-        following = at_once(left - n_epochs) if left > n_epochs else 0
-        given = trainer.run(order, functools.partial(orders.prepare, following))
+        given = trainer.run(orders, at_once(epochs - finished))
         failures = failed | np.logical_or.accumulate(~np.isfinite(given.loss), axis=1)
         # Up to the first epoch after which none is left.
         n_epochs = int(failures.all(0).argmax()) + 1 if failures[:, -1].all() else failures.shape[1]
@@ -180,27 +173,3 @@ def _run(
             best.look(finished - 1, whole.test[:, finished - 1])
             failed = failed | best.stopped[:, None]
     return whole
-
-
-class _Orders:
-    """In which order each model sees its rows, epoch after epoch."""
-
-    def __init__(self, generators: Sequence[np.random.Generator], n: int) -> None:
-        self._generators, self._rows = generators, np.arange(n)
-        self._prepared: np.ndarray | None = None
-
-    def prepare(self, n_epochs: int) -> None:
-        """Draws what `take` will be asked for next."""
-        rows = np.broadcast_to(self._rows, (n_epochs, len(self._rows)))
-        order = np.empty((len(self._generators), *rows.shape), np.int64)
-        for of_model, generator in zip(order, self._generators, strict=True):
-            generator.permuted(rows, axis=1, out=of_model)
-        self._prepared = order
-
-    def take(self, n_epochs: int) -> np.ndarray:
-        """``(M, epochs, N)``."""
-        if self._prepared is None:
-            self.prepare(n_epochs)
-        order, self._prepared = self._prepared, None
-        assert order is not None
-        return order

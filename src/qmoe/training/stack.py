@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Container, Sequence
 from dataclasses import replace
 
@@ -39,17 +40,19 @@ class ModelStack:
         self.models = list(models)
         _options(self.models[0])  # refuses what no stack can hold
         self._modules = [list(model.modules()) for model in self.models]
+        first = [_Likeness(module) for module in self._modules[0]]
         for index, model in enumerate(self.models[1:], 1):
-            if not _alike(self._modules[0], self._modules[index]):
+            if not _alike(first, self._modules[index]):
                 _explain(self.models[0], index, model)
-        # A parameter that is frozen in the models stays so.
-        self.parameters: dict[str, Tensor] = {
-            name: nn.Parameter(torch.stack(self._of_models("_parameters", value)), requires_grad=value.requires_grad)
-            for name, value in self.models[0].named_parameters()
-        }
-        self.buffers: dict[str, Tensor] = {
-            name: torch.stack(self._of_models("_buffers", value)) for name, value in self.models[0].named_buffers()
-        }
+        with torch.no_grad():
+            # A parameter that is frozen in the models stays so.
+            self.parameters: dict[str, Tensor] = {
+                name: nn.Parameter(torch.stack(self._of_models("_parameters", value)), value.requires_grad)
+                for name, value in self.models[0].named_parameters()
+            }
+            self.buffers: dict[str, Tensor] = {
+                name: torch.stack(self._of_models("_buffers", value)) for name, value in self.models[0].named_buffers()
+            }
         self._model = copy.deepcopy(self.models[0])
         self._natively = runs_stacked(self._model)
         if self._natively:
@@ -81,55 +84,67 @@ class ModelStack:
     def _one(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
         return functional_call(self._model, (parameters, buffers), (x,))
 
+    @torch.no_grad()
     def write_back(self, skip: Container[int] = ()) -> None:
         """Copies the stack's parameters into the models it was made of, but for those whose places are in ``skip``."""
         for name, value in self.models[0].named_parameters():
             stacked = self.parameters[name].detach().unbind(0)
-            for index, own in enumerate(self._of_models("_parameters", value)):
-                if index not in skip:
-                    own.copy_(stacked[index])
+            pairs = enumerate(zip(self._of_models("_parameters", value), stacked, strict=True))
+            kept = [pair for index, pair in pairs if index not in skip]
+            if kept:
+                torch._foreach_copy_([own for own, _ in kept], [new for _, new in kept])
 
     def _of_models(self, group: str, first: Tensor) -> list[Tensor]:
-        """Of every model the tensor that is ``first`` of model 0, detached."""
+        """Of every model the tensor that is ``first`` of model 0."""
         place, name = next(
             (place, name)
             for place, module in enumerate(self._modules[0])
             for name, value in vars(module)[group].items()
             if value is first
         )
-        return [vars(modules[place])[group][name].detach() for modules in self._modules]
+        return [vars(modules[place])[group][name] for modules in self._modules]
 
 
-def _alike(ours: Sequence[nn.Module], theirs: Sequence[nn.Module]) -> bool:
-    """Whether the modules of two models differ in values of parameters and buffers alone, as far as is quickly seen."""
-    if len(ours) != len(theirs):
-        return False
-    seen: set[int] = set()
-    for one, other in zip(ours, theirs, strict=True):
-        mine, its = vars(one), vars(other)
-        if (
-            type(one) is not type(other)
-            or mine.keys() != its.keys()
-            or mine["_modules"].keys() != its["_modules"].keys()
-        ):
+class _Likeness:
+    """What the modules at one place of all models must have in common with that of the first.
+
+    Args:
+        module: that of the first model.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._type, self._own = type(module), vars(module)
+        names = [name for name in self._own if name not in _NO_OPTIONS]
+        self._hooks = operator.itemgetter(*(name for name in names if "_hooks" in name))
+        self._values_of = operator.itemgetter(*(name for name in names if "_hooks" not in name))
+        self._values = self._values_of(self._own)
+        self._children = self._own["_modules"].keys()
+
+    def is_of(self, module: nn.Module) -> bool:
+        """Whether a module differs in values of parameters and buffers alone."""
+        its = vars(module)
+        if type(module) is not self._type or its.keys() != self._own.keys() or its["_modules"].keys() != self._children:
             return False
-        for name, value in its.items():
-            own = mine[name]
-            if name in _GROUPS:
-                if own.keys() != value.keys() or not all(_like(own[key], value[key]) for key in own):
-                    return False
-            elif name.endswith("_hooks"):
-                if value:
-                    return False  # a stack would not call them
-            elif own is value or name in _NO_OPTIONS:
-                continue
-            elif not _same(_apart_from_strength(own), _apart_from_strength(value)):
+        if any(self._hooks(its)):
+            return False  # a stack would not call them
+        for name in _GROUPS:
+            own, value = self._own[name], its[name]
+            if own.keys() != value.keys() or not all(map(_like, own.values(), map(value.__getitem__, own))):
                 return False
-        for parameter in its["_parameters"].values():
-            if parameter is not None and id(parameter) in seen:
-                return False  # two parameters that are one tensor
-            seen.add(id(parameter))
-    return True
+        for own, value in zip(self._values, self._values_of(its), strict=True):
+            if own is not value and not _same(_apart_from_strength(own), _apart_from_strength(value)):
+                return False
+        return True
+
+
+def _alike(first: Sequence[_Likeness], modules: Sequence[nn.Module]) -> bool:
+    """Whether a model differs from the first in values of parameters and buffers alone, as far as is quickly seen."""
+    if len(first) != len(modules) or not all(one.is_of(module) for one, module in zip(first, modules, strict=True)):
+        return False
+    parameters = [p for module in modules for p in vars(module)["_parameters"].values() if p is not None]
+    return len(set(map(id, parameters))) == len(
+        parameters
+    )  # two parameters that are one tensor do not train in a stack
 
 
 def _like(one: Tensor | None, other: Tensor | None) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from torch import Tensor
 
 from qmoe.errors import ConfigError
 from qmoe.layers import check_sizes
+from qmoe.training.orders import Orders
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,11 @@ class TrainingConfig:
         patience: a model stops once its accuracy on the test part, which then is a validation part, has not risen for more
             than so many epochs, and goes back to its best epoch; None trains for all epochs.
         tolerance: by how much the accuracy must rise to count.
+        evaluate: when the accuracy on the test part is found: after every ``"epoch"``, or at the ``"end"`` alone.
 
     Raises:
-        ConfigError: for sizes below 1, a learning rate that is not positive, or a tolerance that is negative.
+        ConfigError: for sizes below 1, a learning rate that is not positive, a tolerance that is negative, or patience
+            without an accuracy after every epoch.
     """
 
     epochs: int = 50
@@ -34,11 +37,18 @@ class TrainingConfig:
     lr: float = 0.1
     patience: int | None = None
     tolerance: float = 1e-4
+    evaluate: Literal["epoch", "end"] = "epoch"
 
     def __post_init__(self) -> None:
         check_sizes(epochs=self.epochs, batch_size=self.batch_size)
         if self.patience is not None:
             check_sizes(patience=self.patience)
+        if self.evaluate not in ("epoch", "end"):
+            raise ConfigError(f"evaluate is {self.evaluate!r}, expected 'epoch' or 'end'.")
+        if self.patience is not None and self.evaluate == "end":
+            raise ConfigError(
+                f"patience is {self.patience}, which looks at the accuracy after every epoch; drop evaluate='end'."
+            )
         is_number = isinstance(self.tolerance, (int, float)) and not isinstance(self.tolerance, bool)
         if not is_number or not 0 <= self.tolerance < 1:
             raise ConfigError(f"tolerance is {self.tolerance!r}, expected a number from 0 to 1, such as 1e-4.")
@@ -80,17 +90,21 @@ class Trainer(ABC):
     """Trains the models of a stack side by side, each on rows and in an order of its own."""
 
     @abstractmethod
-    def run(self, order: np.ndarray, beside: Callable[[], None] = lambda: None) -> Histories:
+    def run(self, orders: Orders, n_epochs: int) -> Histories:
         """Trains for some epochs.
 
         Args:
-            order: ``(M, epochs, N)``: in which order each model sees its rows.
-            beside: called once, beside other threads' work where there are any.
+            orders: in which order each model sees its rows; moved on by so many epochs.
+            n_epochs: how many.
         """
 
     @abstractmethod
     def train_accuracy(self) -> np.ndarray:
         """``(M,)``: accuracies on the training part; NaN where an output is not finite."""
+
+    @abstractmethod
+    def test_accuracy(self) -> np.ndarray:
+        """``(M,)``: accuracies on the test part, as `train_accuracy`; NaN where there is none."""
 
     @abstractmethod
     def write_back(self) -> None:

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from qmoe.data import DATASETS, SCALINGS, Dataset, make_dataset
 from qmoe.errors import ConfigError, did_you_mean
 from qmoe.studies.specs.base import Label, Name, Probability, Size, Spec, explain
+from qmoe.studies.specs.multiverse import MultiverseSpec
 from qmoe.studies.specs.routers import (
     ConstantRouterSpec,
     LinearRouterSpec,
@@ -22,6 +23,7 @@ from qmoe.studies.specs.routers import (
     TrigonometricRouterSpec,
     UniformRouterSpec,
 )
+from qmoe.studies.specs.training import SeedSpec, TrainingSpec
 
 
 class CircuitSpec(Spec):
@@ -143,7 +145,9 @@ class ModelSpec(Spec):
 
 
 class DataSpec(Spec):
-    """A data set by name, with its options, components and scaling (fitted on the training part), and share held out.
+    """A data set by name, with its options, components and scaling (fitted on the training part), and what is held out.
+
+    That is a share of its rows, or ``test_samples`` fresh ones of the same family, and then all its rows train.
 
     Labels that are ``"random"`` are permuted within each part, so that points, split and class sizes stay: a control that
     must come out at chance on held-out data. For files of the user's own the options name the content as well: ``digest`` is
@@ -155,6 +159,7 @@ class DataSpec(Spec):
     components: Size | None = None
     scaling: str = "none"
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    test_samples: Size | None = None
     labels: Labels = "true"
 
     @model_validator(mode="after")
@@ -164,8 +169,18 @@ class DataSpec(Spec):
             n_features = dataset.n_features
             # Frozen for everyone else: what the spec says is only complete with this.
             self.__dict__["options"] = {**self.options, **dataset.pinned()}
+            if self.test_samples is not None:
+                dataset.resized(self.test_samples)
         except ConfigError as error:
             raise PydanticCustomError("data", "{message}", {"message": str(error)}) from error
+        if self.test_samples is not None:
+            if "test_fraction" in self.model_fields_set and self.test_fraction:
+                raise PydanticCustomError(
+                    "test_samples",
+                    "test_samples = {n} are sampled anew, and all rows train; drop test_fraction = {f}",
+                    {"n": self.test_samples, "f": self.test_fraction},
+                )
+            self.__dict__["test_fraction"] = 0.0
         if self.components is not None and self.components > n_features:
             raise PydanticCustomError(
                 "components", "components = {k} of {n} feature(s)", {"k": self.components, "n": n_features}
@@ -174,6 +189,11 @@ class DataSpec(Spec):
             hint = did_you_mean(self.scaling, SCALINGS)
             raise PydanticCustomError("scaling", "unknown scaling {s}{hint}", {"s": repr(self.scaling), "hint": hint})
         return self
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether there is a test part."""
+        return not self.kind.resampled or self.test_fraction > 0 or self.test_samples is not None
 
     @property
     def kind(self) -> type[Dataset]:
@@ -188,51 +208,6 @@ class DataSpec(Spec):
             return self.canonical
         options = {name: value for name, value in self.options.items() if name != place}
         return self.model_copy(update={"options": options}).canonical
-
-
-class TrainingSpec(Spec):
-    """Adam on cross-entropy."""
-
-    epochs: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 50
-    batch_size: Size = 32
-    lr: Annotated[float, Field(gt=0, le=1e30)] = 0.1
-    dtype: Literal["float32", "float64"] = "float32"
-
-
-class SeedSpec(Spec):
-    """How often a study is repeated.
-
-    Data seed d (d = 0 .. data-1) decides points and split, initialisation seed i the first weights and the batch order.
-    Each data seed meets ``per_data`` initialisations d, d+1, ... (modulo the number of them), so the two are crossed and
-    every one of either is used equally often. ``fixed`` pins the data to what that integer gives, as the authors' seed 42.
-    """
-
-    root: Annotated[int, Field(ge=0)] = 0
-    data: Size = 30
-    per_data: Size = 2
-    fixed: Annotated[int, Field(ge=0)] | None = None
-
-    @model_validator(mode="after")
-    def _one_fixed(self) -> SeedSpec:
-        if self.fixed is not None and self.data != 1:
-            raise PydanticCustomError(
-                "fixed", "fixed = {f} pins the data, so data must be 1, not {d}; raise per_data for more trials",
-                {"f": self.fixed, "d": self.data},
-            )  # fmt: skip
-        if 1 < self.data < self.per_data:
-            raise PydanticCustomError(
-                "per_data", "per_data = {k} asks for more initialisations than there are, {d} (as many as data)",
-                {"k": self.per_data, "d": self.data},
-            )  # fmt: skip
-        return self
-
-    def repeated(self, seeds: int) -> SeedSpec:
-        """The same design with ``seeds`` repetitions: of the data where they vary, of the initialisation elsewhere."""
-        field = "per_data" if self.data == 1 else "data"
-        changed = {**self.model_dump(), field: seeds}
-        if 1 < changed["data"] < changed["per_data"]:
-            changed["per_data"] = changed["data"]
-        return SeedSpec(**changed)
 
 
 class ArmSpec(Spec):
@@ -272,7 +247,8 @@ class Study(Spec):
     The first ``timed`` trials of each arm train alone, so that their wall time is that of one model. ``ladder`` asks
     `parse_study` to add the arms of `qmoe.studies.ladder`, all of them or those that are named. Every arm is trained at
     ``training.lr`` times each of ``lr_factors`` as well, so that what is found can be held against the learning rate.
-    ``effective_dimension`` names arms whose routers' effective dimension is measured on every draw of the data.
+    ``multiverse`` lists other ways to analyse it, see `qmoe.studies.specifications`. ``effective_dimension`` names arms of
+    whose routers the effective dimension is measured on every draw of the data.
     """
 
     name: Name
@@ -284,6 +260,7 @@ class Study(Spec):
     seeds: SeedSpec = SeedSpec()
     training: TrainingSpec = TrainingSpec()
     lr_factors: tuple[Annotated[float, Field(gt=0, le=1e6)], ...] = ()
+    multiverse: MultiverseSpec | None = None
     timed: Annotated[int, Field(ge=0, strict=True)] = 0
     effective_dimension: tuple[str, ...] = ()
     arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1)]
@@ -301,10 +278,18 @@ class Study(Spec):
                 "lr_factors = {f}: each once, and 1 is training.lr itself",
                 {"f": str(list(self.lr_factors))},
             )
-        if self.protocol == "heldout" and self.data.kind.resampled and self.data.test_fraction == 0:
+        if self.lr_factors and self.training.optimiser != "adam":
+            raise PydanticCustomError(
+                "lr_factors",
+                'lr_factors are multiples of a learning rate, which optimiser = "lbfgs" does not have; drop them',
+            )
+        if self.multiverse is not None:
+            self.multiverse.check(self.training.optimiser, len(self.learning_rates))
+        if self.protocol == "heldout" and not self.data.holds_out:
             raise PydanticCustomError(
                 "heldout",
-                "protocol 'heldout' needs a test part: set data.test_fraction above 0, or protocol 'published'",
+                "protocol 'heldout' needs a test part: set data.test_fraction above 0, data.test_samples, or protocol "
+                "'published'",
             )
         _shortened(self.training, self.quick)
         return self
@@ -323,6 +308,7 @@ class Study(Spec):
             changes["training"] = _shortened(self.training, self.quick)
         if quick:
             changes |= {"timed": min(self.timed, 1), "lr_factors": ()}
+            changes["multiverse"] = None if self.multiverse is None else self.multiverse.shortened()
         return self.model_copy(update=changes)
 
 

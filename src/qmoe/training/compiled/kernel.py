@@ -17,6 +17,7 @@ from qmoe.training.compiled.gradients import differentiate_mixture
 from qmoe.training.compiled.layers import all_finite, count_right, cross_entropy
 from qmoe.training.compiled.mixture import load, run_mixture
 from qmoe.training.compiled.views import columns, vector
+from qmoe.training.shuffling import shuffle
 
 carray = numba.carray
 
@@ -91,8 +92,9 @@ def _train(one, plan, memory, model):
     """Runs the epochs of one model."""
     n_epochs, rows = integer(plan, at.N_EPOCHS), integer(plan, at.BATCHES)
     n_rows, batch, step = integer(rows, at.N_ROWS), integer(rows, at.PIECE), 0
+    order = integer(memory, at.ORDER)
     for epoch in range(n_epochs):
-        order = integer(plan, at.ORDER) + 8 * (model * n_epochs + epoch) * n_rows
+        shuffle(integer(plan, at.ORDERS) + 48 * model, order, n_rows)
         total, right, place = 0.0, 0, model * n_epochs + epoch
         for first in range(0, n_rows, batch):
             loss, hits = _differentiate(one, plan, memory, model, order, first, min(batch, n_rows - first))

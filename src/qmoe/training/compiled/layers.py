@@ -11,18 +11,18 @@ import numba
 import numpy as np
 
 import qmoe.training.compiled.layout as at
-from qmoe.compiled.addresses import OPTIONS, inner
+from qmoe.compiled.addresses import OPTIONS, fused, inner
 from qmoe.compiled.exponentials import own_exponential, sigmoid, tangent
 
 #: Totals that are at least 1 each and at most the number of classes; so many of them multiplied stay in range.
-_PRODUCT = 16
+_PRODUCT = 32
 
 
 @numba.njit(**OPTIONS, fastmath={"reassoc", "contract"})
 def _dot(a: np.ndarray, b: np.ndarray) -> float:
     """Sum of products, in the order that suits the vector unit."""
-    total = a[0] * b[0]
-    for i in range(1, len(a)):
+    total = a.dtype.type(0)  # and from there on whole vectors, as a batch has
+    for i in range(len(a)):
         total += a[i] * b[i]
     return total
 
@@ -31,8 +31,8 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
 def _four_dots(out: np.ndarray, a: np.ndarray, x: np.ndarray, k: int) -> None:
     """Sums of products of ``a`` and four rows of ``x`` from row ``k`` on; ``a`` is fetched once for all."""
     x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
-    t0, t1, t2, t3 = a[0] * x0[0], a[0] * x1[0], a[0] * x2[0], a[0] * x3[0]
-    for i in range(1, len(a)):
+    t0 = t1 = t2 = t3 = a.dtype.type(0)
+    for i in range(len(a)):
         t0 += a[i] * x0[i]
         t1 += a[i] * x1[i]
         t2 += a[i] * x2[i]
@@ -42,8 +42,8 @@ def _four_dots(out: np.ndarray, a: np.ndarray, x: np.ndarray, k: int) -> None:
 
 @numba.njit(**OPTIONS, fastmath={"reassoc"})
 def _sum(a: np.ndarray) -> float:
-    total = a[0]
-    for i in range(1, len(a)):
+    total = a.dtype.type(0)
+    for i in range(len(a)):
         total += a[i]
     return total
 
@@ -84,7 +84,7 @@ def _count_equal(a: np.ndarray, b: np.ndarray) -> float:
     return total
 
 
-@inner
+@fused
 def add_rows(out, weight, x, first):
     """Adds ``weight[k] x[k]`` to ``out`` for all k from ``first`` on, in their order.
 
@@ -98,10 +98,14 @@ def add_rows(out, weight, x, first):
         for b in range(n_samples):
             out[b] = out[b] + w0 * x0[b] + w1 * x1[b] + w2 * x2[b] + w3 * x3[b]
         k += 4
-    while k < n_rows:
+    if k + 2 <= n_rows:
+        w0, w1, x0, x1 = weight[k], weight[k + 1], x[k], x[k + 1]
+        for b in range(n_samples):
+            out[b] = out[b] + w0 * x0[b] + w1 * x1[b]
+        k += 2
+    if k < n_rows:
         for b in range(n_samples):
             out[b] += weight[k] * x[k, b]
-        k += 1
 
 
 @inner
@@ -128,7 +132,7 @@ def parameter_gradients(weight_gradient, bias_gradient, given, x):
             f += 1
 
 
-@inner
+@fused
 def input_gradient(gradient, weight, given):
     """Gradient of `affine` for its input ``(F, B)``, from that of its result, ``given`` ``(O, B)``."""
     n_samples = given.shape[1]
@@ -168,17 +172,19 @@ def times(gradient, slope):
             gradient[k, b] *= slope[k, b]
 
 
-@inner
+@fused
 def softmax(x, largest, total):
     """Softmax over the rows of ``x``, in place; leaves their maximum and the sum of exponentials behind.
 
     One array: where two might be the same memory, LLVM checks that they are not, and else takes one number at a time.
     """
     n_samples = x.shape[1]
+    second = min(1, x.shape[0] - 1)
     for b in range(n_samples):
-        largest[b] = x[0, b]
+        # Two rows at once: to write only where a number is larger is slow.
+        largest[b] = max(x[0, b], x[second, b])
         total[b] = 0
-    for k in range(1, x.shape[0]):
+    for k in range(2, x.shape[0]):
         for b in range(n_samples):
             largest[b] = max(largest[b], x[k, b])
     for k in range(x.shape[0]):
@@ -227,7 +233,7 @@ def unname_outcomes(gradient, given, probabilities):
             gradient[k, b] = value if probabilities[k, b] >= 0 else 0
 
 
-@inner
+@fused
 def mix(mixed, gate, wide):
     """``mixed[o] = sum_e gate[e] wide[e, o]``: ``(O, B)``, ``(E, B)``, ``(E O, B)``."""
     n_out, n_samples = mixed.shape
@@ -239,7 +245,7 @@ def mix(mixed, gate, wide):
                 mixed[o, b] += gate[e, b] * wide[e * n_out + o, b]
 
 
-@inner
+@fused
 def unmix_softmax(logit_gradient, gate, wide, mixed, given):
     """Gradient for the logits behind the gate, from that of ``mixed``."""
     n_out, n_samples = mixed.shape
@@ -254,7 +260,7 @@ def unmix_softmax(logit_gradient, gate, wide, mixed, given):
             logit_gradient[e, b] *= gate[e, b]
 
 
-@inner
+@fused
 def unmix(gate_gradient, wide, given):
     """Gradient for the gate, from that of ``mixed``."""
     n_out, n_samples = given.shape
@@ -276,7 +282,7 @@ def unmix_experts(wide, gate, given):
                 wide[e * n_out + o, b] = gate[e, b] * given[o, b]
 
 
-@inner
+@fused
 def unsoftmax(gradient, weights):
     """Gradient for the logits in place of that of their softmax, ``weights``; both ``(E, B)``."""
     n_samples = weights.shape[1]
@@ -296,12 +302,12 @@ def cross_entropy(gradient, logits, labels, own, largest, total):
         for b in range(n_samples):
             gradient[c, b] = logits[c, b]
     softmax(gradient, largest, total)
-    share = total.dtype.type(1 / n_samples)
+    share, whole, none = total.dtype.type(1 / n_samples), total.dtype.type(1), total.dtype.type(0)
     for c in range(logits.shape[0]):
         for b in range(n_samples):
             own[b] = logits[c, b] if labels[b] == c or c == 0 else own[b]
         for b in range(n_samples):
-            gradient[c, b] = (gradient[c, b] - (1 if labels[b] == c else 0)) * share
+            gradient[c, b] = (gradient[c, b] - (whole if labels[b] == c else none)) * share
     loss = _sum_of_differences(largest, own)
     for first in range(0, n_samples, _PRODUCT):
         loss += math.log(_product(total[first : first + _PRODUCT]))

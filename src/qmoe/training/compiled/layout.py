@@ -27,8 +27,8 @@ TRAIN, FIND_ACCURACY, FIND_GRADIENT = range(3)
     N_ROUTER_ANGLES, N_EXPERT_ANGLES, TRAINS_ROUTER, TRAINS_EXPERTS,
     # Passes over rows: records of the kind below.
     BATCHES, TEST_ROWS,
-    # ``(M, epochs, N)`` orders of the rows.
-    ORDER,
+    # ``(M, 6)`` states of the generators that draw the orders of the rows.
+    ORDERS,
     # ``(M, epochs)`` doubles: summed mean losses, shares of rows that are classified right.
     LOSS, RUNNING, TEST,
     # The next model that no thread has taken yet.
@@ -61,7 +61,8 @@ SHAPE_SIZE = EXPERT_CODE + CODE
 
 # --- the memory of one thread -------------------------------------------------------------------------------------------
 (
-    COLUMNS, GRADIENT,
+    # The order of an epoch stands beside the numbers of a batch.
+    COLUMNS, GRADIENT, ORDER,
     # Of the router's circuit: a call, memory to work in, final states, read-outs and their gradients, and those of what it
     # encodes; then the same for the experts' circuits, one after another.
     ROUTER_CALL, ROUTER_SCRATCH, ROUTER_STATES, ROUTER_OUT, ROUTER_GIVEN, ENCODED_GRADIENT,
@@ -71,7 +72,7 @@ SHAPE_SIZE = EXPERT_CODE + CODE
     # Bytes of one expert's circuit in the three that have a length of their own.
     SCRATCH_BYTES, STATE_BYTES,
     MEMORY,
-) = range(18)  # fmt: skip
+) = range(19)  # fmt: skip
 
 # --- columns: matrices whose rows are quantities and whose columns are samples ------------------------------------------
 (

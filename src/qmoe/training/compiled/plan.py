@@ -193,6 +193,7 @@ class Memory:
     Args:
         parts: what is run.
         n_values: numbers in a row of values.
+        n_rows: rows of the data that are trained on.
         sizes: numbers of samples that are handled at once.
         itemsize: bytes of a number.
 
@@ -201,10 +202,10 @@ class Memory:
         address: of the record.
     """
 
-    def __init__(self, parts: MixtureParts, n_values: int, sizes: Sequence[int], itemsize: int) -> None:
-        largest, n_rows = max(sizes), sum(column_counts(parts).values())
+    def __init__(self, parts: MixtureParts, n_values: int, n_rows: int, sizes: Sequence[int], itemsize: int) -> None:
+        largest, n_columns = max(sizes), sum(column_counts(parts).values())
         sizes_of = {
-            at.COLUMNS: n_rows * largest * itemsize, at.GRADIENT: n_values * itemsize,
+            at.COLUMNS: n_columns * largest * itemsize, at.GRADIENT: n_values * itemsize, at.ORDER: n_rows * 8,
         }  # fmt: skip
         partial = strengths = 0
         values: dict[int, int | np.ndarray] = {}

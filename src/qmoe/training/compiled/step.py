@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -29,6 +28,7 @@ from qmoe.training.compiled.plan import (
     make_plan,
     make_shape,
 )
+from qmoe.training.orders import Orders
 from qmoe.training.stack import ModelStack
 from qmoe.training.trainer import Histories, Part, Trainer, TrainingConfig
 
@@ -42,8 +42,6 @@ MAX_GIVEN = 1 << 22
 MAX_BATCH_OPERATIONS = THREAD_OPERATIONS
 #: Operations of the epochs that one call runs, if it is one epoch at least: some hundredths of a second.
 CALL_OPERATIONS = 8e8
-#: Bytes of the orders of these epochs.
-ORDER_BYTES = 1 << 26
 #: Operations of a backward pass, in those of a forward pass.
 _BACKWARD = 3
 #: Rows that one evaluation handles at once.
@@ -82,8 +80,8 @@ class CompiledTrainer(Trainer):
         stack: what to train.
         parts: what `compiled_parts` says that it is made of.
         train: what to train on.
-        test: what to evaluate on after every epoch, or None.
-        config: batch size and learning rate.
+        test: what to evaluate on, or None.
+        config: batch size, learning rate and when to evaluate.
     """
 
     def __init__(
@@ -99,31 +97,33 @@ class CompiledTrainer(Trainer):
         self._moments = np.zeros(shape, runner.dtype), np.zeros(shape, runner.dtype)
         self._plan[at.FIRST_MOMENTS], self._plan[at.SECOND_MOMENTS] = (m.ctypes.data for m in self._moments)
         self._plan[at.BATCHES] = runner.passes[0].ctypes.data
-        if test is not None:
+        if test is not None and config.evaluate == "epoch":
             self._plan[at.TEST_ROWS] = runner.passes[2].ctypes.data
 
     def epochs_at_once(self, left: int) -> int:
         """So many that a call takes some hundredths of a second."""
-        by_work = CALL_OPERATIONS / self._runner.operations(self._n_models * self._n_rows)
-        by_memory = ORDER_BYTES / (8 * self._n_models * self._n_rows)
-        return max(1, min(left, int(min(by_work, by_memory))))
+        n_epochs = int(CALL_OPERATIONS / self._runner.operations(self._n_models * self._n_rows))
+        return max(1, min(left, n_epochs))
 
-    def run(self, order: np.ndarray, beside: Callable[[], None] = lambda: None) -> Histories:
+    def run(self, orders: Orders, n_epochs: int) -> Histories:
         """Trains for some epochs."""
-        n_epochs = order.shape[1]
-        order, factors = np.ascontiguousarray(order), self._factors(n_epochs * self._n_batches)
+        factors = self._factors(n_epochs * self._n_batches)
         histories = Histories(*(np.full((self._n_models, n_epochs), np.nan) for _ in range(3)))
         self._plan[at.N_EPOCHS] = n_epochs
-        places = at.ORDER, at.FACTORS, at.LOSS, at.RUNNING, at.TEST
-        arrays = order, factors, histories.loss, histories.running, histories.test
+        places = at.ORDERS, at.FACTORS, at.LOSS, at.RUNNING, at.TEST
+        arrays = orders.states, factors, histories.loss, histories.running, histories.test
         for place, array in zip(places, arrays, strict=True):
             self._plan[place] = array.ctypes.data
-        self._runner.share(at.TRAIN, n_epochs * self._n_models * self._n_rows, beside=beside)
+        self._runner.share(at.TRAIN, n_epochs * self._n_models * self._n_rows)
         return histories
 
     def train_accuracy(self) -> np.ndarray:
         """Accuracies on the training part."""
         return self._runner.accuracy(self._runner.passes[1])
+
+    def test_accuracy(self) -> np.ndarray:
+        """Accuracies on the test part."""
+        return self._runner.accuracy(self._runner.passes[2]) if self._has_test else np.full(self._n_models, np.nan)
 
     def write_back(self) -> None:
         """Copies the values to the stack's parameters."""
@@ -133,9 +133,12 @@ class CompiledTrainer(Trainer):
         """``(n_steps, 6)``: the numbers of the next steps of Adam that are the same for all parameters."""
         steps = range(self._n_updates + 1, self._n_updates + n_steps + 1)
         self._n_updates += n_steps
-        return np.array(
-            [(1 - BETA1, BETA2, 1 - BETA2, self._lr / (1 - BETA1**t), math.sqrt(1 - BETA2**t), EPSILON) for t in steps]
-        )
+        factors = np.empty((n_steps, 6))
+        factors[:] = 1 - BETA1, BETA2, 1 - BETA2, 0.0, 0.0, EPSILON
+        # Powers as torch has them, by the C library; all else is exact to the last digit in NumPy as well.
+        factors[:, 3] = self._lr / (1 - np.array([BETA1**t for t in steps]))
+        factors[:, 4] = np.sqrt(1 - np.array([BETA2**t for t in steps]))
+        return factors
 
 
 class Runner:
@@ -163,7 +166,8 @@ class Runner:
         self.passes = [make_pass(each, shapes, kept) for each in rows]
         self.plan = make_plan(parts, self.values)
         self._kept, self._size = kept, size
-        self._new_memory = functools.partial(Memory, parts, self.values.rows.shape[1], sizes, size)
+        n_values, n_rows = self.values.rows.shape[1], rows[0].x.shape[1]
+        self._new_memory = functools.partial(Memory, parts, n_values, n_rows, sizes, size)
         self._memories = [self._new_memory()]
         self._run, self._plan = kernel(KERNELS[0], size), self.plan.ctypes.data
         self._row_operations = _row_operations(parts, rows[0], size)
@@ -176,9 +180,7 @@ class Runner:
         """Runs a task of the kernel on this thread."""
         self._run(self._plan, self._memories[0].address, task, subject, out)
 
-    def share(
-        self, task: int, n_rows: int, subject: int = 0, out: int = 0, beside: Callable[[], None] = lambda: None
-    ) -> None:
+    def share(self, task: int, n_rows: int, subject: int = 0, out: int = 0) -> None:
         """Runs a task of which threads take one model after another.
 
         Args:
@@ -186,7 +188,6 @@ class Runner:
             n_rows: how many rows it goes through in all.
             subject: the kernel's argument.
             out: the kernel's argument.
-            beside: what this thread does before it takes a model.
         """
         n_threads = 1
         if self.operations(n_rows) > THREAD_OPERATIONS:
@@ -195,13 +196,9 @@ class Runner:
             self._memories.append(self._new_memory())
         self.plan[at.NEXT] = 0
         arguments = task, subject, out
-        calls = [functools.partial(self._run, self._plan, m.address, *arguments) for m in self._memories[:n_threads]]
-
-        def first() -> None:
-            beside()
-            calls[0]()
-
-        run_shares([first, *calls[1:]])
+        run_shares(
+            [functools.partial(self._run, self._plan, m.address, *arguments) for m in self._memories[:n_threads]]
+        )
 
     def accuracy(self, rows: np.ndarray) -> np.ndarray:
         """``(M,)``: accuracies on a pass over rows; NaN where an output is not finite."""
