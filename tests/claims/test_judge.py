@@ -49,7 +49,7 @@ def test_a_verdict_has_outcome_effect_interval_and_a_sentence_with_labels_and_fi
     assert found.reasons[0] == "It is so."
     assert "the new is more accurate than the old" in found.reasons[1]
     assert "over 30 draws of the data" in found.reasons[1]
-    effect, low, high = found.key.effect
+    effect, low, high = found.key.interval
     assert low < effect < high
     assert effect == pytest.approx(0.05, abs=0.01)
     assert verdict(claim(), study(x=BASE, y=BETTER)).outcome == "refuted"
@@ -99,7 +99,7 @@ def test_single_failed_runs_are_left_out_and_told():
     broken = np.arange(60) == 3
     found = verdict(claim(), study(x=arm(0.95, done=~broken, failed=broken), y=BASE))
     assert found.outcome == "supported"
-    assert any("1 of 60 pairs broke off" in held for held in found.accusations)
+    assert any("1 of 60 pairs broke off" in held for held in found.caveats)
 
 
 def test_equal_differences_everywhere_decide_nothing():
@@ -127,8 +127,8 @@ def test_unequal_size_and_unfinished_training_are_told_beside_the_verdict():
     falling = np.tile([1.0, 0.9, 0.8, 0.7], (60, 1))
     found = verdict(claim(), study(x=arm(0.95, size=100, recent=falling, label="new"), y=BASE))
     assert found.outcome == "supported"
-    assert any("100 against 24 parameters" in held for held in found.accusations)
-    assert any("still falling at the end of training (new)" in held for held in found.accusations)
+    assert any("100 against 24 parameters" in held for held in found.caveats)
+    assert any("still falling at the end of training (new)" in held for held in found.caveats)
 
 
 def test_where_the_data_never_vary_the_initialisation_is_the_unit_and_that_is_told():
@@ -140,7 +140,7 @@ def test_where_the_data_never_vary_the_initialisation_is_the_unit_and_that_is_to
     found = verdict(claim(), study(x=x, y=y))
     assert found.outcome == "supported"
     assert "over 30 initialisations" in found.reasons[0]
-    assert any("the data never vary" in held for held in found.accusations)
+    assert any("the data never vary" in held for held in found.caveats)
 
 
 def test_holms_correction_runs_over_all_claims_judged_together():
@@ -186,10 +186,10 @@ def test_fewer_parameters_means_that_no_small_rival_does_as_well():
     asked = rivals(small=0, large=0)
     found = verdict(asked, study(x=x, small=weak, large=large))
     assert found.outcome == "supported"
-    assert any("has 160 (large)" in held for held in found.accusations)
+    assert any("has 160 (large)" in held for held in found.caveats)
     found = verdict(asked, study(x=x, small=weak, large=arm(0.9, size=160, seed=3)))
     assert found.outcome == "supported"
-    assert any("may be training, not size" in held for held in found.accusations)
+    assert any("may be training, not size" in held for held in found.caveats)
     assert verdict(asked, study(x=x, small=arm(0.95, size=30, seed=4), large=large)).outcome == "refuted"
     assert verdict(asked, study(x=x, small=arm(0.95, size=36, seed=4), large=large)).outcome == "inconclusive"
     assert verdict(asked, study(x=x, large=large)).outcome == "inconclusive"  # the small rival is missing

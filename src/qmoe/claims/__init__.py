@@ -5,22 +5,29 @@ from __future__ import annotations
 from qmoe.claims.ablation import ablation_study, ladder_claims
 from qmoe.claims.evidence import Contrast, Decision, Evidence, Outcome, decide
 from qmoe.claims.judge import judge
-from qmoe.claims.runs import Runs, StudyRuns, runs_of
+from qmoe.claims.multiverse import ChoiceEffect, Multiverse, Point, SpecificationRow
+from qmoe.claims.runs import Runs, StudyRuns, Universe, runs_of
 from qmoe.claims.shipped import CLAIMS, claim_text, shipped_claims
 from qmoe.claims.spec import Claim, load_claims, parse_claims
-from qmoe.claims.verdicts import Comparison, TestVerdict, Verdict
+from qmoe.claims.verdicts import Comparison, Estimate, TestVerdict, Verdict
 
 __all__ = [
     "CLAIMS",
+    "ChoiceEffect",
     "Claim",
     "Comparison",
     "Contrast",
     "Decision",
+    "Estimate",
     "Evidence",
+    "Multiverse",
     "Outcome",
+    "Point",
     "Runs",
+    "SpecificationRow",
     "StudyRuns",
     "TestVerdict",
+    "Universe",
     "Verdict",
     "ablation_study",
     "claim_text",

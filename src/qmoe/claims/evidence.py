@@ -1,16 +1,22 @@
 """The statistical core of a verdict: paired scores by cluster in, supported, refuted or inconclusive out.
 
-The rules, for "a is greater than b" with a margin (the smallest difference that matters, stated beforehand):
+The rules, for "a is greater than b" with a margin (the smallest difference that matters):
 
-* supported: the mean difference is shown to be above ``at_least`` (0 unless stated), and not shown to be below the margin;
-* refuted: it is shown to be below the margin (or ``at_least``, if that is larger). That holds where b is better, where the
-  two are equivalent within the margin, and where a is ahead by too little to matter;
-* inconclusive: neither. That a difference was not found never refutes anything.
+* refuted: the mean difference is shown to be below the margin (or ``at_least``, if that is larger). That holds where b is
+  better, where the two are equivalent within the margin, and where a is ahead by too little to matter;
+* supported: it is shown to be above ``at_least`` (0 unless stated), its estimate is at least the margin, and its 95%
+  interval does not lie wholly inside the margin;
+* inconclusive: everything else. A lead that is shown but whose interval lies inside the margin is a lead too small to
+  matter; one whose estimate alone is below the margin may or may not matter. That a difference was not found never refutes
+  anything.
 
-"Shown" means three things at once: a two-sided sign-flip test of the mean against that bound, significant after Holm's
-correction; the 95% BCa interval of the mean on the same side of it; and a signed-rank test that does not significantly say
-the opposite. Equivalence is shown by two one-sided t tests (TOST), significant after Holm's correction, and that interval
-within the margin.
+"Shown" means three things at once: a two-sided sign-flip test of the mean against that bound, significant after the
+correction for multiple comparisons; the 95% BCa interval of the mean on the same side of it; and a signed-rank test that
+does not significantly say the opposite. Equivalence is shown by two one-sided t tests (TOST), significant after that
+correction, and the interval within the margin.
+
+Every piece of evidence also says what it could have found: the smallest effect that its number of draws finds with a chance
+of 80% (two-sided t test at 5%), and the draws of the data that the margin needs for that.
 """
 
 from __future__ import annotations
@@ -25,10 +31,12 @@ from qmoe.analysis.comparison import sign_flip_test, wilcoxon_test
 from qmoe.analysis.equivalence import equivalence_test
 from qmoe.analysis.proportions import Proportion, probability_of_superiority, success_rate
 from qmoe.analysis.statistics import MIN_CLUSTERS, Clusters, Values, cluster_means, paired_difference
+from qmoe.claims.power_needed import draws_needed, smallest_effect
 from qmoe.claims.spec import Direction, Scale
 from qmoe.errors import ConfigError, ShapeError, unknown
 
-Outcome = Literal["supported", "refuted", "inconclusive"]
+#: Comparisons and tests never *depend*; a claim that is judged at several specifications may (on the analysis).
+Outcome = Literal["supported", "refuted", "inconclusive", "depends"]
 
 #: Level of the tests, after Holm's correction.
 ALPHA = 0.05
@@ -87,6 +95,9 @@ class Evidence:
         beyond_refute: whether the interval lies where refutation needs it.
         ranks_against_support: whether the signed-rank test significantly says the opposite of support.
         ranks_against_refute: the same for refutation.
+        matters: whether the estimate reaches the margin on the side that is claimed (``"greater"`` and ``"less"`` alone).
+        inside_margin: whether the interval lies wholly inside the margin.
+        sd: standard deviation of the differences of the clusters (of log ratios on the ratio scale).
         rank_p: two-sided p-value of the signed-rank test for any difference.
         tost_p: p-value of equivalence within the margin; 1 without a margin.
         wins: share of clusters in which a is above b, ties counted half.
@@ -110,6 +121,9 @@ class Evidence:
     beyond_refute: bool
     ranks_against_support: bool
     ranks_against_refute: bool
+    matters: bool
+    inside_margin: bool
+    sd: float
     rank_p: float
     tost_p: float
     wins: Proportion
@@ -117,6 +131,30 @@ class Evidence:
     success_b: Proportion | None
     zero_spread: bool
     exact: bool
+
+    @property
+    def leans(self) -> bool:
+        """Whether the estimate alone is on the side that supports: a lead that matters, or none that does."""
+        log = math.log if self.contrast.scale == "ratio" else float
+        effect, margin = log(self.effect), log(self.contrast.margin)
+        if self.contrast.direction == "equivalent":
+            return abs(effect) <= margin
+        return self.contrast.sign * effect >= self.contrast.bounds[1]
+
+    @property
+    def smallest_effect(self) -> float | None:
+        """The difference (or factor) that so many clusters find with a chance of 80%; None for counts."""
+        if self.exact:
+            return None
+        found = smallest_effect(self.sd, self.n_clusters)
+        return math.exp(found) if self.contrast.scale == "ratio" else found
+
+    @property
+    def draws_needed(self) -> int | None:
+        """Clusters that find a difference of the margin with a chance of 80%; None without a margin, and for counts."""
+        ratio = self.contrast.scale == "ratio"
+        margin = math.log(self.contrast.margin) if ratio else self.contrast.margin
+        return draws_needed(self.sd, margin) if margin > 0 and not self.exact else None
 
 
 @dataclass(frozen=True)
@@ -228,6 +266,8 @@ def weigh(
         p_support, p_refute = _flip(d, support, "greater", seed), _flip(d, refute, "less", seed)
         beyond = (towards[0] > support, towards[1] < refute)
         against = (_ranks(d, support, "less") < alpha, _ranks(d, refute, "greater") < alpha)
+    towards_mean = float(np.mean(d))
+    matters = contrast.direction not in ("greater", "less") or towards_mean >= refute
     back = math.exp if ratio else float
     effect, mean_a, mean_b = (
         float(np.mean(v)) for v in (sign * d, cluster_means(x, clusters), cluster_means(y, clusters))
@@ -247,6 +287,9 @@ def weigh(
         beyond_refute=beyond[1],
         ranks_against_support=against[0],
         ranks_against_refute=against[1],
+        matters=matters,
+        inside_margin=bool(margin > 0 and -margin < low and high < margin),
+        sd=0.0 if flat or n < 2 else float(d.std(ddof=1)),
         rank_p=wilcoxon_test(d, np.zeros(n)).p_value,
         tost_p=tost_p,
         wins=probability_of_superiority(x, y, clusters),
@@ -258,19 +301,24 @@ def weigh(
 
 
 def conclude(evidence: Evidence, p_support: float, p_refute: float, alpha: float = ALPHA) -> Decision:
-    """The outcome, given p-values after the correction for many tests.
+    """The outcome, given p-values after the correction for multiple comparisons.
 
-    Where both are shown, a is ahead by less than the margin, which refutes: the margin says what matters.
+    Where a lead and its being below the margin are both shown, that refutes: the margin says what matters.
     """
     e = evidence
     enough = e.exact or e.n_clusters >= MIN_CLUSTERS
     refuted = enough and p_refute < alpha and e.beyond_refute and not e.ranks_against_refute
-    supported = enough and p_support < alpha and e.beyond_support and not e.ranks_against_support
+    shown = enough and p_support < alpha and e.beyond_support and not e.ranks_against_support
+    lead = e.contrast.direction in ("greater", "less")
     if refuted:
         return Decision("refuted", e, p_support, p_refute, alpha)
-    if supported:
+    if shown and not (lead and (e.inside_margin or not e.matters)):
         return Decision("supported", e, p_support, p_refute, alpha)
-    if not enough:
+    if shown and e.inside_margin:
+        why = "a lead too small to matter: all of its interval lies inside the margin"
+    elif shown:
+        why = "a lead is shown, but its estimate is below the smallest difference that matters"
+    elif not enough:
         why = f"only {e.n_clusters} independent seeds, and fewer than {MIN_CLUSTERS} decide nothing"
     elif (p_support < alpha and e.beyond_support) or (p_refute < alpha and e.beyond_refute):
         why = "the mean says one thing and the typical pair of runs another"

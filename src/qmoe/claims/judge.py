@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
-from qmoe.analysis.ranking import holm
-from qmoe.claims.evidence import ALPHA, conclude
-from qmoe.claims.objections import says_no_difference
-from qmoe.claims.questions import Measurements, Posed, Question, pose
-from qmoe.claims.runs import StudyRuns, by_name
-from qmoe.claims.sentences import sentence, untested
-from qmoe.claims.spec import BreakdownTest, Claim
-from qmoe.claims.verdicts import Comparison, Outcome, TestVerdict, Verdict, combined
+from qmoe.claims.assay import Assays
+from qmoe.claims.correction import over
+from qmoe.claims.deciding import Unit, leaning, settle
+from qmoe.claims.evidence import ALPHA
+from qmoe.claims.multiverse import Multiverse, Point, SpecificationRow, join
+from qmoe.claims.questions import Measurements, Poser, at_specifications
+from qmoe.claims.runs import StudyRuns, Universe, by_name
+from qmoe.claims.spec import Claim
+from qmoe.claims.verdicts import Outcome, TestVerdict, Verdict, combined
 from qmoe.studies.store import StudyResults
+
+#: A unit as it is settled at one specification.
+_Settled = tuple[Outcome, tuple[TestVerdict, ...], float | None, float | None]
+_Key = frozenset[tuple[str, str]]
 
 
 def judge(
@@ -21,19 +25,23 @@ def judge(
     results: Mapping[str, StudyRuns] | Iterable[StudyResults | StudyRuns],
     measurements: Measurements | None = None,
     *,
+    multiverse: Mapping[str, Sequence[Universe]] | None = None,
     alpha: float = ALPHA,
     seed: int = 0,
 ) -> list[Verdict]:
     """Gives every claim a verdict.
 
-    All comparisons of all claims are one family: Holm's correction is taken over the tests that could support, and over
-    those that could refute, so that the chance of any false "supported" is at most alpha, and of any false "refuted" too.
+    Claims of one family are corrected for multiple comparisons together (Holm's method, on one p-value a claim), separately
+    for those that could support and those that could refute: the chance of any false "supported" in a family is at most
+    alpha, and of any false "refuted" too. Other families have no part in it.
 
     Args:
         claims: the claims.
         results: studies, as a store gives them or as arrays; restrict them with `StudyRuns.at` to one learning rate, or with
             `StudyRuns.tuned` to the best of each arm.
         measurements: for each quantity and name ``(n,)`` repeated measurements, paired by position.
+        multiverse: for each study its specifications, its own first (of which ``results`` has the runs). Those of several
+            studies with the same choices are one; where a study has none with them, it stays at its own.
         alpha: level of the tests.
         seed: seed of the resampling; equal seeds give equal verdicts.
 
@@ -45,98 +53,100 @@ def judge(
         ShapeError: for measurements that do not pair.
     """
     studies = dict(results) if isinstance(results, Mapping) else by_name(results)
-    posed = [pose(claim, studies, measurements or {}, alpha, seed) for claim in claims]
-    family = [q for tests in posed for test in tests for q in test.questions if q.evidence is not None]
-    supports = holm([q.evidence.p_support for q in family if q.evidence]).tolist() if family else []
-    refutes = holm([q.evidence.p_refute for q in family if q.evidence]).tolist() if family else []
-    corrected = {id(q): p for q, *p in zip(family, supports, refutes, strict=True)}
-    return [
-        _verdict(claim, tests, {key: (p[0], p[1]) for key, p in corrected.items()}, alpha)
-        for claim, tests in zip(claims, posed, strict=True)
-    ]
+    poser = Poser(Assays(studies, alpha, seed), alpha, seed)
+    units = [unit for claim in claims for unit in _units(claim, studies, measurements or {}, poser)]
+    own = _settled(units, alpha)
+    found = _multiverses(units, own, multiverse or {}, at_specifications(poser), alpha)
+    verdicts = [_verdict(unit, *at, many) for unit, at, many in zip(units, own, found, strict=True)]
+    return [_of_claim(claim, [v for u, v in zip(units, verdicts, strict=True) if u.claim is claim]) for claim in claims]
+
+
+def _units(claim: Claim, studies: Mapping[str, StudyRuns], measured: Measurements, poser: Poser) -> list[Unit]:
+    names = claim.studies if claim.per_study else ("",)
+    return [Unit(claim, name, poser.all(claim, studies, measured, name)) for name in names]
+
+
+def _settled(units: Sequence[Unit], alpha: float) -> list[_Settled]:
+    """All units at one specification, corrected within their families."""
+    found: list[_Settled | None] = [None] * len(units)
+    for family in dict.fromkeys(unit.claim.family for unit in units):
+        at = [i for i, unit in enumerate(units) if unit.claim.family == family]
+        p_values = [units[i].p_values for i in at]
+        supports, refutes = over([p for p, _ in p_values]), over([p for _, p in p_values])
+        for i, (p, q), yes, no in zip(at, p_values, supports, refutes, strict=True):
+            outcome, tests = settle(units[i], yes, no, alpha)
+            found[i] = outcome, tests, None if p is None else yes(p), None if q is None else no(q)
+    return [each for each in found if each is not None]
 
 
 def _verdict(
-    claim: Claim, posed: Sequence[Posed], p_values: Mapping[int, tuple[float, float]], alpha: float
+    unit: Unit,
+    outcome: Outcome,
+    tests: tuple[TestVerdict, ...],
+    p_support: float | None,
+    p_refute: float | None,
+    multiverse: Multiverse | None,
 ) -> Verdict:
-    tests = tuple(_decided(test, p_values, alpha) for test in posed)
-    outcome = combined([test.outcome for test in tests], claim.combine)
-    meaning = {"supported": claim.if_supported, "refuted": claim.if_refuted}.get(outcome, "")
-    absent = dict.fromkeys(p.study for p in posed if p.absent)
-    told = [test for test, p in zip(tests, posed, strict=True) if not p.absent]
-    ordered = sorted(told, key=lambda test: test.outcome != outcome)  # stable: those that decided come first
-    reasons = dict.fromkeys([*([meaning] if meaning else []), *(test.reason for test in ordered)])
-    if absent:
-        reasons[f"There are no results of {', '.join(absent)}."] = None
-    held = [remark for test in posed for remark in [*(a for q in test.questions for a in q.accusations), *test.remarks]]
-    held += _unsettled([q for test in posed for q in test.questions])
-    return Verdict(claim, outcome, tuple(reasons), tuple(dict.fromkeys(held)), tests)
+    final = outcome if multiverse is None else multiverse.outcome
+    return Verdict(unit.claim, final, tests, outcome, p_support, p_refute, unit.study, (), multiverse)
 
 
-def _unsettled(questions: Sequence[Question]) -> list[str]:
-    """One sentence for each study with arms that were still learning."""
-    found: dict[str, dict[str, None]] = {}
-    for q in questions:
-        found.setdefault(q.study, {}).update(dict.fromkeys(q.falling))
-    return [
-        f"{study}: the loss was still falling at the end of training ({_some(list(labels))}); more epochs may change this."
-        for study, labels in found.items()
-        if labels
-    ]
+def _of_claim(claim: Claim, verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict of a claim from those of its units."""
+    if not claim.per_study:
+        return verdicts[0]
+    outcome = combined([v.outcome for v in verdicts], claim.combine)
+    own = combined([v.own for v in verdicts], claim.combine)
+    tests = tuple(test for v in verdicts for test in v.tests)
+    return Verdict(claim, outcome, tests, own, per_study=tuple(verdicts))
 
 
-def _some(labels: list[str], most: int = 4) -> str:
-    return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")
+def _multiverses(
+    units: Sequence[Unit],
+    own: Sequence[_Settled],
+    multiverse: Mapping[str, Sequence[Universe]],
+    poser: Poser,
+    alpha: float,
+) -> list[Multiverse | None]:
+    """Every unit over the specifications that any of its studies has, its own (the first) as it was judged already."""
+    by_study = {name: {u.key: u for u in universes} for name, universes in multiverse.items()}
+    choices = {key: u.choices for universes in by_study.values() for key, u in universes.items()}
+    wanted = [_keys_of(unit, by_study) for unit in units]
+    rows = [[(choices[keys[0]], unit, at)] if keys else [] for unit, at, keys in zip(units, own, wanted, strict=True)]
+    for key in choices:
+        runs = {name: universes[key].runs for name, universes in by_study.items() if key in universes}
+        there = [
+            Unit(unit.claim, unit.study, poser.again(unit.claim, unit.posed, runs)) if key in keys[1:] else unit
+            for unit, keys in zip(units, wanted, strict=True)
+        ]
+        if all(a is b for a, b in zip(units, there, strict=True)):
+            continue
+        for row, keys, unit, at in zip(rows, wanted, there, _settled(there, alpha), strict=True):
+            if key in keys[1:]:
+                row.append((choices[key], unit, at))
+    return [_over(row, alpha) if row else None for row in rows]
 
 
-def _decided(posed: Posed, p_values: Mapping[int, tuple[float, float]], alpha: float) -> TestVerdict:
-    found = tuple(_compared(posed.test.name, q, p_values.get(id(q)), alpha) for q in posed.questions)
-    if posed.broken:
-        reason = f"Nothing to judge by: {posed.broken}."
-        return TestVerdict(posed.test.name, posed.study, "inconclusive", reason, found)
-    if isinstance(posed.test, BreakdownTest):
-        outcome, reason = _breakdown(posed.test, posed.questions, found)
-    else:
-        outcome = combined([c.outcome for c in found], "all")
-        deciding = [c.reason for c in found if c.outcome == outcome]
-        reason = " ".join(deciding[:2]) + (f" So it is for {len(deciding)} rivals." if len(deciding) > 2 else "")
-    return TestVerdict(posed.test.name, posed.study, outcome, reason, found)
+def _over(found: Sequence[tuple[Mapping[str, str], Unit, _Settled]], alpha: float) -> Multiverse:
+    """One unit over its specifications, corrected for the number of them to find what is firm."""
+    p_values = [unit.p_values for _, unit, _ in found]
+    corrections = zip(over([p for p, _ in p_values]), over([p for _, p in p_values]), strict=True)
+    rows = []
+    for place, ((choices, unit, (outcome, tests, _, _)), (yes, no)) in enumerate(zip(found, corrections, strict=True)):
+        firm, _ = settle(unit, yes, no, alpha)
+        rows.append(SpecificationRow(choices, place == 0, outcome, leaning(unit), firm, _points(tests)))
+    return join(rows)
 
 
-def _compared(test: str, q: Question, p_values: tuple[float, float] | None, alpha: float) -> Comparison:
-    if q.evidence is None or p_values is None:
-        reason = untested(q.a, q.b, q.study, q.obstacles)
-        return Comparison(test, q.study, q.metric, q.a, q.b, "inconclusive", reason)
-    decision, why = conclude(q.evidence, *p_values, alpha), list(q.never)
-    if says_no_difference(decision):
-        why += q.no_sameness
-    if why:
-        decision = dataclasses.replace(decision, outcome="inconclusive", why_open="; ".join(why))
-    reason = sentence(decision, q.a, q.b, q.metric, q.study, q.unit)
-    return Comparison(test, q.study, q.metric, q.a, q.b, decision.outcome, reason, decision)
+def _keys_of(unit: Unit, by_study: Mapping[str, Mapping[_Key, Universe]]) -> list[_Key]:
+    """The specifications of a unit: those of its studies, the first study's own before all others."""
+    names = dict.fromkeys(posed.study for posed in unit.posed)
+    return list(dict.fromkeys(key for name in names for key in by_study.get(name, {})))
 
 
-def _breakdown(test: BreakdownTest, questions: Sequence[Question], found: Sequence[Comparison]) -> tuple[Outcome, str]:
-    """Robust: no strength up to ``robust_to`` costs more than the margin; broken: the strongest up to ``breaks_by`` do."""
-    weak = [c for q, c in zip(questions, found, strict=True) if (q.strength or 0) <= test.robust_to]
-    strong = [(q.strength, c) for q, c in zip(questions, found, strict=True) if (q.strength or 0) > test.robust_to]
-    robust = combined([c.outcome for c in weak], "all")
-    if robust != "supported":
-        return robust, next(c.reason for c in weak if c.outcome == robust)
-    lasting = None
-    for strength, comparison in reversed(strong):
-        if comparison.outcome != "refuted":
-            break
-        lasting = strength, comparison
-    costs_little = f"Noise up to p = {test.robust_to:g} costs no more than {test.margin:g}."
-    if lasting is not None:
-        return "supported", f"{costs_little} From p = {lasting[0]:g} on it does: {lasting[1].reason}"
-    if all(c.outcome == "supported" for _, c in strong):
-        return (
-            "refuted",
-            f"{costs_little} Nor does any up to p = {test.breaks_by:g}, so no breakdown shows. {strong[-1][1].reason}",
-        )
-    return (
-        "inconclusive",
-        f"{costs_little} Whether it breaks by p = {test.breaks_by:g} stays open. {strong[-1][1].reason}",
+def _points(tests: Iterable[TestVerdict]) -> tuple[Point, ...]:
+    return tuple(
+        Point(c.test, c.study, c.a_key, c.b_key, c.metric, c.effect, c.low, c.high, c.outcome)
+        for test in tests
+        for c in test.comparisons
     )

@@ -9,7 +9,9 @@ What forbids a verdict, because the data cannot carry one whatever they say:
   its own best rate, if all were chosen from equally many);
 * all differences are exactly equal: most often both arms are one and the same, or the seed did not reach the model;
 * nothing learned: neither arm does better than guessing, which is to say the commonest class every time;
-* no room: for "no difference that matters", both arms within the margin of 100% or of guessing, where none could show.
+* routing does not matter: for "no difference that matters" in a study with the arm `mean` (the router switched off), a is
+  not shown to be above that arm by more than the margin (assay sensitivity). Without that arm, no room: both arms within
+  the margin of 100% or of guessing, where no difference could show.
 
 What goes beside it: single runs that broke off, numbers of parameters that differ by more than half, a loss that was
 still falling, data that never vary, a mean that rests on few pairs.
@@ -17,11 +19,10 @@ still falling, data that never vary, a mean that rests on few pairs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from qmoe.claims.evidence import Decision, Evidence
+from qmoe.claims.pairs import Pairs
 from qmoe.claims.runs import Runs, StudyRuns
 
 #: Share of pairs that may break off.
@@ -30,58 +31,6 @@ MAX_FAILED = 0.05
 FALLING = 0.05
 #: Arms whose numbers of parameters differ by more than this factor are not of one size.
 UNEQUAL = 1.5
-
-
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """The runs that two arms share.
-
-    Attributes:
-        a: ``(n,)`` scores of a.
-        b: ``(n,)`` scores of b, of the same seeds.
-        clusters: ``(n,)`` the seed that is the unit of inference.
-        planned: pairs there would be had all trials run well.
-        lost: planned pairs in which a trial broke off.
-        missing: planned pairs in which a trial has not run yet.
-        unit: what a cluster is, in words.
-    """
-
-    a: np.ndarray
-    b: np.ndarray
-    clusters: np.ndarray
-    planned: int
-    lost: int
-    missing: int
-    unit: str
-
-
-def pair(study: StudyRuns, a: Runs, b: Runs, metric: str) -> Pairs | str:
-    """Pairs two arms by their seeds, or says in words why that cannot be done.
-
-    Metrics that only part of the trials have, such as ``seconds``, are paired where both have them.
-    """
-    for runs in (a, b):
-        if metric not in runs.values:
-            return f"{runs.label} has no finished run with the metric {metric!r} in {study.name}"
-    keys = [list(zip(r.data_seeds.tolist(), r.init_seeds.tolist(), strict=True)) for r in (a, b)]
-    if any(len(set(k)) < len(k) for k in keys):
-        return (
-            f"{study.name} has runs at several learning rates; choose one with StudyRuns.at, or the best of each arm with "
-            "StudyRuns.tuned"
-        )
-    at = {key: j for j, key in enumerate(keys[1])}
-    both = [(i, at[key]) for i, key in enumerate(keys[0]) if key in at]
-    i, j = np.array([p for p, _ in both], dtype=int), np.array([q for _, q in both], dtype=int)
-    lost = a.failed[i] | b.failed[j]
-    waiting = ~lost & ~(a.done[i] & b.done[j])
-    x, y = a.values[metric][i], b.values[metric][j]
-    use = ~lost & ~waiting & np.isfinite(x) & np.isfinite(y)
-    seeds = a.data_seeds if study.clustered else a.init_seeds
-    clusters, unit = seeds[i][use], "draws of the data" if study.clustered else "initialisations"
-    if metric == "seconds":
-        # How long training takes does not depend on the data drawn; each run is a measurement of the machine by itself.
-        clusters, unit = np.arange(int(use.sum())), "pairs of models that trained alone"
-    return Pairs(x[use], y[use], clusters, len(both), int(lost.sum()), int(waiting.sum()), unit)
 
 
 def obstacles(pairs: Pairs, a: Runs, b: Runs, min_seeds: int) -> list[str]:
@@ -107,8 +56,17 @@ def obstacles(pairs: Pairs, a: Runs, b: Runs, min_seeds: int) -> list[str]:
     return found
 
 
-def objections(evidence: Evidence, study: StudyRuns | None, metric: str) -> tuple[list[str], list[str]]:
-    """What forbids any verdict once the scores are seen, and what forbids one that says "no difference that matters"."""
+def objections(
+    evidence: Evidence, study: StudyRuns | None, metric: str, sensitive: bool | None = None
+) -> tuple[list[str], list[str]]:
+    """What forbids any verdict once the scores are seen, and what forbids one that says "no difference that matters".
+
+    Args:
+        evidence: the figures.
+        study: the study; None for measurements.
+        metric: what is compared.
+        sensitive: whether switching the router off is shown to cost more than the margin; None where that is not known.
+    """
     always, sameness = [], []
     if evidence.zero_spread and not evidence.exact and evidence.n_clusters > 1:
         always.append(
@@ -119,11 +77,17 @@ def objections(evidence: Evidence, study: StudyRuns | None, metric: str) -> tupl
         lowest, highest = sorted((evidence.mean_a, evidence.mean_b))
         margin = max(evidence.contrast.margin, evidence.contrast.at_least or 0.0)
         chance = study.guessing(metric)
-        if lowest >= 1 - margin:
+        if sensitive is False:
+            sameness.append("on this data set routing does not matter: switching the router off is not shown to cost more "
+                            f"than {margin:g}")  # fmt: skip
+        elif sensitive is None and lowest >= 1 - margin:
             sameness.append("both arms are so near to 100% that a difference that matters could not show")
-        elif chance is not None and highest <= chance + margin:
+        if chance is not None and highest <= chance + margin:
             guessed = f"neither arm does better than guessing ({chance:.3g}), so nothing could show"
-            (always if highest <= chance else sameness).append(guessed)
+            if highest <= chance:
+                always.append(guessed)
+            elif sensitive is None:
+                sameness.append(guessed)
     return always, sameness
 
 
@@ -136,7 +100,7 @@ def says_no_difference(decision: Decision) -> bool:
     return decision.outcome == "supported"
 
 
-def accusations(pairs: Pairs, a: Runs, b: Runs, evidence: Evidence, study: StudyRuns, metric: str) -> list[str]:
+def caveats(pairs: Pairs, a: Runs, b: Runs, evidence: Evidence, study: StudyRuns, metric: str) -> list[str]:
     """What goes beside a verdict, in plain sentences."""
     where = f"{study.name}, {a.label} against {b.label}"
     found = []

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from qmoe.claims.evidence import Contrast, Evidence, weigh
-from qmoe.claims.objections import Pairs, accusations, objections, obstacles, pair, still_falling
+from qmoe.analysis.statistics import cluster_means, paired_difference
+from qmoe.claims.assay import Assays
+from qmoe.claims.evidence import ALPHA, Contrast, Evidence, weigh
+from qmoe.claims.objections import caveats, objections, obstacles, still_falling
+from qmoe.claims.pairs import Pairs, pair, scores
 from qmoe.claims.runs import ArmKey, Runs, StudyRuns
 from qmoe.claims.spec import (
     BreakdownTest,
     Claim,
     ClaimTest,
     DifferenceTest,
+    Estimand,
     MeasurementTest,
     ParametersTest,
 )
+from qmoe.claims.verdicts import Estimate
 from qmoe.errors import ShapeError
 
 Measurements = Mapping[str, Mapping[str, Sequence[float] | np.ndarray]]
 
 #: Metrics that are counts: the same for every run of an arm, and without error.
 COUNTS = ("parameters", "router_parameters")
+#: Threshold of success where accuracies are compared and a test states none; for the facts beside a verdict alone.
+SUCCESS = 0.95
+#: Draws of the data that a specification other than the study's own must have, where the claim asks for more.
+SPECIFICATION_DRAWS = 10
 
 
 @dataclass(eq=False)
@@ -31,34 +40,47 @@ class Question:
     """Two sides, what is asked of them, and the evidence or what forbids it.
 
     Attributes:
+        a_key: arm a and its noise strength.
+        b_key: arm b and its noise strength.
         a: label of a.
         b: label of b.
         metric: what is compared.
         study: name of the study, or "".
         contrast: what is asked.
+        estimand: what of the runs on one draw of the data is compared.
         unit: what a cluster is, in words.
-        strength: noise strength of a, for breakdowns.
+        missing: whether an arm is missing.
         obstacles: what forbids a verdict before anything is tested.
         evidence: statistics, where nothing does.
         never: what forbids any verdict in view of the scores.
         no_sameness: what forbids the verdict that there is no difference that matters.
-        accusations: what goes beside the verdict.
+        caveats: what goes beside the verdict.
         falling: labels of the arms whose loss was still falling at the end of training.
+        estimates: the comparison by all three estimands.
     """
 
+    a_key: ArmKey
+    b_key: ArmKey
     a: str
     b: str
     metric: str
     study: str
     contrast: Contrast
+    estimand: Estimand = "mean"
     unit: str = "pairs"
-    strength: float | None = None
+    missing: bool = False
     obstacles: list[str] = field(default_factory=list)
     evidence: Evidence | None = None
     never: list[str] = field(default_factory=list)
     no_sameness: list[str] = field(default_factory=list)
-    accusations: list[str] = field(default_factory=list)
+    caveats: list[str] = field(default_factory=list)
     falling: list[str] = field(default_factory=list)
+    estimates: tuple[Estimate, ...] = ()
+
+    @property
+    def strength(self) -> float:
+        """Noise strength of a; 0 where it has none."""
+        return self.a_key[1] or 0.0
 
 
 @dataclass(eq=False)
@@ -69,7 +91,7 @@ class Posed:
         test: the test.
         study: name of the study, or "".
         questions: what decides it.
-        remarks: accusations that belong to the test as a whole.
+        caveats: those that belong to the test as a whole.
         broken: what keeps the test from being posed at all; "" where nothing does.
         absent: whether that is that there are no results of the study.
     """
@@ -77,164 +99,232 @@ class Posed:
     test: ClaimTest
     study: str
     questions: list[Question]
-    remarks: list[str] = field(default_factory=list)
+    caveats: list[str] = field(default_factory=list)
     broken: str = ""
     absent: bool = False
 
 
-def pose(
-    claim: Claim, studies: Mapping[str, StudyRuns], measured: Measurements, alpha: float, seed: int
-) -> list[Posed]:
-    """All tests of a claim, each once for every study it names, with the evidence weighed."""
-    posed = []
-    for test in claim.tests:
-        least = test.min_seeds or claim.min_seeds
-        if isinstance(test, MeasurementTest):
-            posed.append(_measurement(test, measured, least, alpha, seed))
-            continue
-        for name in claim.studies_of(test):
-            study = studies.get(name)
-            if study is None:
-                posed.append(Posed(test, name, [], broken=f"there are no results of the study {name}", absent=True))
-            elif isinstance(test, DifferenceTest):
-                contrast = Contrast(test.direction, test.margin, test.at_least, test.scale)
-                asked = _ask(study, test.a.key, test.b.key, test.metric, contrast, least, test.success, alpha, seed)
-                posed.append(Posed(test, name, [asked]))
-            elif isinstance(test, ParametersTest):
-                posed.append(_parameters(test, study, least, alpha, seed))
-            else:
-                posed.append(_breakdown(test, study, least, alpha, seed))
-    return posed
+@dataclass(frozen=True, eq=False)
+class Poser:
+    """Poses tests on studies.
 
+    Attributes:
+        assays: whether routing matters at all, study by study.
+        alpha: level of the tests.
+        seed: seed of the resampling.
+        most: independent seeds beyond which a test asks for no more; None for what it asks itself.
+        facts: whether every comparison of accuracies is given by all three estimands.
+    """
 
-def _ask(
-    study: StudyRuns,
-    a: ArmKey,
-    b: ArmKey,
-    metric: str,
-    contrast: Contrast,
-    min_seeds: int,
-    success: float | None,
-    alpha: float,
-    seed: int,
-) -> Question:
-    left, right = study.arms.get(a), study.arms.get(b)
-    names = [runs.label if runs is not None else _named(key) for runs, key in ((left, a), (right, b))]
-    asked = Question(names[0], names[1], metric, study.name, contrast, strength=a[1])
-    if left is None or right is None:
-        missing = [_named(key) for runs, key in ((left, a), (right, b)) if runs is None]
-        asked.obstacles = [f"there is no arm {' and no arm '.join(missing)}"]
+    assays: Assays
+    alpha: float = ALPHA
+    seed: int = 0
+    most: int | None = None
+    facts: bool = True
+
+    def all(
+        self, claim: Claim, studies: Mapping[str, StudyRuns], measured: Measurements, only: str = ""
+    ) -> list[Posed]:
+        """All tests of a claim, each once for every study it names (or for ``only`` that one), with the evidence weighed."""
+        posed = []
+        for test in claim.tests:
+            least = test.min_seeds or claim.min_seeds
+            if isinstance(test, MeasurementTest):
+                posed.append(self._measurement(test, measured, least))
+                continue
+            for name in [only] if only else claim.studies_of(test):
+                study = studies.get(name)
+                if study is None:
+                    posed.append(Posed(test, name, [], broken=f"there are no results of the study {name}", absent=True))
+                else:
+                    posed.append(self.one(test, study, least))
+        return posed
+
+    def again(self, claim: Claim, base: Iterable[Posed], studies: Mapping[str, StudyRuns]) -> list[Posed]:
+        """The same tests at another specification; what was not tried there stays as it was."""
+        posed = []
+        for before in base:
+            study = studies.get(before.study)
+            if study is None or isinstance(before.test, MeasurementTest):
+                posed.append(before)
+                continue
+            found = self.one(before.test, study, before.test.min_seeds or claim.min_seeds)
+            known = {(q.a_key, q.b_key): q for q in before.questions}
+            asked = [known.get((q.a_key, q.b_key)) if q.missing else q for q in found.questions]
+            found.questions = [q for q in asked if q is not None]
+            posed.append(before if found.broken or not found.questions else found)
+        return posed
+
+    def one(self, test: ClaimTest, study: StudyRuns, least: int) -> Posed:
+        """A test on one study."""
+        assert not isinstance(test, MeasurementTest)
+        least = least if self.most is None else min(least, self.most)
+        if isinstance(test, DifferenceTest):
+            contrast = Contrast(test.direction, test.margin, test.at_least, test.scale)
+            return Posed(test, study.name, [self._ask(test, study, test.a.key, test.b.key, contrast, least)])
+        return (self._parameters if isinstance(test, ParametersTest) else self._breakdown)(test, study, least)  # type: ignore[arg-type]
+
+    def _ask(
+        self,
+        test: DifferenceTest | ParametersTest | BreakdownTest,
+        study: StudyRuns,
+        a: ArmKey,
+        b: ArmKey,
+        contrast: Contrast,
+        min_seeds: int,
+    ) -> Question:
+        left, right = study.arms.get(a), study.arms.get(b)
+        label_a, label_b = (_named(k) if runs is None else runs.label for runs, k in ((left, a), (right, b)))
+        asked = Question(a, b, label_a, label_b, test.metric, study.name, contrast, test.estimand)
+        if left is None or right is None:
+            missing = [_named(key) for runs, key in ((left, a), (right, b)) if runs is None]
+            asked.missing, asked.obstacles = True, [f"there is no arm {' and no arm '.join(missing)}"]
+            return asked
+        pairs = pair(study, left, right, test.metric)
+        if isinstance(pairs, str):
+            asked.obstacles = [pairs]
+            return asked
+        asked.unit = pairs.unit
+        exact = test.metric in COUNTS
+        asked.obstacles = obstacles(pairs, left, right, 1 if exact else min_seeds)
+        picked = scores(pairs, test.estimand, test.success)
+        if isinstance(picked, str):
+            asked.obstacles.append(picked)
+        elif not asked.obstacles:
+            self._weigh(asked, *picked, test.success if test.estimand == "mean" else None, exact)
+            self._object(asked, pairs, left, right, study)
+            if test.estimand == "best" and pairs.starts < test.starts:
+                asked.caveats.append(
+                    f"{study.name}, {asked.a} against {asked.b}: the best of {pairs.starts} initialisations; fewer than "
+                    f"{test.starts} say little about what an arm can do."
+                )
+            if self.facts and test.metric.endswith("accuracy") and contrast.scale == "difference":
+                asked.estimates = self._estimates(pairs, SUCCESS if test.success is None else test.success)
         return asked
-    pairs = pair(study, left, right, metric)
-    if isinstance(pairs, str):
-        asked.obstacles = [pairs]
-        return asked
-    asked.unit = pairs.unit
-    exact = metric in COUNTS
-    asked.obstacles = obstacles(pairs, left, right, 1 if exact else min_seeds)
-    if not asked.obstacles:
-        _weigh(asked, pairs.a, pairs.b, pairs.clusters, success, exact, alpha, seed)
-        _object(asked, pairs, left, right, study)
-    return asked
 
+    def _weigh(
+        self,
+        asked: Question,
+        a: np.ndarray,
+        b: np.ndarray,
+        clusters: np.ndarray | None,
+        success: float | None,
+        exact: bool,
+    ) -> None:
+        if asked.contrast.scale == "ratio" and not ((a > 0).all() and (b > 0).all()):
+            asked.obstacles = ["a ratio needs positive values"]
+            return
+        asked.evidence = weigh(
+            a, b, asked.contrast, clusters, alpha=self.alpha, success=success, exact=exact, seed=self.seed
+        )
 
-def _weigh(
-    asked: Question,
-    a: np.ndarray,
-    b: np.ndarray,
-    clusters: np.ndarray | None,
-    success: float | None,
-    exact: bool,
-    alpha: float,
-    seed: int,
-) -> None:
-    if asked.contrast.scale == "ratio" and not ((a > 0).all() and (b > 0).all()):
-        asked.obstacles = ["a ratio needs positive values"]
-        return
-    asked.evidence = weigh(a, b, asked.contrast, clusters, alpha=alpha, success=success, exact=exact, seed=seed)
-
-
-def _object(asked: Question, pairs: Pairs, left: Runs, right: Runs, study: StudyRuns) -> None:
-    if asked.evidence is not None:
-        asked.never, asked.no_sameness = objections(asked.evidence, study, asked.metric)
-        asked.accusations = accusations(pairs, left, right, asked.evidence, study, asked.metric)
+    def _object(self, asked: Question, pairs: Pairs, left: Runs, right: Runs, study: StudyRuns) -> None:
+        if asked.evidence is None:
+            return
+        metric = asked.metric if asked.estimand != "success" else "success"
+        sensitive = self.assays.sensitive(study, asked.a_key, asked.b_key, asked.metric, asked.evidence)
+        asked.never, asked.no_sameness = objections(asked.evidence, study, metric, sensitive)
+        asked.caveats = caveats(pairs, left, right, asked.evidence, study, asked.metric)
         asked.falling = [runs.label for runs in (left, right) if asked.metric not in COUNTS and still_falling(runs)]
 
+    def _estimates(self, pairs: Pairs, success: float) -> tuple[Estimate, ...]:
+        found = []
+        estimands: tuple[Estimand, ...] = ("mean", "success", "best")
+        for estimand in estimands:
+            picked = scores(pairs, estimand, success)
+            if isinstance(picked, str) or len(np.unique(picked[2])) < 2:
+                continue
+            a, b, clusters = picked
+            d = paired_difference(a, b, clusters, seed=self.seed)
+            mean_a, mean_b = (float(cluster_means(v, clusters).mean()) for v in (a, b))
+            threshold = success if estimand == "success" else None
+            figures = d.mean, d.low, d.high, mean_a, mean_b
+            found.append(Estimate(estimand, *figures, d.n_clusters, pairs.starts, threshold))
+        return tuple(found)
 
-def _parameters(test: ParametersTest, study: StudyRuns, least: int, alpha: float, seed: int) -> Posed:
-    """Each rival below ``factor`` times a's size is a question; larger ones tell whether size is what they lack."""
-    contrast = Contrast("greater", test.margin)
-    arm = study.arms.get(test.a.key)
-    size = None if arm is None else _size(arm, test.size)
-    if arm is None or size is None:
-        return Posed(test, study.name, [], broken=f"{study.name} has no finished run of the arm {_named(test.a.key)}")
-    posed = Posed(test, study.name, [])
-    larger = []
-    for rival in test.rivals:
-        runs = study.arms.get(rival.key)
-        theirs = None if runs is None else _size(runs, test.size)
-        if runs is None or theirs is None or theirs < test.factor * size:
-            posed.questions.append(
-                _ask(study, test.a.key, rival.key, test.metric, contrast, least, test.success, alpha, seed)
+    def _parameters(self, test: ParametersTest, study: StudyRuns, least: int) -> Posed:
+        """Each rival below ``factor`` times a's size is a question; larger ones tell whether size is what they lack."""
+        contrast = Contrast("greater", test.margin)
+        arm = study.arms.get(test.a.key)
+        size = None if arm is None else _size(arm, test.size)
+        if arm is None or size is None:
+            return Posed(
+                test, study.name, [], broken=f"{study.name} has no finished run of the arm {_named(test.a.key)}"
             )
-            continue
-        pairs = pair(study, arm, runs, test.metric)
-        if not isinstance(pairs, str) and len(pairs.a):
-            larger.append((theirs, runs.label, float(pairs.b.mean() - pairs.a.mean())))
-    if not posed.questions:
-        posed.broken = f"no rival with fewer than {test.factor * size:.0f} parameters was tried"
-    reached = min((rival for rival in larger if rival[2] > -test.margin), default=None)
-    if reached is not None:
-        posed.remarks.append(
-            f"{study.name}: the smallest larger rival within {test.margin:g} of the {arm.label} ({size:.0f} parameters) has "
-            f"{reached[0]:.0f} ({reached[1]})."
+        posed = Posed(test, study.name, [])
+        larger = []
+        for rival in test.rivals:
+            runs = study.arms.get(rival.key)
+            theirs = None if runs is None else _size(runs, test.size)
+            if runs is None or theirs is None or theirs < test.factor * size:
+                posed.questions.append(self._ask(test, study, test.a.key, rival.key, contrast, least))
+                continue
+            pairs = pair(study, arm, runs, test.metric)
+            if not isinstance(pairs, str) and len(pairs.a):
+                larger.append((theirs, runs.label, float(pairs.b.mean() - pairs.a.mean())))
+        if not posed.questions:
+            posed.broken = f"no rival with fewer than {test.factor * size:.0f} parameters was tried"
+        reached = min((rival for rival in larger if rival[2] > -test.margin), default=None)
+        if reached is not None:
+            posed.caveats.append(
+                f"{study.name}: the smallest larger rival within {test.margin:g} of the {arm.label} ({size:.0f} parameters) "
+                f"has {reached[0]:.0f} ({reached[1]})."
+            )
+        elif larger:
+            posed.caveats.append(
+                f"{study.name}: no larger rival reaches the {arm.label} either, up to {max(larger)[0]:.0f} parameters; "
+                "what they lack may be training, not size."
+            )
+        return posed
+
+    def _breakdown(self, test: BreakdownTest, study: StudyRuns, least: int) -> Posed:
+        contrast = Contrast("not_less", test.margin)
+        strengths = sorted(
+            v for name, v in study.arms if name == test.arm and v is not None and 0 < v <= test.breaks_by
         )
-    elif larger:
-        posed.remarks.append(
-            f"{study.name}: no larger rival reaches the {arm.label} either, up to {max(larger)[0]:.0f} parameters; "
-            "what they lack may be training, not size."
-        )
-    return posed
+        posed = Posed(test, study.name, [])
+        if (test.arm, 0.0) not in study.arms:
+            posed.broken = f"{study.name} has no arm {test.arm!r} at noise 0 to compare with"
+        elif not any(v <= test.robust_to for v in strengths) or not any(v > test.robust_to for v in strengths):
+            posed.broken = (
+                f"{study.name} lacks noise strengths up to {test.robust_to:g}, or between there and {test.breaks_by:g}"
+            )
+        else:
+            posed.questions = [
+                self._ask(test, study, (test.arm, v), (test.arm, 0.0), contrast, least) for v in strengths
+            ]
+        return posed
+
+    def _measurement(self, test: MeasurementTest, measured: Measurements, least: int) -> Posed:
+        values = measured.get(test.quantity, {})
+        fixed = isinstance(test.b, float)
+        sides = [test.a] if fixed else [test.a, str(test.b)]
+        missing = [name for name in sides if name not in values]
+        if missing:
+            return Posed(test, "", [], broken=f"{test.quantity} was not measured for {' and '.join(missing)}")
+        contrast = Contrast(test.direction, test.margin, test.at_least, test.scale)
+        label = f"value {test.b:g}" if fixed else str(test.b)
+        asked = Question((test.a, None), (label, None), test.a, label, test.quantity, "", contrast)
+        asked.unit = "repeated measurements"
+        a = np.asarray(values[test.a], dtype=np.float64)
+        b = np.full(a.shape, test.b) if fixed else np.asarray(values[str(test.b)], dtype=np.float64)
+        if a.shape != b.shape or a.ndim != 1 or not (np.isfinite(a).all() and np.isfinite(b).all()):
+            raise ShapeError(
+                f"measurements[{test.quantity!r}] has shapes {a.shape} for {test.a!r} and {b.shape} for {test.b!r}; "
+                "expected (n,) finite numbers each, paired by position."
+            )
+        if len(a) < least:
+            asked.obstacles = [f"it rests on {len(a)} repeated measurements, and the claim asks for {least}"]
+        else:
+            self._weigh(asked, a, b, None, None, False)
+            if asked.evidence is not None and not fixed:
+                asked.never, _ = objections(asked.evidence, None, test.quantity)
+        return Posed(test, "", [asked])
 
 
-def _breakdown(test: BreakdownTest, study: StudyRuns, least: int, alpha: float, seed: int) -> Posed:
-    contrast = Contrast("not_less", test.margin)
-    strengths = sorted(v for name, v in study.arms if name == test.arm and v is not None and 0 < v <= test.breaks_by)
-    posed = Posed(test, study.name, [])
-    if (test.arm, 0.0) not in study.arms:
-        posed.broken = f"{study.name} has no arm {test.arm!r} at noise 0 to compare with"
-    elif not any(v <= test.robust_to for v in strengths) or not any(v > test.robust_to for v in strengths):
-        posed.broken = (
-            f"{study.name} lacks noise strengths up to {test.robust_to:g}, or between there and {test.breaks_by:g}"
-        )
-    else:
-        posed.questions = [
-            _ask(study, (test.arm, v), (test.arm, 0.0), test.metric, contrast, least, test.success, alpha, seed)
-            for v in strengths
-        ]
-    return posed
-
-
-def _measurement(test: MeasurementTest, measured: Measurements, least: int, alpha: float, seed: int) -> Posed:
-    values = measured.get(test.quantity, {})
-    missing = [name for name in (test.a, test.b) if name not in values]
-    if missing:
-        return Posed(test, "", [], broken=f"{test.quantity} was not measured for {' and '.join(missing)}")
-    contrast = Contrast(test.direction, test.margin, test.at_least, test.scale)
-    asked = Question(test.a, test.b, test.quantity, "", contrast, "repeated measurements")
-    a, b = (np.asarray(values[name], dtype=np.float64) for name in (test.a, test.b))
-    if a.shape != b.shape or a.ndim != 1 or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise ShapeError(
-            f"measurements[{test.quantity!r}] has shapes {a.shape} for {test.a!r} and {b.shape} for {test.b!r}; expected "
-            "(n,) finite numbers each, paired by position."
-        )
-    if len(a) < least:
-        asked.obstacles = [f"it rests on {len(a)} repeated measurements, and the claim asks for {least}"]
-    else:
-        _weigh(asked, a, b, None, None, False, alpha, seed)
-        if asked.evidence is not None:
-            asked.never, _ = objections(asked.evidence, None, test.quantity)
-    return Posed(test, "", [asked])
+def at_specifications(poser: Poser) -> Poser:
+    """The same poser for specifications other than the studies' own: fewer draws will do, and no facts are added."""
+    return replace(poser, most=SPECIFICATION_DRAWS, facts=False)
 
 
 def _size(runs: Runs, metric: str) -> float | None:

@@ -159,6 +159,24 @@ class StudyRuns:
         return dataclasses.replace(self, arms=arms)
 
 
+@dataclass(frozen=True, eq=False)
+class Universe:
+    """The results of a study at one specification of its multiverse.
+
+    Attributes:
+        choices: for each analysis choice the alternative that was taken, in words, such as ``{"rotation": "Z"}``.
+        runs: the arms that were tried with these choices.
+    """
+
+    choices: Mapping[str, str]
+    runs: StudyRuns
+
+    @property
+    def key(self) -> frozenset[tuple[str, str]]:
+        """The choices as something that can be compared and looked up."""
+        return frozenset(self.choices.items())
+
+
 def runs_of(results: StudyResults, *others: StudyResults, name: str | None = None) -> StudyRuns:
     """Turns the results of a study into arrays.
 

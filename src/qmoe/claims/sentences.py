@@ -1,8 +1,17 @@
-"""Verdicts in plain sentences."""
+"""Verdicts in plain sentences, made from their facts; nothing reads them back."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from qmoe.claims.evidence import Decision, Evidence
+from qmoe.claims.spec import BreakdownTest
+
+if TYPE_CHECKING:
+    from qmoe.claims.multiverse import Multiverse
+    from qmoe.claims.verdicts import Comparison, TestVerdict, Verdict
 
 _METRICS = {
     "test_accuracy": "test accuracy",
@@ -35,31 +44,120 @@ def metric_words(metric: str) -> str:
     return _METRICS.get(metric, metric.replace("_", " "))
 
 
-def sentence(decision: Decision, a: str, b: str, metric: str, study: str, unit: str, open_because: str = "") -> str:
-    """What two sides compared have shown, in one sentence with the figures.
-
-    Args:
-        decision: the statistics.
-        a: label of a.
-        b: label of b.
-        metric: name of the metric.
-        study: name of the study, or "".
-        unit: what a cluster is, in words.
-        open_because: why an inconclusive outcome is one, where that lies outside of the statistics.
-    """
-    e = decision.evidence
-    figures = _figures(e, metric, unit)
-    on = f"On {study}, " if study else ""
-    if decision.outcome == "inconclusive":
-        why = open_because or decision.why_open
-        return _capital(f"{on}the {a} against the {b} stays open: {why} ({figures}).")
-    return _capital(f"{on}the {a} {_relation(decision, metric)} the {b}{_qualified(decision)} ({figures}).")
+def compared(comparison: Comparison) -> str:
+    """What two sides compared have shown, in one sentence with the figures."""
+    on = f"On {comparison.study}, " if comparison.study else ""
+    a, b, decision = f"the {comparison.a}", f"the {comparison.b}", comparison.decision
+    if decision is None:
+        return _capital(f"{on}{a} against {b} stays open: {comparison.why_open}.")
+    metric = estimand_words(comparison.metric, comparison.estimand)
+    figures = _figures(decision.evidence, metric, comparison.unit)
+    if comparison.outcome == "inconclusive":
+        return _capital(
+            f"{on}{a} against {b} stays open: {comparison.why_open} ({figures}{_power(decision.evidence)})."
+        )
+    relation = _relation(decision, comparison.metric if comparison.estimand != "success" else "")
+    return _capital(f"{on}{a} {relation} {b}{_qualified(decision)} ({figures}).")
 
 
-def untested(a: str, b: str, study: str, why: list[str]) -> str:
-    """Why two sides could not be compared."""
-    on = f"On {study}, " if study else ""
-    return _capital(f"{on}the {a} against the {b} stays open: {'; '.join(why)}.")
+def estimand_words(metric: str, estimand: str) -> str:
+    """What is compared, in words: a metric, or what of its runs."""
+    words = metric_words(metric)
+    return {"success": f"share of successful runs by {words}", "best": f"{words} of the best run"}.get(estimand, words)
+
+
+def tested(test: TestVerdict) -> str:
+    """Why a test has its outcome, in one or two sentences."""
+    if test.obstacle:
+        return f"Nothing to judge by: {test.obstacle}."
+    if isinstance(test.test, BreakdownTest):
+        return _broken_down(test, test.test)
+    deciding = [c.reason for c in test.comparisons if c.outcome == test.outcome]
+    return " ".join(deciding[:2]) + (f" So it is for {len(deciding)} rivals." if len(deciding) > 2 else "")
+
+
+def _broken_down(test: TestVerdict, asked: BreakdownTest) -> str:
+    weak = [c for c in test.comparisons if (c.strength or 0) <= asked.robust_to]
+    strong = [c for c in test.comparisons if (c.strength or 0) > asked.robust_to]
+    if any(c.outcome != "supported" for c in weak):
+        return next((c.reason for c in weak if c.outcome == test.outcome), weak[0].reason)
+    little = f"Noise up to p = {asked.robust_to:g} costs no more than {asked.margin:g}."
+    if test.breaks_at is not None:
+        first = next(c for c in strong if c.strength == test.breaks_at)
+        return f"{little} From p = {test.breaks_at:g} on it does: {first.reason}"
+    if test.outcome == "refuted":
+        return f"{little} Nor does any up to p = {asked.breaks_by:g}, so no breakdown shows. {strong[-1].reason}"
+    return f"{little} Whether it breaks by p = {asked.breaks_by:g} stays open. {strong[-1].reason}"
+
+
+def reasons(verdict: Verdict) -> tuple[str, ...]:
+    """Why a claim has its verdict; what decided comes first."""
+    claim = verdict.claim
+    meaning = {"supported": claim.if_supported, "refuted": claim.if_refuted}.get(verdict.outcome, "")
+    found = dict.fromkeys([meaning] if meaning else [])
+    if verdict.multiverse is not None:
+        found |= dict.fromkeys(over_specifications(verdict.multiverse))
+    told = [test for test in verdict.tests if not test.absent]
+    ordered = sorted(told, key=lambda test: test.outcome != verdict.own)  # stable: those that decided come first
+    found |= dict.fromkeys(test.reason for test in ordered)
+    absent = dict.fromkeys(test.study for test in verdict.tests if test.absent)
+    if absent:
+        found[f"There are no results of {', '.join(absent)}."] = None
+    return tuple(found)
+
+
+def over_specifications(multiverse: Multiverse) -> list[str]:
+    """How many specifications say what, and the choice that it depends on."""
+    counts = multiverse.counts
+    told = [f"{counts[o]} {words}" for o, words in _SPECIFICATIONS.items() if counts.get(o)]
+    n = len(multiverse.rows)
+    found = [f"Of {n} specification{'s' if n != 1 else ''} of the analysis, {_listed(told)}."]
+    if multiverse.outcome == "depends" and (choice := multiverse.deciding) is not None:
+        sides = [f"{name}: {_counted(count)}" for name, count in choice.outcomes.items()]
+        found.append(f"It depends most on {choice.choice.replace('_', ' ')} ({'; '.join(sides)}).")
+    return found
+
+
+def caveats(verdict: Verdict) -> tuple[str, ...]:
+    """What a careful reader should hold against a verdict."""
+    found = [
+        words for test in verdict.tests for words in [*(w for c in test.comparisons for w in c.caveats), *test.caveats]
+    ]
+    falling: dict[str, dict[str, None]] = {}
+    for c in verdict.comparisons:
+        falling.setdefault(c.study, {}).update(dict.fromkeys(c.falling))
+    found += [
+        f"{study}: the loss was still falling at the end of training ({_some(list(labels))}); more epochs may change this."
+        for study, labels in falling.items()
+        if labels
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+_SPECIFICATIONS = {"supported": "support it", "refuted": "refute it", "inconclusive": "leave it open"}
+
+
+def _listed(parts: list[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def _counted(outcomes: Mapping[str, int]) -> str:
+    return ", ".join(f"{outcomes[o]} {o}" for o in _SPECIFICATIONS if outcomes.get(o))
+
+
+def _some(labels: list[str], most: int = 4) -> str:
+    return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")
+
+
+def _power(e: Evidence) -> str:
+    """What an inconclusive comparison could have found."""
+    smallest, needed = e.smallest_effect, e.draws_needed
+    if smallest is None or not math.isfinite(smallest):
+        return ""
+    words = f"; the smallest effect found with a chance of 80% is {smallest:.2g}"
+    if e.contrast.scale == "ratio":
+        words = f"; the smallest effect found with a chance of 80% is a factor of {smallest:.3g}"
+    return words + (f", and one of the margin needs {needed} of them" if needed is not None else "")
 
 
 def _relation(decision: Decision, metric: str) -> str:
@@ -112,7 +210,7 @@ def _bound(e: Evidence, value: float | None) -> str:
 
 def _figures(e: Evidence, metric: str, unit: str) -> str:
     digits = 4 if abs(e.effect) < 0.01 and e.contrast.scale == "difference" else 3
-    means = f"{metric_words(metric)} {_number(e.mean_a)} against {_number(e.mean_b)}"
+    means = f"{metric} {_number(e.mean_a)} against {_number(e.mean_b)}"
     if e.exact:
         return means
     if e.contrast.scale == "ratio":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -24,6 +24,11 @@ Margin = Annotated[float, Field(ge=0)]
 Direction = Literal["greater", "less", "equivalent", "not_less", "not_more"]
 Scale = Literal["difference", "ratio"]
 Combine = Literal["all", "any", "majority"]
+Estimand = Literal["mean", "success", "best"]
+Family = Literal["paper", "qmoe", "own"]
+
+#: Initialisations below which the best of them says little about what an arm can do.
+STARTS = 8
 
 
 class Side(Spec):
@@ -52,11 +57,25 @@ class _Test(Spec):
 
 
 class _StudyTest(_Test):
-    """A test on results of studies."""
+    """A test on results of studies.
+
+    ``estimand`` says what of the runs on one draw of the data is compared: their mean, the share of them at or above
+    ``success``, or the one with the least training loss.
+    """
 
     studies: tuple[Name, ...] = ()
     metric: str = "test_accuracy"
+    estimand: Estimand = "mean"
     success: float | None = None
+    starts: Annotated[int, Field(ge=1, strict=True)] = STARTS
+
+    @model_validator(mode="after")
+    def _has_a_threshold(self) -> Self:
+        if self.estimand == "success" and self.success is None:
+            raise PydanticCustomError(
+                "success", "estimand 'success' needs success, the threshold that a run must reach"
+            )
+        return self
 
 
 class _Contrast(_Test):
@@ -67,7 +86,7 @@ class _Contrast(_Test):
     at_least: float | None = None
 
     @model_validator(mode="after")
-    def _sensible(self) -> _Contrast:
+    def _sensible(self) -> Self:
         ratio = self.scale == "ratio"
         least = 1.0 if ratio else 0.0
         if self.margin < least:
@@ -131,12 +150,12 @@ class BreakdownTest(_StudyTest):
 
 
 class MeasurementTest(_Contrast):
-    """Two measured quantities that are no metric of a trial, such as effective dimensions."""
+    """Two measured quantities that are no metric of a trial, such as effective dimensions; b may be a fixed number."""
 
     kind: Literal["measurement"]
     quantity: str
     a: str
-    b: str
+    b: str | float
 
 
 ClaimTest = Annotated[DifferenceTest | ParametersTest | BreakdownTest | MeasurementTest, Field(discriminator="kind")]
@@ -146,15 +165,18 @@ class Claim(Spec):
     """A statement with the tests that decide it.
 
     ``if_supported`` and ``if_refuted`` say in plain words what the verdict means; ``headline`` marks the claims that a
-    report opens with.
+    report opens with. Claims of one ``family`` are corrected for multiple comparisons together, and no others with them.
+    With ``per_study`` each study has a verdict of its own beside that of the claim.
     """
 
     id: ClaimId
     statement: str
     source: str
     topic: str = ""
+    family: Family = "own"
     headline: bool = False
     studies: tuple[Name, ...] = ()
+    per_study: bool = False
     combine: Combine = "all"
     min_seeds: Seeds = HEADLINE_SEEDS
     tests: Annotated[tuple[ClaimTest, ...], Field(min_length=1)]
@@ -173,6 +195,10 @@ class Claim(Spec):
                     "test {n} names no study; set studies in the test or in the claim",
                     {"n": repr(test.name)},
                 )
+        if self.per_study and any(isinstance(test, MeasurementTest) or test.studies for test in self.tests):
+            raise PydanticCustomError(
+                "per_study", "per_study = true needs tests on the studies of the claim; drop studies from the tests"
+            )
         return self
 
     def studies_of(self, test: DifferenceTest | ParametersTest | BreakdownTest) -> tuple[str, ...]:

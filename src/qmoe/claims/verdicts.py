@@ -1,13 +1,47 @@
-"""What a judge hands out: a verdict on each claim, with the tests and comparisons it rests on."""
+"""What a judge hands out: a verdict on each claim, with the tests and comparisons it rests on.
+
+All of it is facts; the sentences (``reason``, ``reasons``) are made from them when they are asked for, by
+`qmoe.claims.sentences`, and nothing reads them back.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from qmoe.claims.evidence import Decision, Outcome
-from qmoe.claims.spec import Claim, Combine
+from qmoe.claims import sentences
+from qmoe.claims.evidence import Decision, Evidence, Outcome
+from qmoe.claims.multiverse import Multiverse
+from qmoe.claims.runs import ArmKey
+from qmoe.claims.spec import Claim, ClaimTest, Combine, Estimand
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One comparison by one estimand: a fact beside the one that is judged.
+
+    Attributes:
+        estimand: ``"mean"``, ``"success"`` or ``"best"``.
+        effect: mean of a - b over draws of the data.
+        low: lower bound of its 95% interval.
+        high: upper bound.
+        mean_a: mean of a.
+        mean_b: mean of b.
+        n_clusters: number of draws of the data.
+        starts: initialisations per draw of the data, the fewer of the two arms.
+        threshold: of success; None for the other estimands.
+    """
+
+    estimand: Estimand
+    effect: float
+    low: float
+    high: float
+    mean_a: float
+    mean_b: float
+    n_clusters: int
+    starts: int
+    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -18,29 +52,76 @@ class Comparison:
         test: name of the test.
         study: name of the study; "" for measurements.
         metric: what is compared.
+        estimand: what of the runs on one draw of the data: ``"mean"``, ``"success"`` or ``"best"``.
+        a_key: arm a and its noise strength (None where it has none).
+        b_key: arm b and its noise strength.
         a: label of a.
         b: label of b.
         outcome: of the contrast of a and b alone.
-        reason: one sentence, with the figures where there are any.
-        decision: statistics; None where nothing could be tested.
+        unit: what a cluster is, in words.
+        decision: statistics with corrected p-values; None where nothing could be tested.
+        obstacles: what kept it from being tested, or forbids a verdict whatever the figures; phrases.
+        caveats: what goes beside it; sentences.
+        falling: labels of the arms whose loss was still falling at the end of training.
+        estimates: the comparison by all three estimands, where accuracies are compared.
     """
 
     test: str
     study: str
     metric: str
+    estimand: Estimand
+    a_key: ArmKey
+    b_key: ArmKey
     a: str
     b: str
     outcome: Outcome
-    reason: str
+    unit: str = "pairs"
     decision: Decision | None = None
+    obstacles: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
+    falling: tuple[str, ...] = ()
+    estimates: tuple[Estimate, ...] = ()
 
     @property
-    def effect(self) -> tuple[float, float, float] | None:
-        """Mean difference (or ratio) with the bounds of its 95% interval."""
-        if self.decision is None:
-            return None
-        evidence = self.decision.evidence
-        return evidence.effect, evidence.low, evidence.high
+    def strength(self) -> float | None:
+        """Noise strength of a; None where the arm has none."""
+        return self.a_key[1]
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """The figures; None where nothing could be tested."""
+        return None if self.decision is None else self.decision.evidence
+
+    @property
+    def effect(self) -> float | None:
+        """Mean difference, or geometric mean ratio, of a and b."""
+        return None if self.decision is None else self.decision.evidence.effect
+
+    @property
+    def low(self) -> float | None:
+        """Lower bound of its 95% interval."""
+        return None if self.decision is None else self.decision.evidence.low
+
+    @property
+    def high(self) -> float | None:
+        """Upper bound of its 95% interval."""
+        return None if self.decision is None else self.decision.evidence.high
+
+    @property
+    def interval(self) -> tuple[float, float, float] | None:
+        """Effect, lower and upper bound; None where nothing could be tested."""
+        e = self.evidence
+        return None if e is None else (e.effect, e.low, e.high)
+
+    @property
+    def why_open(self) -> str:
+        """What stands in the way of a verdict, as a phrase; "" where nothing does."""
+        return "; ".join(self.obstacles) or (self.decision.why_open if self.decision is not None else "")
+
+    @property
+    def reason(self) -> str:
+        """One sentence, with the figures where there are any."""
+        return sentences.compared(self)
 
 
 @dataclass(frozen=True)
@@ -48,45 +129,89 @@ class TestVerdict:
     """The outcome of one test of a claim on one study.
 
     Attributes:
-        name: name of the test.
+        test: the test.
         study: name of the study; "" for measurements.
         outcome: what the test says of the claim.
-        reason: why, in one or two sentences.
         comparisons: what it rests on.
+        obstacle: what kept it from being posed at all, as a phrase; "" where nothing did.
+        absent: whether that is that there are no results of the study.
+        breaks_at: of a test for a breakdown, the least noise strength from which on accuracy is lost; None where none shows.
+        caveats: what belongs to the test as a whole; sentences.
     """
 
     __test__ = False  # not a test of pytest's
 
-    name: str
+    test: ClaimTest
     study: str
     outcome: Outcome
-    reason: str
     comparisons: tuple[Comparison, ...]
+    obstacle: str = ""
+    absent: bool = False
+    breaks_at: float | None = None
+    caveats: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of the test."""
+        return self.test.name
+
+    @property
+    def kind(self) -> str:
+        """Kind of the test."""
+        return self.test.kind
+
+    @property
+    def reason(self) -> str:
+        """Why, in one or two sentences."""
+        return sentences.tested(self)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of a claim.
+    """The outcome of a claim, or of a claim on one of its studies.
 
     Attributes:
         claim: the claim.
-        outcome: ``"supported"``, ``"refuted"`` or ``"inconclusive"``.
-        reasons: plain sentences; those that decided come first.
-        accusations: what a careful reader should hold against it.
-        tests: the tests, in the claim's order.
+        outcome: ``"supported"``, ``"refuted"``, ``"inconclusive"`` or ``"depends"`` (on the analysis).
+        tests: the tests at the studies' own specification, in the claim's order.
+        own: the outcome at the studies' own specification alone.
+        p_support: p-value with which the claim is supported there, corrected within its family; None where not tested.
+        p_refute: the same for its refutation.
+        study: the study that this verdict is on, for claims with a verdict per study; else "".
+        per_study: for claims with a verdict per study, those verdicts.
+        multiverse: what other analyses say; None where there are none.
     """
 
     claim: Claim
     outcome: Outcome
-    reasons: tuple[str, ...]
-    accusations: tuple[str, ...]
     tests: tuple[TestVerdict, ...]
+    own: Outcome
+    p_support: float | None = None
+    p_refute: float | None = None
+    study: str = ""
+    per_study: tuple[Verdict, ...] = ()
+    multiverse: Multiverse | None = field(default=None)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Plain sentences; those that decided come first."""
+        return sentences.reasons(self)
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a careful reader should hold against it, in sentences."""
+        return sentences.caveats(self)
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """All comparisons, at the studies' own specification."""
+        return tuple(c for test in self.tests for c in test.comparisons)
 
     @property
     def key(self) -> Comparison | None:
         """The comparison to show: what refutes most clearly, or the weakest link of what supports."""
-        found = [c for t in self.tests if t.outcome == self.outcome for c in t.comparisons if c.decision is not None]
-        found = found or [c for t in self.tests for c in t.comparisons if c.decision is not None]
+        found = [c for t in self.tests if t.outcome == self.own for c in t.comparisons if c.decision is not None]
+        found = found or [c for c in self.comparisons if c.decision is not None]
         if not found:
             return None
 
@@ -94,54 +219,77 @@ class Verdict:
             assert comparison.decision is not None
             return getattr(comparison.decision, "p_refute" if outcome == "refuted" else "p_support")
 
-        if self.outcome == "refuted":
+        if self.own == "refuted":
             refuting = [c for c in found if c.outcome == "refuted"]
             return min(refuting or found, key=lambda c: certain(c, "refuted"))
-        if self.outcome == "supported":
+        if self.own == "supported":
             return max(found, key=lambda c: certain(c, c.outcome))
         return next((c for c in found if c.outcome == "inconclusive"), found[0])
 
     def as_dict(self) -> dict[str, Any]:
-        """The verdict as plain data for JSON: outcome, reasons, accusations, and the figures of each comparison."""
-        return {
+        """The verdict as plain data for JSON: outcome, reasons, caveats, and the figures of each comparison."""
+        plain: dict[str, Any] = {
             "claim": self.claim.id,
+            "family": self.claim.family,
             "outcome": self.outcome,
+            "own": self.own,
+            "p_support": self.p_support,
+            "p_refute": self.p_refute,
             "reasons": list(self.reasons),
-            "accusations": list(self.accusations),
+            "caveats": list(self.caveats),
             "tests": [
                 {"name": t.name, "study": t.study, "outcome": t.outcome, "reason": t.reason,
                  "comparisons": [_figures(c) for c in t.comparisons]}
                 for t in self.tests
             ],
         }  # fmt: skip
+        if self.study:
+            plain["study"] = self.study
+        if self.per_study:
+            plain["per_study"] = [verdict.as_dict() for verdict in self.per_study]
+        if self.multiverse is not None:
+            plain["multiverse"] = self.multiverse.as_dict()
+        return plain
 
 
 def combined(outcomes: Sequence[Outcome], how: Combine) -> Outcome:
     """Joins the outcomes of tests; what is inconclusive might still turn out either way.
 
     ``"all"``: one refuted test refutes. ``"any"``: one supported test supports. ``"majority"``: more than half support;
-    it is refuted once that is out of reach.
+    it is refuted once that is out of reach. What neither supports nor refutes depends on the analysis if any part does.
     """
     n, yes, no = len(outcomes), outcomes.count("supported"), outcomes.count("refuted")
-    needed = {"all": n, "any": 1, "majority": n // 2 + 1}[how]
+    needed = needed_of(n, how)
     if n and yes >= needed:
         return "supported"
-    return "refuted" if n and n - no < needed else "inconclusive"
+    if n and n - no < needed:
+        return "refuted"
+    return "depends" if "depends" in outcomes else "inconclusive"
+
+
+def needed_of(n: int, how: Combine) -> int:
+    """How many of n tests must support for the whole to be supported."""
+    return {"all": n, "any": 1, "majority": n // 2 + 1}[how]
 
 
 def _figures(comparison: Comparison) -> dict[str, Any]:
-    plain: dict[str, Any] = {"a": comparison.a, "b": comparison.b, "metric": comparison.metric}
-    plain |= {"outcome": comparison.outcome, "reason": comparison.reason}
+    plain: dict[str, Any] = {
+        "a": comparison.a, "b": comparison.b, "arm_a": list(comparison.a_key), "arm_b": list(comparison.b_key),
+        "metric": comparison.metric, "estimand": comparison.estimand, "outcome": comparison.outcome,
+        "reason": comparison.reason, "obstacles": list(comparison.obstacles),
+    }  # fmt: skip
     if (decision := comparison.decision) is not None:
         e = decision.evidence
         plain |= {
             "mean_a": e.mean_a, "mean_b": e.mean_b, "effect": e.effect, "low": e.low, "high": e.high,
             "scale": e.contrast.scale, "direction": e.contrast.direction, "margin": e.contrast.margin,
-            "n_clusters": e.n_clusters, "n_pairs": e.n_pairs, "p_support": decision.p_support,
+            "n_clusters": e.n_clusters, "n_pairs": e.n_pairs, "sd": e.sd, "p_support": decision.p_support,
             "p_refute": decision.p_refute, "rank_p": e.rank_p, "tost_p": e.tost_p,
             "wins": [e.wins.value, e.wins.low, e.wins.high],
+            "smallest_effect": e.smallest_effect, "draws_needed": e.draws_needed,
         }  # fmt: skip
         for name, rate in (("success_a", e.success_a), ("success_b", e.success_b)):
             if rate is not None:
                 plain[name] = [rate.value, rate.low, rate.high]
+    plain["estimates"] = [vars(estimate) for estimate in comparison.estimates]
     return plain

@@ -86,13 +86,13 @@ def meaning_of(verdict: Verdict) -> str:
         return f"The claim is {verdict.outcome}."
     found = [c for t in verdict.tests for c in t.comparisons]
     if not any(c.decision is not None for c in found):
-        told = found[0].reason if found else next(iter(verdict.reasons), "")
-        return f"Open: {told.partition('stays open: ')[2] or told}"
+        why = found[0].why_open if found else ""
+        return f"Open: {why}." if why else f"Open: {next(iter(verdict.reasons), '')}"
     undecided = [c for c in found if c.outcome == "inconclusive"]
     if not undecided:
         return "Open: part of the results is missing."
     first = next((c for c in undecided if c.decision is not None), undecided[0])
-    why = first.decision.why_open if first.decision is not None else "it could not be tested"
+    why = first.why_open or "it could not be tested"
     return (
         f"Open: {len(undecided)} of {len(found)} comparisons are undecided, such as {first.a} against {first.b}: {why}."
     )
@@ -140,7 +140,7 @@ def rates_sentence(judged: Judged, verdict: Verdict) -> str:
 
 def forest_of(verdict: Verdict, titles: Mapping[str, str]) -> Panel | None:
     """The comparisons behind a verdict as a forest plot, those of one metric on one axis."""
-    found = [(c, mark) for t in verdict.tests for c, mark in _marked(verdict, t) if c.decision is not None]
+    found = [(c, mark) for t in verdict.tests for c, mark in _marked(t) if c.decision is not None]
     if not found:
         return None
     by_metric: dict[tuple[str, str], list[tuple[Comparison, str]]] = {}
@@ -157,20 +157,20 @@ def forest_of(verdict: Verdict, titles: Mapping[str, str]) -> Panel | None:
     return Panel(name, forest_plot(parts), f"Comparisons behind {verdict.claim.id}. {told}.")
 
 
-def _marked(verdict: Verdict, test: TestVerdict) -> list[tuple[Comparison, str]]:
+def _marked(test: TestVerdict) -> list[tuple[Comparison, str]]:
     """Comparisons with what each says of the claim.
 
     In a test for a breakdown a comparison is supported where noise costs nothing that matters. Up to ``robust_to`` that
     bears the claim out; beyond it a loss does, and no loss speaks against it only where none shows at any strength.
     """
-    spec = next(t for t in verdict.claim.tests if t.name == test.name)
+    spec = test.test
     if not isinstance(spec, BreakdownTest):
         return [(c, c.outcome) for c in test.comparisons]
     never = all(c.outcome == "supported" for c in test.comparisons)
     beyond = {"refuted": "supported", "supported": "refuted" if never else "inconclusive"}
     return [
-        (c, c.outcome if strength <= spec.robust_to else beyond.get(c.outcome, c.outcome))
-        for strength, c in ((float(c.a.rpartition("p = ")[2]), c) for c in test.comparisons)
+        (c, c.outcome if (c.strength or 0.0) <= spec.robust_to else beyond.get(c.outcome, c.outcome))
+        for c in test.comparisons
     ]
 
 
@@ -182,7 +182,7 @@ def _card(judged: Judged, verdict: Verdict, studies: Mapping[str, StudyResults],
             changes.setdefault("; ".join(found), []).append(name)
     changed = [f"Not what the preset of {join(names)} asks: {what}." for what, names in changes.items()]
     reasons = tuple(reason for reason in verdict.reasons if reason != meaning)
-    accusations = (*changed, *verdict.accusations)
+    accusations = (*changed, *verdict.caveats)
     panel = forest_of(verdict, titles)
     rates = rates_sentence(judged, verdict)
     return Card(verdict, meaning, effect_sentence(telling(verdict)), reasons, accusations, rates, panel)
@@ -196,7 +196,7 @@ def _part(
     one_a, one_b = len({c.a for c in comparisons}) == 1, len({c.b for c in comparisons}) == 1
     groups: dict[str, list[ForestRow]] = {}
     for c, mark in members:
-        effect, (colour, marker, filled) = c.effect, MARKS[mark]
+        effect, (colour, marker, filled) = c.interval, MARKS[mark]
         assert effect is not None
         place = titles.get(c.study, c.study) if len(studies) > 1 else ""
         by_study = one_a and one_b and place

@@ -138,7 +138,7 @@ def telling(verdict: Verdict) -> Comparison | None:
 
 def effect_words(comparison: Comparison | None) -> str:
     """The difference or ratio behind a verdict with its interval, in few characters."""
-    effect = None if comparison is None else comparison.effect
+    effect = None if comparison is None else comparison.interval
     if comparison is None or comparison.decision is None or effect is None:
         return ""
     if comparison.decision.evidence.contrast.scale == "ratio":

@@ -14,6 +14,7 @@ from qmoe.report.tables import Column, Table, text
 from qmoe.studies import StudyResults
 
 _HELD = {"supported": "held", "refuted": "did not hold", "inconclusive": "is still open"}
+_HELD |= {"depends": "depends on the analysis"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def leads(judged: Judged) -> list[Lead]:
     """What held, what did not, what is open: the headline claims where there are any, else all."""
     verdicts = [v for v in judged.verdicts if v.claim.headline] or list(judged.verdicts)
     labels = {"supported": "What held", "refuted": "What did not hold", "inconclusive": "What is still open"}
+    labels |= {"depends": "What depends on the analysis"}
     found = []
     for outcome, label in labels.items():
         members = [v for v in verdicts if v.outcome == outcome]
@@ -78,7 +80,7 @@ def verdict_table(judged: Judged) -> Table | None:
     body = []
     for v in judged.verdicts:
         key = telling(v)
-        effect = key.effect if key is not None and key.effect is not None else (None, None, None)
+        effect = key.interval if key is not None and key.interval is not None else (None, None, None)
         row: dict[str, object] = {"claim": v.claim.id, "statement": v.claim.statement, "verdict": v.outcome}
         row |= {"effect": effect[0], "low": effect[1], "high": effect[2], "shown": effect_words(key)}
         row |= {"study": key.study if key else None, "metric": key.metric if key else None}
@@ -157,7 +159,7 @@ def _sensitivity_table(judged: Judged, titles: dict[str, str]) -> Table:
         row: dict[str, object] = {"claim": v.claim.id, "topic": v.claim.topic or v.claim.statement, "varied": what}
         for view in judged.views:
             key = telling(view.verdicts[at])
-            effect = key.effect if key is not None and key.effect is not None else (None, None, None)
+            effect = key.interval if key is not None and key.interval is not None else (None, None, None)
             row |= {view.key: view.verdicts[at].outcome, f"{view.key}_effect": effect[0]}
             row |= {f"{view.key}_low": effect[1], f"{view.key}_high": effect[2]}
         body.append(row)
@@ -185,7 +187,7 @@ def _instead(verdict: Verdict) -> str:
 
 def _counted(verdicts: Sequence[Verdict]) -> str:
     counts = {outcome: sum(v.outcome == outcome for v in verdicts) for outcome in _HELD}
-    plural = {"is still open": "are still open"}
+    plural = {"is still open": "are still open", "depends on the analysis": "depend on the analysis"}
     parts = [
         f"{n} {plural.get(_HELD[outcome], _HELD[outcome]) if n > 1 else _HELD[outcome]}"
         for outcome, n in counts.items()

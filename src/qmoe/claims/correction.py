@@ -1,0 +1,76 @@
+"""The correction for multiple comparisons: from p-values of comparisons to those of claims, and back.
+
+A group of n members that holds where at least k of them hold has the p-value ``(n - k + 1) p_(k)`` with ``p_(k)`` the k-th
+smallest (the partial conjunction of Benjamini and Heller 2008), valid whatever the dependence. For k = n that is the
+largest p-value, uncorrected: the intersection-union test of a claim whose tests must all hold. For k = 1 it is n times the
+smallest: any one would do, so all are corrected for. Groups nest: comparisons in tests, tests in claims; the claims of one
+family are then corrected by Holm (1979), which is the same with k = 1 step by step.
+
+`stepwise` goes the other way: it tells each member how its own p-value is to be corrected, so that at least k members are
+below the level exactly where the group is. So a verdict and the lines under it never disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Correction:
+    """How a p-value is corrected from outside.
+
+    Attributes:
+        factor: what it is multiplied with.
+        floor: what it cannot be less than, since members before it in Holm's order were not.
+    """
+
+    factor: float = 1.0
+    floor: float = 0.0
+
+    def __call__(self, p: float) -> float:
+        """The corrected p-value."""
+        return min(1.0, max(self.floor, self.factor * p))
+
+    def times(self, factor: float) -> Correction:
+        """The same with one more factor."""
+        return Correction(self.factor * factor, self.floor)
+
+
+def conjunction(p_values: Sequence[float | None], needed: int) -> float | None:
+    """The p-value of "at least ``needed`` of these hold"; None where nothing was tested.
+
+    Members that were not tested (None) cannot hold, and cost nothing.
+    """
+    tested = sorted(p for p in p_values if p is not None)
+    if not tested:
+        return None
+    if len(tested) < needed:
+        return 1.0
+    return min(1.0, (len(tested) - needed + 1) * tested[needed - 1])
+
+
+def stepwise(p_values: Sequence[float | None], needed: int, outer: Correction) -> list[Correction]:
+    """How each member's p-value is to be corrected, within a group that is corrected by ``outer`` itself."""
+    tested = [i for i, p in enumerate(p_values) if p is not None]
+    found = [outer] * len(p_values)
+    order = sorted(tested, key=lambda i: (p_values[i] or 0.0, i))
+    floor, n = outer.floor, len(tested)
+    for rank, i in enumerate(order, 1):
+        factor = outer.factor * (max(1, n - needed + 1) if rank <= needed else n - rank + 1)
+        found[i] = Correction(factor, floor)
+        if rank >= needed:  # those that are needed pass or fail by themselves; the later ones wait for them
+            floor = found[i](p_values[i] or 0.0)
+    return found
+
+
+def over(p_values: Sequence[float | None]) -> list[Correction]:
+    """Holm's correction over the members of a family."""
+    return stepwise(p_values, 1, Correction())
+
+
+def largest(p_values: Sequence[float]) -> float | None:
+    """The largest of some p-values; None for none."""
+    return float(np.max(p_values)) if len(p_values) else None
