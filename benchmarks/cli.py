@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.machine import limit_threads, n_cores
-from benchmarks.sizes import QUICK_SIZES, SIZES, SizeError, parse_sizes
+from benchmarks.sizes import GPU_SIZES, QUICK_SIZES, SIZES, Size, SizeError, parse_sizes
+
+if TYPE_CHECKING:
+    from benchmarks.record import Record
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -48,6 +52,10 @@ def run(
         bool,
         typer.Option("--trainings-again", help="Time whole trainings alone, and put them in the record that there is."),
     ] = False,
+    gpu: Annotated[
+        bool,
+        typer.Option("--gpu", help="Time steps on this machine's GPU alone, and put them in the record that there is."),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -66,6 +74,9 @@ def run(
         raise typer.BadParameter(str(error), param_hint="--sizes") from None
     if again:
         _measure_trainings_again(threads or n_cores(), out)
+        return
+    if gpu:
+        _measure_gpu(chosen if sizes or quick else GPU_SIZES, threads or n_cores(), rounds, out)
         return
     partial = quick or bool(sizes)
     sweeps, facts = (not partial if choice is None else choice for choice in (sweeps, facts))
@@ -106,7 +117,7 @@ def run(
 def _measure_trainings_again(n_threads: int, out: Path | None) -> None:
     """Puts whole trainings in place of those in a record; the rest of a run takes three times as long."""
     limit_threads(n_threads)
-    from benchmarks import machine, page, plots, record
+    from benchmarks import machine, record
     from benchmarks.trainings import run as whole
 
     path, console = out or record.PATH, Console(markup=False, emoji=False)
@@ -115,9 +126,40 @@ def _measure_trainings_again(n_threads: int, out: Path | None) -> None:
         task = bar.add_task("", total=whole.n_units())
         trained = whole.run_trainings(lambda text, done: bar.update(task, description=text, advance=int(done)))
     run = f"commit {machine.commit()}, {machine.today()}"
-    made = dataclasses.replace(earlier, trainings=trained, trainings_run=run)
+    _rewrite(dataclasses.replace(earlier, trainings=trained, trainings_run=run), path, console)
+
+
+def _measure_gpu(sizes: Sequence[Size], n_threads: int, rounds: int, out: Path | None) -> None:
+    """Puts steps on the GPU in a record; into that of the page only where all sizes were timed."""
+    limit_threads(n_threads)
+    from benchmarks import gpu, record
+    from benchmarks.show import show_gpu
+    from benchmarks.timing import Plan
+
+    console = Console(markup=False, emoji=False)
+    plan = Plan(rounds=rounds, cap=4.0, slow=1.0, too_long=10.0)
+    with _bar(console) as bar:
+        task = bar.add_task("", total=len(sizes))
+        try:
+            measured = gpu.run_gpu(
+                sizes, n_threads, plan, lambda text, done: bar.update(task, description=text, advance=int(done))
+            )
+        except gpu.NoGpuError as error:
+            raise typer.BadParameter(str(error), param_hint="--gpu") from None
+    show_gpu(measured, console)
+    if out is None and tuple(sizes) == GPU_SIZES:
+        out = record.PATH
+    if out is not None:
+        earlier = record.load(out if out.exists() else record.PATH)
+        _rewrite(dataclasses.replace(earlier, gpu=measured), out, console)
+
+
+def _rewrite(made: Record, path: Path, console: Console) -> None:
+    """Writes a record, and the page where it is the page's."""
+    from benchmarks import page, plots, record
+
     record.save(made, path)
-    console.print(f"Written: {path}")
+    console.print(f"Written: {path}", soft_wrap=True)
     if path == record.PATH:
         console.print(f"Written from it: {', '.join(path.name for path in [page.write(made), *plots.write(made)])}")
 

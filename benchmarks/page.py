@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.comparison import (
+    Ratio,
     duration,
     fastest_peer,
     gemm_share,
@@ -22,7 +23,7 @@ from benchmarks.comparison import (
     wins,
 )
 from benchmarks.plots import AXES
-from benchmarks.record import PATH, Record, Result, load
+from benchmarks.record import PATH, Gpu, Record, Result, load
 from benchmarks.sizes import NOISE, RATE_SIZE, Size, parse_size
 from benchmarks.timing import WIDE
 from benchmarks.trainings import text as whole
@@ -37,7 +38,7 @@ def page(record: Record) -> str:
     parts = [
         _opening(record), _steps(record), _winners(record), _plots(record),
         *whole.sections(record.trainings, record.trainings_run),
-        _facts(record), _compiled(record), _usage(record), _caveats(record), _reproduce(record),
+        _on_gpu(record.gpu), _facts(record), _compiled(record), _usage(record), _caveats(record), _reproduce(record),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -161,6 +162,74 @@ def _plots(record: Record) -> str:
             f"![Seconds of a training step against the number of {label}; {fixed}](images/bench-{axis}.svg){note}"
         )
     return "\n\n".join(parts)
+
+
+#: The engine that ``engine="auto"`` takes on a GPU, the same as a CUDA graph, and the processor beside it.
+_ON_GPU, _AS_GRAPH, _BESIDE_GPU = "gpu-qmoe-torch", "gpu-qmoe-graph", "cpu-qmoe-native"
+
+
+def _on_gpu(gpu: Gpu | None) -> str:
+    """Steps on a GPU: a table, what it says, and how it was made."""
+    if gpu is None:
+        return ""
+    timed = [key for key in gpu.contenders if any(key in result.timings for result in gpu.results)]
+    own = [key for key in timed if gpu.contenders[key].ours]
+    others = [key for key in timed if not gpu.contenders[key].ours]
+    heads = ["Q, L, B, M", *(gpu.contenders[key].title for key in (*own, *others))]
+    lines = [_row(heads), _row(["---", *["---:"] * (len(heads) - 1)])]
+    for result in gpu.results:
+        cells = [_duration_cell(result, key) for key in own] + [_against_gpu(result, key) for key in others]
+        lines.append(_row([_size(result.size), *cells]))
+    m, versions = gpu.machine, ", ".join(f"{name} {version}" for name, version in gpu.versions.items())
+    parts = [
+        "## On a GPU",
+        f"Measured apart from the rest, by `python -m benchmarks --gpu`: {gpu.name} with CUDA {gpu.cuda}, and the processor "
+        f"beside it, {m['cpu']}, {m['cores']} cores, {m['threads']} {_plural(int(m['threads']), 'thread')}; Python "
+        f"{m['python']}; commit {gpu.commit}, {gpu.date}. Versions: {versions}.",
+        "The same steps and checks as above. The GPU is waited for at the end of each step. Medians, and how many times "
+        "longer than qmoe's torch engine called as it is the others take; below 1 (in bold) they are quicker.",
+        "\n".join(lines),
+        _said_of_gpu(gpu),
+        "\n".join([f"* **{gpu.contenders[key].title}**: {gpu.contenders[key].advice}." for key in timed] + _notes(gpu)),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _against_gpu(result: Result, key: str) -> str:
+    theirs, ours = result.timings.get(key), result.timings.get(_ON_GPU)
+    if theirs is not None and ours is not None:
+        value = Ratio(theirs.median / ours.median, ours.wide or theirs.wide)
+        return f"**{value}**" if value.value < 1 else str(value)
+    if key in result.errors:
+        return "failed"
+    return "left out" if key in result.left_out else ""
+
+
+def _said_of_gpu(gpu: Gpu) -> str:
+    """Where the processor is quicker, as it is and against a graph."""
+    said = []
+    for key, how in ((_ON_GPU, "called as it is"), (_AS_GRAPH, "as a CUDA graph")):
+        both = [result for result in gpu.results if {key, _BESIDE_GPU} <= result.timings.keys()]
+        quicker = [r for r in both if r.timings[key].median < r.timings[_BESIDE_GPU].median]
+        if both:
+            sizes = "; ".join(_size(result.size) for result in quicker)
+            where = "at all sizes" if len(quicker) == len(both) else f"at {sizes}" if quicker else "nowhere"
+            said.append(f"The torch engine {how} is quicker on the GPU than the native engine beside it {where}.")
+    if any(_AS_GRAPH in result.timings for result in gpu.results):
+        said.append(
+            "A graph leaves out what it costs to launch operations one by one; where both take as long, the GPU is busy."
+        )
+    return " ".join(said)
+
+
+def _notes(gpu: Gpu) -> list[str]:
+    notes: dict[str, list[str]] = {}
+    for result in gpu.results:
+        for kind, reasons in (("left out", result.left_out), ("failed", result.errors)):
+            for key, reason in reasons.items():
+                notes.setdefault(f"{gpu.contenders[key].title} {kind} ({reason})", []).append(_size(result.size))
+    told = [f"* {note} at {'; '.join(sizes)}." for note, sizes in notes.items()]
+    return told + [f"* {title} takes no part: {reason.rstrip('.')}." for title, reason in gpu.missing.items()]
 
 
 def _facts(record: Record) -> str:

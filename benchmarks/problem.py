@@ -44,9 +44,11 @@ class Problem:
         size = replace(self.size, n_batch=n_batch)
         return Problem(size, self.x[:, :n_batch], self.weights, self.targets[:, :n_batch])
 
-    def tensors(self, dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def tensors(
+        self, dtype: torch.dtype = torch.float32, device: str = "cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """``x``, trainable ``weights`` and ``targets``; for one model without the axis M, as its user holds them."""
-        arrays = [torch.tensor(array, dtype=dtype) for array in (self.x, self.weights, self.targets)]
+        arrays = [torch.tensor(array, dtype=dtype, device=device) for array in (self.x, self.weights, self.targets)]
         x, weights, targets = arrays if self.size.n_models > 1 else [array[0] for array in arrays]
         return x, weights.requires_grad_(), targets
 

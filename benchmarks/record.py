@@ -55,6 +55,33 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Gpu:
+    """Steps on a GPU.
+
+    Attributes:
+        name: what it is.
+        cuda: version of CUDA that torch is built with.
+        machine: as in `Record`, and the threads of the processor.
+        date: in UTC.
+        commit: of qmoe; a ``+`` where the tree had changes.
+        versions: distribution -> version.
+        contenders: key -> profile, in the order of the table.
+        missing: peers that could not take part, with the reason.
+        results: the sizes.
+    """
+
+    name: str
+    cuda: str
+    machine: dict[str, str | int | float]
+    date: str
+    commit: str
+    versions: dict[str, str]
+    contenders: dict[str, Profile]
+    missing: dict[str, str] = field(default_factory=dict)
+    results: tuple[Result, ...] = ()
+
+
+@dataclass(frozen=True)
 class Record:
     """A whole run.
 
@@ -74,6 +101,7 @@ class Record:
         trainings: whole trainings, fits, and the native engine's threads; None where they were not measured.
         trainings_run: commit and date of the run that measured these, where it was another.
         seconds: of the whole run.
+        gpu: steps on a GPU; None where they were not measured.
     """
 
     date: str
@@ -91,6 +119,7 @@ class Record:
     trainings: Trainings | None = None
     trainings_run: str = ""
     seconds: float = 0.0
+    gpu: Gpu | None = None
 
     def title(self, key: str) -> str:
         """The name of a contender in tables."""
@@ -104,7 +133,9 @@ class Record:
 def save(record: Record, path: Path = PATH) -> None:
     """Writes JSON with seconds to four significant digits: more than the spread bears, and quieter when compared."""
     content = {"format": FORMAT, **_plain(asdict(record))}
-    for result in [*content["results"], *(r for sweep in content["sweeps"].values() for r in sweep)]:
+    swept = (result for sweep in content["sweeps"].values() for result in sweep)
+    on_gpu = (content["gpu"] or {}).get("results", ())
+    for result in [*content["results"], *swept, *on_gpu]:
         result["size"] = str(Size(**result["size"]))
     for step in (content["trainings"] or {}).get("steps", ()):
         step["size"] = str(Size(**step["size"]))
@@ -132,7 +163,14 @@ def load(path: Path = PATH) -> Record:
     content["first_use"] = tuple(FirstUse(**value) for value in content["first_use"])
     if content.get("trainings") is not None:
         content["trainings"] = read_trainings(content["trainings"])
+    if content.get("gpu") is not None:
+        content["gpu"] = _gpu(content["gpu"])
     return Record(**content)
+
+
+def _gpu(content: dict[str, Any]) -> Gpu:
+    contenders = {key: Profile(**value) for key, value in content["contenders"].items()}
+    return Gpu(**{**content, "contenders": contenders, "results": tuple(map(_result, content["results"]))})
 
 
 def _result(content: dict[str, Any]) -> Result:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.comparison import duration, gemm_share, own_key, ratio, wide_spreads
-from benchmarks.record import Record, Result
+from benchmarks.record import Gpu, Record, Result
 from benchmarks.trainings.text import lines
 
 
@@ -35,6 +35,21 @@ def show(record: Record, console: Console) -> None:
     for key, reason in record.missing.items():
         console.print(f"{key} takes no part: {reason}", highlight=False, markup=False)
     _warn(record, console)
+
+
+def show_gpu(gpu: Gpu, console: Console) -> None:
+    """Prints a line for each timing, and what has none."""
+    for result in gpu.results:
+        for key, timing in result.timings.items():
+            console.print(
+                f"{result.size}: {gpu.contenders[key].title} {duration(timing.median)}, spread {timing.spread:.0%}, "
+                f"first {duration(timing.first)}",
+                highlight=False,
+            )
+        for key, reason in {**result.left_out, **result.errors}.items():
+            console.print(f"{result.size}: {gpu.contenders[key].title} not timed, {reason}", highlight=False)
+    for key, reason in gpu.missing.items():
+        console.print(f"{key} takes no part: {reason}", highlight=False)
 
 
 def _table(record: Record, result: Result) -> Table:

@@ -112,6 +112,18 @@ SWEEPS: dict[str, tuple[Size, ...]] = {
     "models": tuple(Size(2, 3, 32, m) for m in (1, 3, 10, 30, 100)),
 }
 
+#: What is timed on a GPU.
+GPU_SIZES = (
+    Size(2, 3, 32),
+    Size(4, 3, 1000),
+    Size(8, 3, 256),
+    Size(12, 3, 256),
+    Size(16, 3, 64),
+    Size(20, 3, 4),
+    Size(10, 3, 4096),
+    Size(2, 3, 32, 1000),
+)
+
 #: Where the peak memory of one step is measured.
 MEMORY_SIZES = (Size(16, 3, 16), Size(20, 2, 1))
 

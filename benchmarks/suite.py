@@ -76,7 +76,7 @@ def run_suite(
     start, load = time.perf_counter(), machine.load()
     torch.set_num_threads(threads)
     report("importing the contenders", False)
-    with _quiet():
+    with quiet():
         contenders, missing = assemble(only)
         report("importing the contenders", True)
         results = [run_size(size, contenders, plan, report) for size in sizes]
@@ -205,7 +205,7 @@ def _foretell(contender: Contender, problem: Problem, plan: Plan) -> str | None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hides warnings of the contenders' own libraries about each other."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

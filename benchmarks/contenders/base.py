@@ -68,10 +68,14 @@ class Contender(ABC):
 
     def why_not(self, size: Size) -> str | None:
         """Why this size is left out, in one sentence; None where it is not."""
-        need, free = self.memory(size), free_memory()
+        need, free = self.memory(size), self.free()
         if need > MEMORY_SHARE * free:
             return f"needs about {need / 2**30:.1f} GiB for one step, {free / 2**30:.1f} GiB are free"
         return None
+
+    def free(self) -> int:
+        """Bytes that there are for a step."""
+        return free_memory()
 
     def memory(self, size: Size) -> float:
         """Rough bytes of one step."""
@@ -81,7 +85,10 @@ class Contender(ABC):
 
 
 def torch_step(
-    problem: Problem, forward: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], dtype: torch.dtype = torch.float32
+    problem: Problem,
+    forward: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
 ) -> Step:
     """The step of a simulator that is a function of torch tensors ``(x, weights)``.
 
@@ -89,22 +96,30 @@ def torch_step(
         problem: with one model, ``x`` and ``weights`` come without the axis M.
         forward: to ``(M, B, Q)``, or ``(B, Q)`` for one model.
         dtype: of all tensors.
+        device: of all tensors; a GPU is waited for at the end of each step.
     """
-    x, weights, targets = problem.tensors(dtype)
+    x, weights, targets = problem.tensors(dtype, device)
 
     def run() -> tuple[torch.Tensor, torch.Tensor]:
         weights.grad = None
         out = forward(x, weights)
         loss = total_loss(out, targets)
         loss.backward()
+        wait_for(device)
         return out, loss
 
     def read(result: tuple[torch.Tensor, torch.Tensor]) -> Answer:
         out, loss = result
         assert weights.grad is not None
-        return make_answer(problem, out.detach().numpy(), float(loss.detach()), weights.grad.numpy())
+        return make_answer(problem, out.detach().cpu().numpy(), float(loss.detach()), weights.grad.cpu().numpy())
 
     return Step(run, read)
+
+
+def wait_for(device: str) -> None:
+    """Returns when all that was asked of the device is done."""
+    if device != "cpu":
+        torch.cuda.synchronize()
 
 
 def total_loss(out: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

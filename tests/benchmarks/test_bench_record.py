@@ -1,6 +1,7 @@
 """The record, and what is made of it: ratios, the page, the plots."""
 
 import itertools
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from benchmarks.first_use import FirstUse
 from benchmarks.memory import Memory
 from benchmarks.operations import gemm_flops, step_flops
-from benchmarks.record import Profile, Record, Result
+from benchmarks.record import Gpu, Profile, Record, Result
 from benchmarks.show import show
 from benchmarks.sizes import SWEEPS, Size
 from benchmarks.timing import Timing
@@ -158,6 +159,75 @@ def test_the_page_warns_of_a_wide_spread_and_a_busy_machine_only_then(made):
     quiet = replace(made, results=made.results[1:])
     assert "the worst" not in page.page(quiet)
     assert "was busy" in page.page(replace(made, load=1.9))
+
+
+@pytest.fixture
+def on_gpu(made):
+    """The same with a GPU that wins at one size, and at both as a graph."""
+    small, large = SMALL, Size(16, 3, 64)
+    gpu = Gpu(
+        name="one Accelerator 9",
+        cuda="12.3",
+        machine={**made.machine, "threads": 4},
+        date="2030-01-02",
+        commit="abcdef012345",
+        versions={"torch": "4.5.6"},
+        contenders={
+            "gpu-qmoe-torch": Profile("qmoe torch", "as auto takes it", True),
+            "gpu-qmoe-graph": Profile("qmoe torch, CUDA graph", "recorded", True),
+            "cpu-qmoe-native": Profile("qmoe native, CPU", "beside it", True),
+            "gpu-default.qubit": Profile("default.qubit", "broadcast", False),
+        },
+        missing={"PennyLane on JAX": "RuntimeError: this JAX sees no GPU"},
+        results=(
+            Result(
+                small,
+                {
+                    "gpu-qmoe-torch": timing(3e-3),
+                    "gpu-qmoe-graph": timing(1e-4),
+                    "cpu-qmoe-native": timing(2e-4),
+                    "gpu-default.qubit": timing(1.5e-3),
+                },
+            ),
+            Result(
+                large,
+                {
+                    "gpu-qmoe-torch": timing(1e-2),
+                    "gpu-qmoe-graph": timing(4e-3),
+                    "cpu-qmoe-native": timing(1e-1),
+                },
+                left_out={"gpu-default.qubit": "one step takes 99 s"},
+            ),
+        ),
+    )
+    return replace(made, gpu=gpu)
+
+
+def test_steps_on_a_gpu_survive_the_file(on_gpu, tmp_path):
+    record.save(on_gpu, tmp_path / "record.json")
+    assert record.load(tmp_path / "record.json") == on_gpu
+
+
+def test_a_record_from_before_there_was_a_gpu_is_read(made, tmp_path):
+    path = tmp_path / "record.json"
+    record.save(made, path)
+    content = json.loads(path.read_text())
+    del content["gpu"]
+    path.write_text(json.dumps(content))
+    assert record.load(path) == made
+
+
+def test_the_page_shows_the_gpu_in_a_section_of_its_own(made, on_gpu):
+    text = page.page(on_gpu)
+    section = text[text.index("## On a GPU") : text.index("## Beside the times")]
+    assert text.replace(section, "") == page.page(made)
+    assert "one Accelerator 9 with CUDA 12.3, and the processor beside it, A processor, 2 cores, 4 threads" in section
+    assert "| (2, 3, 32, 1) | 3.00 ms | 100 us | 200 us | **0.50x** |" in section
+    assert "| (16, 3, 64, 1) | 10.0 ms | 4.00 ms | 100 ms | left out |" in section
+    assert "called as it is is quicker on the GPU than the native engine beside it at (16, 3, 64, 1)." in section
+    assert "as a CUDA graph is quicker on the GPU than the native engine beside it at all sizes." in section
+    assert "* default.qubit left out (one step takes 99 s) at (16, 3, 64, 1)." in section
+    assert "* PennyLane on JAX takes no part: RuntimeError: this JAX sees no GPU." in section
 
 
 def test_every_image_of_the_page_is_drawn(made, tmp_path):

@@ -2,13 +2,15 @@
 
 import os
 import subprocess
+from dataclasses import replace
 
 import pytest
 import torch
 from benchmarks.cli import app
-from benchmarks.contenders import PEERS, assemble
+from benchmarks.contenders import PEERS, assemble, on_gpu
 from benchmarks.contenders.base import Contender, torch_step
 from benchmarks.contenders.own import Torch
+from benchmarks.gpu import run_gpu
 from benchmarks.sizes import SWEEPS, Size
 from benchmarks.suite import n_units, run_size, run_sweep
 from benchmarks.timing import Plan
@@ -151,3 +153,30 @@ def test_a_failing_process_does_not_lose_the_timings(monkeypatch):
     assert list(made.results[0].timings) == ["qmoe-torch"]
     assert made.memory == ()
     assert "exit status 1" in made.missing["A process of qmoe torch"]
+
+
+def test_a_trial_of_the_gpu_run_on_the_cpu_times_and_checks_all_who_can(monkeypatch):
+    monkeypatch.setattr(on_gpu, "GpuTensorCircuit", Absent)
+    monkeypatch.setattr(on_gpu, "GpuPennyLaneJax", Absent)
+    found = run_gpu([SMALL, replace(SMALL, n_models=2)], 1, BRIEF, device="cpu")
+    for result in found.results:
+        assert set(result.timings) == {"gpu-qmoe-torch", "cpu-qmoe-native", "gpu-default.qubit"}
+        assert not result.errors
+        assert result.gemm is None
+    assert found.missing == {"An absent peer": "RuntimeError: not here"}
+    assert found.machine["threads"] == 1
+
+
+class Absent:
+    title = "An absent peer"
+
+    def __init__(self, device):
+        raise RuntimeError("not here\nat all")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA GPU here")
+def test_without_a_gpu_the_command_says_so(tmp_path):
+    done = CliRunner().invoke(app, ["--gpu", "--out", str(tmp_path / "record.json")])
+    assert done.exit_code == 2
+    assert "Torch sees no CUDA GPU" in done.output
+    assert not (tmp_path / "record.json").exists()

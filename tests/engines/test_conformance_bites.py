@@ -1,5 +1,6 @@
 """The conformance suite must fail for engines that are wrong."""
 
+import inspect
 import sys
 from dataclasses import replace
 from typing import Any
@@ -158,6 +159,36 @@ def test_dephasing_where_an_error_is_declared_fails() -> None:
         claims.test_unsupported_circuits_say_why()
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
         claims.test_dephased_circuit_equals_reference_or_is_refused("all", "angle", F64)
+
+
+def test_the_engine_gets_its_tensors_on_the_device_of_the_suite() -> None:
+    class Elsewhere(EngineConformance):
+        device = "meta"
+
+        def make_engine(self) -> Engine:
+            return Recording()
+
+    class Recording(TorchEngine):
+        def evaluate(
+            self, circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None = None
+        ) -> Tensor:
+            found.append((x.device.type, weights.device.type))
+            raise UnsupportedError("seen enough")
+
+    found: list[tuple[str, str]] = []
+    names = [name for name in dir(EngineConformance) if name.startswith("test_")]
+    tests = {name: inspect.signature(getattr(EngineConformance, name)).parameters for name in names}
+    for name, parameters in tests.items():
+        if name in (
+            "test_unsupported_circuits_say_why",  # asks, and runs nothing
+            "test_wrong_shapes_and_dtypes_raise_shape_error",  # wants another error
+            "test_autocast_around_it_changes_nothing",  # there is no autocast on meta
+        ):
+            continue
+        values = {"circuit_seed": 0, "dtype": F32, "dephasing": "all", "encoding": "angle"}
+        with pytest.raises((UnsupportedError, pytest.fail.Exception)):
+            getattr(Elsewhere(), name)(**{key: values[key] for key in parameters if key != "self"})
+    assert set(found) == {("meta", "meta")}
 
 
 def test_missing_make_engine_says_what_to_define() -> None:

@@ -1,3 +1,6 @@
+import pytest
+import torch
+
 from qmoe.engines import Engine, TorchEngine
 from qmoe.testing.engines import EngineConformance
 
@@ -8,3 +11,9 @@ class TestTorchEngine(EngineConformance):
 
     def make_engine(self) -> Engine:
         return TorchEngine()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+@pytest.mark.filterwarnings("ignore:Attempting to run cuBLAS")  # of torch, at the first call in a thread of its own
+class TestTorchEngineOnCuda(TestTorchEngine):
+    device = "cuda"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -42,6 +43,15 @@ def test_a_state_beyond_the_machine_is_refused_in_words(small, engine, options, 
     message = str(caught.value)
     for part in (f"n_qubits={circuit.n_qubits}", f"{state} for each sample", "there are 4 GiB", "Use fewer qubits"):
         assert part in message
+
+
+def test_on_a_gpu_its_own_memory_counts(small, monkeypatch):
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=17 * GIB))
+    assert TorchEngine().why_not(Circuit(30), gpu) is None
+    assert "there are 17 GiB on cuda" in TorchEngine().why_not(Circuit(31), gpu)
+    assert "there are 4 GiB." in TorchEngine().why_not(Circuit(30), torch.device("cpu"))
 
 
 @pytest.mark.parametrize(("n_qubits", "n_batch"), [(20, 600), (14, 40_000), (24, 40)])

@@ -50,8 +50,8 @@ def _bounds(x: Tensor) -> tuple[float, float]:
         # On one thread, whatever torch is set to: threads that wait for each other cost more than they save.
         array = x.resolve_neg().numpy()
         return float(array.min()), float(array.max())
-    low, high = x.aminmax()
-    return float(low), float(high)
+    low, high = torch.stack(x.aminmax()).tolist()  # at once: a GPU is waited for only one time
+    return low, high
 
 
 def check_encodable(x: Tensor, in_features: int, encoding: Encoding, module: Stackable | None = None) -> None:

@@ -7,6 +7,8 @@ import functools
 import os
 from pathlib import Path
 
+import torch
+
 from qmoe.circuits import Circuit
 from qmoe.errors import UnsupportedError
 
@@ -28,36 +30,51 @@ def machine_bytes() -> int | None:
     return min((value for value in found if value > 0), default=None)
 
 
+def device_bytes(device: torch.device | None = None) -> int | None:
+    """Bytes of memory of a device, this machine's own for the CPU and None; None where nobody says."""
+    if device is None or device.type == "cpu":
+        return machine_bytes()
+    if device.type == "cuda" and torch.cuda.is_available():
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return None
+
+
 def state_bytes(circuit: Circuit, itemsize: int) -> int:
     """Bytes of a sample's state for floats of ``itemsize`` bytes: amplitudes, or Pauli coefficients where there is noise."""
     return itemsize * (2 * circuit.dim if circuit.noise is None else circuit.dim**2)
 
 
-def too_much(circuit: Circuit, itemsize: int, n_states: int, n_more: int = 0) -> str | None:
-    """Why the machine cannot hold the states that running ``circuit`` needs; None where it can.
+def too_much(
+    circuit: Circuit, itemsize: int, n_states: int, n_more: int = 0, device: torch.device | None = None
+) -> str | None:
+    """Why the machine, or a device of it, cannot hold the states that running ``circuit`` needs; None where it can.
 
     Args:
         circuit: what is to run.
         itemsize: bytes of a float, 4 or 8.
         n_states: how many states of one sample must be there at once.
         n_more: other numbers that must be there, the read-outs for example.
+        device: where; None for the CPU.
     """
-    there, each = machine_bytes(), state_bytes(circuit, itemsize)
+    there, each = device_bytes(device), state_bytes(circuit, itemsize)
     needed = each * n_states + itemsize * n_more
     if there is None or needed <= there:
         return None
     kind = "amplitudes" if circuit.noise is None else "Pauli coefficients (there is noise)"
     exponent = circuit.n_qubits if circuit.noise is None else 2 * circuit.n_qubits
+    where = "" if device is None or device.type == "cpu" else f" on {device}"
     return (
         f"n_qubits={circuit.n_qubits} makes 2**{exponent} {kind}, {in_words(each)} for each sample; at least "
-        f"{in_words(needed)} are needed at once and there are {in_words(there)}. Use fewer qubits (a router with n_qubits "
-        "below its features projects them), or smaller batches."
+        f"{in_words(needed)} are needed at once and there are {in_words(there)}{where}. Use fewer qubits (a router with "
+        "n_qubits below its features projects them), or smaller batches."
     )
 
 
-def require_memory(circuit: Circuit, itemsize: int, n_states: int, n_more: int = 0) -> None:
+def require_memory(
+    circuit: Circuit, itemsize: int, n_states: int, n_more: int = 0, device: torch.device | None = None
+) -> None:
     """Raises `UnsupportedError` where `too_much` has a reason."""
-    reason = too_much(circuit, itemsize, n_states, n_more)
+    reason = too_much(circuit, itemsize, n_states, n_more, device)
     if reason is not None:
         raise UnsupportedError(reason)
 

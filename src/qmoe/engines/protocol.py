@@ -173,12 +173,12 @@ def for_onnx() -> bool:
     return exporter is not None and exporter.is_in_onnx_export()
 
 
-def too_large(circuit: Circuit) -> str | None:
-    """Why no engine that holds whole states can run ``circuit``; None where one can."""
+def too_large(circuit: Circuit, device: torch.device | None = None) -> str | None:
+    """Why no engine that holds whole states, on the CPU if ``device`` is None, can run ``circuit``; None where one can."""
     size = circuit.n_qubits if circuit.noise is None else 2 * circuit.n_qubits
     if size <= MAX_STATE_BITS:
         # Two: what runs forward, and what runs backward beside it.
-        return too_much(circuit, 4, 2, circuit.n_outputs)
+        return too_much(circuit, 4, 2, circuit.n_outputs, device)
     kind = "a state" if circuit.noise is None else "a density matrix"
     return f"{circuit.n_qubits} qubits make {kind} of 2**{size} numbers for each sample; use fewer qubits."
 

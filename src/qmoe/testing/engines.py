@@ -17,7 +17,6 @@ from qmoe.engines import Engine, ReferenceEngine
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.testing.circuits import random_circuit, random_inputs
 
-_CPU = torch.device("cpu")
 _BATCHES = ((), (1,), (3,), (2, 2))
 # Every part of a circuit once, and small enough to run all shapes on.
 _SHOWCASE = (
@@ -45,6 +44,8 @@ class EngineConformance:
         ``class TestMyEngine(EngineConformance): make_engine = lambda self: MyEngine()``
     """
 
+    #: where the engine gets its tensors; the reference runs on the CPU.
+    device: ClassVar[str] = "cpu"
     #: the most qubits to try.
     max_qubits: ClassVar[int] = 4
     #: how many random circuits to try.
@@ -78,8 +79,16 @@ class EngineConformance:
 
     def inputs(self, circuit: Circuit, seed: int, **options: Any) -> tuple[Tensor, Tensor]:
         """Random inputs that ask for every gradient the engine declares."""
-        x, weights = random_inputs(circuit, seed, **options)
+        x, weights = self._drawn(circuit, seed, **options)
         return x.requires_grad_(self._has_feature_gradients(circuit)), weights.requires_grad_(True)
+
+    def _drawn(self, circuit: Circuit, seed: int, **options: Any) -> tuple[Tensor, Tensor]:
+        """Random inputs on the engine's device."""
+        x, weights = random_inputs(circuit, seed, **options)
+        return x.to(self.device), weights.to(self.device)
+
+    def _why_not(self, circuit: Circuit) -> str | None:
+        return self.make_engine().why_not(circuit, torch.device(self.device))
 
     def _has_feature_gradients(self, circuit: Circuit) -> bool:
         return self.supports_amplitude_gradients or not isinstance(circuit.encoding, AmplitudeEncoding)
@@ -92,22 +101,22 @@ class EngineConformance:
     def _compare(
         self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None = None, seed: int = 0
     ) -> None:
-        """Value and gradients of a random projection against the reference, which runs in float64."""
-        x64, weights64 = (t.detach().double().requires_grad_(t.requires_grad) for t in (x, weights))
-        strength64 = None if strength is None else strength.double()
+        """Value and gradients of a random projection against the reference, which runs in float64 on the CPU."""
         out = self.make_engine().evaluate(circuit, x, weights, strength)
+        x64, weights64 = (t.detach().cpu().double().requires_grad_(t.requires_grad) for t in (x, weights))
+        strength64 = None if strength is None else strength.cpu().double()
         expected = ReferenceEngine().evaluate(circuit, x64, weights64, strength64)
         assert out.shape == expected.shape, f"shape {tuple(out.shape)}, expected {tuple(expected.shape)}"
         assert out.dtype == x.dtype, f"dtype {out.dtype}, expected that of x, {x.dtype}"
         assert out.device == x.device, f"device {out.device}, expected that of x, {x.device}"
         tolerance = self.tolerances[x.dtype]
-        torch.testing.assert_close(out.double(), expected, rtol=0, atol=tolerance)
+        torch.testing.assert_close(out.cpu().double(), expected, rtol=0, atol=tolerance)
         projection = torch.randn(out.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         projection = (projection / projection.norm()).to(x.dtype)
-        gradients = _gradients(out, [x, weights], projection)
+        gradients = _gradients(out, [x, weights], projection.to(x.device))
         exact = _gradients(expected, [x64, weights64], projection.double())
         for got, want in zip(gradients, exact, strict=True):
-            torch.testing.assert_close(got.double(), want, rtol=tolerance, atol=tolerance)
+            torch.testing.assert_close(got.cpu().double(), want, rtol=tolerance, atol=tolerance)
 
     # --- against the reference -------------------------------------------------------------------------------------
 
@@ -122,7 +131,7 @@ class EngineConformance:
         circuit = random_circuit(circuit_seed, max_qubits=self.max_qubits)
         x, weights = self.inputs(circuit, circuit_seed, batch=(2,), dtype=dtype)
         if self.supports(circuit):
-            assert self.make_engine().why_not(circuit, _CPU) is None
+            assert self._why_not(circuit) is None
             self._compare(circuit, x, weights, seed=circuit_seed)
         else:
             with pytest.raises(UnsupportedError):
@@ -160,20 +169,20 @@ class EngineConformance:
             return
         for circuit in filter(self.supports, _NOISY):
             x, weights = self.inputs(circuit, 2, stack=(4,), dtype=dtype)
-            strength = torch.tensor([0.0, 0.05, 0.3, 0.75], dtype=dtype)
+            strength = x.new_tensor([0.0, 0.05, 0.3, 0.75])
             self._compare(circuit, x, weights, strength)
 
     def test_vjp_gives_what_evaluate_and_autograd_give(self, dtype: torch.dtype) -> None:
         for circuit in self._showcase():
             for stack, batch in (((), (3,)), ((2,), (5,)), ((2, 3), (4,))):
-                x, weights = random_inputs(circuit, 17, stack=stack, batch=batch, dtype=dtype, requires_grad=True)
-                x = x.detach()
+                x, weights = self._drawn(circuit, 17, stack=stack, batch=batch, dtype=dtype)
+                weights.requires_grad_()
                 strength = None if circuit.noise is None else x.new_full(stack, 0.2)
                 engine = self.make_engine()
                 expected = engine.evaluate(circuit, x, weights, strength)
                 # Rows that are not contiguous, as gradients that come out of a permutation are.
                 given = torch.randn(*expected.shape[::-1], generator=torch.Generator().manual_seed(1), dtype=dtype)
-                given = given.permute(*range(given.dim())[::-1])
+                given = given.to(x.device).permute(*range(given.dim())[::-1])
                 with torch.no_grad():
                     out, pull = engine.vjp(circuit, x, weights, strength)
                     gradient = pull(given)
@@ -185,12 +194,13 @@ class EngineConformance:
 
     def test_unsupported_circuits_say_why(self) -> None:
         for circuit in _SHOWCASE:
-            reason = self.make_engine().why_not(circuit, _CPU)
+            reason = self._why_not(circuit)
             assert (reason is None) == self.supports(circuit), f"why_not says {reason!r} of {circuit}"
 
     def test_unsupported_feature_gradients_raise(self, dtype: torch.dtype) -> None:
         circuit = Circuit(2, 1, "amplitude", noise=None if self.supports_noise_free else 0.1)
-        x, weights = random_inputs(circuit, 3, dtype=dtype, requires_grad=True)
+        x, weights = self._drawn(circuit, 3, dtype=dtype)
+        x.requires_grad_(), weights.requires_grad_()
         if self.supports_amplitude_gradients:
             self._compare(circuit, x, weights)
         else:
@@ -225,12 +235,12 @@ class EngineConformance:
             with torch.no_grad():
                 out = self.make_engine().evaluate(circuit, x, weights)
             assert not out.requires_grad
-            expected = ReferenceEngine().evaluate(circuit, x.detach().double(), weights.detach().double())
-            torch.testing.assert_close(out.double(), expected, rtol=0, atol=self.tolerances[dtype])
+            expected = ReferenceEngine().evaluate(circuit, *(t.detach().cpu().double() for t in (x, weights)))
+            torch.testing.assert_close(out.cpu().double(), expected, rtol=0, atol=self.tolerances[dtype])
 
     def test_inputs_are_left_alone(self, dtype: torch.dtype) -> None:
         circuit = self._showcase()[0]
-        x, weights = random_inputs(circuit, 7, dtype=dtype)
+        x, weights = self._drawn(circuit, 7, dtype=dtype)
         before = x.clone(), weights.clone()
         self.make_engine().evaluate(circuit, x, weights)
         assert torch.equal(x, before[0])
@@ -250,7 +260,7 @@ class EngineConformance:
 
     def test_pickled_engine_gives_the_same_result(self) -> None:
         circuit, engine = self._showcase()[0], self.make_engine()
-        x, weights = random_inputs(circuit, 9, dtype=next(iter(self.tolerances)))
+        x, weights = self._drawn(circuit, 9, dtype=next(iter(self.tolerances)))
         first = engine.evaluate(circuit, x, weights)
         copy = pickle.loads(pickle.dumps(engine))
         assert torch.equal(copy.evaluate(circuit, x, weights), first)
@@ -260,8 +270,8 @@ class EngineConformance:
     def test_vmap_over_weights_equals_the_loop_or_raises(self, dtype: torch.dtype) -> None:
         for circuit in self._showcase():
             engine = self.make_engine()
-            x, _ = random_inputs(circuit, 10, dtype=dtype)
-            _, weights = random_inputs(circuit, 11, stack=(3,), dtype=dtype)
+            x, _ = self._drawn(circuit, 10, dtype=dtype)
+            _, weights = self._drawn(circuit, 11, stack=(3,), dtype=dtype)
             mapped = torch.func.vmap(lambda w, e=engine, c=circuit, x=x: e.evaluate(c, x, w))
             if not self.supports_vmap:
                 with pytest.raises(UnsupportedError):
@@ -273,7 +283,7 @@ class EngineConformance:
     def test_vmap_over_samples_equals_the_loop_or_raises(self, dtype: torch.dtype) -> None:
         for circuit in self._showcase():
             engine = self.make_engine()
-            x, weights = random_inputs(circuit, 12, dtype=dtype)
+            x, weights = self._drawn(circuit, 12, dtype=dtype)
             mapped = torch.func.vmap(lambda row, e=engine, c=circuit, w=weights: e.evaluate(c, row, w))
             if not self.supports_vmap:
                 with pytest.raises(UnsupportedError):
@@ -285,8 +295,8 @@ class EngineConformance:
     def test_vmap_over_noise_strengths_equals_the_loop_or_raises(self, dtype: torch.dtype) -> None:
         for circuit in filter(self.supports, _NOISY):
             engine = self.make_engine()
-            x, weights = random_inputs(circuit, 16, dtype=dtype)
-            strengths = torch.tensor([0.0, 0.1, 0.75], dtype=dtype)
+            x, weights = self._drawn(circuit, 16, dtype=dtype)
+            strengths = x.new_tensor([0.0, 0.1, 0.75])
             mapped = torch.func.vmap(lambda p, e=engine, c=circuit, x=x, w=weights: e.evaluate(c, x, w, p))
             if not self.supports_vmap:
                 with pytest.raises(UnsupportedError):
@@ -298,7 +308,7 @@ class EngineConformance:
     def test_per_sample_jacobians_equal_autograd_or_raise(self, dtype: torch.dtype) -> None:
         for circuit in self._showcase():
             engine = self.make_engine()
-            x, weights = random_inputs(circuit, 13, dtype=dtype)
+            x, weights = self._drawn(circuit, 13, dtype=dtype)
             jacobian = torch.func.jacrev(lambda row, w, e=engine, c=circuit: e.evaluate(c, row, w), argnums=1)
             mapped = torch.func.vmap(jacobian, in_dims=(0, None))
             if not self.supports_vmap:
@@ -316,7 +326,7 @@ class EngineConformance:
     def test_autocast_around_it_changes_nothing(self, dtype: torch.dtype) -> None:
         for circuit in self._showcase():
             engine = self.make_engine()
-            x, weights = random_inputs(circuit, 17, dtype=dtype)
+            x, weights = self._drawn(circuit, 17, dtype=dtype)
             with torch.autocast(x.device.type, torch.bfloat16):
                 out = engine.evaluate(circuit, x, weights)
             expected = engine.evaluate(circuit, x, weights)
@@ -326,7 +336,7 @@ class EngineConformance:
 
     def test_wrong_shapes_and_dtypes_raise_shape_error(self) -> None:
         circuit, engine = self._showcase()[0], self.make_engine()
-        x, weights = random_inputs(circuit, 14, dtype=next(iter(self.tolerances)))
+        x, weights = self._drawn(circuit, 14, dtype=next(iter(self.tolerances)))
         other = torch.float32 if x.dtype == torch.float64 else torch.float64
         for bad_x, bad_weights in (
             (x[..., :-1], weights),
@@ -340,11 +350,11 @@ class EngineConformance:
 
     def test_noise_strength_that_does_not_fit_raises(self) -> None:
         engine, clean, noisy = self.make_engine(), Circuit(2, 1), Circuit(2, 1, noise=0.1)
-        x, weights = random_inputs(clean, 15, dtype=next(iter(self.tolerances)))
+        x, weights = self._drawn(clean, 15, dtype=next(iter(self.tolerances)))
         with pytest.raises(ConfigError):
             engine.evaluate(clean, x, weights, x.new_tensor(0.1))
         other = torch.float32 if x.dtype == torch.float64 else torch.float64
-        for strength in (x.new_tensor([0.1]), torch.tensor(0.1, dtype=other)):
+        for strength in (x.new_tensor([0.1]), x.new_tensor(0.1, dtype=other)):
             with pytest.raises(ShapeError):
                 engine.evaluate(noisy, x, weights, strength)
         for value in (-0.1, 1.1, float("nan")):

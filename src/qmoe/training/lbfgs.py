@@ -213,7 +213,7 @@ class _Autograd(_Objective):
         self._rows = rows
 
     def start(self, model: int) -> np.ndarray:
-        return parameters_to_vector(trainable(self._alone[model])).detach().numpy().copy()
+        return _as_array(trainable(self._alone[model]))
 
     def evaluate(self, values: np.ndarray, model: int) -> tuple[float, np.ndarray]:
         leaves = trainable(self._alone[model])
@@ -224,7 +224,7 @@ class _Autograd(_Objective):
                 place += leaf.numel()
         _, entropy = self._trainers[model].differentiate(self._rows[model].x, self._rows[model].y)
         gradient = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
-        return float(entropy.mean()), parameters_to_vector(gradient).numpy().copy()
+        return float(entropy.mean()), _as_array(gradient)
 
     def accuracy(self, part: Part) -> np.ndarray:
         each = [accuracy(one, part.x[m : m + 1], part.y[m : m + 1]) for m, one in enumerate(self._alone)]
@@ -235,3 +235,8 @@ class _Autograd(_Objective):
             for m, one in enumerate(self._alone):
                 for name, value in one.parameters.items():
                     self._stack.parameters[name][m].copy_(value[0])
+
+
+def _as_array(tensors: list[Tensor]) -> np.ndarray:
+    """Their numbers one after another, a copy, from any device."""
+    return parameters_to_vector(tensors).detach().cpu().numpy().copy()

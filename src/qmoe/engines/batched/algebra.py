@@ -27,12 +27,13 @@ Made = TypeVar("Made")
 def cached_tensors(make: Callable[..., Made]) -> Callable[..., Made]:
     """Caches constants, made outside of any transform of `torch.func`: inside, they would belong to it and end with it.
 
-    While torch records operations they are made anew: such tensors hold no values, and would outlive the recording.
+    Nor inside of `torch.inference_mode`: autograd would refuse them ever after. While torch records operations they are
+    made anew: such tensors hold no values, and would outlive the recording.
     """
 
     @functools.lru_cache(maxsize=1024)
     def kept(*arguments: Any) -> Made:
-        with torch._C._DisableFuncTorch():
+        with torch.inference_mode(False), torch._C._DisableFuncTorch():
             return make(*arguments)
 
     @functools.wraps(make)
@@ -40,6 +41,18 @@ def cached_tensors(make: Callable[..., Made]) -> Callable[..., Made]:
         return make(*arguments) if traced() else kept(*arguments)
 
     return constants
+
+
+@cached_tensors
+def constant(values: tuple[Any, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Numbers as a tensor. Kept, because a GPU waits for each that is copied to it."""
+    return torch.tensor(values, dtype=dtype, device=device)
+
+
+@cached_tensors
+def identity(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """``(size, size)``."""
+    return torch.eye(size, dtype=dtype, device=device)
 
 
 class Algebra(ABC):
@@ -158,7 +171,7 @@ class PauliVector(Algebra):
             .reshape(*x.shape[:-1], 4**n_qubits)
             .to(torch.promote_types(x.dtype, torch.complex64))
         )
-        change = torch.tensor(PAULIS.transpose(0, 2, 1).reshape(4, 4).T, dtype=vec.dtype, device=vec.device)
+        change = _pauli_change(vec.dtype, vec.device)
         for w in range(n_qubits):
             split = vec.reshape(*x.shape[:-1], 4**w, 4, 4 ** (n_qubits - w - 1))
             vec = (split.transpose(-1, -2) @ change).transpose(-1, -2).reshape(*x.shape[:-1], 4**n_qubits)
@@ -171,6 +184,12 @@ class PauliVector(Algebra):
 
 AMPLITUDES = Amplitudes()
 PAULI_VECTOR = PauliVector()
+
+
+@cached_tensors
+def _pauli_change(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """``(4, 4)``: a wire's ket and bra to its Pauli coefficients."""
+    return torch.tensor(PAULIS.transpose(0, 2, 1).reshape(4, 4).T, dtype=dtype, device=device)
 
 
 @cached_tensors

@@ -14,8 +14,10 @@ from qmoe.engines.batched.algebra import (
     PAULI_VECTOR,
     Algebra,
     cached_tensors,
+    constant,
     dephasing_mask,
     fixed_action,
+    identity,
     noise_exponents,
 )
 from qmoe.engines.batched.plan import Fixed, Local, Noise, Pair, Run, Stage, make_plan
@@ -38,16 +40,15 @@ class TorchEngine(Engine):
 
     def why_not(self, circuit: Circuit, device: torch.device) -> str | None:
         """Two-qubit gates whose angle is a feature are not batched over samples."""
-        del device
         for op in circuit.operations:
             if isinstance(op, Gate) and len(op.wires) > 1 and any(isinstance(a, Feature) for a in op.angles):
                 return f"{op.name} takes a feature as its angle; use engine='pennylane' or engine='reference'."
-        return too_large(circuit)
+        return too_large(circuit, device)
 
     def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
-        if x.device.type == "cpu" and not traced():
+        if not traced():
             n_samples = x.shape[0] * x.shape[1]
-            require_memory(circuit, x.element_size(), 2 * n_samples, n_samples * circuit.n_outputs)
+            require_memory(circuit, x.element_size(), 2 * n_samples, n_samples * circuit.n_outputs, x.device)
         algebra = AMPLITUDES if strength is None else PAULI_VECTOR
         if traced() and for_onnx():
             _check_real(circuit)
@@ -91,12 +92,11 @@ class _Execution:
             return
         if not self.started:
             # An encoding may open with gates that take no feature.
-            zero = torch.tensor(self.algebra.zero, dtype=self.dtype, device=self.x.device)
+            zero = constant(tuple(self.algebra.zero.tolist()), self.dtype, self.x.device)
             rows = zero.expand(*self.x.shape[:2], self.circuit.n_qubits, len(zero))
             self.vec, self.started = _kron_rows(rows), True
         if self.size <= self.algebra.matrix_dim:
-            identity = torch.eye(self.size, dtype=self.dtype, device=self.x.device)
-            matrix = identity.expand(len(self.x), self.size, self.size)
+            matrix = identity(self.size, self.dtype, self.x.device).expand(len(self.x), -1, -1)
             # The rows of the identity are a batch of basis states; what becomes of them is the matrix of the run.
             self.vec = self.vec @ self._apply(run.stages, matrix, fresh=True)
         else:
@@ -122,16 +122,17 @@ class _Execution:
         q, s = self.circuit.n_qubits, len(self.x)
         if slots:
             matrices = _local_matrices(self.algebra, slots, self.weights).unflatten(1, (len(locals_), q))
-        if slots and self.size <= self.algebra.matrix_dim:
-            full = _kron_matrices(matrices)  # all layers at once
-        layer = 0
+            # All layers at once: on a GPU a product costs its launch, whatever its size.
+            if self.size <= self.algebra.matrix_dim:
+                layers = iter(_kron_matrices(matrices).unbind(1))
+            else:
+                groups = zip(*_kron_groups(matrices, self.algebra.group), strict=True)
         for stage in stages:
             if isinstance(stage, Local):
                 if self.size <= self.algebra.matrix_dim:
-                    vec = full[:, layer] if fresh else vec @ full[:, layer]
+                    vec = next(layers) if fresh else vec @ next(layers)
                 else:
-                    vec = self._apply_groups(matrices[:, layer], vec)
-                layer += 1
+                    vec = self._apply_groups(next(groups), vec)
             elif isinstance(stage, Pair):
                 vec = self._apply_pair(stage.gate, vec)
             elif isinstance(stage, Fixed):
@@ -145,15 +146,15 @@ class _Execution:
             fresh = False
         return vec
 
-    def _apply_groups(self, matrices: Tensor, vec: Tensor) -> Tensor:
-        """Multiplies Kronecker products of a few wires at a time; ``matrices`` is ``(S, Q, d, d)``."""
-        s, q, d = len(vec), self.circuit.n_qubits, self.algebra.d
-        for first in range(0, q, self.algebra.group):
+    def _apply_groups(self, groups: tuple[Tensor, ...], vec: Tensor) -> Tensor:
+        """Multiplies Kronecker products of a few wires at a time, each ``(S, D, D)``."""
+        s, q, d, first = len(vec), self.circuit.n_qubits, self.algebra.d, 0
+        for group in groups:
             last = min(first + self.algebra.group, q)
-            group = _kron_matrices(matrices[:, first:last])
             rows = vec.reshape(s, -1, d ** (last - first), d ** (q - last)).transpose(-1, -2)
             out = rows.reshape(s, -1, d ** (last - first)) @ group
             vec = out.reshape(rows.shape).transpose(-1, -2).reshape(vec.shape)
+            first = last
         return vec
 
     def _apply_pair(self, gate: Gate, vec: Tensor) -> Tensor:
@@ -224,7 +225,7 @@ def _gather(gates: list[Gate], values: Tensor) -> Tensor:
         return values.new_zeros((*values.shape[:-1], *shape))
     numbers = [a for a in angles if not isinstance(a, (Feature, Weight))]
     if numbers:
-        constants = torch.tensor(numbers, dtype=values.dtype, device=values.device)
+        constants = constant(tuple(numbers), values.dtype, values.device)
         values = torch.cat([values, constants.expand(*values.shape[:-1], -1)], -1)
     fresh = iter(range(values.shape[-1] - len(numbers), values.shape[-1]))
     index = [a.index if isinstance(a, (Feature, Weight)) else next(fresh) for a in angles]
@@ -232,7 +233,7 @@ def _gather(gates: list[Gate], values: Tensor) -> Tensor:
     if index == list(range(start, start + len(index))):
         picked = values[..., start : start + len(index)]
     else:
-        picked = values.index_select(-1, torch.tensor(index, device=values.device))
+        picked = values.index_select(-1, constant(tuple(index), torch.int64, values.device))
     return picked.unflatten(-1, shape)
 
 
@@ -256,33 +257,43 @@ def _level(algebra: Algebra, gates: list[Gate | None], values: Tensor, left: np.
     parts = []
     for name, members in groups.items():
         if name is None:
-            row = np.eye(algebra.d) if left is None else left
-            constant = torch.tensor(row, dtype=algebra.dtype(values.dtype), device=values.device)
-            parts.append(constant.expand(*values.shape[:-1], len(members), *constant.shape))
+            dtype, device = algebra.dtype(values.dtype), values.device
+            nothing = identity(algebra.d, dtype, device) if left is None else constant(tuple(left), dtype, device)
+            parts.append(nothing.expand(*values.shape[:-1], len(members), *nothing.shape))
         else:
             chosen = [gate for gate in (gates[m] for m in members) if gate is not None]
             parts.append(algebra.matrices(name, _gather(chosen, values), left))
     if len(parts) == 1:
         return parts[0]
     order = [slot for members in groups.values() for slot in members]
-    back = torch.tensor(np.argsort(order), device=values.device)
+    back = constant(tuple(np.argsort(order).tolist()), torch.int64, values.device)
     axis = values.dim() - 1
     return torch.cat(parts, axis).index_select(axis, back)
 
 
 def _kron_rows(rows: Tensor) -> Tensor:
     """``(..., Q, d)`` to ``(..., d**Q)``."""
-    out = rows[..., 0, :]
-    for wire in range(1, rows.shape[-2]):
-        out = (out.unsqueeze(-1) * rows[..., wire, :].unsqueeze(-2)).flatten(-2)
+    out, *others = rows.unbind(-2)
+    for row in others:
+        out = (out.unsqueeze(-1) * row.unsqueeze(-2)).flatten(-2)
     return out
 
 
 def _kron_matrices(matrices: Tensor) -> Tensor:
     """``(..., Q, d, d)`` to ``(..., d**Q, d**Q)``."""
-    out = matrices[..., 0, :, :]
-    for wire in range(1, matrices.shape[-3]):
-        factor = matrices[..., wire, :, :]
+    out, *others = matrices.unbind(-3)
+    for factor in others:
         out = out[..., :, None, :, None] * factor[..., None, :, None, :]
         out = out.flatten(-4, -3).flatten(-2)
     return out
+
+
+def _kron_groups(matrices: Tensor, size: int) -> list[tuple[Tensor, ...]]:
+    """``(S, L, Q, d, d)`` to the products of ``size`` wires and of what is left: for each, one ``(S, D, D)`` a layer."""
+    q = matrices.shape[2]
+    whole = q - q % size
+    together = _kron_matrices(matrices[:, :, :whole].unflatten(2, (-1, size)))
+    products = [*together.unbind(2)]
+    if whole < q:
+        products.append(_kron_matrices(matrices[:, :, whole:]))
+    return [product.unbind(1) for product in products]
