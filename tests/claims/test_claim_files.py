@@ -25,6 +25,8 @@ LADDER = {
     *("embedding-only", "trigonometric", "random-fourier", "quadratic", "relu", "tanh", "silu", "more-experts", "mean"),
     *("permuted", "random-labels", "uniform", "constant", "random", "single-expert", "one-mlp"),
 }
+#: Controls that claims name and a ladder may lack; the comparison then stays open.
+OPTIONAL = {"dephased-x", "dephased-y", "stochastic"}
 
 
 def values(**changes):
@@ -50,7 +52,9 @@ def test_every_key_of_a_claims_file_is_in_the_reference(kind):
 
 
 def test_the_papers_claims_are_the_headline_and_ours_are_not():
-    assert [c.id for c in shipped_claims(headline=True)] == ["C1", "C2", "C3", "C4", "C5", "C6"]
+    assert [c.id for c in shipped_claims(headline=True)] == [
+        "C1", "C2", "C3", "C4a", "C4b", "C5", "C6a", "C6b", "C7",
+    ]  # fmt: skip
     assert [c.id for c in shipped_claims(headline=False)] == ["T1", "T2", "T3", "T4"]
     assert [c.id for c in shipped_claims()] == list(CLAIMS)
     for claim in shipped_claims():
@@ -72,13 +76,13 @@ def test_shipped_claims_name_arms_that_their_studies_have():
                 sides += [side.arm for side in getattr(test, "rivals", ())] + [
                     b.arm for b in [getattr(test, "b", None)] if b
                 ]
-                assert set(sides) <= arms, (claim.id, test.name)
+                assert set(sides) - OPTIONAL <= arms, (claim.id, test.name)
 
 
 def test_a_folder_gives_the_claims_of_all_its_files_and_a_file_may_hold_several(tmp_path):
     (tmp_path / "b.toml").write_text(claim_text("C2"), encoding="utf-8")
-    (tmp_path / "a.toml").write_text(claim_text("C6"), encoding="utf-8")
-    assert [c.id for c in load_claims(tmp_path)] == ["C6", "C2"]
+    (tmp_path / "a.toml").write_text(claim_text("C6b"), encoding="utf-8")
+    assert [c.id for c in load_claims(tmp_path)] == ["C6b", "C2"]
     listed = {"claims": [tomllib.loads(claim_text(name)) for name in ("C1", "C5")]}
     assert [c.id for c in parse_claims(listed)] == ["C1", "C5"]
 

@@ -82,7 +82,7 @@ def test_the_card_and_the_opening_follow_the_data(quantum, outcome, label):
     assert opening_sentence(judged) == f"Of 1 claim of the paper, {words}."
     assert "ahead" in card.effect if quantum > 0.9 else True
     assert card.panel.alt.startswith("Comparisons behind C2. quantum router against linear router: ")
-    for name in ("C1", "C3", "C4", "C5", "C6"):
+    for name in ("C1", "C3", "C4a", "C4b", "C5", "C6a", "C6b", "C7"):
         assert name in unexamined_sentence(judged)
 
 
@@ -176,7 +176,7 @@ def test_measurements_are_judged_where_there_are_any():
     generator = np.random.default_rng(0)
     values = {name: at + generator.normal(0, 0.1, 30) for name, at in (("quantum", 9), ("relu", 12), ("twin", 9))}
     judged = judge_all([], None, {"effective dimension on ladder-moons": values})
-    assert [(v.claim.id, v.outcome) for v in judged.verdicts] == [("C4", "refuted")]
+    assert [(v.claim.id, v.outcome) for v in judged.verdicts] == [("C4a", "refuted"), ("C4b", "refuted")]
 
 
 def test_shortened_training_is_held_against_the_verdict():

@@ -137,6 +137,6 @@ def test_a_users_ladder_shows_its_other_arms_and_what_is_left_out(tmp_path):
 
 def test_claims_on_ladders_are_open_with_two_seeds(page):
     text = page.read_text(encoding="utf-8")
-    cards = re.findall(r'<article class="card (\w+)" id="claim-([CT]\d)"', text)
-    assert {name for _, name in cards} == {"C3", "C6", "T1", "T2", "T4"}
+    cards = re.findall(r'<article class="card (\w+)" id="claim-([CT]\d\w?)"', text)
+    assert {name for _, name in cards} == {"C3", "C6a", "C6b", "T1", "T2", "T4"}
     assert {outcome for outcome, _ in cards} == {"inconclusive"}

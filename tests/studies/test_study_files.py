@@ -129,8 +129,8 @@ def test_files_as_windows_writes_them_are_read(tmp_path, encoding):
     text = preset_text("phase3b-heldout").replace("\n", "\r\n")
     (tmp_path / "mine.toml").write_bytes(text.encode(encoding))
     assert load_study(tmp_path / "mine.toml") == load_preset("phase3b-heldout")
-    (tmp_path / "claim.toml").write_bytes(claim_text("C6").replace("\n", "\r\n").encode(encoding))
-    assert load_claims(tmp_path / "claim.toml") == [claim for claim in shipped_claims() if claim.id == "C6"]
+    (tmp_path / "claim.toml").write_bytes(claim_text("C6b").replace("\n", "\r\n").encode(encoding))
+    assert load_claims(tmp_path / "claim.toml") == [claim for claim in shipped_claims() if claim.id == "C6b"]
 
 
 ON_TABLE = """

@@ -6,6 +6,8 @@ from qmoe.claims.ablation import ablation_study, ladder_claims
 from qmoe.claims.evidence import Contrast, Decision, Evidence, Outcome, decide
 from qmoe.claims.judge import judge
 from qmoe.claims.multiverse import ChoiceEffect, Multiverse, Point, SpecificationRow
+from qmoe.claims.planning import Plan, plan
+from qmoe.claims.registration import Departure, Registration, register, root_seed, verify
 from qmoe.claims.runs import Runs, StudyRuns, Universe, runs_of
 from qmoe.claims.shipped import CLAIMS, claim_text, shipped_claims
 from qmoe.claims.spec import Claim, load_claims, parse_claims
@@ -18,11 +20,14 @@ __all__ = [
     "Comparison",
     "Contrast",
     "Decision",
+    "Departure",
     "Estimate",
     "Evidence",
     "Multiverse",
     "Outcome",
+    "Plan",
     "Point",
+    "Registration",
     "Runs",
     "SpecificationRow",
     "StudyRuns",
@@ -36,6 +41,10 @@ __all__ = [
     "ladder_claims",
     "load_claims",
     "parse_claims",
+    "plan",
+    "register",
+    "root_seed",
     "runs_of",
     "shipped_claims",
+    "verify",
 ]

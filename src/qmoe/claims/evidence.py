@@ -65,13 +65,20 @@ class Contrast:
         """1 where a is claimed to lie above b, -1 below."""
         return -1.0 if self.direction in ("less", "not_more") else 1.0
 
+    def distance(self, value: float) -> float:
+        """A difference, or the logarithm of a ratio: what tests compute with."""
+        return math.log(value) if self.scale == "ratio" else value
+
+    def back(self, distance: float) -> float:
+        """The difference or ratio that a distance stands for."""
+        return math.exp(distance) if self.scale == "ratio" else distance
+
     @property
     def bounds(self) -> tuple[float, float]:
         """What the oriented difference must exceed to support, and stay below to refute."""
-        ratio = self.scale == "ratio"
-        margin = math.log(self.margin) if ratio else self.margin
+        margin = self.distance(self.margin)
         if self.direction in ("greater", "less"):
-            least = 0.0 if self.at_least is None else math.log(self.at_least) if ratio else self.at_least
+            least = 0.0 if self.at_least is None else self.distance(self.at_least)
             return least, max(least, margin)
         return -margin, -margin
 
@@ -135,8 +142,7 @@ class Evidence:
     @property
     def leans(self) -> bool:
         """Whether the estimate alone is on the side that supports: a lead that matters, or none that does."""
-        log = math.log if self.contrast.scale == "ratio" else float
-        effect, margin = log(self.effect), log(self.contrast.margin)
+        effect, margin = self.contrast.distance(self.effect), self.contrast.distance(self.contrast.margin)
         if self.contrast.direction == "equivalent":
             return abs(effect) <= margin
         return self.contrast.sign * effect >= self.contrast.bounds[1]
@@ -146,14 +152,12 @@ class Evidence:
         """The difference (or factor) that so many clusters find with a chance of 80%; None for counts."""
         if self.exact:
             return None
-        found = smallest_effect(self.sd, self.n_clusters)
-        return math.exp(found) if self.contrast.scale == "ratio" else found
+        return self.contrast.back(smallest_effect(self.sd, self.n_clusters))
 
     @property
     def draws_needed(self) -> int | None:
         """Clusters that find a difference of the margin with a chance of 80%; None without a margin, and for counts."""
-        ratio = self.contrast.scale == "ratio"
-        margin = math.log(self.contrast.margin) if ratio else self.contrast.margin
+        margin = self.contrast.distance(self.contrast.margin)
         return draws_needed(self.sd, margin) if margin > 0 and not self.exact else None
 
 
@@ -247,7 +251,7 @@ def weigh(
     towards = (low, high) if sign > 0 else (-high, -low)
     flat = bool(np.ptp(d) <= 1e-12 * max(1.0, float(np.abs(d).max())))
     tost, tost_p = None, 1.0
-    margin = math.log(contrast.margin) if ratio else contrast.margin
+    margin = contrast.distance(contrast.margin)
     if margin > 0 and n > 1:
         tost = equivalence_test(d, np.zeros(n), margin, alpha=alpha)
         tost_p = tost.p_value
@@ -268,17 +272,16 @@ def weigh(
         against = (_ranks(d, support, "less") < alpha, _ranks(d, refute, "greater") < alpha)
     towards_mean = float(np.mean(d))
     matters = contrast.direction not in ("greater", "less") or towards_mean >= refute
-    back = math.exp if ratio else float
     effect, mean_a, mean_b = (
         float(np.mean(v)) for v in (sign * d, cluster_means(x, clusters), cluster_means(y, clusters))
     )
     return Evidence(
         contrast=contrast,
-        effect=back(effect),
-        low=back(low),
-        high=back(high),
-        mean_a=back(mean_a),
-        mean_b=back(mean_b),
+        effect=contrast.back(effect),
+        low=contrast.back(low),
+        high=contrast.back(high),
+        mean_a=contrast.back(mean_a),
+        mean_b=contrast.back(mean_b),
         n_clusters=n,
         n_pairs=len(x),
         p_support=p_support,

@@ -158,6 +158,47 @@ class StudyRuns:
             arms[key] = dataclasses.replace(runs.take(runs.lrs == best), tried=tuple(rates))
         return dataclasses.replace(self, arms=arms)
 
+    def best_starts(self, by: str = "loss") -> StudyRuns:
+        """The study with one run for each arm and draw of the data: that of the least training loss among its starts.
+
+        Starts that broke off have no loss and are passed over. A draw of which a start has not run yet is unfinished.
+
+        Raises:
+            ConfigError: for a metric of the test part, which would choose on what the verdict is about.
+        """
+        if by.startswith("test"):
+            raise ConfigError(f"by is {by!r}: choosing a start by test data flatters every arm; use 'loss'.")
+        arms = {}
+        for key, runs in self.arms.items():
+            loss = runs.values.get(by, np.full(len(runs.data_seeds), math.nan))
+            loss = np.where(np.isfinite(loss) & runs.done, loss, math.inf)
+            kept, unfinished = [], []
+            for draw in np.unique(runs.data_seeds):
+                rows = np.flatnonzero(runs.data_seeds == draw)
+                kept.append(int(rows[np.argmin(loss[rows])]))
+                unfinished.append(bool((~runs.done[rows] & ~runs.failed[rows]).any()))
+            best = runs.take(np.array(kept, dtype=np.int64))
+            waiting = np.array(unfinished, dtype=bool)
+            arms[key] = dataclasses.replace(
+                best,
+                init_seeds=np.zeros(len(kept), dtype=np.int64),
+                done=best.done & ~waiting,
+                failed=best.failed & ~waiting,
+            )
+        return dataclasses.replace(self, arms=arms)
+
+    def selected(self, select: str) -> StudyRuns:
+        """What counts of a specification's runs.
+
+        Args:
+            select: ``"all"``, ``"best_rate"`` (each arm at its learning rate of the least training loss) or
+                ``"best_start"`` (the start of the least training loss, for each draw of the data).
+        """
+        chosen = {"all": lambda: self, "best_rate": self.tuned, "best_start": self.best_starts}
+        if select not in chosen:
+            raise unknown("select", select, chosen)
+        return chosen[select]()
+
 
 @dataclass(frozen=True, eq=False)
 class Universe:

@@ -14,12 +14,12 @@ import qmoe
 from qmoe.claims import ablation_study
 from qmoe.cli.doctor import examine, print_examination
 from qmoe.cli.jobs import report_only, run_job
+from qmoe.cli.registering import power_job, register_job, registered, study_of, verify_job
 from qmoe.data import DATASETS
 from qmoe.errors import ConfigError, QMoEError, unknown
 from qmoe.studies import (
     PHASES,
     load_preset,
-    load_study,
     preset_names,
     preset_text,
     refuse_borrowed_name,
@@ -105,15 +105,19 @@ def run(
     out: Out = Path("results"),
     workers: Workers = None,
     claims: Claims = None,
+    registration: Annotated[
+        Path | None,
+        typer.Option("--registration", help="Run what `qmoe register` froze, from its root seed.", show_default=False),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run one study from a TOML file and write the report.
 
     Example: qmoe run my-study.toml --out my-results
     """
-    if study not in preset_names() and not Path(study).suffix and not Path(study).exists():
-        raise unknown("preset", study, preset_names())
-    loaded = load_preset(study) if study in preset_names() else load_study(study)
+    loaded = study_of(study)
+    if registration is not None:
+        loaded = registered(loaded, registration, claims)
     refuse_borrowed_name(loaded)
     run_job([loaded.resized(3 if quick and seeds is None else seeds, quick)], out, workers, as_json, claims)
 
@@ -176,6 +180,52 @@ def report(
     Example: qmoe report results
     """
     report_only(folder, as_json, claims)
+
+
+@app.command()
+def register(
+    studies: Annotated[list[str], typer.Argument(help="TOML files, or names of presets.", metavar="STUDY...")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write, JSON.")] = Path("registration.json"),
+    claims: Claims = None,
+) -> None:
+    """Freeze studies and the claims on them to a hash, which gives the root seed that they are run from.
+
+    Example: qmoe register ladder-moons phase2-heldout --out registration.json
+    """
+    register_job(studies, claims, out)
+
+
+@app.command()
+def verify(
+    registration: Annotated[Path, typer.Argument(help="A file that register wrote.", metavar="FILE")],
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="The studies; presets of the registered names by default.")
+    ] = None,
+    claims: Claims = None,
+    results: Annotated[
+        Path | None, typer.Option("--results", help="A folder with runs, to see if any is older.", show_default=False)
+    ] = None,
+) -> None:
+    """Say whether claims, studies and runs are as they were registered.
+
+    Example: qmoe verify registration.json --results results
+    """
+    verify_job(registration, studies or (), claims, results)
+
+
+@app.command()
+def power(
+    study: Annotated[str, typer.Argument(help="A TOML file, or the name of a preset.", metavar="STUDY")],
+    pilot: Annotated[Path, typer.Option("--pilot", help="A folder with runs of it from another root seed.")],
+    claims: Claims = None,
+    chance: Annotated[float, typer.Option("--power", help="Chance to find a difference of the margin.")] = 0.8,
+    as_json: Json = False,
+) -> None:
+    """Say how many draws of the data each test of the claims on a study needs, from a pilot.
+
+    Example: qmoe power ladder-moons --pilot pilot-results
+    """
+    power_job(study, pilot, claims, chance, as_json)
 
 
 @app.command()

@@ -9,14 +9,17 @@ from qmoe.claims.spec import Claim, parse_claims
 from qmoe.errors import unknown
 
 #: Those of the paper, then our own.
-CLAIMS: tuple[str, ...] = ("C1", "C2", "C3", "C4", "C5", "C6", "T1", "T2", "T3", "T4")
+CLAIMS: tuple[str, ...] = (
+    "C1", "C2", "C3", "C4a", "C4b", "C5", "C6a", "C6b", "C7",
+    "T1", "T2", "T3", "T4",
+)  # fmt: skip
 
 
 def shipped_claims(headline: bool | None = None) -> list[Claim]:
     """The claims that ship with qmoe.
 
     Args:
-        headline: True for those of the paper alone (C1 to C6), False for the others, None for all.
+        headline: True for those of the paper alone (C1 to C7), False for the others, None for all.
     """
     claims = [claim for name in CLAIMS for claim in parse_claims(tomllib.loads(claim_text(name)), f"{name}.toml")]
     return [claim for claim in claims if headline is None or claim.headline == headline]

@@ -1,0 +1,93 @@
+"""Planning a study from a pilot: how many draws of the data each test of a claim needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from qmoe.claims.assay import Assays
+from qmoe.claims.evidence import ALPHA
+from qmoe.claims.power_needed import draws_needed, smallest_effect
+from qmoe.claims.questions import Measurements, Poser
+from qmoe.claims.runs import ArmKey, StudyRuns
+from qmoe.claims.spec import Claim, Estimand
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one comparison of a claim needs.
+
+    Attributes:
+        claim: id of the claim.
+        test: name of the test.
+        study: name of the study; "" for measurements.
+        metric: what is compared.
+        estimand: what of the runs on one draw of the data.
+        a_key: arm a and its noise strength.
+        b_key: arm b and its noise strength.
+        a: label of a.
+        b: label of b.
+        margin: smallest difference that matters (a factor on the ratio scale).
+        scale: ``"difference"`` or ``"ratio"``.
+        sd: standard deviation of the differences of the pilot's draws (of log ratios on the ratio scale); None where the
+            pilot cannot tell.
+        pilot_draws: draws of the data that it rests on.
+        smallest_effect: what so many draws find with the power asked for.
+        draws_needed: draws that a difference of the margin needs for it; None where sd or margin is missing.
+        obstacle: why the pilot cannot tell, as a phrase; else "".
+    """
+
+    claim: str
+    test: str
+    study: str
+    metric: str
+    estimand: Estimand
+    a_key: ArmKey
+    b_key: ArmKey
+    a: str
+    b: str
+    margin: float
+    scale: str
+    sd: float | None = None
+    pilot_draws: int = 0
+    smallest_effect: float | None = None
+    draws_needed: int | None = None
+    obstacle: str = ""
+
+
+def plan(
+    claims: Sequence[Claim],
+    pilot: Mapping[str, StudyRuns],
+    measurements: Measurements | None = None,
+    *,
+    power: float = 0.8,
+    alpha: float = ALPHA,
+) -> list[Plan]:
+    """What every comparison of some claims needs, from a pilot whose seeds are not those of the study itself.
+
+    Args:
+        claims: the claims; their tests on studies that the pilot does not have are left out.
+        pilot: studies by name.
+        measurements: for each quantity and name ``(n,)`` repeated measurements of the pilot.
+        power: chance to find a difference of the margin.
+        alpha: two-sided level; divide it by the number of tests where a correction for multiple comparisons is to come.
+    """
+    poser = Poser(Assays(pilot, alpha), alpha, most=2, facts=False)
+    found = []
+    for claim in claims:
+        for posed in poser.all(claim, pilot, measurements or {}):
+            for q in [] if posed.absent else posed.questions:
+                c, e = q.contrast, q.evidence
+                told = Plan(
+                    claim.id, posed.test.name, q.study, q.metric, q.estimand, q.a_key, q.b_key, q.a, q.b, c.margin, c.scale
+                )  # fmt: skip
+                if e is None or e.exact:
+                    obstacle = "; ".join(q.obstacles) or "a count has no spread"
+                    found.append(Plan(**{**vars(told), "obstacle": obstacle}))
+                    continue
+                margin = c.distance(c.margin)
+                needed = draws_needed(e.sd, margin, power, alpha) if margin > 0 else None
+                smallest = c.back(smallest_effect(e.sd, e.n_clusters, power, alpha))
+                figures = {"sd": e.sd, "pilot_draws": e.n_clusters, "smallest_effect": smallest, "draws_needed": needed}
+                found.append(Plan(**{**vars(told), **figures}))
+    return found

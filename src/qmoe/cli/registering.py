@@ -1,0 +1,131 @@
+"""Commands about what is asked, before and after it is run: register, verify, power."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from rich import box
+from rich.table import Table
+
+import qmoe
+from qmoe.claims import Claim, Registration, load_claims, plan, register, runs_of, shipped_claims, verify
+from qmoe.claims.registration import older_runs, seeded
+from qmoe.claims.spec import MeasurementTest
+from qmoe.cli.console import make_console
+from qmoe.errors import ConfigError, unknown
+from qmoe.studies import Store, Study, load_preset, load_study, preset_names
+
+STORE = "store.sqlite"
+
+
+def study_of(name: str) -> Study:
+    """A study by the name of its preset, or from a TOML file."""
+    if name in preset_names():
+        return load_preset(name)
+    if not Path(name).suffix and not Path(name).exists():
+        raise unknown("preset", name, preset_names())
+    return load_study(name)
+
+
+def register_job(names: Sequence[str], claims: Path | None, out: Path) -> None:
+    """Freezes studies, with the claims on them, into a file."""
+    studies = [study_of(name) for name in names]
+    made = register(_claims_on(studies, claims), studies, qmoe.__version__)
+    made.write(out)
+    typer.echo(f"{len(made.claims)} claims on {len(made.studies)} studies: {made.digest}")
+    typer.echo(f"Root seed {made.root_seed}; written to {out}. Run with --registration {out}.")
+
+
+def registered(study: Study, path: Path, claims: Path | None) -> Study:
+    """The study with the root seed of a registration; refused where it is not what was registered.
+
+    Raises:
+        ConfigError: naming what differs.
+    """
+    made = Registration.read(path)
+    study = seeded(study, made)
+    asked = [c for c in _all_claims(claims) if c.id in made.claims]
+    departures = [d for d in verify(made, asked, [study]) if d.kind == "claim" or d.name == study.name]
+    if departures:
+        told = " ".join(d.words for d in departures)
+        raise ConfigError(f"{path} registered something else. {told} Register anew, or run without --registration.")
+    return study
+
+
+def verify_job(path: Path, names: Sequence[str], claims: Path | None, results: Path | None) -> None:
+    """Tells what differs from a registration; a difference ends with status 1."""
+    made = Registration.read(path)
+    studies = [seeded(study_of(name), made) for name in names or made.studies]
+    asked = [c for c in _all_claims(claims) if c.id in made.claims]
+    found = [d.words for d in verify(made, asked, studies)]
+    typer.echo(f"Registered {made.date} with qmoe {made.version}: {made.digest}")
+    if results is not None:
+        with Store(results / STORE, create=False) as store:
+            loaded = [store.load(name) for name in store.study_names() if name in made.studies]
+        found += [d.words for d in verify(made, asked, [r.study for r in loaded]) if d.what == "seed"]
+        older = older_runs(made, loaded)
+        typer.echo(f"{older} runs are older than the registration." if older else "No run is older.")
+        found += [f"{older} runs are older than the registration."] if older else []
+    for words in found:
+        typer.echo(words)
+    if found:
+        raise typer.Exit(1)
+    typer.echo("All is as it was registered.")
+
+
+def power_job(name: str, pilot: Path, claims: Path | None, power: float, as_json: bool) -> None:
+    """Tells the draws that each test of the claims on a study needs, from a pilot."""
+    study = study_of(name)
+    with Store(pilot / STORE, create=False) as store:
+        if study.name not in store.study_names():
+            raise ConfigError(
+                f"{pilot} has no runs of {study.name}; it has {', '.join(store.study_names()) or 'none'}."
+            )
+        results, measured = store.load(study.name), store.measurements()
+    if results.study.seeds.root == study.seeds.root:
+        raise ConfigError(
+            f"The pilot in {pilot} has the root seed {study.seeds.root} of the study itself, so its runs would be judged "
+            "again; run it with another root under [seeds]."
+        )
+    runs = runs_of(results).at(results.study.training.lr)
+    about = [c for c in _all_claims(claims) if _asks(c, study)]
+    found = [p for p in plan(about, {study.name: runs}, measured, power=power) if p.study == study.name]
+    if as_json:
+        typer.echo(json.dumps([vars(each) for each in found], indent=2))
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("claim", "test", "against", "margin", "sd", "pilot draws", "smallest effect", "draws needed"):
+        table.add_column(column)
+    for p in found:
+        figures = [_figure(p.sd), str(p.pilot_draws), _figure(p.smallest_effect), str(p.draws_needed or "")]
+        table.add_row(p.claim, p.test, p.b, f"{p.margin:g}", *([p.obstacle, "", "", ""] if p.obstacle else figures))
+    make_console().print(table)
+
+
+def _all_claims(path: Path | None) -> list[Claim]:
+    return [*shipped_claims(), *([] if path is None else load_claims(path))]
+
+
+def _claims_on(studies: Sequence[Study], path: Path | None) -> list[Claim]:
+    """The claims whose studies are all among these; those of the user's own whatever they are on."""
+    names = {study.name for study in studies}
+    shipped = [c for c in shipped_claims() if (asked := _studies_of(c)) and asked <= names]
+    return shipped + ([] if path is None else load_claims(path))
+
+
+def _studies_of(claim: Claim) -> set[str]:
+    """Studies that a claim's tests are done on; measurements are named after theirs."""
+    tests = claim.tests
+    named = {n for t in tests if not isinstance(t, MeasurementTest) for n in claim.studies_of(t)}
+    return named | {t.quantity.rpartition(" on ")[2] for t in tests if isinstance(t, MeasurementTest)}
+
+
+def _asks(claim: Claim, study: Study) -> bool:
+    return study.name in _studies_of(claim)
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
