@@ -113,7 +113,10 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
             "experts": {"kind": "linear", "out_features": None},
             "n_experts": 2, "head": False, "top_k": None, "norm_topk_prob": None,
         },
-        "training": {"epochs": 50, "batch_size": 32, "lr": 0.1, "dtype": "float32"},
+        "training": {
+            "optimiser": "adam", "epochs": 50, "batch_size": 32, "lr": 0.1, "max_iterations": 2000, "tolerance": 1e-4,
+            "initial_scale": 1.0, "dtype": "float32",
+        },
         "root": 0, "data_seed": 2, "init_seed": 1, "fixed": None,
     }  # fmt: skip
     assert MLPRouterSpec(kind="mlp").model_dump() == {"kind": "mlp", "hidden": 16, "activation": "relu"}

@@ -1,4 +1,4 @@
-"""Classifiers that everybody knows beside a ladder: what scikit-learn reaches on the same draws of the data, and the best there is."""
+"""Well-known classifiers beside a ladder: what scikit-learn reaches on the same draws of the data, and the best possible."""
 
 from __future__ import annotations
 
