@@ -65,7 +65,7 @@ def test_without_a_test_part_chance_is_that_of_the_training_part(tmp_path):
 
 
 def test_results_without_a_chance_of_their_own_count_classes_alike():
-    study = load_preset("ladder-digits").resized(1)
+    study = load_preset("ladder-hyperplanes").resized(1)
     assert runs_of(StudyResults(study, tuple(make_trials(study)), {})).chance == 0.5
 
 

@@ -35,6 +35,7 @@ def test_registry_holds_the_promised_names() -> None:
         "checkerboard",
         "hidden_manifold",
         "hyperplanes",
+        "two_curves",
         "synthetic",
         "digits",
         "mnist4x4",
@@ -92,7 +93,7 @@ def test_known_truth_predicts_every_sample_at_the_declared_rate(name: str) -> No
         assert name in ("synthetic", "digits", "mnist4x4", "mnist4x4_sample")
         assert dataset.posterior(dataset.sample(1).x) is None
         return
-    dataset = replace(dataset, n_samples=20_000)  # type: ignore[call-arg]
+    dataset = replace(dataset, n_samples=4_000 if name == "two_curves" else 20_000)  # type: ignore[call-arg]
     points = dataset.sample(1)
     posterior, error = dataset.posterior(points.x), dataset.bayes_error()
     assert posterior is not None
@@ -111,6 +112,17 @@ def test_split_is_that_of_sklearn(name: str) -> None:
     split = dataset.split(42, test_fraction=0.25, split_seed=9)
     for ours, theirs in zip((split.x_train, split.x_test, split.y_train, split.y_test), expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["hidden_manifold", "hyperplanes", "two_curves"])
+def test_a_set_of_another_size_is_a_sample_of_the_same_problem(name: str) -> None:
+    small, large = make_dataset(name, n_samples=300), make_dataset(name, n_samples=6000)
+    points = large.sample(3)
+    posterior, truth = small.posterior(points.x), large.posterior(points.x)
+    assert posterior is not None
+    np.testing.assert_array_equal(posterior, truth)
+    assert (posterior.argmax(axis=1) != points.y).mean() < 0.02
+    assert small.bayes_error() == large.bayes_error()
 
 
 def test_without_a_split_seed_an_int_seed_is_used_again() -> None:
@@ -190,6 +202,7 @@ BAD_OPTIONS = [
     *[("xor", {"n_dims": bad}) for bad in (0, 1.5)],
     *[("checkerboard", option) for option in ({"cells": 1}, {"flip": 0.6}, {"flip": -0.1})],
     *[("hyperplanes", option) for option in ({"n_hyperplanes": 0}, {"flip": 0.51}, {"problem_seed": -1})],
+    *[("two_curves", option) for option in ({"degree": 0}, {"offset": -0.1}, {"noise": -0.1}, {"n_features": 0})],
     *[("hidden_manifold", option) for option in ({"manifold_dim": 0}, {"n_features": 0})],
     *[("synthetic", option) for option in ({"class_sep": -1.0}, {"flip": 1.5}, {"n_redundant": -1})],
     *[("digits", {"classes": bad}) for bad in ((3,), (3, 3), (3, 10), (-1, 2), "35", 3, (1.0, 2), None)],

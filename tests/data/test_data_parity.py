@@ -84,6 +84,21 @@ def test_hyperplanes_are_balanced_and_samples_share_one_problem(n_hyperplanes: i
         assert not np.array_equal(points.y, np.sort(points.y))
 
 
+def test_hyperplanes_are_those_of_the_published_definition() -> None:
+    dataset = Hyperplanes(n_samples=2000, n_features=5, n_hyperplanes=4, plane_dim=3, problem_seed=7)
+    normals, offsets, embedding = dataset._problem()
+    assert [part.shape for part in (normals, offsets, embedding)] == [(4, 3), (4,), (3, 5)]
+    assert all(0.0 <= part.min() <= part.max() <= 1.0 for part in (normals, offsets, embedding))
+    points = dataset.sample(0)
+    latent = np.array([np.linalg.solve(embedding @ embedding.T, embedding @ x) for x in points.x])
+    np.testing.assert_allclose(latent @ embedding, points.x, atol=1e-10)
+    for z, label in zip(latent[:200], points.y[:200], strict=True):
+        positive = [
+            sum(a * b for a, b in zip(w, z, strict=True)) + c > 0 for w, c in zip(normals, offsets, strict=True)
+        ]
+        assert label == sum(positive) % 2
+
+
 def test_one_hyperplane_is_linearly_separable() -> None:
     points = Hyperplanes(n_samples=400, n_hyperplanes=1).sample(0)
     from sklearn.svm import LinearSVC

@@ -141,7 +141,7 @@ def test_hashes_of_trials_that_are_in_stores_stay(preset, digest):
     assert make_trials(load_preset(preset))[0].trial.hash == digest
 
 
-@pytest.mark.parametrize("preset", ["phase1-mnist-published", "phase3b-heldout", "ladder-digits"])
+@pytest.mark.parametrize("preset", ["phase1-mnist-published", "phase3b-heldout", "ladder-hyperplanes"])
 def test_a_trial_is_put_together_from_its_parts_as_its_json_is(preset):
     for trial in {(m.arm, m.variant): m.trial for m in make_trials(load_preset(preset))}.values():
         values = trial.model_dump(mode="json", exclude_defaults=True)

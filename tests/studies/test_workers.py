@@ -63,7 +63,7 @@ def test_effective_dimensions_are_the_same_from_processes(tiny):
 
 
 def test_a_router_alone_has_the_weights_that_it_has_in_its_mixture():
-    for trial in {m.arm: m.trial for m in make_trials(load_preset("ladder-digits"))}.values():
+    for trial in {m.arm: m.trial for m in make_trials(load_preset("ladder-hyperplanes"))}.values():
         alone, within = build_router(trial), build_model(trial).router
         assert type(alone) is type(within)
         ours, theirs = alone.state_dict(), within.state_dict()

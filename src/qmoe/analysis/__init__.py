@@ -58,6 +58,17 @@ from qmoe.analysis.parameters import (
     ParameterCount,
     count_parameters,
 )
+from qmoe.analysis.pooling import (
+    RandomEffects,
+    random_effects,
+)
+from qmoe.analysis.power import (
+    draws_needed,
+    equivalence_draws,
+    equivalence_power,
+    smallest_effect,
+    t_test_power,
+)
 from qmoe.analysis.proportions import (
     Proportion,
     probability_of_superiority,
@@ -111,6 +122,7 @@ __all__ = [
     "PairedTest",
     "ParameterCount",
     "Proportion",
+    "RandomEffects",
     "Specialisation",
     "Summary",
     "Utilisation",
@@ -124,7 +136,10 @@ __all__ = [
     "connected_regions",
     "count_parameters",
     "critical_difference",
+    "draws_needed",
     "effective_dimension",
+    "equivalence_draws",
+    "equivalence_power",
     "equivalence_test",
     "fidelity_kernel",
     "fisher_matrices",
@@ -148,10 +163,13 @@ __all__ = [
     "percentile_of",
     "probabilities",
     "probability_of_superiority",
+    "random_effects",
     "sign_flip_test",
+    "smallest_effect",
     "specialisation",
     "success_rate",
     "summarize",
+    "t_test_power",
     "target_kernel",
     "uniform_draws",
     "utilisation",

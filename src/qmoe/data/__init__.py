@@ -6,6 +6,7 @@ classifier could do, ``posterior(x)`` what it would have to know. `make_dataset`
 
 from qmoe.data.base import Dataset, Points, Split
 from qmoe.data.digits import Digits, Mnist, Mnist4x4, Mnist4x4Sample
+from qmoe.data.fourier import TwoCurves
 from qmoe.data.generated import HiddenManifold, Synthetic
 from qmoe.data.parity import Checkerboard, Hyperplanes, Xor
 from qmoe.data.planar import Circles, Moons, Spirals
@@ -47,6 +48,7 @@ __all__ = [
     "Standard",
     "Synthetic",
     "Table",
+    "TwoCurves",
     "UnitNorm",
     "Xor",
     "fit_scaling",

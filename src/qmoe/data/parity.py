@@ -119,18 +119,18 @@ class Checkerboard(Dataset):
 class Hyperplanes(Dataset):
     """Hyperplanes and parity: on the positive side of how many hyperplanes, modulo two, does a point lie?
 
-    Points are Gaussian in a subspace of ``plane_dim`` dimensions, which a random isometry puts into the feature space.
-    Both classes are equally frequent: points are drawn until each has its half. After Bowles, Ahmed and Schuld (2024),
-    "Better than classical?", arXiv:2403.07059, with normals of random direction where theirs all have positive
-    entries, and features of variance one within the subspace where theirs are standardised per sample.
+    A point z ~ N(0, I_m) lies on the positive side of a hyperplane where w . z + b > 0, and is seen as x = z E. The entries
+    of w, b and E are uniform on [0, 1]. Both classes are equally frequent: points are drawn until each has its half. Bowles,
+    Ahmed and Schuld (2024), "Better than classical?", arXiv:2403.07059. They then standardise the features of each sample,
+    which is the scaling ``"standard"`` and no part of the data here.
 
     Attributes:
         n_samples: the number of rows.
         n_features: the number of features F.
         n_hyperplanes: the number of hyperplanes. The knob: more is harder.
-        plane_dim: the dimension of the subspace, at most F.
+        plane_dim: the dimension m of the space of the hyperplanes, at most F.
         flip: the probability of a wrong label, which is the Bayes error.
-        problem_seed: the seed of the hyperplanes and the isometry. Samples of different seeds are of one problem.
+        problem_seed: the seed of the hyperplanes and of E. Samples of different seeds are of one problem.
     """
 
     name: ClassVar[str] = "hyperplanes"
@@ -158,7 +158,7 @@ class Hyperplanes(Dataset):
     def sample(self, seed: Seed) -> Points:
         """Returns rows in random order, half of each parity (before labels are flipped)."""
         generator = numpy_generator(check_seed(seed))
-        normals, offsets, isometry = self._problem()
+        normals, offsets, embedding = self._problem()
         wanted = (self.n_samples - self.n_samples // 2, self.n_samples // 2)
         kept: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
         for _ in range(200):
@@ -167,7 +167,7 @@ class Hyperplanes(Dataset):
             for label in (0, 1):
                 kept[label].extend(z[parity == label][: wanted[label] - len(kept[label])])
             if all(len(rows) == count for rows, count in zip(kept, wanted, strict=True)):
-                x = np.array(kept[0] + kept[1]) @ isometry
+                x = np.array(kept[0] + kept[1]) @ embedding
                 points = shuffled(x, np.repeat([0, 1], wanted), generator)
                 return Points(points.x, flip_labels(points.y, self.flip, generator))
         raise ConfigError(
@@ -180,18 +180,17 @@ class Hyperplanes(Dataset):
         return self.flip
 
     def posterior(self, x: np.ndarray) -> np.ndarray:
-        """Returns the ``(N, 2)`` class probabilities at ``x`` ``(N, F)``, of its projection on the subspace."""
-        normals, offsets, isometry = self._problem()
-        return flipped_posterior(_parity(self._rows(x) @ isometry.T, normals, offsets), self.flip)
+        """Returns the ``(N, 2)`` class probabilities at ``x`` ``(N, F)``, of the least-squares z."""
+        normals, offsets, embedding = self._problem()
+        z = np.linalg.lstsq(embedding.T, self._rows(x).T, rcond=None)[0].T
+        return flipped_posterior(_parity(z, normals, offsets), self.flip)
 
     def _problem(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns unit normals ``(H, d)``, offsets ``(H,)`` in [-1/2, 1/2] and an isometry ``(d, F)``."""
+        """Returns normals w ``(H, m)``, offsets b ``(H,)`` and the embedding E ``(m, F)``."""
         generator = numpy_generator(self.problem_seed)
-        normals = generator.normal(size=(self.n_hyperplanes, self.plane_dim))
-        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-        offsets = generator.uniform(-0.5, 0.5, size=self.n_hyperplanes)
-        basis, _ = np.linalg.qr(generator.normal(size=(self.n_features, self.plane_dim)))
-        return normals, offsets, basis.T
+        normals = generator.uniform(size=(self.n_hyperplanes, self.plane_dim))
+        offsets = generator.uniform(size=self.n_hyperplanes)
+        return normals, offsets, generator.uniform(size=(self.plane_dim, self.n_features))
 
 
 def _parity(z: np.ndarray, normals: np.ndarray, offsets: np.ndarray) -> np.ndarray:

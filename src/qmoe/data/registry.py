@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from qmoe.data.base import Dataset
 from qmoe.data.digits import Digits, Mnist, Mnist4x4, Mnist4x4Sample
+from qmoe.data.fourier import TwoCurves
 from qmoe.data.generated import HiddenManifold, Synthetic
 from qmoe.data.parity import Checkerboard, Hyperplanes, Xor
 from qmoe.data.planar import Circles, Moons, Spirals
@@ -20,6 +21,7 @@ _ALL: tuple[type[Dataset], ...] = (
     Checkerboard,
     HiddenManifold,
     Hyperplanes,
+    TwoCurves,
     Synthetic,
     Digits,
     Mnist4x4,

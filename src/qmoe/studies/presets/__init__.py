@@ -19,8 +19,17 @@ PHASES: dict[str, tuple[str, ...]] = {
     ),
     "phase2": ("phase2-published", "phase2-heldout"),
     "phase3": ("phase3a-published", "phase3a-heldout", "phase3b-published", "phase3b-heldout"),
-    "ladder": tuple(
-        f"ladder-{data}" for data in ("moons", "circles", "spirals", "xor", "checkerboard", "digits", "mnist")
+    "ladder": (
+        "ladder-moons",
+        "ladder-circles",
+        "ladder-spirals",
+        "ladder-xor",
+        "ladder-checkerboard",
+        "ladder-moons-overlap",
+        "ladder-parity",
+        "ladder-hidden-manifold",
+        "ladder-two-curves",
+        "ladder-hyperplanes",
     ),
 }
 
