@@ -16,7 +16,7 @@ from rich.table import Table
 from qmoe.claims import CLAIMS, Claim, Verdict, load_claims
 from qmoe.cli.console import make_console, make_progress, say
 from qmoe.errors import ConfigError
-from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, read_store, telling
+from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, outcome_words, read_store, telling
 from qmoe.studies import Store, Study, Workers, continues, default_workers, run_studies, with_free_name
 from qmoe.studies.baselines import measure_baselines, missing_baselines
 from qmoe.studies.measurements import measure, missing_measurements
@@ -171,8 +171,11 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Table:
     table.add_column("verdict", no_wrap=True)
     table.add_column("effect [95%]", justify="right", no_wrap=True)
     for verdict in verdicts:
-        claim = verdict.claim
-        table.add_row(claim.id, claim.topic or claim.statement, verdict.outcome, effect_words(telling(verdict)))
+        claim, effect = verdict.claim, effect_words(telling(verdict))
+        table.add_row(claim.id, claim.topic or claim.statement, outcome_words(verdict.outcome), effect)
+        for part in verdict.per_study:
+            if not all(test.absent for test in part.tests):
+                table.add_row("", f"  on {part.study}", outcome_words(part.outcome), effect_words(telling(part)))
     return table
 
 

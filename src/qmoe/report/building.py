@@ -14,7 +14,7 @@ from markupsafe import Markup
 import qmoe
 from qmoe.claims import CLAIMS, Claim
 from qmoe.errors import QMoEError
-from qmoe.report.cards import Card, cards_of
+from qmoe.report.cards import Card, cards_of, study_titles
 from qmoe.report.closing import accusation_section, cost_section, methods_section
 from qmoe.report.drawing import draw_all, pictures
 from qmoe.report.figures import FigureBlock, style
@@ -30,7 +30,8 @@ from qmoe.report.phase3 import phase3a_section, phase3b_section
 from qmoe.report.reading import Contents, Times, provenance, read_store
 from qmoe.report.sections import Context, Picker, Section
 from qmoe.report.sensitivity import leads, opening_sentence, sensitivity_section, unexamined_sentence, verdict_table
-from qmoe.report.tables import Table
+from qmoe.report.survival import survival
+from qmoe.report.tables import Table, outcome_words
 from qmoe.report.threads import one_thread
 from qmoe.studies import Workers
 
@@ -92,10 +93,11 @@ def _page(contents: Contents, out: Path, step: Step, workers: Workers) -> str:
     results, rows = list(contents.results), tuple(contents.rows)
     step("judging the claims", 0.1)
     judged = contents.judged
-    cards = cards_of(judged, results)
+    titles = study_titles(results)
+    cards, choices = cards_of(judged, results), survival(judged, titles)
     sections = _sections(contents, step)
     table, verdicts = headline_table(rows), verdict_table(judged)
-    for one in (table, verdicts):
+    for one in (table, verdicts, None if choices is None else choices.table()):
         if one is not None:
             _write(one, out)
     figures = list(pictures(cards, sections, out / "figures"))
@@ -113,7 +115,9 @@ def _page(contents: Contents, out: Path, step: Step, workers: Workers) -> str:
             has_paper=table is not None or any(card.claim.id in CLAIMS for card in cards),
             gaps=gaps(results, contents.unreadable),
             opening=opening_sentence(judged),
-            leads=leads(judged),
+            leads=leads(judged, titles),
+            choices=choices,
+            outcome_words=outcome_words,
             cards=[_card(card, drawn) for card in cards if card.claim.headline],
             further=[_card(card, drawn) for card in cards if not card.claim.headline],
             unexamined=unexamined_sentence(judged),
@@ -164,7 +168,8 @@ def _report_at(step: Step, share: float, words: str) -> None:
 
 
 def _card(card: Card, drawn: Mapping[str, str]) -> dict[str, Any]:
-    return {"card": card, "drawing": None if card.panel is None else Markup(drawn[card.panel.name])}
+    curves = [Markup(drawn[panel.name]) for panel in card.curves]
+    return {"card": card, "drawing": None if card.panel is None else Markup(drawn[card.panel.name]), "curves": curves}
 
 
 def _rendered(section: Section, judged: Judged, drawn: Mapping[str, str], out: Path) -> dict[str, Any]:
