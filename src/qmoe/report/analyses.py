@@ -46,13 +46,16 @@ def _varied(multiverse: Multiverse) -> bool:
 
 def tried_once(verdict: Verdict) -> list[str]:
     """The comparisons of a claim with several analyses that were made at the study's own specification alone, in words."""
-    found = []
+    found: list[tuple[str, str]] = []
     for part in analysed(verdict):
         own, *others = part.multiverse.rows
         fixed = {p.key for p in own.points if all(p in row.points for row in others)}
-        found += [f"{c.a} against {c.b}" for c in verdict.comparisons
-                  if (c.test, c.study, c.a_key, c.b_key) in fixed]  # fmt: skip
-    return list(dict.fromkeys(found))
+        compared = [c for c in part.verdict.comparisons if c.decision is not None]
+        found += [(c.a, c.b) for c in compared if (c.test, c.study, c.a_key, c.b_key) in fixed]
+    by_a: dict[str, dict[str, None]] = {}
+    for a, b in found:
+        by_a.setdefault(a, {})[b] = None
+    return [f"{a} against {'; '.join(others)}" for a, others in by_a.items()]
 
 
 def counted_words(multiverse: Multiverse) -> str:
@@ -64,41 +67,52 @@ def counted_words(multiverse: Multiverse) -> str:
     return ", ".join([f"{_AT[first]} at {every} analyses", *rest])
 
 
-def deciding_words(multiverse: Multiverse, starts: int = 0) -> str:
-    """On which choice the outcome depends most, and what each alternative gives; "" where no choice tells them apart."""
+def deciding_words(multiverse: Multiverse, starts: int = 0, where: str = "") -> str:
+    """On which choice the outcome depends most, and what each alternative gives; "" where no choice tells them apart.
+
+    Args:
+        multiverse: the analyses.
+        starts: as `Judged.starts`.
+        where: the data set, for a claim on several.
+    """
     choice = multiverse.deciding
-    if choice is None or len({frozenset(count.items()) for count in choice.outcomes.values()}) < 2:
-        return ""
-    if len({tuple(sorted(o for o, n in count.items() if n)) for count in choice.outcomes.values()}) < 2:
-        # Every alternative has the same outcomes, only in other numbers.
-        return ""
-    sides = []
-    for alternative, count in choice.outcomes.items():
-        n = sum(count.values())
-        told = [f"{_AT[o]} at {'all ' if count[o] == n else ''}{count[o]}{'' if count[o] == n else f' of {n}'}"
-                for o in _AT if count.get(o)]  # fmt: skip
-        sides.append(f"{alternative_words(choice.choice, alternative, starts=starts)}: {join(told)}")
-    return f"The choice that matters most is {choice_words(choice.choice)}. {'; '.join(sides)}."
+    if choice is None or len({frozenset(o for o, n in count.items() if n) for count in choice.outcomes.values()}) < 2:
+        return ""  # Every alternative has the same outcomes, if in other numbers.
+    sides = [
+        f"{alternative_words(choice.choice, alternative, starts=starts)}: {_shares(count)}"
+        for alternative, count in choice.outcomes.items()
+    ]
+    place = f"On {where} the" if where else "The"
+    return f"{place} outcome depends most on the {choice_words(choice.choice)} ({'; '.join(sides)})."
 
 
 def analyses_words(verdict: Verdict, starts: int, titles: Mapping[str, str]) -> list[str]:
-    """What the analyses of a claim say, in a few sentences; none where there is one analysis."""
+    """What the analyses of a claim say, in a few sentences; none where there is one analysis.
+
+    Args:
+        verdict: of a claim.
+        starts: as `Judged.starts`.
+        titles: what readers call the studies.
+    """
     found = analysed(verdict)
     lines = []
-    for part in found if len(found) == 1 or not verdict.per_study else []:
-        lines.append(f"{_capital(counted_words(part.multiverse))}.")
-        lines += [words] if (words := deciding_words(part.multiverse, starts)) else []
+    for part in found:
+        where = titles.get(part.verdict.study, part.verdict.study) if verdict.per_study else ""
+        if not where:
+            lines.append(f"{_capital(counted_words(part.multiverse))}.")
+        if words := deciding_words(part.multiverse, starts, where):
+            lines.append(words)
     if found and not verdict.per_study and verdict.own != verdict.outcome:
-        lines.append(f"At the study's own choices alone it would be {_OWN[verdict.own]}.")
-    if verdict.per_study and len(found) > 1:
-        for part in found:
-            words = deciding_words(part.multiverse, starts)
-            if words and part.multiverse.outcome in ("depends", "inconclusive"):
-                lines.append(f"{_capital(titles.get(part.verdict.study, part.verdict.study))}: {words}")
+        lines.append(f"At the study's own choices alone it would be {_AT.get(verdict.own, verdict.own)}.")
     return lines
 
 
-_OWN = {"supported": "supported", "refuted": "refuted", "inconclusive": "inconclusive", "depends": "undecided"}
+def _shares(count: Mapping[str, int]) -> str:
+    """``"supported at 4 of 6, undecided at 2"``, ``"refuted at all 6"``."""
+    n, told = sum(count.values()), [o for o in _AT if count.get(o)]
+    if len(told) == 1:
+        return f"{_AT[told[0]]} at all {n}"
+    return f"{_AT[told[0]]} at {count[told[0]]} of {n}, " + ", ".join(f"{_AT[o]} at {count[o]}" for o in told[1:])
 
 
 def curves_of(verdict: Verdict, titles: Mapping[str, str], starts: int, most: int = 2) -> list[Panel]:
@@ -133,8 +147,9 @@ def _panel(
         comparison = known.get(key)
         points = [
             CurvePoint(_worded(row.choices, starts), p.effect, p.low, p.high, p.outcome, row.base)
-            for row, p in part.multiverse.curve(key)
-            if p.effect is not None and p.low is not None and p.high is not None
+            for row in part.multiverse.rows
+            for p in row.points
+            if p.key == key and p.effect is not None and p.low is not None and p.high is not None
         ]
         if comparison is None or comparison.decision is None or len(points) < 2:
             continue
@@ -150,8 +165,8 @@ def _panel(
     name = f"claim-{verdict.claim.id.replace('.', '-')}-analyses{'' if not place else f'-{place + 1}'}"
     what = f"{shown.a} minus {shown.b}"
     drawing = specification_curve(
-        curves, f"{what}, {estimand_words(shown.metric, shown.estimand)}", _margin(shown), _side(shown, 0),
-        _side(shown, 1), 4.3 + 1.7 * min(len(curves), 3),
+        curves, f"{what}, {estimand_words(shown.metric, shown.estimand)}", _margin(shown),
+        width=4.3 + 1.7 * min(len(curves), 3),
     )  # fmt: skip
     return Panel(name, drawing, f"Specification curve, {what}. {'; '.join(told)}.")
 
@@ -171,11 +186,6 @@ def _keys(multiverse: Multiverse, pair: _Pair) -> list[_Key]:
 
 def _margin(comparison: Comparison) -> float:
     return 0.0 if comparison.decision is None else comparison.decision.evidence.contrast.margin
-
-
-def _side(comparison: Comparison, side: int) -> str:
-    """What lies below (0) or above (1) zero."""
-    return (f"{comparison.b} ahead", f"{comparison.a} ahead")[side] if comparison.metric.endswith("accuracy") else ""
 
 
 def _capital(text: str) -> str:

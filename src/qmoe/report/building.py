@@ -37,6 +37,8 @@ from qmoe.studies import Workers
 
 #: Called with a few words and the share of the work that is done, 0 to 1.
 Step = Callable[[str, float], None]
+#: Pixels of the page that an inch of a specification curve takes.
+_PIXELS = 92
 
 
 def build_report(
@@ -168,7 +170,8 @@ def _report_at(step: Step, share: float, words: str) -> None:
 
 
 def _card(card: Card, drawn: Mapping[str, str]) -> dict[str, Any]:
-    curves = [Markup(drawn[panel.name]) for panel in card.curves]
+    # As wide as it was drawn, so that letters are of one size on the page.
+    curves = [(Markup(drawn[panel.name]), round(_PIXELS * panel.figure.get_figwidth())) for panel in card.curves]
     return {"card": card, "drawing": None if card.panel is None else Markup(drawn[card.panel.name]), "curves": curves}
 
 

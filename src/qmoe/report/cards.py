@@ -139,13 +139,19 @@ def _open(verdict: Verdict) -> str:
     )
 
 
-def effect_sentence(comparison: Comparison | None) -> str:
-    """The comparison that shows a verdict best, in words; "" where nothing could be tested."""
+def effect_sentence(comparison: Comparison | None, titles: Mapping[str, str] | None = None) -> str:
+    """The comparison that shows a verdict best, in words; "" where nothing could be tested.
+
+    Args:
+        comparison: what is told.
+        titles: what readers call the studies.
+    """
     if comparison is None or comparison.decision is None:
         return ""
     e = comparison.decision.evidence
     a, b, n = comparison.a, comparison.b, e.n_clusters
-    start = f"{_capital(metric_words(comparison.metric))}{f' ({comparison.study})' if comparison.study else ''}: "
+    study = (titles or {}).get(comparison.study, comparison.study)
+    start = f"{_capital(metric_words(comparison.metric))}{f' ({study})' if study else ''}: "
     if e.exact:
         return f"{start}{a} {e.mean_a:g}, {b} {e.mean_b:g}."
     if e.contrast.scale == "ratio":
@@ -227,7 +233,7 @@ def _card(judged: Judged, verdict: Verdict, studies: Mapping[str, StudyResults],
     changed += [f"Analysed in one way only: {join(once)}."] if once else []
     several = bool(analysed(verdict))
     key = telling(verdict)
-    effect = effect_sentence(key)
+    effect = effect_sentence(key, titles)
     return Card(
         verdict,
         meaning,

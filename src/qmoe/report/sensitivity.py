@@ -40,12 +40,9 @@ def opening_sentence(judged: Judged) -> str:
     parts = []
     if verdicts:
         whose = "of the paper" if all(v.claim.id in CLAIMS for v in verdicts) else "that matter most"
-        parts.append(f"Of {_claims(len(verdicts))} {whose}, {_counted(verdicts)}.")
+        parts.append(f"Of {_claims(len(verdicts))} {whose}, {_counted(verdicts)}.{_how_often(verdicts)}")
     if others:
         parts.append(f"Of {_claims(len(others), 'further claim')}, {_counted(others)}.")
-    if several := [v for v in verdicts or others if analysed(v)]:
-        n = max(len(part.multiverse.rows) for v in several for part in analysed(v))
-        parts.append(f"{len(several)} of them {'was' if len(several) == 1 else 'were'} judged at up to {n} analyses.")
     changing = _changing(judged, verdicts or others)
     if changing:
         at_best = _changing(judged, verdicts or others, "best")
@@ -205,6 +202,16 @@ def _once(judged: Judged) -> list[Verdict]:
 
 def _starred(outcome: str, own: str) -> str:
     return outcome if outcome == own else f"{outcome}*"
+
+
+def _how_often(verdicts: Sequence[Verdict]) -> str:
+    """At how many analyses claims were judged; "" where each was at one."""
+    several = [v for v in verdicts if analysed(v)]
+    if not several:
+        return ""
+    n = max(len(part.multiverse.rows) for v in several for part in analysed(v))
+    who = "All of them were" if len(several) == len(verdicts) else f"{len(several)} of them were"
+    return f" {who.replace('1 of them were', '1 of them was')} judged at up to {n} analyses each."
 
 
 def _instead(verdict: Verdict, titles: Mapping[str, str]) -> str:
