@@ -18,7 +18,7 @@ import qmoe.training.loop as loop
 from qmoe import ConfigError, LinearRouter
 from qmoe.errors import EncodingRangeWarning
 from qmoe.estimator import QMoEClassifier
-from qmoe.routers import TwinRouter
+from qmoe.routers import MeanRouting, QuadraticRouter, TwinRouter
 
 X, Y = make_moons(60, noise=0.1, random_state=0)
 IRIS, SPECIES = load_iris(return_X_y=True)
@@ -255,6 +255,46 @@ def test_the_twin_is_that_of_the_circuit_with_the_same_options(options: Any, n_f
     wide = quick("twin", epochs=1).fit(np.random.default_rng(0).random((12, 6)), np.arange(12) % 2)
     assert wide.module_.router.n_functions == 80
     assert wide.module_.router.project_weight is not None
+
+
+def standardised_by(clf: QMoEClassifier, x: np.ndarray) -> bool:
+    """Whether the functions of the twin inside have mean 0 and deviation 1 over ``x``."""
+    router = clf.module_.double().router
+    values = router.functions(torch.from_numpy(clf.scaler_(x)))
+    off = (values.mean(0).abs() + (values.std(0, correction=0) - 1).abs()).max()
+    return float(off) < 1e-5
+
+
+def test_fixed_functions_are_standardised_on_the_scaled_training_rows() -> None:
+    assert standardised_by(quick("twin").fit(X, Y), X)
+    assert standardised_by(quick("twin", scaling="minmax_centred").fit(X, Y, np.arange(60) >= 20), X[20:])
+    held = quick("twin", early_stopping=True, validation_fraction=0.3).fit(X, Y)
+    assert not standardised_by(held, X)
+
+
+def test_a_warm_start_keeps_the_standardisation_of_the_first_fit() -> None:
+    clf = quick("twin", warm_start=True).fit(X, Y)
+    centre = clf.module_.router.centre.clone()
+    clf.fit(X[:30], Y[:30])
+    assert torch.equal(clf.module_.router.centre, centre)
+    assert standardised_by(clf, X)
+
+
+@pytest.mark.parametrize("wrap", [lambda router: router, MeanRouting])
+def test_a_given_router_of_fixed_functions_starts_from_what_it_computes(wrap: Any) -> None:
+    given = wrap(QuadraticRouter(2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+    trained = quick(given, epochs=1, lr=1e-12, dtype="float64").fit(X, Y)
+    x = torch.from_numpy(trained.scaler_(X))
+    torch.testing.assert_close(trained.module_.router(x), given(x), rtol=0, atol=1e-9)
+    found = getattr(trained.module_.router, "router", trained.module_.router)
+    assert found.is_standardised
+    assert not getattr(given, "router", given).is_standardised
+
+
+def test_the_default_scaling_no_longer_keeps_a_twin_from_learning() -> None:
+    x, y = make_moons(300, noise=0.1, random_state=0)
+    scores = [QMoEClassifier("twin", lr=0.1, random_state=seed).fit(x, y).score(x, y) for seed in range(4)]
+    assert min(scores) > 0.98
 
 
 @pytest.mark.parametrize("choice", [None, False, np.bool_(False)])

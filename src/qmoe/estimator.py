@@ -24,7 +24,7 @@ from qmoe.errors import ConfigError, TrainingError, unknown
 from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
 from qmoe.layers import LinearHead, Stackable, check_sizes
 from qmoe.moe import MixtureOfExperts
-from qmoe.routers import LinearRouter, MLPRouter, QuantumRouter, Router, TwinRouter, UniformRouter
+from qmoe.routers import LinearRouter, MLPRouter, QuantumRouter, Router, TwinRouter, UniformRouter, feature_router
 from qmoe.seeding import child, torch_generator
 from qmoe.training import TrainingConfig, TrainingResult, train_stack
 from qmoe.training.rows import held_out, usable_device, weigh
@@ -42,12 +42,13 @@ PREDICTION_CHUNK = 50_000
 class QMoEClassifier(ClassifierMixin, BaseEstimator):
     """A mixture of experts with a quantum or classical router, trained with Adam on cross-entropy.
 
-    Features are scaled by what `fit` saw, so they may have any range. Options are checked by `fit`.
+    Features are scaled by what `fit` saw, so they may have any range. A router of fixed functions, such as the twin, is
+    standardised on the scaled training rows (`qmoe.routers.FeatureRouter.standardise`). Options are checked by `fit`.
 
     Args:
         router: ``"quantum"``, ``"linear"``, ``"mlp"``, ``"uniform"``, ``"twin"`` (the classical `TwinRouter` of the circuit
             that ``"quantum"`` would have with the same options), or a `qmoe.routers.Router` for as many features and
-            experts, which is copied and trained from the weights it has; the options below that describe a circuit then do
+            experts, which is copied and trained from what it computes; the options below that describe a circuit then do
             not apply to it.
         experts: ``"linear"``, ``"mlp"``, or ``"quantum"`` (amplitude encoding in as few qubits as hold the features, with
             ``n_layers``, ``ansatz``, ``noise`` and ``engine`` as below, and a linear layer from the mixture to the classes).
@@ -62,7 +63,8 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         noise: a `NoiseModel`, a depolarizing probability, or None.
         hidden: width of the hidden layer of an MLP router and of MLP experts.
         top_k: keep the K largest routing weights of each sample; None keeps all.
-        scaling: ``"minmax_pi"`` (each feature to angles from 0 to pi), ``"standard"``, ``"unit_norm"`` or ``"none"``.
+        scaling: ``"minmax_pi"`` (each feature to angles from 0 to pi), ``"minmax_centred"`` (from -pi/2 to pi/2),
+            ``"standard"``, ``"unit_norm"`` or ``"none"``.
         epochs: passes over the training data.
         batch_size: samples a step.
         lr: Adam's learning rate.
@@ -80,7 +82,7 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         n_iter_no_change: epochs without a rise.
         tol: by how much the accuracy must rise to count.
         warm_start: whether `fit` goes on from the module and the scaling of the last call, with the options of the model
-            that they had; Adam begins anew.
+            that they had, and with functions standardised on the rows of the first call; Adam begins anew.
         verbose: whether to print the mean loss after every epoch.
         device: where the model trains and predicts, such as ``"cuda"``; None for the CPU. Without sample weights and on the
             CPU, whole epochs run as machine code.
@@ -208,6 +210,9 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         self.module_.to(device, dtype)
         rows = torch.from_numpy(self.scaler_(X)).to(device, dtype)
         _logits(self.module_, rows)  # names rows that cannot be encoded, which training cannot look at
+        gate = feature_router(self.module_.router)
+        if gate is not None and not warm:
+            gate.standardise(rows[torch.from_numpy(~held).to(device)], keep=isinstance(self.router, Router))
         target = torch.from_numpy(labels.astype(np.int64)).to(device)
         n_batches = math.ceil(int((~held).sum()) / config.batch_size)
         apart = torch.from_numpy(held).to(device)

@@ -86,6 +86,14 @@ CASES: list[tuple[Callable[[], object], str]] = [
         lambda: NoiseModel(dephasing="layer"),
         r"Unknown dephasing 'layer'; did you mean 'layers'\? Known: all, encoding, layers, none",
     ),
+    (
+        lambda: NoiseModel(dephasing="all", dephasing_axis="x"),
+        r"Unknown dephasing axis 'x'; did you mean 'X'\? Known: X, Y, Z",
+    ),
+    (
+        lambda: NoiseModel(dephasing_axis="X"),
+        r"dephasing_axis='X' was given, but dephasing is 'none', .* set dephasing=",
+    ),
     (lambda: NoiseModel(dephasing=None), r"Unknown dephasing None; did you mean 'none'\?"),
     (lambda: NoiseModel(dephasing=["all"]), r"Unknown dephasing \['all'\]"),
 ]

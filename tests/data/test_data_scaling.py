@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from qmoe.data import SCALINGS, MinMaxPi, Moons, Standard, fit_scaling
+from qmoe.data import SCALINGS, MinMaxCentred, MinMaxPi, Moons, Standard, fit_scaling
 from qmoe.errors import ConfigError, ShapeError
 
 MATRICES = hnp.arrays(
@@ -18,7 +18,7 @@ MATRICES = hnp.arrays(
 
 
 def test_registry_holds_the_promised_names() -> None:
-    assert list(SCALINGS) == ["none", "minmax_pi", "standard", "unit_norm"]
+    assert list(SCALINGS) == ["none", "minmax_pi", "minmax_centred", "standard", "unit_norm"]
     with pytest.raises(ConfigError, match="Unknown scaling 'minmax'; did you mean 'minmax_pi'"):
         fit_scaling("minmax", np.zeros((2, 2)))
 
@@ -38,12 +38,12 @@ def test_standard_agrees_with_sklearn_on_both_parts() -> None:
     np.testing.assert_allclose(ours(split.x_test), theirs.transform(split.x_test), rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", ["minmax_pi", "standard"])
+@pytest.mark.parametrize("name", ["minmax_pi", "minmax_centred", "standard"])
 def test_the_test_part_is_scaled_by_what_the_training_part_says(name: str) -> None:
     scale = fit_scaling(name, np.array([[0.0], [1.0]]))
     outside = scale(np.array([[2.0], [-1.0]]))
-    expected = [[2 * np.pi], [-np.pi]] if name == "minmax_pi" else [[3.0], [-3.0]]
-    np.testing.assert_allclose(outside, expected)
+    expected = {"minmax_pi": [2, -1], "minmax_centred": [1.5, -1.5], "standard": [3 / np.pi, -3 / np.pi]}[name]
+    np.testing.assert_allclose(outside[:, 0], np.array(expected) * np.pi)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -53,6 +53,17 @@ def test_minmax_pi_fills_zero_to_pi_exactly(x: np.ndarray) -> None:
     varies = x.max(axis=0) > x.min(axis=0)
     assert (scaled.min(axis=0) == 0.0).all()
     np.testing.assert_array_equal(scaled.max(axis=0), np.where(varies, np.pi, 0.0))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(x=MATRICES)
+def test_minmax_centred_fills_minus_to_plus_a_quarter_turn_and_is_minmax_pi_moved_by_one(x: np.ndarray) -> None:
+    scaled = fit_scaling("minmax_centred", x)(x)
+    varies = x.max(axis=0) > x.min(axis=0)
+    np.testing.assert_array_equal(scaled.min(axis=0), np.where(varies, -np.pi / 2, 0.0))
+    np.testing.assert_array_equal(scaled.max(axis=0), np.where(varies, np.pi / 2, 0.0))
+    moved = fit_scaling("minmax_pi", x)(x) - np.where(varies, np.pi / 2, 0.0)
+    np.testing.assert_array_equal(scaled, moved)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -87,7 +98,8 @@ def test_unit_norm_names_the_zero_row() -> None:
 
 
 def test_constant_features_map_to_zero_wherever_they_are_later() -> None:
-    for scale in (MinMaxPi.fit(np.full((3, 1), 5.0)), Standard.fit(np.full((3, 1), 5.0))):
+    for scaling in (MinMaxPi, MinMaxCentred, Standard):
+        scale = scaling.fit(np.full((3, 1), 5.0))
         np.testing.assert_array_equal(scale(np.array([[5.0], [9.0]])), 0.0)
 
 
@@ -99,7 +111,7 @@ def test_none_gives_equal_rows_that_are_not_the_callers() -> None:
     assert not np.shares_memory(scaled, x)
 
 
-@pytest.mark.parametrize("name", ["none", "minmax_pi", "standard", "unit_norm"])
+@pytest.mark.parametrize("name", ["none", "minmax_pi", "minmax_centred", "standard", "unit_norm"])
 def test_every_scaling_keeps_shape_takes_no_rows_and_leaves_its_input_alone(name: str) -> None:
     x = np.array([[1.0, 2.0], [3.0, 5.0], [-1.0, 0.5]])
     before = x.copy()
@@ -110,7 +122,7 @@ def test_every_scaling_keeps_shape_takes_no_rows_and_leaves_its_input_alone(name
     np.testing.assert_array_equal(x, before)
 
 
-@pytest.mark.parametrize("name", ["none", "minmax_pi", "standard", "unit_norm"])
+@pytest.mark.parametrize("name", ["none", "minmax_pi", "minmax_centred", "standard", "unit_norm"])
 def test_every_scaling_refuses_what_it_cannot_use(name: str) -> None:
     with pytest.raises(ShapeError, match="x_train has no rows"):
         fit_scaling(name, np.zeros((0, 2)))
@@ -122,7 +134,7 @@ def test_every_scaling_refuses_what_it_cannot_use(name: str) -> None:
         fit_scaling(name, np.ones((2, 2)))(np.ones((1, 3)))
 
 
-@pytest.mark.parametrize("name", ["minmax_pi", "standard"])
+@pytest.mark.parametrize("name", ["minmax_pi", "minmax_centred", "standard"])
 def test_numbers_beyond_float64_are_refused_instead_of_becoming_nan(name: str) -> None:
     x = np.array([[0.0, -1.7e308], [1.0, 1.7e308]])
     with pytest.raises(ShapeError, match="feature 1 leaves the range of float64"):

@@ -43,7 +43,14 @@ class OneStrengthForAll(TorchEngine):
 class ForgetsDephasing(TorchEngine):
     def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
         if circuit.noise is not None:
-            circuit = circuit.with_noise(replace(circuit.noise, dephasing="none"))
+            circuit = circuit.with_noise(replace(circuit.noise, dephasing="none", dephasing_axis="Z"))
+        return super()._evaluate(circuit, x, weights, strength)
+
+
+class DephasesAlongZ(TorchEngine):
+    def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        if circuit.noise is not None:
+            circuit = circuit.with_noise(replace(circuit.noise, dephasing_axis="Z"))
         return super()._evaluate(circuit, x, weights, strength)
 
 
@@ -105,9 +112,16 @@ def test_wrong_noise_fails(engine: type[Engine]) -> None:
 def test_dephasing_that_is_left_out_fails() -> None:
     good, bad = suite(TorchEngine), suite(ForgetsDephasing)
     for where in ("encoding", "layers", "all"):
-        good.test_dephased_circuit_equals_reference_or_is_refused(where, "angle", F32)
+        good.test_dephased_circuit_equals_reference_or_is_refused("Z", where, "angle", F32)
         with pytest.raises(AssertionError):
-            bad.test_dephased_circuit_equals_reference_or_is_refused(where, "angle", F32)
+            bad.test_dephased_circuit_equals_reference_or_is_refused("Z", where, "angle", F32)
+
+
+@pytest.mark.parametrize("axis", ["X", "Y"])
+def test_dephasing_along_another_axis_than_asked_for_fails(axis: str) -> None:
+    suite(TorchEngine).test_dephased_circuit_equals_reference_or_is_refused(axis, "all", "angle", F32)
+    with pytest.raises(AssertionError):
+        suite(DephasesAlongZ).test_dephased_circuit_equals_reference_or_is_refused(axis, "all", "angle", F32)
 
 
 def test_a_wrong_pullback_fails() -> None:
@@ -158,7 +172,7 @@ def test_dephasing_where_an_error_is_declared_fails() -> None:
     with pytest.raises(AssertionError, match="why_not"):
         claims.test_unsupported_circuits_say_why()
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
-        claims.test_dephased_circuit_equals_reference_or_is_refused("all", "angle", F64)
+        claims.test_dephased_circuit_equals_reference_or_is_refused("Z", "all", "angle", F64)
 
 
 def test_the_engine_gets_its_tensors_on_the_device_of_the_suite() -> None:

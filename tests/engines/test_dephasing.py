@@ -74,7 +74,7 @@ def test_a_product_circuit_spans_the_cosine_of_each_qubits_own_feature(engine: E
     out = engine.evaluate(circuit, x, weights)
     for wire in range(3):
         assert residual(x[:, wire : wire + 1].cos(), out[:, wire : wire + 1]) < 1e-11
-    assert float(out.std(0).min()) > 1e-2
+    assert float(out.detach().std(0).min()) > 1e-2
 
 
 def test_dephased_amplitudes_lose_their_signs(engine: Engine) -> None:
@@ -256,3 +256,59 @@ def test_phases_that_dephasing_forgets_are_not_in_the_program() -> None:
 def test_a_program_without_dephasing_forgets_nothing() -> None:
     program = NoisyProgram(Circuit(3, 3, noise=NoiseModel(0.1, "gate")))
     assert program.counts.min() == 0
+
+
+# --- along another axis ----------------------------------------------------------------------------------------------
+
+#: The Bloch vector after one upload: by RX ``(0, -sin x, cos x)``, by RY ``(sin x, 0, cos x)``, by RZ ``(cos x, sin x, 0)``.
+BLOCH = {"X": (None, "sin", "cos"), "Y": ("sin", None, "cos"), "Z": ("cos", "sin", None)}
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2], ids="XYZ")
+@pytest.mark.parametrize("rotation", list(BLOCH))
+def test_one_upload_keeps_the_part_of_its_bloch_vector_along_the_axis(engine: Engine, rotation: str, axis: int) -> None:
+    noise = NoiseModel(dephasing="encoding", dephasing_axis="XYZ"[axis])
+    circuit = Circuit(2, 2, AngleEncoding(rotation), noise=noise)
+    x, weights = random_inputs(circuit, 14, batch=(40,), requires_grad=True)
+    out = engine.evaluate(circuit, x, weights)
+    (gradient,) = torch.autograd.grad(out.square().sum(), x, materialize_grads=True)
+    kept = BLOCH[rotation][axis]
+    if kept is None:
+        torch.testing.assert_close(out, out[:1].expand_as(out), **EXACT)
+        torch.testing.assert_close(gradient, torch.zeros_like(gradient), **EXACT)
+        return
+    one = getattr(x.detach(), kept)()
+    span = torch.stack([torch.ones(40, dtype=x.dtype), *one.T, one.prod(-1)], -1)
+    assert residual(span, out.detach()) < 1e-11
+    assert float(out.detach().std(0).min()) > 1e-2
+
+
+@pytest.mark.parametrize(("axis", "value"), [("X", 0.0), ("Y", 0.0), ("Z", 1.0)])
+def test_dephasing_of_the_ground_state_between_layers_that_do_nothing(engine: Engine, axis: str, value: float) -> None:
+    circuit = dephased("layers", n_layers=2, ansatz=[Gate("RZ", (0,), (Weight(0),)), Gate("RZ", (1,), (Weight(1),))])
+    circuit = circuit.with_noise(NoiseModel(dephasing="layers", dephasing_axis=axis))
+    out = engine.evaluate(circuit, torch.zeros(1, 2, dtype=torch.float64), torch.zeros(2, 2, dtype=torch.float64))
+    torch.testing.assert_close(out, torch.full_like(out, value), **EXACT)
+
+
+class OneQubitForgetsX(OneQubitForgets):
+    """The same along X and Y."""
+
+    def operations(self, n_qubits):
+        axes = iter("XY")
+        return tuple(
+            Dephase(op.wires, next(axes)) if isinstance(op, Dephase) else op for op in super().operations(n_qubits)
+        )
+
+
+@pytest.mark.parametrize("readout", ["expval", "born"])
+@pytest.mark.parametrize("p", [0.0, 0.1])
+def test_single_qubits_are_dephased_along_x_and_y_behind_renaming_gates(engine: Engine, readout: str, p: float) -> None:
+    circuit = Circuit(3, 2, OneQubitForgetsX("Y", uploads=2), readout=readout, noise=p)
+    x, weights = random_inputs(circuit, 15, requires_grad=True)
+    results = []
+    for one in (engine, ReferenceEngine()):
+        out = one.evaluate(circuit, x, weights)
+        results.append((out, *torch.autograd.grad(out.sin().sum(), (x, weights))))
+    for ours, truth in zip(*results, strict=True):
+        torch.testing.assert_close(ours, truth, **EXACT)

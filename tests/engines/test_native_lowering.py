@@ -57,8 +57,9 @@ def run_steps(circuit: Circuit, x: np.ndarray, weights: np.ndarray, p: float) ->
             flipped, z = np.eye(dim)[np.arange(dim) ^ step.flip], np.diag(signs(step.sign, dim))
             rho = (1 - p) * rho + p / 3 * sum(k @ rho @ k.T for k in (flipped, z, flipped @ z))
         elif isinstance(step, Forget):
-            for z in (np.diag(signs(sign, dim)) for sign in step.signs):
-                rho = (rho + z @ rho @ z) / 2
+            for flip, sign in step.words:
+                word = np.eye(dim)[np.arange(dim) ^ flip] @ np.diag(signs(sign, dim))  # real: Y but for its phase
+                rho = (rho + word @ rho @ word.T) / 2
         else:
             unitary = matrix(step, x, weights, dim)
             rho = unitary @ rho @ unitary.conj().T

@@ -13,6 +13,7 @@ from qmoe.routers import (
     RandomRouter,
     Router,
     SingleExpertRouter,
+    StochasticRouter,
     TrigonometricRouter,
 )
 from qmoe.testing import RouterConformance
@@ -68,6 +69,11 @@ class TestRandomFourier(RouterConformance):
 class TestTrigonometric(RouterConformance):
     def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
         return TrigonometricRouter(in_features, n_experts, 2, generator=generator, dtype=dtype)
+
+
+class TestStochastic(RouterConformance):
+    def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
+        return StochasticRouter(in_features, n_experts, 2, generator=generator, dtype=dtype)
 
 
 class TestConstant(RouterConformance):

@@ -25,7 +25,8 @@ from tiny_study import tiny_values
 
 #: The issue's list, in its order.
 EXPECTED = (
-    "no-entangler", "dephased-encoding", "dephased-layers", "dephased-all", "frozen", "embedding-only", "twin",
+    "no-entangler", "dephased-encoding", "dephased-layers", "dephased-all", "dephased-x", "dephased-y", "frozen",
+    "embedding-only", "twin", "stochastic",
     "trigonometric", "random-fourier", "quadratic", "relu", "tanh", "silu", "more-experts", "linear", "mean", "permuted",
     "random-labels", "uniform", "constant", "random", "single-expert", "one-mlp",
 )  # fmt: skip
@@ -141,6 +142,8 @@ def test_a_ladder_that_makes_no_sense_is_refused_with_the_remedy(changes, words)
         ("dephased-encoding", {"router.dephasing": "encoding"}),
         ("dephased-layers", {"router.dephasing": "layers"}),
         ("dephased-all", {"router.dephasing": "all"}),
+        ("dephased-x", {"router.dephasing": "all", "router.dephasing_axis": "X"}),
+        ("dephased-y", {"router.dephasing": "all", "router.dephasing_axis": "Y"}),
         ("frozen", {"router.frozen": True}),
         ("embedding-only", {"router.n_layers": 0}),
         ("mean", {"routing": "mean"}),
@@ -158,7 +161,17 @@ def test_a_rung_of_the_circuit_changes_one_option(name, changed):
 def test_a_rung_without_the_circuit_changes_the_router_alone():
     arms = arms_of(study())
     base = arms["quantum"].model
-    for name in ("twin", "trigonometric", "random-fourier", "quadratic", "relu", "uniform", "constant", "random"):
+    for name in (
+        "twin",
+        "stochastic",
+        "trigonometric",
+        "random-fourier",
+        "quadratic",
+        "relu",
+        "uniform",
+        "constant",
+        "random",
+    ):
         assert arms[name].model.model_copy(update={"router": base.router}) == base
 
 
@@ -174,6 +187,37 @@ def test_a_twin_of_too_many_functions_is_sampled():
     # 8 x 3 x 3 + 2 x 9 = 90 parameters; 44 functions of two experts make 90 as well.
     assert (twin.sampling, twin.n_functions) == ("distinct", 44)
     assert "sampled from its 6,560" in ladder_rungs(made)[0].changes
+
+
+@pytest.mark.parametrize(("rotation", "constant"), [("X", "x"), ("Y", "y"), ("Z", "all")])
+def test_a_dephased_rung_says_where_nothing_of_the_features_is_left(rotation, constant):
+    changes = {rung.name: rung.changes for rung in ladder_rungs(study(router={"rotation": rotation}))}
+    found = {name for name, words in changes.items() if "nothing of the features is left" in words}
+    assert found & {"dephased-all", "dephased-x", "dephased-y"} == {f"dephased-{constant}"}
+    assert ("dephased-encoding" in found) == (rotation == "Z")
+    assert not found & {"twin", "dephased-layers"}
+
+
+def test_the_stochastic_chain_says_its_parameters_and_its_rank_beside_the_routers():
+    (rung,) = ladder_rungs(study(["stochastic"]))
+    assert rung.label == "incoherent chain of equal span"
+    assert "4 random bits in 3 layers" in rung.changes
+    assert rung.changes.endswith("54 parameters for 24, rank 16 for 9")
+
+
+@pytest.mark.parametrize(
+    ("router", "data", "words"),
+    [
+        ({"encoding": "amplitude"}, {}, "amplitude encoding turns no bits"),
+        ({"uploads": 2}, {}, "2 uploads reach frequency 2"),
+        ({"n_qubits": 3}, {}, "2 features are projected onto 3 qubit"),
+        ({}, {"name": "hyperplanes", "options": {"n_features": 7}}, "7 features take a chain of more than 12 bits"),
+    ],
+)
+def test_where_no_chain_has_the_functions_the_twin_is_named_as_the_control(router, data, words):
+    reason = omitted(router, data=data or tiny_values()["data"])["stochastic"]
+    assert words in reason
+    assert "the twin is the control" in reason
 
 
 def parameters(made):
@@ -194,6 +238,7 @@ def test_budgets_are_matched_at_the_papers_sizes():
     assert count["one-mlp"] == (0, 37)
     assert count["frozen"] == count["embedding-only"] == (6, 18)
     assert count["twin"] == (18, 30)
+    assert count["stochastic"] == (54, 66)
     assert count["constant"] == (2, 14)
     assert count["uniform"] == count["random"] == count["single-expert"] == (0, 12)
     assert count["mean"] == count["permuted"] == (24, 36)

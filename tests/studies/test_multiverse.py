@@ -8,6 +8,7 @@ import pytest
 
 from qmoe.claims import runs_of
 from qmoe.errors import ConfigError
+from qmoe.report import build_report, read_store
 from qmoe.studies import (
     Store,
     StudyResults,
@@ -288,3 +289,13 @@ def test_shipped_ladders_have_eighteen_specifications(name):
     assert study.multiverse.starts >= 8
     assert study.data.test_samples == 5000
     assert {"quantum", "linear", "twin", "no-entangler", "dephased-all"} <= {a.name for a in found[-1].study.arms}
+
+
+def test_a_study_that_trains_to_a_minimum_is_reported_without_curves(tmp_path):
+    training = {"optimiser": "lbfgs", "max_iterations": 20}
+    study = parse_study(tiny_values(training=training, seeds={"data": 2, "per_data": 1}))
+    with Store(tmp_path / "s.sqlite") as store:
+        run_studies([study], store)
+    page = build_report(read_store(tmp_path / "s.sqlite"), tmp_path).read_text(encoding="utf-8")
+    assert "Final accuracy of every run" in page
+    assert "Loss by epoch" not in page

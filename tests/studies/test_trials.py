@@ -15,10 +15,12 @@ from qmoe.circuits import NoiseModel
 from qmoe.compiled.cache import CACHE_VARIABLE
 from qmoe.data import make_dataset
 from qmoe.errors import ConfigError
+from qmoe.routers import feature_router
 from qmoe.studies import load_preset, make_trials, parse_study, plan_stacks, run_stack
 from qmoe.studies.build import build_model, prepare_data
 from qmoe.studies.specs.routers import (
     MLPRouterSpec,
+    QuadraticRouterSpec,
     RandomFourierRouterSpec,
     SingleRouterSpec,
     TrigonometricRouterSpec,
@@ -107,7 +109,7 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
             "router": {
                 "kind": "quantum", "n_qubits": None, "n_layers": 3, "encoding": "angle", "rotation": "X", "uploads": 1,
                 "ansatz": "strongly_entangling", "readout": "expval", "frozen": False, "noise": None, "placement": "block",
-                "dephasing": "none", "engine": "auto",
+                "dephasing": "none", "dephasing_axis": "Z", "engine": "auto",
             },
             "routing": "input",
             "experts": {"kind": "linear", "out_features": None},
@@ -120,13 +122,17 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
         "root": 0, "data_seed": 2, "init_seed": 1, "fixed": None,
     }  # fmt: skip
     assert MLPRouterSpec(kind="mlp").model_dump() == {"kind": "mlp", "hidden": 16, "activation": "relu"}
-    assert TrigonometricRouterSpec(kind="trigonometric").model_dump() == {"kind": "trigonometric", "max_frequency": 1}
+    trigonometric = TrigonometricRouterSpec(kind="trigonometric").model_dump()
+    assert trigonometric == {"standardised": True, "kind": "trigonometric", "max_frequency": 1}
+    assert QuadraticRouterSpec(kind="quadratic").model_dump() == {"standardised": True, "kind": "quadratic"}
     waves = RandomFourierRouterSpec(kind="random_fourier").model_dump()
-    assert waves == {"kind": "random_fourier", "n_functions": 8, "length_scale": 1.0}
+    assert waves == {
+        "standardised": True, "kind": "random_fourier", "n_functions": 8, "length_scale": 1.0,
+    }  # fmt: skip
     assert SingleRouterSpec(kind="single").model_dump() == {"kind": "single", "expert": 0}
     assert TwinRouterSpec(kind="twin").model_dump() == {
         "kind": "twin", "n_qubits": None, "n_layers": 3, "encoding": "angle", "rotation": "X", "uploads": 1,
-        "ansatz": "strongly_entangling", "readout": "expval", "sampling": None, "n_functions": None,
+        "ansatz": "strongly_entangling", "readout": "expval", "sampling": None, "n_functions": None, "standardised": True,
     }  # fmt: skip
     experts = MLPExpertsSpec(kind="mlp").model_dump()
     assert experts == {"kind": "mlp", "hidden": 8, "out_features": None, "activation": "relu"}
@@ -267,10 +273,51 @@ def test_a_trial_gives_the_same_numbers_alone_and_in_any_stack(noise, dtype):
                 np.testing.assert_allclose(other.history["loss"], record.history["loss"], atol=1e-9, rtol=0)
 
 
-def dephased_arm(where, **options):
+def dephased_arm(where, axis=None, **options):
     arm = tiny_values()["arms"][1]
-    router = {"kind": "quantum", "dephasing": where}
+    router = {"kind": "quantum", "dephasing": where} | ({} if axis is None else {"dephasing_axis": axis})
     return arm | {"name": f"dephased-{where}", "model": arm["model"] | {"router": router}} | options
+
+
+FUNCTIONS = [{"kind": "twin"}, {"kind": "quadratic"}, {"kind": "trigonometric"}, {"kind": "random_fourier"}]
+
+
+@pytest.mark.parametrize("router", FUNCTIONS, ids=lambda r: r["kind"])
+@pytest.mark.parametrize("routing", ["input", "mean"])
+def test_fixed_functions_are_standardised_on_the_training_part(router, routing):
+    def study(**changed):
+        model = {"router": {**router, **changed}, "routing": routing, "experts": {"kind": "linear"}}
+        values = tiny_values(arms=[{"name": "gate", "label": "gate", "model": model}])
+        return parse_study({**values, "training": {"epochs": 1, "dtype": "float64"}})
+
+    for trial in {m.trial.data_seed: m.trial for m in make_trials(study())}.values():
+        (record,) = run_stack((trial,))
+        model = build_model(trial)
+        model.load_state_dict(safetensors.torch.load(record.state))
+        values = feature_router(model.router).functions(prepare_data(trial.draw).x_train)
+        np.testing.assert_allclose(values.mean(0), 0, atol=1e-12)
+        np.testing.assert_allclose(values.std(0, correction=0), 1, atol=1e-12)
+    (plain, *_), (trial, *_) = (make_trials(study(standardised=flag)) for flag in (False, True))
+    (record,) = run_stack((plain.trial,))
+    state = safetensors.torch.load(record.state)
+    assert not any(value.any() for name, value in state.items() if name.endswith("centre"))
+    assert trial.trial.hash == make_trials(study())[0].trial.hash != plain.trial.hash
+    assert trial.trial.shape_key != plain.trial.shape_key
+    with pytest.raises(ConfigError, match=r"standardised: Input should be a valid boolean"):
+        study(standardised="yes")
+
+
+def test_trials_of_one_stack_have_functions_fitted_to_their_own_draws():
+    model = {"router": {"kind": "twin"}, "experts": {"kind": "linear"}}
+    study = parse_study(tiny_values(arms=[{"name": "twin", "label": "twin", "model": model}]))
+    trials = tuple(m.trial for m in make_trials(study))
+    centres = {}
+    for record in run_stack(trials):
+        centre = safetensors.torch.load(record.state)["router.centre"]
+        (alone,) = run_stack((record.trial,))
+        assert torch.equal(safetensors.torch.load(alone.state)["router.centre"], centre)
+        centres.setdefault(tuple(centre.tolist()), set()).add(record.trial.data_seed)
+    assert sorted(map(sorted, centres.values())) == [[seed] for seed in range(study.seeds.data)]
 
 
 def test_dephasing_is_part_of_the_model_with_and_without_noise():
@@ -298,6 +345,22 @@ def test_dephasing_changes_the_hash_and_the_stack_and_none_is_what_there_was():
     assert "dephasing" not in by_arm["quantum"].canonical
     rest = [trial for arm, trial in by_arm.items() if arm != "dephased-none"]
     assert len({trial.hash for trial in rest}) == len({trial.shape_key for trial in rest}) == 3
+
+
+def test_the_axis_of_dephasing_is_part_of_the_model_and_changes_the_hash_unless_it_is_z():
+    axes = {"plain": None, "z": "Z", "y": "Y"}
+    arms = [dephased_arm("all", axis) | {"name": name} for name, axis in axes.items()]
+    by_arm = {m.arm: m.trial for m in reversed(make_trials(parse_study(tiny_values(arms=arms))))}
+    assert by_arm["z"].hash == by_arm["plain"].hash != by_arm["y"].hash
+    assert "axis" not in by_arm["plain"].canonical
+    assert build_model(by_arm["y"]).router.circuit.noise == NoiseModel(dephasing="all", dephasing_axis="Y")
+
+
+def test_an_axis_without_dephasing_is_refused():
+    with pytest.raises(
+        ConfigError, match=r'dephasing_axis = "X" belongs to a dephased circuit, and dephasing is "none"'
+    ):
+        parse_study(tiny_values(arms=[dephased_arm("none", axis="X")]))
 
 
 def test_dephased_trials_take_the_kernels_of_noisy_ones(tmp_path, monkeypatch):

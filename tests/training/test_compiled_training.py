@@ -418,10 +418,10 @@ class Stretched(QuadraticRouter):
 
     def __init__(self, in_features: int, n_experts: int) -> None:
         super().__init__(in_features, n_experts)
-        self.scale = nn.Parameter(torch.ones(1))
+        self.stretch = nn.Parameter(torch.ones(1))
 
     def features(self, x: Tensor) -> Tensor:
-        return super().features(self.scale.unsqueeze(-1) * x)
+        return super().features(self.stretch.unsqueeze(-1) * x)
 
 
 @pytest.mark.parametrize(

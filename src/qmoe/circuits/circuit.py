@@ -135,12 +135,12 @@ class Circuit:
         for layers in _blocks(self.n_layers, self.encoding.uploads):
             ops += self._with_noise(self.encoding.operations(self.n_qubits), wires, ends_block=True)
             if self.noise is not None and self.noise.dephases_encoding:
-                ops.append(Dephase(wires))
+                ops.append(Dephase(wires, self.noise.dephasing_axis))
             for layer in layers:
                 gates = [_shifted(gate, layer * per_layer) for gate in self.ansatz.layer(layer, self.n_qubits)]
                 ops += self._with_noise(gates, wires, ends_block=layer == layers[-1])
                 if self.noise is not None and self.noise.dephases_layers and layer < self.n_layers - 1:
-                    ops.append(Dephase(wires))
+                    ops.append(Dephase(wires, self.noise.dephasing_axis))
         return tuple(ops)
 
     def with_noise(self, noise: float | NoiseModel | None) -> Circuit:

@@ -25,7 +25,7 @@ def _labels(op: Operation) -> dict[int, str]:
     if isinstance(op, Depolarize):
         return dict.fromkeys(op.wires, "~")
     if isinstance(op, Dephase):
-        return dict.fromkeys(op.wires, "≈")
+        return dict.fromkeys(op.wires, "≈" if op.axis == "Z" else f"≈{op.axis}")
     assert isinstance(op, Gate)
     args = f"({','.join(_angle(a) for a in op.angles)})" if op.angles else ""
     if op.name in _TARGETS:
@@ -34,7 +34,9 @@ def _labels(op: Operation) -> dict[int, str]:
 
 
 def draw_operations(operations: Iterable[Operation], n_qubits: int, readout: str) -> str:
-    """Draws operations as a grid of columns; ``~`` is depolarizing, ``≈`` dephasing, ``●`` a control.
+    """Draws operations as a grid of columns; ``~`` is depolarizing, ``●`` a control.
+
+    ``≈`` is dephasing along Z, ``≈X`` and ``≈Y`` along another axis.
 
     Args:
         operations: what to draw, in order.

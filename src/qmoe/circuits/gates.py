@@ -124,13 +124,14 @@ class Depolarize:
 
 @dataclass(frozen=True, slots=True)
 class Dephase:
-    """Full dephasing of each of ``wires``: the density matrix loses what is off its diagonal between their basis states.
+    """Full dephasing of each of ``wires``: the density matrix loses all coherence between the eigenstates of ``axis``.
 
-    ``rho`` becomes ``(rho + Z rho Z) / 2``, as if the qubit were measured and the outcome forgotten; PennyLane's
-    ``PhaseFlip(0.5)`` or ``PhaseDamping(1)``.
+    ``rho`` becomes ``(rho + P rho P) / 2`` with the Pauli operator P of that name, as if it were measured and the outcome
+    forgotten; along Z PennyLane's ``PhaseFlip(0.5)`` or ``PhaseDamping(1)``, along X its ``BitFlip(0.5)``.
     """
 
     wires: tuple[int, ...]
+    axis: str = "Z"
 
 
 Operation = Gate | Prepare | Depolarize | Dephase

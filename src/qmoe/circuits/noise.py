@@ -9,6 +9,7 @@ from qmoe.errors import ConfigError, unknown
 
 PLACEMENTS = ("block", "gate")
 DEPHASINGS = ("none", "encoding", "layers", "all")
+AXES = ("X", "Y", "Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +19,17 @@ class NoiseModel:
     Depolarizing: with probability p a qubit suffers X, Y or Z, each with p/3 (PennyLane's convention). ``p = 3/4`` mixes
     the qubit fully; the channel shrinks its Bloch vector by ``1 - 4p/3``.
 
-    Dephasing has no strength: it takes away all coherence between the computational basis states of every qubit, so that
-    what is left of the state is a distribution over bit strings. What that does depends on the circuit:
+    Dephasing has no strength: it takes away all coherence between the eigenstates of one Pauli operator of every qubit.
+    Of the Pauli words of the state those are left that have nothing but I and that operator. Along Z these eigenstates are
+    the computational basis, and what is left of the state is a distribution over bit strings. What that does depends on
+    the circuit and on the axis:
 
-    * After one upload by RX or RY only the terms in ``cos x_i`` are left, those in ``sin x_i`` are gone. After one by RZ,
-      which acts on ``H|0>``, all features are gone, and read-outs are constant.
-    * With ``"all"`` a circuit is a Markov chain on bit strings: each layer U acts as the matrix ``|U_ij|^2``.
-    * After the last layer it would change nothing, since read-outs are diagonal; so a single layer has none between.
+    * One upload by RX turns the Bloch vector of a qubit to ``(0, -sin x, cos x)``. Dephasing along Z leaves ``cos x``,
+      along Y ``sin x``, along X nothing: read-outs are constant. After RY it is ``(sin x, 0, cos x)``; after RZ, which
+      acts on ``H|0>``, ``(cos x, sin x, 0)``. `qmoe.routers.dephased_ranks` counts the functions that each axis leaves.
+    * With ``"all"`` along Z a circuit is a Markov chain on bit strings: each layer U acts as the matrix ``|U_ij|^2``.
+    * After the last layer there is none. Along Z it would change nothing, since read-outs are diagonal; along X or Y it
+      would take away all that is measured. So a single layer has none between.
 
     Where both channels stand at one place the depolarizing one comes first. The order makes no difference: both are
     mixtures of Pauli errors, and such channels commute.
@@ -36,14 +41,17 @@ class NoiseModel:
             the depolarizing channel alone.
         dephasing: ``"none"``; ``"encoding"``: every qubit after each upload of the features; ``"layers"``: every qubit
             between trainable layers, that is after each but the last, however many gates a layer has; ``"all"``: both.
+        dephasing_axis: ``"X"``, ``"Y"`` or ``"Z"``: the operator between whose eigenstates coherence is taken away.
 
     Raises:
-        ConfigError: for a probability outside [0, 1], an unknown placement or an unknown dephasing.
+        ConfigError: for a probability outside [0, 1], an unknown placement, dephasing or axis, or an axis other than Z
+            without dephasing.
     """
 
     depolarizing: float = 0.0
     placement: str = "block"
     dephasing: str = "none"
+    dephasing_axis: str = "Z"
 
     def __post_init__(self) -> None:
         p = self.depolarizing
@@ -56,6 +64,21 @@ class NoiseModel:
             raise unknown("noise placement", self.placement, PLACEMENTS)
         if self.dephasing not in DEPHASINGS:
             raise unknown("dephasing", self.dephasing, DEPHASINGS)
+        if self.dephasing_axis not in AXES:
+            raise unknown("dephasing axis", self.dephasing_axis, AXES)
+        if self.dephasing_axis != "Z" and self.dephasing == "none":
+            raise ConfigError(
+                f"dephasing_axis={self.dephasing_axis!r} was given, but dephasing is 'none', so nothing is dephased; set "
+                "dephasing='encoding', 'layers' or 'all', or drop dephasing_axis."
+            )
+
+    def __repr__(self) -> str:
+        # Without the usual axis, as ever: a ``state_dict`` records the noise by this text.
+        axis = "" if self.dephasing_axis == "Z" else f", dephasing_axis={self.dephasing_axis!r}"
+        return (
+            f"NoiseModel(depolarizing={self.depolarizing!r}, placement={self.placement!r}, "
+            f"dephasing={self.dephasing!r}{axis})"
+        )
 
     @property
     def dephases_encoding(self) -> bool:

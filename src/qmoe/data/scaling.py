@@ -110,8 +110,9 @@ class MinMaxPi(_MinMax):
 class MinMaxCentred(_MinMax):
     """Maps the smallest training value of each feature to -pi/2 and the largest to pi/2, as angles in radians.
 
-    The sine then rises over the whole range and the cosine is largest in its middle, where from 0 to pi the cosine falls and
-    the sine is largest. Rows that were not trained on may fall outside. A feature that is constant in the training part maps to 0.
+    The sine then rises over the whole range and the cosine is largest in its middle; from 0 to pi, the cosine falls and the
+    sine is largest in the middle. Rows that were not trained on may fall outside. A feature that is constant in the training
+    part maps to 0.
 
     Attributes:
         low: ``(F,)`` smallest training values.

@@ -225,8 +225,7 @@ def _program(circuit: Circuit) -> Callable[[Tensor, Tensor, Any], Any]:
                     qml.DepolarizingChannel(strength, wires=wire)
             elif isinstance(op, Dephase):
                 for wire in op.wires:
-                    # Not PhaseDamping(1): an epsilon that PennyLane adds under a root of 0 makes it wrong by 1e-8.
-                    qml.PhaseFlip(0.5, wires=wire)
+                    _DEPHASE[op.axis](wire)
             else:
                 angles = [value(angle, diagonal=op.name in _DIAGONAL) for angle in op.angles]
                 getattr(qml, op.name)(*angles, wires=op.wires)
@@ -235,6 +234,14 @@ def _program(circuit: Circuit) -> Callable[[Tensor, Tensor, Any], Any]:
         return [qml.expval(qml.PauliZ(wire)) for wire in wires]
 
     return program
+
+
+#: Axis -> the channel. Not PhaseDamping(1): an epsilon that PennyLane adds under a root of 0 makes it wrong by 1e-8.
+_DEPHASE: dict[str, Callable[[int], Any]] = {
+    "X": lambda wire: qml.BitFlip(0.5, wires=wire),
+    "Y": lambda wire: qml.PauliError("Y", 0.5, wires=wire),
+    "Z": lambda wire: qml.PhaseFlip(0.5, wires=wire),
+}
 
 
 def _amplitudes(x: Tensor, dim: int) -> Tensor:
@@ -277,7 +284,7 @@ def _as_arrays(results: Any) -> Any:
 
 
 class _Known(NamedTuple):
-    """A circuit with a known answer: <Z> of one qubit after ``gates``, between bounds wide enough for hardware and shots."""
+    """A circuit with a known answer: <Z> of a qubit after ``gates``, between bounds wide enough for hardware and shots."""
 
     after: str
     gates: Callable[[], Any]
@@ -293,19 +300,24 @@ def _noise_after_x() -> None:
 
 def _dephasing_between_hadamards() -> None:
     qml.Hadamard(0)
-    qml.PhaseFlip(0.5, wires=0)
+    _DEPHASE["Z"](0)
     qml.Hadamard(0)
 
 
 _GATE = _Known("an X gate", lambda: qml.PauliX(0), -1, -1.1, -0.5)
 _NOISE = _Known("noise of strength 3/4 after an X gate", _noise_after_x, 0, -0.4, 0.4)
-_DEPHASING = _Known("dephasing between two Hadamard gates", _dephasing_between_hadamards, 0, -0.4, 0.4)
+_DEPHASING = {
+    "X": _Known("dephasing along X", lambda: _DEPHASE["X"](0), 0, -0.4, 0.4),
+    "Y": _Known("dephasing along Y", lambda: _DEPHASE["Y"](0), 0, -0.4, 0.4),
+    "Z": _Known("dephasing between two Hadamard gates", _dephasing_between_hadamards, 0, -0.4, 0.4),
+}
 
 
 def _known_answers(circuit: Circuit) -> list[_Known]:
     """What a device must get right to be trusted with ``circuit``."""
     kinds = {type(op) for op in circuit.operations}
-    return [_GATE, *[_NOISE] * (Depolarize in kinds), *[_DEPHASING] * (Dephase in kinds)]
+    axes = sorted({op.axis for op in circuit.operations if isinstance(op, Dephase)})
+    return [_GATE, *[_NOISE] * (Depolarize in kinds), *(_DEPHASING[axis] for axis in axes)]
 
 
 def _check_truth(device: Any, name: str, known: _Known) -> None:

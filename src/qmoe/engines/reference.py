@@ -87,7 +87,7 @@ def _run(circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) 
                 rho = _depolarize(rho, wire, q, strength)
         elif isinstance(op, Dephase):
             for wire in op.wires:
-                rho = _dephase(rho, wire, q)
+                rho = _dephase(rho, wire, op.axis, q)
         else:
             unitary = _embed(_matrix(op, x, weights, dtype), op.wires, q)
             rho = unitary @ rho @ unitary.mH
@@ -105,9 +105,10 @@ def _depolarize(rho: Tensor, wire: int, n_qubits: int, p: Tensor) -> Tensor:
     return mixed
 
 
-def _dephase(rho: Tensor, wire: int, n_qubits: int) -> Tensor:
-    """The qubit is projected onto each of its basis states, and the results are added up."""
-    projectors = [torch.diag(rho.new_tensor(diagonal)) for diagonal in ([1, 0], [0, 1])]
+def _dephase(rho: Tensor, wire: int, axis: str, n_qubits: int) -> Tensor:
+    """The qubit is projected onto each of the eigenstates of a Pauli operator, and the results are added up."""
+    identity, pauli = (_pauli_word(letter, rho) for letter in ("I", axis))
+    projectors = [(identity + sign * pauli) / 2 for sign in (1, -1)]
     kraus = [_embed(projector, (wire,), n_qubits) for projector in projectors]
     return kraus[0] @ rho @ kraus[0].mH + kraus[1] @ rho @ kraus[1].mH
 

@@ -141,7 +141,8 @@ class CircuitModule(Stackable):
         engine, why = self.engine_for(self.weights.device)
         noise = "" if c.noise is None else f", noise={c.noise.depolarizing:g} per {c.noise.placement}"
         if c.noise is not None and c.noise.dephasing != "none":
-            noise += f", dephasing={c.noise.dephasing}"
+            axis = "" if c.noise.dephasing_axis == "Z" else f" along {c.noise.dephasing_axis}"
+            noise += f", dephasing={c.noise.dephasing}{axis}"
         copies = "" if self.n_copies is None else f"{self.n_copies} x "
         return (
             f"{copies}{c.n_qubits} qubits, {c.n_layers} layers, {c.encoding}, {c.ansatz.name}, {c.readout.name}{noise}, "

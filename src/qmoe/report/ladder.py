@@ -21,7 +21,16 @@ MARGIN = 0.02
 SUCCESS = 0.95
 
 QUANTUM_PARTS, COUNTERPARTS, CONTROLS = "Parts of the circuit taken away", "Classical in its place", "Controls"
-_REMOVED = ("no-entangler", "dephased-encoding", "dephased-layers", "dephased-all", "frozen", "embedding-only")
+_REMOVED = (
+    "no-entangler",
+    "dephased-encoding",
+    "dephased-layers",
+    "dephased-all",
+    "dephased-x",
+    "dephased-y",
+    "frozen",
+    "embedding-only",
+)
 _CONTROLS = ("mean", "permuted", "random-labels", "uniform", "constant", "random", "single-expert")
 #: Title, colour and marker of each group of rungs.
 GROUPS = {QUANTUM_PARTS: (QUANTUM, "s"), COUNTERPARTS: (CLASSICAL, "o"), CONTROLS: (MUTED, "D")}

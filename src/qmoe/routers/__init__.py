@@ -12,11 +12,19 @@ from qmoe.routers.controls import (
     UniformRouter,
 )
 from qmoe.routers.distill import DistilledRouter
-from qmoe.routers.features import FeatureRouter, QuadraticRouter, RandomFourierRouter, TrigonometricRouter
+from qmoe.routers.features import (
+    FeatureRouter,
+    QuadraticRouter,
+    RandomFourierRouter,
+    TrigonometricRouter,
+    feature_router,
+)
 from qmoe.routers.quantum import QuantumRouter
+from qmoe.routers.ranks import dephased_ranks, jacobian_rank
 from qmoe.routers.reach import circuit_basis
 from qmoe.routers.sampling import sample_frequencies
 from qmoe.routers.span import Span
+from qmoe.routers.stochastic import StochasticRouter
 from qmoe.routers.twin import TwinRouter
 
 __all__ = [
@@ -35,10 +43,14 @@ __all__ = [
     "Router",
     "SingleExpertRouter",
     "Span",
+    "StochasticRouter",
     "TrigonometricRouter",
     "TwinRouter",
     "UniformRouter",
     "circuit_basis",
+    "dephased_ranks",
+    "feature_router",
+    "jacobian_rank",
     "require_router",
     "sample_frequencies",
 ]

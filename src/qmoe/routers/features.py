@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from qmoe.errors import ConfigError, ShapeError
+from qmoe.errors import ConfigError, ShapeError, StateWarning, warn_caller
 from qmoe.layers import affine, check_same, check_sizes, draw_linear, in_autocast, parameter
 from qmoe.routers.base import Router
+from qmoe.routers.controls import MeanRouting, PermutedRouting
+
+#: A function whose standard deviation is at most this many roundings of its largest value counts as constant: what
+#: `FeatureRouter.standardise` scales up then holds no more than a hundredth of rounding.
+CONSTANT_ROUNDINGS = 100
+#: Rows that `FeatureRouter.standardise` evaluates at once.
+_CHUNK = 8192
 
 
 class FeatureRouter(Router):
-    """``softmax(W phi(x) + b)`` with fixed functions phi: a linear router in another space.
+    """``softmax(W (phi(x) - centre) / scale + b)`` with fixed functions phi: a linear router in another space.
 
     A subclass implements `features`; what is fixed about them (frequencies, say) is a buffer, and only W and b train. One
-    that draws something defines `reset_parameters`, builds this with ``draw=False``, and calls it at its end.
+    that draws something defines `reset_parameters`, builds this with ``draw=False``, and calls it at its end. The names
+    ``centre`` and ``scale`` are taken.
+
+    `standardise` fits centre and scale to the rows that the router will train on. Until then they are 0 and 1. The logits
+    are the same space of functions either way, with the same number of parameters, but gradient descent finds its way in it
+    better when all functions have mean 0 and one size: a router that is to be compared with should be standardised.
 
     Args:
         in_features: number of features F.
@@ -27,7 +40,15 @@ class FeatureRouter(Router):
         device: where the parameters live.
         dtype: float32 or float64.
         draw: whether to draw the initial weights.
+
+    Attributes:
+        centre: ``(K,)`` buffer: what is subtracted from each function.
+        scale: ``(K,)`` buffer: what it is divided by then.
     """
+
+    _version = 2  # of a state_dict: 1 had no centre and scale
+    centre: Tensor
+    scale: Tensor
 
     def __init__(
         self,
@@ -44,29 +65,115 @@ class FeatureRouter(Router):
         self.n_functions = n_functions
         self.weight = parameter(n_experts, n_functions, device=device, dtype=dtype)
         self.bias = parameter(n_experts, device=device, dtype=dtype)
+        self.register_buffer("centre", self.weight.new_zeros(n_functions))
+        self.register_buffer("scale", self.weight.new_ones(n_functions))
         if draw:
             self.reset_parameters(generator)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draws W, then b."""
+        """Draws W, then b; centre and scale are 0 and 1 again, as of a new router."""
         draw_linear(self.weight, self.bias, generator)
+        nn.init.zeros_(self.centre)
+        nn.init.ones_(self.scale)
 
     @abstractmethod
     def features(self, x: Tensor) -> Tensor:
-        """``phi``: ``(..., F)`` to ``(..., K)``."""
+        """``phi``: ``(..., F)`` to ``(..., K)``, as they are by themselves."""
 
     def logits(self, x: Tensor) -> Tensor:
-        """``W phi(x) + b``."""
+        """``W (phi(x) - centre) / scale + b``."""
         x = self.take(x)
         self.check(x)
         return affine(self.functions(x), self.weight, self.bias)
 
     def functions(self, x: Tensor) -> Tensor:
-        """`features`, which may be somebody's own and are what layers and compiled training count on.
+        """``(phi(x) - centre) / scale``, ``(..., F)`` to ``(..., K)``: what the weights multiply.
 
         Raises:
-            ShapeError: for another number of functions than declared, or another dtype than that of ``x``.
+            ShapeError: for another number of functions than declared, or another dtype than that of ``x``; for a dtype or
+                device other than the router's.
         """
+        found = self._declared(x)
+        centre, scale = self.centre, self.scale
+        if self.checks_input:
+            if not centre.shape[-1:] == scale.shape[-1:] == (self.n_functions,):
+                raise ConfigError(
+                    f"{type(self).__name__} has centre of shape {tuple(centre.shape)}, scale of shape {tuple(scale.shape)}; "
+                    f"expected (..., {self.n_functions}): FeatureRouter keeps both under these names, name yours otherwise."
+                )
+            if not in_autocast(x.device):
+                check_same(found.dtype, found.device, centre.dtype, centre.device)
+        if centre.dim() > 1:  # a stack: room for the batch between the models and their functions
+            shape = (*centre.shape[:-1], *(1,) * (found.dim() - centre.dim()), self.n_functions)
+            centre, scale = centre.reshape(shape), scale.reshape(shape)
+        return (found - centre) / scale
+
+    @torch.no_grad()
+    def standardise(self, x: Tensor, keep: bool = False) -> Self:
+        """Fits centre and scale, so that each function has mean 0 and standard deviation 1 over the rows ``x``.
+
+        A function that is constant over them, up to `CONSTANT_ROUNDINGS`, keeps scale 1. The result depends on ``x`` alone,
+        and not on an earlier call. Functions behind a trainable projection are taken as they are at this moment.
+
+        Args:
+            x: ``(N, F)`` rows to train on, scaled as the router will see them; ``(M, N, F)`` for a stack.
+            keep: whether W and b change as well, so that the router computes what it did before. Without, they stay, and
+                mean another function: for a router that is trained next.
+
+        Returns:
+            The router itself.
+
+        Example:
+            >>> x = torch.rand(100, 2, generator=torch.Generator().manual_seed(0))
+            >>> router = QuadraticRouter(2, 2).standardise(x)
+            >>> bool((router.functions(x).std(0, correction=0) - 1).abs().max() < 1e-6)
+            True
+
+        Raises:
+            ShapeError: for rows that the router would refuse, no rows, or rows on which a function is not finite.
+        """
+        stack = self.weight.shape[:-2]
+        x = self.take(x)
+        self.check(x)
+        if x.shape[:-2] != stack or x.dim() != len(stack) + 2 or x.shape[-2] == 0:
+            expected = ", ".join((*map(str, stack), "N", str(self.in_features)))
+            raise ShapeError(f"x has shape {tuple(x.shape)}, expected ({expected}), N at least 1: rows to train on.")
+        # What is stored has the router's precision, and that is what the weights are fitted to.
+        centre, spread, largest = (value.to(self.scale.dtype) for value in self._moments(x))
+        odd = (~(centre + spread).isfinite()).nonzero()
+        if len(odd):
+            raise ShapeError(
+                f"Function {int(odd[0, -1])} of {type(self).__name__} leaves the range of its numbers over these rows; "
+                "scale the features first."
+            )
+        is_constant = spread <= CONSTANT_ROUNDINGS * torch.finfo(spread.dtype).eps * largest
+        scale = torch.where(is_constant, torch.ones_like(spread), spread)
+        if keep:
+            slope = self.weight.double() / self.scale.double().unsqueeze(-2)
+            self.bias.add_((slope * (centre.double() - self.centre.double()).unsqueeze(-2)).sum(-1))
+            self.weight.copy_(slope * scale.double().unsqueeze(-2))
+        self.centre.copy_(centre)
+        self.scale.copy_(scale)
+        return self
+
+    @property
+    def is_standardised(self) -> bool:
+        """Whether centre or scale is anything but 0 and 1."""
+        return bool(self.centre.any() or (self.scale != 1).any())
+
+    def _moments(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean, standard deviation (with 1/N) and largest value of each function, ``(*S, K)`` in float64."""
+        parts, n = x.split(_CHUNK, -2), x.shape[-2]
+        mean = torch.stack([self._declared(part).double().sum(-2) for part in parts]).sum(0) / n
+        squares, largest = torch.zeros_like(mean), torch.zeros_like(mean)
+        for part in parts:
+            found = self._declared(part).double()
+            squares += (found - mean.unsqueeze(-2)).square().sum(-2)
+            largest = torch.maximum(largest, found.abs().amax(-2))
+        return mean, (squares / n).sqrt(), largest
+
+    def _declared(self, x: Tensor) -> Tensor:
+        """`features`, which may be somebody's own and are what layers and compiled training count on."""
         found = self.features(x)
         # Inside autocast, torch decides the precision of products.
         is_right = found.dtype == x.dtype or in_autocast(x.device)
@@ -77,9 +184,33 @@ class FeatureRouter(Router):
             )
         return found
 
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: dict[str, Any], *others: Any) -> None:
+        own = {f"{prefix}{name}": value for name, value in (("centre", self.centre), ("scale", self.scale))}
+        is_old = local_metadata.get("version", 1) < 2 and f"{prefix}weight" in state_dict
+        if is_old and not any(name in state_dict for name in own):
+            # Saved before there was a centre and a scale, so its weights multiply the functions as they are.
+            if not self.centre.is_meta and self.is_standardised:
+                where = f" at {prefix[:-1]!r}" if prefix else ""
+                warn_caller(
+                    f"The state_dict{where} has no centre and scale, so its weights are those of a {type(self).__name__} "
+                    "that is not standardised; this one was, and no longer is. Call standardise(x, keep=True) once more.",
+                    StateWarning,
+                )
+            for (name, value), fill in zip(own.items(), (0.0, 1.0), strict=True):
+                state_dict[name] = state_dict[f"{prefix}weight"].new_full(value.shape, fill)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
+
     def extra_repr(self) -> str:
-        """Sizes and the number of functions."""
-        return f"{super().extra_repr()}, n_functions={self.n_functions}"
+        """Sizes, the number of functions, and whether they are standardised."""
+        standardised = "" if self.centre.is_meta or not self.is_standardised else ", standardised"
+        return f"{super().extra_repr()}, n_functions={self.n_functions}{standardised}"
+
+
+def feature_router(router: Router) -> FeatureRouter | None:
+    """The gate on fixed functions that ``router`` is, or that is inside `MeanRouting` or `PermutedRouting`; else None."""
+    while isinstance(router, (MeanRouting, PermutedRouting)):
+        router = router.router
+    return router if isinstance(router, FeatureRouter) else None
 
 
 class QuadraticRouter(FeatureRouter):

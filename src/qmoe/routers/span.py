@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.func import functional_call
 
 from qmoe.circuits import Circuit
 from qmoe.engines import choose_engine
@@ -18,6 +15,7 @@ from qmoe.layers import check_sizes
 from qmoe.routers.base import Router
 from qmoe.routers.basis import Basis
 from qmoe.routers.quantum import QuantumRouter
+from qmoe.routers.ranks import moved, random_inputs, rank_of
 from qmoe.routers.reach import MAX_FUNCTIONS, circuit_basis, routing_readouts
 from qmoe.routers.twin import TwinRouter
 
@@ -25,7 +23,6 @@ from qmoe.routers.twin import TwinRouter
 MAX_NUMERICAL = 800
 #: Parameters up to which the rank of the Jacobian is computed.
 MAX_PARAMETERS = 1500
-_CUT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -150,7 +147,7 @@ def span(router: Router, n_circuits: int = 200, seed: int = 0, max_functions: in
     ranks: tuple[int | None, int | None] = (None, None)
     dead = None
     if n_parameters <= MAX_PARAMETERS:
-        differences, logits, dead = _moved(router, circuit, generator)
+        differences, logits, dead = moved(router, circuit, generator)
         ranks = (differences, logits)
     return Span(
         circuit=circuit,
@@ -168,14 +165,6 @@ def span(router: Router, n_circuits: int = 200, seed: int = 0, max_functions: in
     )
 
 
-def _points(circuit: Circuit, n: int, generator: torch.Generator) -> Tensor:
-    """``(n, F)`` inputs of the circuit within one period; of any direction, for amplitudes."""
-    x = torch.rand(n, circuit.in_features, generator=generator, dtype=torch.float64)
-    if circuit.encoding.period is None:
-        return torch.randn(x.shape, generator=generator, dtype=torch.float64)
-    return (x - 0.5) * circuit.encoding.period
-
-
 def _measured(
     circuit: Circuit, n_experts: int, basis: Basis, n_circuits: int, generator: torch.Generator
 ) -> tuple[int | None, float, int]:
@@ -184,7 +173,7 @@ def _measured(
     ranked = len(basis) <= MAX_NUMERICAL
     if ranked:
         n_circuits = max(n_circuits, math.ceil(1.5 * len(basis)))
-    x = _points(circuit, n_points, generator)
+    x = random_inputs(circuit, n_points, generator)
     weights = torch.rand(n_circuits, *circuit.weight_shape, generator=generator, dtype=torch.float64) * (2 * math.pi)
     runner, _ = choose_engine(circuit, x.device)
     with torch.no_grad():
@@ -202,89 +191,4 @@ def _measured(
         return None, residual, n_circuits
     rows = read.transpose(1, 2).reshape(-1, n_points).numpy()
     # Less its mean over the points, a function is what it is beside the constant.
-    return _rank(rows - rows.mean(-1, keepdims=True), scale=1.0), residual, n_circuits
-
-
-def _moved(router: Router, circuit: Circuit, generator: torch.Generator) -> tuple[int, int, tuple[str, ...]]:
-    """Rank of the Jacobian of differences of logits and of the logits, and the parameters that move neither."""
-    if not sum(p.numel() for p in router.parameters()):
-        return 0, 0, ()
-    ranks, largest = np.zeros(2, dtype=int), None
-    for _ in range(2):
-        fresh = _fresh(router, circuit, generator)
-        fresh.checks_input = False
-        n = 2 * sum(p.numel() for p in fresh.parameters()) + 16
-        x = _points(circuit, n, generator)
-        if fresh.in_features != circuit.in_features:
-            x = torch.randn(n, fresh.in_features, generator=generator, dtype=torch.float64)
-        # A stack of n copies, one for each point, has the gradients of each point by themselves.
-        copies = {k: p.detach().expand(n, *p.shape).clone().requires_grad_() for k, p in fresh.named_parameters()}
-        buffers = {k: b.expand(n, *b.shape) for k, b in fresh.named_buffers()}
-        readout = _Readout(fresh)
-        named = {f"router.{k}": v for k, v in {**copies, **buffers}.items()}
-        out = functional_call(readout, named, (x.unsqueeze(1),)).squeeze(1)
-        rows = []
-        for expert in range(router.n_experts):
-            gradients = torch.autograd.grad(
-                out[:, expert].sum(), list(copies.values()), retain_graph=True, materialize_grads=True
-            )
-            rows.append(torch.cat([g.reshape(n, -1) for g in gradients], -1))
-        jacobian = torch.stack(rows, 1)
-        differences = jacobian - jacobian.mean(1, keepdim=True)
-        found = [_rank(part.flatten(0, 1).numpy()) for part in (differences, jacobian)]
-        ranks = np.maximum(ranks, found)
-        size = jacobian.abs().amax((0, 1))
-        largest = size if largest is None else torch.maximum(largest, size)
-    assert largest is not None
-    labels = [
-        f"{name}[{', '.join(map(str, index))}]"
-        for name, p in fresh.named_parameters()
-        for index in np.ndindex(*p.shape)
-    ]
-    bound = 1e-12 * max(float(largest.max()), 1e-300)
-    dead = tuple(label for label, value in zip(labels, largest.tolist(), strict=True) if value <= bound)
-    return int(ranks[0]), int(ranks[1]), dead
-
-
-class _Readout(torch.nn.Module):
-    """A router's logits, or its weights where it has none, as the output of a module."""
-
-    def __init__(self, router: Router) -> None:
-        super().__init__()
-        self.router = router
-
-    def forward(self, x: Tensor) -> Tensor:
-        if isinstance(self.router, QuantumRouter) and self.router.adapter_weight is None:
-            out: Tensor = self.router(x)
-            return out
-        return self.router.logits(x)
-
-
-def _fresh(router: Router, circuit: Circuit, generator: torch.Generator) -> Router:
-    """A router of the same description with random weights, in float64, without noise, on the fastest engine."""
-    if isinstance(router, QuantumRouter):
-        return QuantumRouter(
-            router.in_features,
-            router.n_experts,
-            circuit.n_qubits,
-            circuit.n_layers,
-            circuit.encoding,
-            circuit.ansatz,
-            circuit.readout,
-            generator=generator,
-            dtype=torch.float64,
-        )
-    copied = copy.deepcopy(router).to("cpu", torch.float64)
-    with torch.no_grad():
-        for p in copied.parameters():
-            p.uniform_(-1, 1, generator=generator)
-    return copied
-
-
-def _rank(matrix: np.ndarray, scale: float | None = None) -> int:
-    """Number of singular values above rounding."""
-    values = np.linalg.svd(matrix, compute_uv=False)
-    top = float(values.max(initial=0.0))
-    # A function that is 0 but for rounding has no rank, however large its rounding is beside itself.
-    floor = 1e-12 if scale is None else 1e-12 * scale * math.sqrt(matrix.size)
-    return int((values > max(_CUT * top, floor)).sum())
+    return rank_of(rows - rows.mean(-1, keepdims=True), scale=1.0), residual, n_circuits

@@ -30,19 +30,23 @@ from qmoe.routers import (
     RandomRouter,
     Router,
     SingleExpertRouter,
+    StochasticRouter,
     TrigonometricRouter,
     TwinRouter,
     UniformRouter,
+    feature_router,
 )
 from qmoe.seeding import numpy_generator, torch_generator
 from qmoe.studies.specs.routers import (
     ConstantRouterSpec,
+    FixedFunctionsSpec,
     LinearRouterSpec,
     MLPRouterSpec,
     QuadraticRouterSpec,
     RandomFourierRouterSpec,
     RandomRouterSpec,
     SingleRouterSpec,
+    StochasticRouterSpec,
     TrigonometricRouterSpec,
 )
 from qmoe.studies.specs.study import (
@@ -168,6 +172,13 @@ def _scale(router: Router, factor: float) -> None:
                 parameter.mul_(factor)
 
 
+def standardise(router: Router, spec: ModelSpec, x_train: Tensor) -> None:
+    """Fits the fixed functions of a new router to the training part ``(N, F)``, where it has some and the spec says so."""
+    gate = feature_router(router)
+    if gate is not None and isinstance(spec.router, FixedFunctionsSpec) and spec.router.standardised:
+        gate.standardise(x_train.to(gate.weight.dtype))
+
+
 def n_trainable(module: nn.Module) -> int:
     """Number of parameters that train."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
@@ -220,6 +231,8 @@ def _router(spec: ModelSpec, n_features: int, generator: torch.Generator, dtype:
             return TrigonometricRouter(n_features, n, kind.max_frequency, **drawn)
         case RandomFourierRouterSpec():
             return RandomFourierRouter(n_features, n, kind.n_functions, kind.length_scale, **drawn)
+        case StochasticRouterSpec():
+            return StochasticRouter(n_features, n, kind.n_layers, **drawn)
         case ConstantRouterSpec():
             return ConstantRouter(n_features, n, **drawn)
         case RandomRouterSpec():
@@ -262,9 +275,13 @@ def _circuit_options(spec: CircuitSpec) -> dict[str, Any]:
     }
 
 
+def _noise(spec: QuantumSpec) -> NoiseModel:
+    return NoiseModel(spec.noise or 0.0, spec.placement, spec.dephasing, spec.dephasing_axis)
+
+
 def _execution_options(spec: QuantumSpec) -> dict[str, Any]:
     return {
         "frozen": spec.frozen,
         "engine": spec.engine,
-        "noise": NoiseModel(spec.noise or 0.0, spec.placement, spec.dephasing) if spec.mixed else None,
+        "noise": _noise(spec) if spec.mixed else None,
     }

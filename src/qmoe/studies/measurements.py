@@ -13,7 +13,7 @@ from qmoe.analysis.statistics import MIN_CLUSTERS
 from qmoe.errors import unknown
 from qmoe.routers import Router
 from qmoe.seeding import child
-from qmoe.studies.build import build_router, prepare_data
+from qmoe.studies.build import build_router, prepare_data, standardise
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store import Store
 from qmoe.studies.trials import TrialSpec, make_trials
@@ -101,10 +101,12 @@ def effective_dimensions(
 def _one(task: tuple[str, TrialSpec, int, int, int]) -> tuple[str, int, float]:
     arm, trial, repeat, n_draws, seed = task
     drawn = trial.model_copy(update={"data_seed": repeat})
+    x = prepare_data(drawn.draw).x_train
 
     def make(generator: torch.Generator) -> Router:
         init = int(torch.randint(_INITS, (), generator=generator))
-        return build_router(drawn.model_copy(update={"init_seed": init}))
+        router = build_router(drawn.model_copy(update={"init_seed": init}))
+        standardise(router, drawn.model, x)
+        return router
 
-    x = prepare_data(drawn.draw).x_train
     return arm, repeat, global_effective_dimension(make, x, n_draws=n_draws, seed=child(seed, repeat)).value

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from qmoe.studies.specs.multiverse import CHOICES, MultiverseSpec
 from qmoe.studies.specs.study import ArmSpec, ModelSpec, Study, TrainingSpec
-from qmoe.studies.trials import Member, make_trials
+from qmoe.studies.trials import Member, from_canonical, make_trials
 
 Select = Literal["all", "best_rate", "best_start"]
 _SELECT: dict[str, Select] = {"adam-best": "best_rate", "lbfgs-best": "best_start"}
@@ -44,6 +44,9 @@ def specifications(study: Study) -> tuple[Specification, ...]:
 
     Every combination of the alternatives is one. Those that come to the same trials, selected alike, are one, such as those
     that differ in epochs and train to a minimum.
+
+    Raises:
+        ConfigError: when a file that the study is about has changed since it was read.
     """
     return _specifications(study.canonical) if study.multiverse is not None else ()
 
@@ -60,7 +63,7 @@ def all_members(study: Study) -> Iterator[Member]:
 
 @functools.lru_cache(maxsize=64)
 def _specifications(canonical: str) -> tuple[Specification, ...]:
-    study = Study.model_validate_json(canonical)
+    study = from_canonical(canonical)
     multiverse = study.multiverse
     assert multiverse is not None
     own = _own_choices(study)

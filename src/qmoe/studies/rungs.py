@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
+from qmoe.circuits import Circuit, NoiseModel
 from qmoe.data import make_dataset
 from qmoe.errors import ConfigError
-from qmoe.routers import QuantumRouter
+from qmoe.routers import QuantumRouter, StochasticRouter
+from qmoe.routers.ranks import is_constant, jacobian_rank
+from qmoe.routers.stochastic import MAX_FEATURES
 from qmoe.studies.build import Generators, build_mixture, n_trainable
 from qmoe.studies.specs.routers import (
     ConstantRouterSpec,
@@ -20,6 +24,7 @@ from qmoe.studies.specs.routers import (
     RandomFourierRouterSpec,
     RandomRouterSpec,
     SingleRouterSpec,
+    StochasticRouterSpec,
     TrigonometricRouterSpec,
     UniformRouterSpec,
 )
@@ -36,6 +41,8 @@ from qmoe.studies.specs.study import (
 
 #: A twin with more functions than this is a random sample of them.
 MAX_TWIN = 4096
+#: Parameters up to which the ranks of a router and of its stochastic chain are found.
+_MAX_RANKED = 150
 
 
 @dataclass(frozen=True)
@@ -120,13 +127,19 @@ def _no_entangler(base: Base) -> Step:
     return base.circuit(ansatz="no_entangler"), "no CNOTs, so that every qubit stays on its own"
 
 
-def _dephased(where: str, words: str, least_layers: int, otherwise: str) -> Callable[[Base], Step]:
+def _dephased(
+    where: str, words: str, least_layers: int, otherwise: str, axis: Literal["X", "Y", "Z"] = "Z"
+) -> Callable[[Base], Step]:
     def step(base: Base) -> Step:
         if base.router.dephasing != "none":
             return f"the circuit is dephased already ({base.router.dephasing})"
         if base.router.n_layers < least_layers:
             return otherwise
-        return base.circuit(dephasing=where), f"all coherence between basis states is taken away {words}"
+        noise = NoiseModel(dephasing=where, dephasing_axis=axis)
+        left = "; nothing of the features is left" if is_constant(base.built.circuit.with_noise(noise)) else ""
+        states = "basis states" if axis == "Z" else f"eigenstates of {axis}"
+        says = f"all coherence between {states} is taken away {words}{left}"
+        return base.circuit(dephasing=where, dephasing_axis=axis), says
 
     return step
 
@@ -165,6 +178,37 @@ def _twin(base: Base) -> Step:
         options |= {"sampling": "distinct", "n_functions": n_functions}
         says = f"no circuit: a linear gate on {n_functions} functions sampled from its {top**base.n_qubits - 1:,}"
     return base.with_router(TwinRouterSpec(kind="twin", **options)), says
+
+
+@functools.lru_cache(maxsize=64)
+def _ranks(circuit: Circuit, n_experts: int, n_layers: int) -> tuple[int, int]:
+    """Jacobian ranks of a stochastic chain and of the quantum router with that circuit."""
+    n, generator = circuit.in_features, torch.Generator()
+    described = circuit.n_qubits, circuit.n_layers, circuit.encoding, circuit.ansatz, circuit.readout, circuit.noise
+    router = QuantumRouter(n, n_experts, *described, generator=generator)
+    return jacobian_rank(StochasticRouter(n, n_experts, n_layers, generator)), jacobian_rank(router)
+
+
+def _stochastic(base: Base) -> Step:
+    otherwise = ", so no chain of this kind has the circuit's functions: the twin is the control"
+    if base.router.encoding != "angle":
+        return f"{base.router.encoding} encoding turns no bits by the features{otherwise}"
+    if base.uploads > 1:
+        return f"{base.uploads} uploads reach frequency {base.uploads}{otherwise}"
+    if base.built.project_weight is not None:
+        return f"{base.n_features} features are projected onto {base.n_qubits} qubit(s){otherwise}"
+    if base.n_features > MAX_FEATURES:
+        return f"{base.n_features} features take a chain of more than {2 * MAX_FEATURES} bits: the twin is the control"
+    spec = StochasticRouterSpec(kind="stochastic")
+    chain = StochasticRouter(base.n_features, base.n_experts, spec.n_layers, torch.Generator())
+    size, ranks = n_trainable(chain), ""
+    if max(size, base.router_size) <= _MAX_RANKED:
+        ranks = ", rank {} for {}".format(*_ranks(base.built.circuit, base.n_experts, spec.n_layers))
+    says = (
+        f"no circuit: {chain.n_bits} random bits in {chain.n_layers} layers, the same functions without interference; "
+        f"{size} parameters for {base.router_size}{ranks}"
+    )
+    return base.with_router(spec), says
 
 
 def _trigonometric(base: Base) -> Step:
@@ -238,6 +282,7 @@ def _router(spec: RouterSpec, words: str) -> Callable[[Base], Step]:
 
 
 _COHERENCE = "nothing follows the encoding but the measurement, which coherence does not change"
+_THROUGHOUT = "after each encoding and between layers", 2, "without two layers it is dephased after the encoding alone"
 #: Name of each rung to its label and to the function that finds its model.
 STEPS: dict[str, tuple[str, Callable[[Base], Step]]] = {
     "no-entangler": ("quantum router without entanglers", _no_entangler),
@@ -251,11 +296,14 @@ STEPS: dict[str, tuple[str, Callable[[Base], Step]]] = {
     ),
     "dephased-all": (
         "quantum router, dephased throughout",
-        _dephased("all", "after each encoding and between layers", 2, "without two layers it is dephased-encoding"),
+        _dephased("all", *_THROUGHOUT),
     ),
+    "dephased-x": ("quantum router, dephased throughout along X", _dephased("all", *_THROUGHOUT, "X")),
+    "dephased-y": ("quantum router, dephased throughout along Y", _dephased("all", *_THROUGHOUT, "Y")),
     "frozen": ("quantum router, random frozen circuit", _frozen),
     "embedding-only": ("quantum router, encoding alone", _embedding_only),
     "twin": ("classical twin", _twin),
+    "stochastic": ("incoherent chain of equal span", _stochastic),
     "trigonometric": ("trigonometric router without products", _trigonometric),
     "random-fourier": ("random Fourier router", _random_fourier),
     "quadratic": (

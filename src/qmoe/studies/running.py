@@ -20,7 +20,7 @@ import qmoe
 from qmoe.compiled.cache import Kernel, compile_kernels
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, QMoEError
-from qmoe.studies.build import build_model, n_trainable, prepare_data
+from qmoe.studies.build import build_model, n_trainable, prepare_data, standardise
 from qmoe.studies.multiverse import all_members
 from qmoe.studies.specs.study import Study
 from qmoe.studies.stacks import Stack, cost, kernels_to_compile, n_parts, plan_stacks
@@ -53,6 +53,8 @@ def run_stack(stack: Stack, on_part: Callable[[int], None] | None = None) -> lis
     dtype = getattr(torch, stack[0].training.dtype)
     data = [prepare_data(trial.draw) for trial in stack]
     models = [build_model(trial) for trial in stack]
+    for model, trial, part in zip(models, stack, data, strict=True):
+        standardise(model.router, trial.model, part.x_train)
     x, y = torch.stack([d.x_train for d in data]).to(dtype), torch.stack([d.y_train for d in data])
     x_test, y_test = torch.stack([d.x_test for d in data]).to(dtype), torch.stack([d.y_test for d in data])
     train = _minimize if stack[0].training.optimiser == "lbfgs" else _by_epochs

@@ -155,13 +155,22 @@ def make_trials(study: Study) -> list[Member]:
     return list(_members(study.canonical))
 
 
+def from_canonical(canonical: str) -> Study:
+    """The study with this JSON.
+
+    Raises:
+        ConfigError: when a file that it is about has changed since it was read.
+    """
+    try:
+        return Study.model_validate_json(canonical)
+    except ValidationError as error:
+        raise ConfigError("\n".join(explain(e) for e in error.errors())) from None
+
+
 @functools.lru_cache(maxsize=256)
 def _members(canonical: str) -> tuple[Member, ...]:
     """The trials of the study with this JSON, remembered: who plans, measures and reports asks for the same ones."""
-    try:
-        study = Study.model_validate_json(canonical)
-    except ValidationError as error:  # what it was made from has changed since
-        raise ConfigError("\n".join(explain(e) for e in error.errors())) from None
+    study = from_canonical(canonical)
     members = []
     # A data set that comes with its own split is the same for every data seed, so its trials are too.
     resampled = study.data.kind.resampled

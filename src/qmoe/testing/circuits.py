@@ -44,6 +44,7 @@ def random_circuit(
     readout: str | None = None,
     noise: bool | str | None = None,
     dephasing: str | None = None,
+    dephasing_axis: str = "Z",
 ) -> Circuit:
     """Draws a circuit: what is not given is drawn from everything there is.
 
@@ -58,6 +59,7 @@ def random_circuit(
         readout: ``"expval"`` or ``"born"``.
         noise: depolarizing noise; False for none, ``"block"`` or ``"gate"`` for that placement, True for either.
         dephasing: that of `NoiseModel`; by default drawn for circuits with noise, and ``"none"`` for all others.
+        dephasing_axis: that of `NoiseModel`, for circuits that are dephased.
 
     Raises:
         ConfigError: for an unknown name, or fewer than one qubit.
@@ -84,7 +86,7 @@ def random_circuit(
         encoding=chosen,
         ansatz=_ansatz(rng, n_qubits),
         readout=readout or _pick(rng, tuple(READOUTS)),
-        noise=_noise(rng, noise, dephasing),
+        noise=_noise(rng, noise, dephasing, dephasing_axis),
         in_features=in_features,
     )
 
@@ -156,11 +158,12 @@ def _gates(rng: np.random.Generator, n_qubits: int) -> tuple[Gate, ...]:
     return tuple(gates)
 
 
-def _noise(rng: np.random.Generator, noise: bool | str | None, dephasing: str | None) -> NoiseModel | None:
+def _noise(rng: np.random.Generator, noise: bool | str | None, dephasing: str | None, axis: str) -> NoiseModel | None:
     if noise is None:
         noise = ("", "block", "gate")[rng.integers(3)]
     elif noise is True:
         noise = _pick(rng, PLACEMENTS)
     if noise:
-        return NoiseModel(float(rng.uniform(0, 0.3)), noise, dephasing or _pick(rng, ("none", *DEPHASINGS)))
-    return None if dephasing in (None, "none") else NoiseModel(dephasing=dephasing)
+        p, where = float(rng.uniform(0, 0.3)), dephasing or _pick(rng, ("none", *DEPHASINGS))
+        return NoiseModel(p, noise, where, "Z" if where == "none" else axis)
+    return None if dephasing in (None, "none") else NoiseModel(dephasing=dephasing, dephasing_axis=axis)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Born, Circuit, NoiseModel
-from qmoe.circuits.noise import DEPHASINGS
+from qmoe.circuits.noise import AXES, DEPHASINGS
 from qmoe.engines import Engine, ReferenceEngine
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.testing.circuits import random_circuit, random_inputs
@@ -26,6 +26,7 @@ _SHOWCASE = (
     Circuit(2, 1, "amplitude", readout="born", noise=0.1),
     Circuit(2, 2, AngleEncoding("Z"), "basic_entangler", noise=NoiseModel(0.1, "gate")),
     Circuit(2, 3, AngleEncoding("X", uploads=2), noise=NoiseModel(dephasing="all")),
+    Circuit(2, 2, noise=NoiseModel(dephasing="all", dephasing_axis="Y")),
 )
 _NOISY = (
     Circuit(2, 2, noise=0.1),
@@ -139,12 +140,18 @@ class EngineConformance:
 
     @pytest.mark.parametrize("encoding", ["angle", "amplitude"])
     @pytest.mark.parametrize("dephasing", DEPHASINGS[1:])
+    @pytest.mark.parametrize("axis", AXES)
     def test_dephased_circuit_equals_reference_or_is_refused(
-        self, dephasing: str, encoding: str, dtype: torch.dtype
+        self, axis: str, dephasing: str, encoding: str, dtype: torch.dtype
     ) -> None:
         for seed in range(6):
             circuit = random_circuit(
-                seed, n_qubits=2 + seed % 2, encoding=encoding, dephasing=dephasing, noise=seed > 3
+                seed,
+                n_qubits=2 + seed % 2,
+                encoding=encoding,
+                dephasing=dephasing,
+                dephasing_axis=axis,
+                noise=seed > 3,
             )
             x, weights = self.inputs(circuit, seed, batch=(2,), dtype=dtype)
             if self.supports(circuit):

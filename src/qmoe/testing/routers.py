@@ -19,7 +19,7 @@ from qmoe.errors import ShapeError, UnsupportedError
 from qmoe.experts import LinearExperts
 from qmoe.layers import own_tensor
 from qmoe.moe import MixtureOfExperts
-from qmoe.routers import Router
+from qmoe.routers import Router, feature_router
 
 _BATCHES = ((), (1,), (5,), (2, 3), (0,), (2, 0))
 _each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -250,6 +250,47 @@ class RouterConformance:
 
         loop = torch.stack([router(rows) for router, rows in zip(routers, x, strict=True)])
         self._close(vmap(one)(parameters, buffers, x), loop)
+
+    # --- fixed functions ---------------------------------------------------------------------------------------------
+
+    @_each_dtype
+    def test_standardised_functions_have_mean_zero_and_one_size_or_are_constant(self, dtype: torch.dtype) -> None:
+        gate, x = feature_router(self.router(dtype)), self.make_inputs((200,), dtype)
+        if gate is None:
+            pytest.skip("this router has no fixed functions")
+        found = gate.standardise(x).functions(x).double()
+        assert found.mean(0).abs().max() < 10 * self.tolerances[dtype], "a standardised function has a mean"
+        sizes = found.std(0, correction=0)
+        off = torch.where(gate.scale == 1, sizes.clamp_max(0), sizes - 1).abs().max()
+        assert off < 10 * self.tolerances[dtype], "a standardised function has another size than 1"
+
+    def test_standardising_leaves_the_span_and_the_number_of_parameters_as_they_are(self) -> None:
+        raw, gate = (feature_router(self.router(torch.float64)) for _ in range(2))
+        if raw is None or gate is None:
+            pytest.skip("this router has no fixed functions")
+        x = self.make_inputs((200,), torch.float64)
+        gate.standardise(x)
+        assert [p.shape for p in gate.parameters()] == [p.shape for p in raw.parameters()]
+        assert not torch.equal(gate(x), raw(x)), "standardising changed nothing, though the weights stayed"
+        with torch.no_grad():
+            for forth in (True, False):  # both hold the weights W and b of the same seed at first
+                if forth:
+                    gate.weight.copy_(raw.weight * gate.scale)
+                    gate.bias.copy_(raw.bias + raw.weight @ gate.centre)
+                else:
+                    gate.weight.uniform_(-1, 1, generator=torch.Generator().manual_seed(1))
+                    raw.weight.copy_(gate.weight / gate.scale)
+                    raw.bias.copy_(gate.bias - raw.weight @ gate.centre)
+                self._close(gate.logits(x), raw.logits(x))
+
+    @_each_dtype
+    def test_standardising_keeps_what_is_computed_where_asked_to(self, dtype: torch.dtype) -> None:
+        gate, x = feature_router(self.router(dtype)), self.make_inputs((200,), dtype)
+        if gate is None:
+            pytest.skip("this router has no fixed functions")
+        before = gate(x)
+        for rows in (x, x[:20]):
+            self._close(gate.standardise(rows, keep=True)(x), before)
 
     # --- precision -------------------------------------------------------------------------------------------------
 

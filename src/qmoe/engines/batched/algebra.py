@@ -238,9 +238,12 @@ def fixed_action(algebra: Algebra, gates: tuple[Gate, ...], n_qubits: int) -> tu
 
 
 @cached_tensors
-def dephasing_mask(wires: tuple[int, ...], n_qubits: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """``(4**Q,)``: 0 for Pauli words with X or Y on one of ``wires``, 1 for all others."""
-    factors = [np.array([1, 0, 0, 1] if wire in wires else [1, 1, 1, 1]) for wire in range(n_qubits)]
+def dephasing_mask(
+    wires: tuple[int, ...], axis: str, n_qubits: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """``(4**Q,)``: 1 for Pauli words that have I or ``axis`` on each of ``wires``, 0 for all others."""
+    kept = [letter in ("I", axis) for letter in "IXYZ"]
+    factors = [np.array(kept if wire in wires else [True] * 4, dtype=int) for wire in range(n_qubits)]
     mask = functools.reduce(np.kron, factors)
     return torch.tensor(mask, dtype=dtype, device=device)
 

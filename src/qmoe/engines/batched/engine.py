@@ -142,7 +142,7 @@ class _Execution:
                 exponents = noise_exponents(stage.counts, self.damping.dtype, self.damping.device)
                 vec = vec * self.damping.reshape(s, 1, 1).pow(exponents)
             elif isinstance(stage, Dephase):
-                vec = vec * dephasing_mask(stage.wires, q, vec.dtype, vec.device)
+                vec = vec * dephasing_mask(stage.wires, stage.axis, q, vec.dtype, vec.device)
             fresh = False
         return vec
 

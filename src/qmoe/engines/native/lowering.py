@@ -68,9 +68,13 @@ class Damp:
 
 @dataclass(frozen=True)
 class Forget:
-    """Full dephasing of the qubits whose bits are ``signs``."""
+    """Full dephasing of qubits, each in the eigenbasis of a Pauli word.
 
-    signs: tuple[int, ...]
+    Attributes:
+        words: ``(flip, sign)`` of each word: Z of a qubit is ``(0, sign)``, X is ``(flip, 0)``, Y is both.
+    """
+
+    words: tuple[tuple[int, int], ...]
 
 
 Step = Rotation | Phase | Damp | Forget
@@ -115,7 +119,7 @@ def lower(circuit: Circuit) -> tuple[list[Step], Frame, bool]:
             for w in op.wires:
                 lowering.steps.append(Damp(lowering.frame.flip[w], lowering.frame.sign[w]))
         elif isinstance(op, Dephase):
-            lowering.forget(op.wires)
+            lowering.forget(op.wires, op.axis)
         else:
             lowering.gate(op)
     return lowering.steps, lowering.frame, prepared
@@ -141,12 +145,14 @@ class _Lowering:
         """Appends the steps of one gate; methods are named after the gates, in lower case."""
         getattr(self, gate.name.lower())(*gate.wires, *(_turn(angle) for angle in gate.angles))
 
-    def forget(self, wires: Sequence[int]) -> None:
+    def forget(self, wires: Sequence[int], axis: str = "Z") -> None:
         """Dephases wires, ahead of the depolarizing beside it: channels commute, and so the other can join this one."""
         place = len(self.steps)
         while place and isinstance(self.steps[place - 1], Damp):
             place -= 1
-        self.steps.insert(place, Forget(tuple(self.frame.sign[w] for w in wires)))
+        flips, signs = axis != "Z", axis != "X"
+        words = ((self.frame.flip[w] * flips, self.frame.sign[w] * signs) for w in wires)
+        self.steps.insert(place, Forget(tuple(words)))
 
     # --- rotations -------------------------------------------------------------------------------------------------
 

@@ -3,8 +3,8 @@
 A state is the real vector ``tr(P rho)`` over Pauli words ``P = i^|a & b| X^a Z^b``, at index ``a * D + b``. Where a word W
 anticommutes with the generator G of a rotation, ``W`` and ``W G`` turn into each other by the full angle; all other words
 stay. The depolarizing channel multiplies each word by ``(1 - 4p/3)`` to the number of noisy wires on which it is not I.
-Dephasing of a wire forgets the words with X or Y on it: those that anticommute with its Z, which are found by their bits in
-``a`` whatever the bits are called.
+Dephasing of a wire forgets the words that anticommute with the Pauli word of its axis: along Z those with X or Y on it. They
+are found by their bits, whatever the bits are called.
 """
 
 from __future__ import annotations
@@ -158,8 +158,9 @@ class _Paulis:
         return ((_count(self.x & damp.sign) | _count(self.z & damp.flip)) & 1) * 1
 
     def forgotten(self, forget: Forget) -> np.ndarray:
-        """``(4**Q,)``: `FORGOTTEN` for words that anticommute with the Z of a qubit, 0 for all others."""
-        lost = functools.reduce(np.bitwise_or, (_count(self.x & sign) & 1 for sign in forget.signs))
+        """``(4**Q,)``: `FORGOTTEN` for words that anticommute with one that stays, 0 for all others."""
+        odd_ones = ((_count(self.x & sign) ^ _count(self.z & flip)) & 1 for flip, sign in forget.words)
+        lost = functools.reduce(np.bitwise_or, odd_ones)
         return np.where(lost == 1, FORGOTTEN, 0)
 
 
@@ -170,9 +171,10 @@ def _count(bits: np.ndarray) -> np.ndarray:
 def _relevant(steps: list[Step], prepared: bool, n_qubits: int) -> list[Step]:
     """Without the phases that act on basis states alone, or that nothing turns into something measured.
 
-    Where all qubits are dephased there are only basis states, and all of a density matrix that is kept could be measured.
+    Where all qubits are dephased along Z there are only basis states, and all of a density matrix that is kept could be
+    measured. Along another axis that is not so; but what commutes with a phase before it does so after it.
     """
-    ends = [i for i, step in enumerate(steps) if isinstance(step, Forget) and len(step.signs) == n_qubits]
+    ends = [i for i, step in enumerate(steps) if isinstance(step, Forget) and _is_diagonal(step, n_qubits)]
     kept: list[Step] = []
     for i, step in enumerate(steps):
         if isinstance(step, Phase):
@@ -184,6 +186,11 @@ def _relevant(steps: list[Step], prepared: bool, n_qubits: int) -> list[Step]:
                 continue
         kept.append(step)
     return kept
+
+
+def _is_diagonal(forget: Forget, n_qubits: int) -> bool:
+    """Whether it leaves nothing but basis states."""
+    return len(forget.words) == n_qubits and not any(flip for flip, _ in forget.words)
 
 
 @functools.lru_cache(maxsize=256)

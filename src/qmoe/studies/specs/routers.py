@@ -23,25 +23,38 @@ class MLPRouterSpec(Spec):
     activation: Literal["relu", "tanh", "silu"] = "relu"
 
 
-class QuadraticRouterSpec(Spec):
+class FixedFunctionsSpec(Spec):
+    """A linear gate on fixed functions; ``standardised`` to mean 0 and standard deviation 1 over the training part."""
+
+    standardised: Annotated[bool, Field(strict=True)] = True
+
+
+class QuadraticRouterSpec(FixedFunctionsSpec):
     """A linear gate on the features and their products."""
 
     kind: Literal["quadratic"]
 
 
-class TrigonometricRouterSpec(Spec):
+class TrigonometricRouterSpec(FixedFunctionsSpec):
     """A linear gate on cosines and sines of each feature, without products of them."""
 
     kind: Literal["trigonometric"]
     max_frequency: Size = 1
 
 
-class RandomFourierRouterSpec(Spec):
+class RandomFourierRouterSpec(FixedFunctionsSpec):
     """A linear gate on waves of random frequency and phase, drawn with the first weights."""
 
     kind: Literal["random_fourier"]
     n_functions: Size = 8
     length_scale: Annotated[float, Field(gt=0, lt=1e30)] = 1.0
+
+
+class StochasticRouterSpec(Spec):
+    """A chain of random bits on the same functions, without interference."""
+
+    kind: Literal["stochastic"]
+    n_layers: Size = 3
 
 
 class UniformRouterSpec(Spec):

@@ -14,12 +14,14 @@ from qmoe.studies.specs.base import Label, Name, Probability, Size, Spec, explai
 from qmoe.studies.specs.multiverse import MultiverseSpec
 from qmoe.studies.specs.routers import (
     ConstantRouterSpec,
+    FixedFunctionsSpec,
     LinearRouterSpec,
     MLPRouterSpec,
     QuadraticRouterSpec,
     RandomFourierRouterSpec,
     RandomRouterSpec,
     SingleRouterSpec,
+    StochasticRouterSpec,
     TrigonometricRouterSpec,
     UniformRouterSpec,
 )
@@ -45,7 +47,7 @@ class CircuitSpec(Spec):
         return self
 
 
-class TwinRouterSpec(CircuitSpec):
+class TwinRouterSpec(CircuitSpec, FixedFunctionsSpec):
     """The classical counterpart of a quantum router with the same circuit: all its functions, or a sample of them."""
 
     kind: Literal["twin"]
@@ -67,7 +69,19 @@ class QuantumSpec(CircuitSpec):
     noise: Probability | None = None
     placement: Literal["block", "gate"] = "block"
     dephasing: Literal["none", "encoding", "layers", "all"] = "none"
+    dephasing_axis: Literal["X", "Y", "Z"] = "Z"
     engine: Annotated[str, Field(pattern=r"^(auto|native|torch|reference|pennylane(:[\w.]+)?)$")] = "auto"
+
+    @model_validator(mode="after")
+    def _dephased(self) -> Self:
+        if self.dephasing_axis != "Z" and self.dephasing == "none":
+            raise PydanticCustomError(
+                "unused",
+                'dephasing_axis = "{axis}" belongs to a dephased circuit, and dephasing is "none"; set dephasing = "all", '
+                '"encoding" or "layers", or drop dephasing_axis',
+                {"axis": self.dephasing_axis},
+            )
+        return self
 
     @property
     def mixed(self) -> bool:
@@ -98,6 +112,7 @@ RouterSpec = Annotated[
     | TrigonometricRouterSpec
     | RandomFourierRouterSpec
     | TwinRouterSpec
+    | StochasticRouterSpec
     | UniformRouterSpec
     | ConstantRouterSpec
     | RandomRouterSpec
