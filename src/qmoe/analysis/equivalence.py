@@ -16,7 +16,7 @@ from qmoe.errors import ConfigError, StatisticalWarning
 
 @dataclass(frozen=True)
 class Equivalence:
-    """Two one-sided tests: is the difference within a margin stated beforehand?
+    """Two one-sided tests: is the difference within a margin?
 
     Attributes:
         p_value: the larger of the two one-sided p-values; below alpha, the arms are equivalent.
@@ -52,7 +52,7 @@ def equivalence_test(
     Args:
         a: ``(n,)`` finite numbers.
         b: ``(n,)`` finite numbers, from the same seeds.
-        margin: the largest difference that does not matter; to be stated before the data are seen.
+        margin: the largest difference that does not matter.
         clusters: ``(n,)`` cluster of each pair.
         alpha: level of each test.
         robust: signed-rank tests of the pseudo-median in place of t tests of the mean; for symmetric differences with

@@ -8,9 +8,9 @@ from qmoe.claims.assay import Assays
 from qmoe.claims.correction import over
 from qmoe.claims.deciding import Unit, leaning, settle
 from qmoe.claims.evidence import ALPHA
-from qmoe.claims.multiverse import Multiverse, Point, SpecificationRow, join
+from qmoe.claims.multiverse import Multiverse, Point, Pool, SpecificationRow, join
 from qmoe.claims.questions import Measurements, Poser, at_specifications
-from qmoe.claims.runs import StudyRuns, Universe, by_name
+from qmoe.claims.runs import StudyRuns, Universe, by_name, pooled
 from qmoe.claims.spec import Claim
 from qmoe.claims.verdicts import Outcome, TestVerdict, Verdict, combined
 from qmoe.studies.store import StudyResults
@@ -124,18 +124,70 @@ def _multiverses(
         for row, keys, unit, at in zip(rows, wanted, there, _settled(there, alpha), strict=True):
             if key in keys[1:]:
                 row.append((choices[key], unit, at))
-    return [_over(row, alpha) if row else None for row in rows]
+    shared = _shared(multiverse)
+    pools = [{name: pooled(found) for name, found in by_name.items()} for _, _, _, by_name in shared]
+    named = [each[:3] for each in shared]
+    found: list[Multiverse | None] = []
+    for unit, row in zip(units, rows, strict=True):
+        together = [
+            (*name, Unit(unit.claim, unit.study, poser.again(unit.claim, unit.posed, runs)))
+            for name, runs in zip(named, pools, strict=True)
+            if row and _can_be_pooled(unit) and not runs.keys().isdisjoint(p.study for p in unit.posed)
+        ]
+        found.append(_over(row, together, alpha) if row else None)
+    return found
 
 
-def _over(found: Sequence[tuple[Mapping[str, str], Unit, _Settled]], alpha: float) -> Multiverse:
-    """One unit over its specifications, corrected for the number of them to find what is firm."""
-    p_values = [unit.p_values for _, unit, _ in found]
+#: An alternative that several specifications share: choice, alternative, their number, and the runs of each study.
+_Shared = tuple[str, str, int, dict[str, list[StudyRuns]]]
+
+
+def _shared(multiverse: Mapping[str, Sequence[Universe]]) -> list[_Shared]:
+    """Every alternative that some specifications share and others do not."""
+    found: dict[tuple[str, str], dict[str, list[StudyRuns]]] = {}
+    for name, universes in multiverse.items():
+        for choice in dict.fromkeys(c for u in universes for c in u.choices):
+            groups: dict[str, list[StudyRuns]] = {}
+            for u in universes:
+                groups.setdefault(u.choices.get(choice, ""), []).append(u.runs)
+            for alternative, runs in groups.items():
+                if 1 < len(runs) < len(universes):
+                    found.setdefault((choice, alternative), {})[name] = runs
+    return [(*key, max(map(len, by_name.values())), by_name) for key, by_name in found.items()]
+
+
+def _can_be_pooled(unit: Unit) -> bool:
+    """Whether the mean over specifications is on a side only if one of them is.
+
+    That holds for bounds on one side, and for means and shares of runs; a mean of +1 and -1 is equivalent to 0 though
+    neither is, and the best of all runs is none of a mean.
+    """
+    tests = [posed.test for posed in unit.posed]
+    return all(
+        getattr(test, "direction", "greater") != "equivalent" and getattr(test, "estimand", "mean") != "best"
+        for test in tests
+    )
+
+
+def _over(
+    found: Sequence[tuple[Mapping[str, str], Unit, _Settled]],
+    together: Sequence[tuple[str, str, int, Unit]],
+    alpha: float,
+) -> Multiverse:
+    """One unit over its specifications, corrected for the number of them and of pools to find what is firm."""
+    units = [*(unit for _, unit, _ in found), *(unit for *_, unit in together)]
+    p_values = [unit.p_values for unit in units]
     corrections = zip(over([p for p, _ in p_values]), over([p for _, p in p_values]), strict=True)
-    rows = []
-    for place, ((choices, unit, (outcome, tests, _, _)), (yes, no)) in enumerate(zip(found, corrections, strict=True)):
-        firm, _ = settle(unit, yes, no, alpha)
-        rows.append(SpecificationRow(choices, place == 0, outcome, leaning(unit), firm, _points(tests)))
-    return join(rows)
+    firm = [settle(unit, yes, no, alpha) for unit, (yes, no) in zip(units, corrections, strict=True)]
+    rows = [
+        SpecificationRow(choices, place == 0, outcome, leaning(unit), firm[place][0], _points(tests))
+        for place, (choices, unit, (outcome, tests, _, _)) in enumerate(found)
+    ]
+    pools = [
+        Pool(choice, alternative, n, outcome, _points(tests))
+        for (choice, alternative, n, _), (outcome, tests) in zip(together, firm[len(found) :], strict=True)
+    ]
+    return join(rows, pools)
 
 
 def _keys_of(unit: Unit, by_study: Mapping[str, Mapping[_Key, Universe]]) -> list[_Key]:

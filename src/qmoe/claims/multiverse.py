@@ -2,10 +2,11 @@
 
 The rule, for S specifications:
 
-* a side is *shown* where at least one specification has that outcome after Holm's correction over the specifications;
-* depends: both sides are shown, so that who chooses the analysis chooses the verdict;
+* a side is *firm* where at least one specification, or the mean over those that share an alternative, has that outcome after
+  Holm's correction over all of both (where all specifications are on one side, so is every mean of them);
+* depends: both sides are firm, so that who chooses the analysis chooses the verdict;
 * supported (refuted): at least half of the specifications have that outcome, at least nine in ten have it or lean that way
-  (undecided, with estimates on its side), and the other side is not shown;
+  (undecided, with estimates on its side), and the other side is not firm;
 * inconclusive: everything else.
 
 Half of the specifications at the level that one of them has keeps the chance of a false verdict at twice that level at
@@ -71,7 +72,7 @@ class SpecificationRow:
         base: whether these are the study's own.
         outcome: of the claim at this specification by itself.
         leaning: the outcome that the estimates alone would give.
-        firm: the outcome after Holm's correction over the specifications.
+        firm: the outcome after Holm's correction over specifications and pools.
         points: the comparisons of the claim at this specification.
     """
 
@@ -79,6 +80,25 @@ class SpecificationRow:
     base: bool
     outcome: Outcome
     leaning: Outcome
+    firm: Outcome
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What the specifications that share one alternative say together: the mean over them.
+
+    Attributes:
+        choice: the analysis choice.
+        alternative: what was taken.
+        n: number of specifications.
+        firm: the outcome of the claim after Holm's correction over specifications and pools.
+        points: the comparisons of the claim on the mean over these specifications.
+    """
+
+    choice: str
+    alternative: str
+    n: int
     firm: Outcome
     points: tuple[Point, ...]
 
@@ -110,12 +130,14 @@ class Multiverse:
         rows: one for each specification, the study's own first.
         choices: what each choice with several alternatives does, the one that separates most first.
         telling: the comparison whose effects ``choices`` tells of, by test, study and arms; None where none was tested.
+        pools: the mean over the specifications that share an alternative, for each of several.
     """
 
     outcome: Outcome
     rows: tuple[SpecificationRow, ...]
     choices: tuple[ChoiceEffect, ...]
     telling: tuple[str, str, ArmKey, ArmKey] | None
+    pools: tuple[Pool, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -152,12 +174,13 @@ class Multiverse:
                  "points": [vars(p) for p in r.points]}
                 for r in self.rows
             ],
+            "pools": [vars(p) | {"points": [vars(q) for q in p.points]} for p in self.pools],
         }  # fmt: skip
 
 
-def over_specifications(rows: Sequence[SpecificationRow]) -> Outcome:
+def over_specifications(rows: Sequence[SpecificationRow], pools: Sequence[Pool] = ()) -> Outcome:
     """The verdict over specifications, by the rule above."""
-    firm = {row.firm for row in rows}
+    firm = {row.firm for row in rows} | {pool.firm for pool in pools}
     if {"supported", "refuted"} <= firm:
         return "depends"
     sides: tuple[tuple[Outcome, str], ...] = (("supported", "refuted"), ("refuted", "supported"))
@@ -169,9 +192,9 @@ def over_specifications(rows: Sequence[SpecificationRow]) -> Outcome:
     return "inconclusive"
 
 
-def join(rows: Sequence[SpecificationRow]) -> Multiverse:
+def join(rows: Sequence[SpecificationRow], pools: Sequence[Pool] = ()) -> Multiverse:
     """The verdict over specifications with what explains it."""
-    outcome = over_specifications(rows)
+    outcome = over_specifications(rows, pools)
     varied = [name for name in _names(rows) if len({row.choices.get(name) for row in rows}) > 1]
     keys = dict.fromkeys(p.key for row in rows for p in row.points if p.effect is not None)
     best: tuple[float, tuple[str, str, ArmKey, ArmKey] | None] = (-1.0, None)
@@ -187,7 +210,7 @@ def join(rows: Sequence[SpecificationRow]) -> Multiverse:
     telling = best[1]
     told = [] if telling is None else [_effect_of(name, shares[telling][name], rows, telling) for name in varied]
     ordered = sorted(told, key=lambda choice: (-_separation(choice), -choice.share))
-    return Multiverse(outcome, tuple(rows), tuple(ordered), telling)
+    return Multiverse(outcome, tuple(rows), tuple(ordered), telling, tuple(pools))
 
 
 def _effect_of(

@@ -172,9 +172,7 @@ def _plain_studies(studies: Iterable[Study]) -> dict[str, Any]:
     for study in studies:
         plain = json.loads(study.canonical)
         plain["data"] = json.loads(study.data.identity)
-        plain.get("seeds", {}).pop("root", None)
-        if not plain.get("seeds", True):
-            del plain["seeds"]
+        plain["seeds"] = {name: value for name, value in plain.get("seeds", {}).items() if name != "root"}
         found[study.name] = plain
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,8 @@ from qmoe.studies.trials import Member
 
 ArmKey = tuple[str, float | None]
 
+#: More than any study has initialisations of one draw.
+_INITS = 1_000_000
 #: Epochs at the end of training that show whether the loss was still falling.
 RECENT = 4
 
@@ -216,6 +218,28 @@ class Universe:
     def key(self) -> frozenset[tuple[str, str]]:
         """The choices as something that can be compared and looked up."""
         return frozenset(self.choices.items())
+
+
+def pooled(studies: Sequence[StudyRuns]) -> StudyRuns:
+    """Several specifications of a study as one: for each arm and draw of the data the runs of all of them.
+
+    Runs are paired within their specification. What differs between specifications by their choice, such as learning rates,
+    is no longer told.
+    """
+    arms = {}
+    for key in dict.fromkeys(key for study in studies for key in study.arms):
+        parts = [(at, study.arms[key]) for at, study in enumerate(studies) if key in study.arms]
+        runs = [part for _, part in parts]
+        metrics = [name for name in runs[0].values if all(name in part.values for part in runs)]
+        arms[key] = Runs(
+            runs[0].label,
+            np.concatenate([part.data_seeds for part in runs]),
+            np.concatenate([part.init_seeds + at * _INITS for at, part in parts]),
+            {name: np.concatenate([part.values[name] for part in runs]) for name in metrics},
+            np.concatenate([part.done for part in runs]),
+            np.concatenate([part.failed for part in runs]),
+        )
+    return dataclasses.replace(studies[0], arms=arms)
 
 
 def runs_of(results: StudyResults, *others: StudyResults, name: str | None = None) -> StudyRuns:

@@ -1,0 +1,67 @@
+"""P-values of claims from those of their comparisons, and the corrections that lead back."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qmoe.analysis.ranking import holm
+from qmoe.claims.correction import Correction, conjunction, over, stepwise
+from qmoe.claims.power_needed import draws_needed, power, smallest_effect
+from qmoe.errors import ConfigError
+
+P_VALUES = st.lists(st.floats(1e-6, 1) | st.none(), min_size=1, max_size=8)
+
+
+def test_all_take_the_largest_any_takes_n_times_the_smallest():
+    p = [0.01, 0.03, 0.02]
+    assert conjunction(p, 3) == 0.03
+    assert conjunction(p, 1) == pytest.approx(0.03)
+    assert conjunction(p, 2) == pytest.approx(2 * 0.02)
+    assert conjunction([0.01, None], 2) == 1.0
+    assert conjunction([0.01, None], 1) == 0.01
+    assert conjunction([None, None], 1) is None
+
+
+@given(P_VALUES, st.data(), st.floats(1, 5), st.floats(0, 0.1))
+def test_the_lines_of_a_group_agree_with_the_group(p_values, data, factor, floor):
+    needed = data.draw(st.integers(1, len(p_values)))
+    outer = Correction(factor, floor)
+    group = conjunction(p_values, needed)
+    lines = [c(p) for p, c in zip(p_values, stepwise(p_values, needed, outer), strict=True) if p is not None]
+    for alpha in (0.01, 0.05, 0.3):
+        passing = sum(p < alpha for p in lines) >= needed
+        assert passing == (group is not None and outer(group) < alpha - 0.0)
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=8))
+def test_over_a_family_it_is_holms_correction(p_values):
+    np.testing.assert_allclose([c(p) for p, c in zip(p_values, over(p_values), strict=True)], holm(p_values))
+
+
+def test_power_is_that_of_the_noncentral_t_distribution():
+    # Half a standard deviation, two-sided 5%, 80%: 34 pairs, as every table says.
+    assert draws_needed(1.0, 0.5) == 34
+    assert draws_needed(0.1, 0.05) == 34
+    assert draws_needed(1.0, 1.0) == 10
+    assert power(0.5, 1.0, 34) == pytest.approx(0.8078, abs=1e-4)
+    assert power(0.0, 1.0, 34) == pytest.approx(0.05, abs=1e-6)
+    assert power(smallest_effect(0.3, 30), 0.3, 30) == pytest.approx(0.8, abs=1e-8)
+    assert smallest_effect(0.3, 30) == pytest.approx(0.3 * smallest_effect(1.0, 30))
+    assert smallest_effect(0.3, 1) == np.inf
+    assert smallest_effect(0.0, 30) == 0
+    assert draws_needed(0.0, 0.5) == 2
+    assert power(1000.0, 1.0, 30) == 1.0
+
+
+def test_power_agrees_with_simulated_t_tests():
+    rng = np.random.default_rng(0)
+    d = rng.normal(0.6, 1.0, (20_000, 20))
+    t = d.mean(axis=1) / d.std(axis=1, ddof=1) * np.sqrt(20)
+    assert np.mean(np.abs(t) > 2.0930) == pytest.approx(power(0.6, 1.0, 20), abs=0.01)
+
+
+@pytest.mark.parametrize("wrong", [{"effect": 0.0}, {"sd": -1.0}, {"sd": np.inf}, {"power": 1.0}, {"alpha": 0.0}])
+def test_what_cannot_be_planned_is_refused(wrong):
+    with pytest.raises(ConfigError):
+        draws_needed(**{"sd": 1.0, "effect": 0.5} | wrong)
