@@ -149,7 +149,8 @@ def _sections(contents: Contents, step: Step) -> list[Section]:
     for done, build in enumerate(builders):
         # Reading and judging takes about a fifth of the time, the sections as long as their pictures.
         share = 0.2 + 0.4 * done / len(builders)
-        sections += build(Context(phases, rows, times, judged, functools.partial(_report_at, step, share)))
+        report_at = functools.partial(_report_at, step, share)
+        sections += build(Context(phases, rows, times, judged, report_at, contents.measurements))
     everything = {r.study.name: r for r in results}
     context = Context(everything, rows, times, judged, functools.partial(_report_at, step, 0.6))
     rates = sensitivity_section(judged, results)
