@@ -9,7 +9,7 @@ from qmoe.claims import Comparison, Multiverse, Verdict
 from qmoe.claims.choices import alternative_words, choice_words
 from qmoe.claims.runs import ArmKey
 from qmoe.claims.sentences import estimand_words
-from qmoe.report.figures import Panel, join
+from qmoe.report.figures import Panel
 from qmoe.report.specification_curve import Curve, CurvePoint, specification_curve
 
 #: What the outcomes are called after "at".

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from qmoe.claims import Claim, Comparison, Outcome, TestVerdict, Verdict
 from qmoe.claims.sentences import metric_words
 from qmoe.claims.spec import BreakdownTest
-from qmoe.report.analyses import analyses_words, analysed, counted_words, curves_of, tried_once
+from qmoe.report.analyses import analysed, analyses_words, counted_words, curves_of, tried_once
 from qmoe.report.facts import Figures, Part, figures_of, parts_of, power_sentence
 from qmoe.report.figures import BAD, GOOD, MUTED, Panel, join
 from qmoe.report.forest import ForestAxis, ForestGroup, ForestRow, forest_plot

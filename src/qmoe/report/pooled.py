@@ -83,7 +83,9 @@ def pooled_blocks(found: Sequence[Pooled], margin: float) -> list[Block]:
             s = p.summary
             span = (s.prediction_low, s.prediction_high) if isfinite(s.prediction_low) else None
             groups.append(ForestGroup("", (ForestRow("all data sets", s.mean, s.low, s.high, INK, "D", span=span),)))
-        parts.append((ForestAxis(f"test accuracy: {p.what}", margin, below="less accurate", above="more accurate"), groups))
+        parts.append(
+            (ForestAxis(f"test accuracy: {p.what}", margin, below="less accurate", above="more accurate"), groups)
+        )
     told = "; ".join(f"{p.what}, {e.title}: {_shown(e.difference)}" for p in shown for e in p.effects)
     panel = Panel("ladders-pooled", forest_plot(parts, 6.6), f"Forest plot over data sets. {told}.")
     caption = (

@@ -95,11 +95,11 @@ class Survival:
         """The same in words, for CSV and LaTeX."""
         keys = [f"{choice}: {alternative}" for choice, alternative in self.columns]
         heads = [alternative_words(c, a, starts=self.starts) for c, a in self.columns]
-        body = [
-            {"claim": row.claim, "about": row.about, "verdict": row.outcome}
-            | {key: None if cell is None else cell.words for key, cell in zip(keys, row.cells, strict=True)}
-            for row in self.rows
-        ]
+        body = []
+        for row in self.rows:
+            values: dict[str, object] = {"claim": row.claim, "about": row.about, "verdict": row.outcome}
+            cells = zip(keys, row.cells, strict=True)
+            body.append(values | {key: None if cell is None else cell.words for key, cell in cells})
         columns = (
             Column("claim", ("claim",), text, number=False),
             Column("about", ("about",), text, number=False, wraps=True),
@@ -159,7 +159,9 @@ def _columns(rows: Sequence[SpecificationRow]) -> tuple[tuple[str, str], ...]:
     for row in rows:
         for choice, alternative in row.choices.items():
             found.setdefault(choice, {})[alternative] = None
-    return tuple((choice, one) for choice, alternatives in found.items() if len(alternatives) > 1 for one in alternatives)
+    return tuple(
+        (choice, one) for choice, alternatives in found.items() if len(alternatives) > 1 for one in alternatives
+    )
 
 
 def _cells(said: Sequence[_Said], columns: Sequence[tuple[str, str]]) -> tuple[Cell | None, ...]:
