@@ -38,7 +38,7 @@ def selected(results: SpecificationResults) -> StudyRuns:
 
 
 def best_rates(study: StudyRuns, own: float) -> StudyRuns:
-    """Each arm at its best rate by training loss; one that has no finished run, and so no loss, at the study's ``own``."""
+    """Each arm at its best rate by training loss; one without a finished run, and so without loss, at ``own``."""
     arms = {key: runs if "loss" in runs.values else runs.take(runs.lrs == own) for key, runs in study.arms.items()}
     return dataclasses.replace(study, arms=arms).tuned(by="loss")
 

@@ -127,7 +127,7 @@ def dephasing_words(
 
 
 def ranks_of(trial: TrialSpec) -> dict[str, int]:
-    """Functions that are left of a quantum router along each axis, as `qmoe.routers.dephased_ranks`; none where it is large."""
+    """Functions that are left of a quantum router along each axis, as `dephased_ranks`; none where it is large."""
     return _ranks(trial.model_dump_json())
 
 

@@ -99,9 +99,7 @@ def gaps(results: Sequence[StudyResults], unreadable: Sequence[tuple[str, str]] 
         lines.append(f"{missing} of {total} trials missing: run the same command again. ({where})")
     beside = [f"{r.study.name} {n}" for r in results if (n := _missing_elsewhere(r))]
     if beside:
-        lines.append(
-            f"Trials of other analyses are missing: run the same command again. What they would say is open. ({join(beside)})"
-        )
+        lines.append(f"Trials of other analyses are missing: run the same command again. ({join(beside)})")
     failed = [(member, record) for r in results for member, record in r.failed]
     if failed:
         plural = "s" if len(failed) > 1 else ""
