@@ -288,7 +288,8 @@ def test_shipped_ladders_have_eighteen_specifications(name):
     assert found[0].choices == {"scaling": "minmax_pi", "rotation": "X", "optimiser": "adam"}
     assert study.multiverse.starts >= 8
     assert study.data.test_samples == 5000
-    assert {"quantum", "linear", "twin", "no-entangler", "dephased-all"} <= {a.name for a in found[-1].study.arms}
+    names = {"quantum", "linear", "twin", "no-entangler", "dephased-all", "dephased-x", "dephased-y", "stochastic"}
+    assert {arm.name for arm in found[-1].study.arms} == names
 
 
 def test_a_study_that_trains_to_a_minimum_is_reported_without_curves(tmp_path):

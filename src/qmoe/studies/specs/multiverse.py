@@ -50,7 +50,7 @@ class MultiverseSpec(Spec):
     per_data: Size | None = None
     starts: Size = 8
     max_iterations: Iterations = 2_000
-    tolerance: Tolerance = 1e-4
+    tolerance: Tolerance = 1e-5
 
     @field_validator("scaling", "optimiser")
     @classmethod
