@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import false_discovery_control
 
 from qmoe.analysis.ranking import holm
-from qmoe.claims.correction import Correction, conjunction, over, stepwise
+from qmoe.claims.correction import Correction, conjunction, over, step_up, stepwise
 from qmoe.claims.power_needed import draws_needed, power, smallest_effect
 from qmoe.errors import ConfigError
 
@@ -37,6 +38,14 @@ def test_the_lines_of_a_group_agree_with_the_group(p_values, data, factor, floor
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=8))
 def test_over_a_family_it_is_holms_correction(p_values):
     np.testing.assert_allclose([c(p) for p, c in zip(p_values, over(p_values), strict=True)], holm(p_values))
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=8))
+def test_whether_any_holds_is_the_test_of_simes(p_values):
+    adjusted = [c(p) for p, c in zip(p_values, step_up(p_values), strict=True)]
+    np.testing.assert_allclose(adjusted, false_discovery_control(p_values))
+    simes = min(len(p_values) * p / rank for rank, p in enumerate(sorted(p_values), 1))
+    assert min(adjusted) == pytest.approx(simes)
 
 
 def test_power_is_that_of_the_noncentral_t_distribution():

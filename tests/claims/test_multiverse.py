@@ -80,16 +80,16 @@ def test_a_verdict_that_flips_with_a_choice_depends_on_it():
 
 
 def test_specifications_that_share_an_alternative_find_together_what_single_ones_are_too_few_for():
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(3)
 
     def noisy(c):
         found = study(0.06 if c["rotation"] == "Z" else 0.0, SPECIFICATIONS.index(c))
         scores = found.arms["x", None].values["test_accuracy"]
-        scores += generator.normal(0, 0.055, scores.size)
+        scores += generator.normal(0, 0.06, scores.size)
         return Universe(c, found)
 
     found = verdict([noisy(c) for c in SPECIFICATIONS])
-    assert not any(r.firm == "refuted" for r in found.multiverse.rows)
+    assert found.multiverse.counts.get("inconclusive", 0) >= 1
     firm = {(p.choice, p.alternative): p.firm for p in found.multiverse.pools}
     assert (firm["rotation", "X"], firm["rotation", "Z"]) == ("refuted", "supported")
     assert len(firm) == 7

@@ -162,7 +162,9 @@ def test_doctor_says_what_runs_and_why():
     assert found["self_test_error"] < 1e-10
 
 
-@pytest.mark.parametrize("command", ["reproduce", "run", "ablate", "report", "presets", "datasets", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["reproduce", "run", "ablate", "report", "presets", "datasets", "doctor", "register", "verify", "power"]
+)
 def test_the_help_of_every_command_ends_with_an_example(command):
     text = qmoe(command, "--help").stdout
     assert re.search(rf"Example: qmoe {command}", text)

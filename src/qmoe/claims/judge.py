@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from qmoe.claims.assay import Assays
-from qmoe.claims.correction import over
+from qmoe.claims.correction import over, step_up
 from qmoe.claims.deciding import Unit, leaning, settle
 from qmoe.claims.evidence import ALPHA
 from qmoe.claims.multiverse import Multiverse, Point, Pool, SpecificationRow, join
@@ -177,7 +177,7 @@ def _over(
     """One unit over its specifications, corrected for the number of them and of pools to find what is firm."""
     units = [*(unit for _, unit, _ in found), *(unit for *_, unit in together)]
     p_values = [unit.p_values for unit in units]
-    corrections = zip(over([p for p, _ in p_values]), over([p for _, p in p_values]), strict=True)
+    corrections = zip(step_up([p for p, _ in p_values]), step_up([p for _, p in p_values]), strict=True)
     firm = [settle(unit, yes, no, alpha) for unit, (yes, no) in zip(units, corrections, strict=True)]
     rows = [
         SpecificationRow(choices, place == 0, outcome, leaning(unit), firm[place][0], _points(tests))

@@ -3,7 +3,8 @@
 The rule, for S specifications:
 
 * a side is *firm* where at least one specification, or the mean over those that share an alternative, has that outcome after
-  Holm's correction over all of both (where all specifications are on one side, so is every mean of them);
+  Benjamini and Hochberg's correction over all of both. Where no specification is on that side, neither is any mean of them,
+  and the chance that any is firm is 5%: one of 18 by chance is not;
 * depends: both sides are firm, so that who chooses the analysis chooses the verdict;
 * supported (refuted): at least half of the specifications have that outcome, at least nine in ten have it or lean that way
   (undecided, with estimates on its side), and the other side is not firm;
@@ -72,7 +73,7 @@ class SpecificationRow:
         base: whether these are the study's own.
         outcome: of the claim at this specification by itself.
         leaning: the outcome that the estimates alone would give.
-        firm: the outcome after Holm's correction over specifications and pools.
+        firm: the outcome after the correction over specifications and pools.
         points: the comparisons of the claim at this specification.
     """
 
@@ -92,7 +93,7 @@ class Pool:
         choice: the analysis choice.
         alternative: what was taken.
         n: number of specifications.
-        firm: the outcome of the claim after Holm's correction over specifications and pools.
+        firm: the outcome of the claim after the correction over specifications and pools.
         points: the comparisons of the claim on the mean over these specifications.
     """
 
