@@ -46,8 +46,8 @@ def best_rates(study: StudyRuns, own: float) -> StudyRuns:
 def best_starts(study: StudyRuns) -> StudyRuns:
     """For each arm and draw of the data the one run with the least training loss.
 
-    Those of a draw bear the initialisation 0, so that arms pair by their draws whichever start was best. A draw counts as not
-    run yet while any of its starts is missing, and as failed only if all of them failed.
+    Those of a draw bear the initialisation 0, so that arms pair by their draws whichever start was best. A draw counts as
+    not run yet while any of its starts is missing, and as failed only if all of them failed.
     """
     return dataclasses.replace(study, arms={key: _best_of(runs) for key, runs in study.arms.items()})
 

@@ -256,6 +256,10 @@ def _figure(
         f"line is no difference; within the grey band it is too small to matter ({MARGIN:g}). Arrows at the edge lie "
         "beyond it, with their mean."
     )
+    if others:
+        caption += (
+            " Triangles are other classifiers on the same draws of the data; no classifier beats the best possible."
+        )
     return FigureBlock((panel,), caption, wide=True)
 
 

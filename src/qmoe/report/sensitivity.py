@@ -39,7 +39,11 @@ def opening_sentence(judged: Judged) -> str:
     others = [v for v in judged.verdicts if not v.claim.headline]
     parts = []
     if verdicts:
-        whose = "of the paper" if all(v.claim.id in CLAIMS for v in verdicts) else "that matter most"
+        whose = (
+            "of the paper"
+            if all(v.claim.id in CLAIMS for v in verdicts)
+            else f"that matter{'s' * (len(verdicts) == 1)} most"
+        )
         parts.append(f"Of {_claims(len(verdicts))} {whose}, {_counted(verdicts)}.{_how_often(verdicts)}")
     if others:
         parts.append(f"Of {_claims(len(others), 'further claim')}, {_counted(others)}.")
