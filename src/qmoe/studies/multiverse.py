@@ -125,6 +125,7 @@ def _specify(study: Study, multiverse: MultiverseSpec, chosen: dict[str, Any]) -
             # Of the study as a whole, not of one way to analyse it.
             "timed": 0,
             "effective_dimension": (),
+            "boundaries": (),
             "ladder": False,
             "quick": {},
         }
