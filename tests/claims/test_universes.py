@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from tiny_study import tiny_values
 
 from qmoe.claims import Runs, StudyRuns, runs_of
 from qmoe.claims.choices import alternative_words, choice_words, specification_words
 from qmoe.claims.universes import best_starts, universes
 from qmoe.studies import Store, parse_study, run_studies
+from tiny_study import tiny_values
 
 
 def runs(loss, done=None, failed=None):
