@@ -1,7 +1,8 @@
 """Registers the claims and studies that ship: ``python scripts/register.py``.
 
-Writes the hash with the date into the package, and the root seed that the hash gives into every preset. Done once, before the
-studies are run; a change to a claim or a study is another question, has another hash, and needs this again, and all runs anew.
+Writes the hash with the date into the package, and the root seed that the hash gives into every preset. Done once, before
+the studies are run; a change to a claim or a study is another question with another hash: it needs this again, and all runs
+anew.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def test_every_specification_that_ran_is_one_universe(tmp_path):
         run_studies([study], store)
         results = store.load(study.name)
     found = universes(results)
-    assert [dict(u.choices) for u in found][0] == {"rotation": "X", "optimiser": "adam"}
+    assert dict(found[0].choices) == {"rotation": "X", "optimiser": "adam"}
     assert len({u.key for u in found}) == len(found) == 6
     own = runs_of(results).at(study.training.lr)
     for key, arm in found[0].runs.arms.items():

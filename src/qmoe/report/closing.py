@@ -97,10 +97,10 @@ def methods_section(context: Context) -> Section:
         "Differences between arms are paired: equal data seed and equal initialisation seed. In tables, 'clearly' means "
         "that the 95% interval of the difference excludes 0 on at least six independent seeds, and nothing is corrected for "
         "the number of comparisons.",
-        "Verdicts: each claim names its comparisons and the smallest difference that matters. 'Supported' and 'refuted' both "
-        "have to be shown: by a sign-flip test after Holm's correction over the claims of a family, and by the 95% interval. "
-        "A difference that was not found refutes nothing; what shows neither is inconclusive. Where a study lists other "
-        "analyses, the claim is judged at each of them, and a verdict that turns with them 'depends on the analysis'.",
+        "Verdicts: each claim names its comparisons and the smallest difference that matters. 'Supported' and 'refuted' "
+        "both have to be shown: by a sign-flip test after Holm's correction over the claims of a family, and by the 95% "
+        "interval. A difference that was not found refutes nothing; what shows neither is inconclusive. Where a study lists "
+        "other analyses, the claim is judged at each of them, and a verdict that turns with them 'depends on the analysis'.",
         "No seed was chosen for its result: single-seed pictures show the first seed.",
     ]
     seeds = [_seeds(results.study) for results in context.results.values()]
