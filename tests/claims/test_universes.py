@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from tiny_study import tiny_values
 
 from qmoe.claims import Runs, StudyRuns, runs_of
 from qmoe.claims.choices import alternative_words, choice_words, specification_words
 from qmoe.claims.universes import best_starts, universes
 from qmoe.studies import Store, parse_study, run_studies
+from tiny_study import tiny_values
 
 
 def runs(loss, done=None, failed=None):
@@ -52,7 +52,7 @@ def test_every_specification_that_ran_is_one_universe(tmp_path):
         run_studies([study], store)
         results = store.load(study.name)
     found = universes(results)
-    assert [dict(u.choices) for u in found][0] == {"rotation": "X", "optimiser": "adam"}
+    assert dict(found[0].choices) == {"rotation": "X", "optimiser": "adam"}
     assert len({u.key for u in found}) == len(found) == 6
     own = runs_of(results).at(study.training.lr)
     for key, arm in found[0].runs.arms.items():

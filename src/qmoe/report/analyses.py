@@ -122,14 +122,13 @@ def curves_of(verdict: Verdict, titles: Mapping[str, str], starts: int, most: in
         verdict: of a claim.
         titles: what readers call the studies.
         starts: as `Judged.starts`.
-        most: how many comparisons are drawn, those that tell the outcomes apart on most data sets first.
+        most: how many comparisons are drawn, those that the outcomes follow on most data sets first.
     """
     found = analysed(verdict)
     votes: dict[_Pair, int] = {}
     for part in found:
-        if part.multiverse.telling is not None:
-            pair = _pair(part.multiverse.telling)
-            votes[pair] = votes.get(pair, 0) + 1
+        pair = _follower(part.multiverse)
+        votes[pair] = votes.get(pair, 0) + 1
     panels = []
     for place, pair in enumerate(sorted(votes, key=lambda pair: -votes[pair])[:most]):
         keys = [(part, key) for part in found for key in _keys(part.multiverse, pair)]
@@ -173,6 +172,15 @@ def _panel(
 
 def _worded(choices: Mapping[str, str], starts: int) -> dict[str, str]:
     return {choice_words(c): alternative_words(c, a, starts=starts, short=True) for c, a in choices.items()}
+
+
+def _follower(multiverse: Multiverse) -> _Pair:
+    """The comparison that most often has the outcome of the claim; of several, the one that tells outcomes apart."""
+    agree: dict[_Pair, int] = {} if multiverse.telling is None else {_pair(multiverse.telling): 0}
+    for row in multiverse.rows:
+        for point in row.points:
+            agree[_pair(point.key)] = agree.get(_pair(point.key), 0) + (point.outcome == row.outcome)
+    return max(agree, key=lambda pair: agree[pair])
 
 
 def _pair(key: _Key) -> _Pair:
