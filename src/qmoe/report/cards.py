@@ -170,7 +170,8 @@ def effect_sentence(
             f"with 95% confidence the difference lies between {low} and {high} points, over {n} repeats."
         )
     if to_a_number:
-        return f"{start}{a} {e.mean_a:.3g}, set against {e.mean_b:g}; difference {effect_words(comparison)}, over {n} repeats."
+        b, effect = f"{e.mean_b:g}", effect_words(comparison)
+        return f"{start}{a} {e.mean_a:.3g}, set against {b}; difference {effect}, over {n} repeats."
     return f"{start}{a} {e.mean_a:.3g}, {b} {e.mean_b:.3g}; difference {effect_words(comparison)}, over {n} repeats."
 
 
