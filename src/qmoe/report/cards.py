@@ -234,7 +234,7 @@ def _card(judged: Judged, verdict: Verdict, studies: Mapping[str, StudyResults],
         if found := departures(studies[name].study):
             changes.setdefault("; ".join(found), []).append(name)
     changed = [f"Not what the preset of {join(names)} asks: {what}." for what, names in changes.items()]
-    reasons = tuple(reason for reason in verdict.reasons if reason != meaning)
+    reasons = tuple(reason for reason in verdict.reasons if reason not in meaning)
     once = tried_once(verdict)
     changed += [f"Analysed in one way only: {join(once)}."] if once else []
     several = bool(analysed(verdict))
