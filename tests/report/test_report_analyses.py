@@ -155,6 +155,20 @@ def test_what_was_compared_at_the_studys_own_choices_alone_is_no_analysis():
     assert card.accusations[0] == "Analysed in one way only: quantum router against other router."
 
 
+def test_a_claim_refuted_by_what_was_compared_once_says_so():
+    results = [results_of("a", lambda scaling, _r: 0.0 if scaling == "standard" else 0.1)]
+    tests = [{"kind": "difference", "name": b, "a": "quantum", "b": b, "direction": "greater", "margin": 0.02}
+             for b in ("linear", "other")]  # fmt: skip
+    judged, card = drawn(results, claim_on("a", tests=tests))
+    assert [card.outcome, card.analyses[0]] == ["refuted", "Refuted at all 4 analyses."]
+    assert "What refutes it was compared at the study's own choices alone" in card.analyses[-1]
+    assert survival(judged, {}).note == "mine.1: refuted by what was compared at the study's own choices alone."
+    # The curve is that of what was tried at all of them.
+    assert "quantum router minus linear router" in card.curves[0].alt
+    _, card = drawn(results, claim_on("a"))
+    assert not any("could not change this" in line for line in card.analyses)
+
+
 def test_a_card_gives_every_estimand_and_what_could_have_been_found():
     _, card = drawn([results_of("a", lambda _s, _r: 0.0195)], claim_on("a"))
     assert card.outcome == "inconclusive"

@@ -103,7 +103,7 @@ def test_data_sets_where_the_switched_off_router_does_as_well_are_set_apart():
     assert "ladder-xor" not in {c.keys[0] for c in tables["ladders"].columns}
     text = " ".join(line for b in section.blocks if isinstance(b, Text) for line in b.lines)
     assert "switching the router off is not shown to cost more than 0.02" in text
-    assert "Over 3 data sets, the quantum router minus linear router is +0.2" in text
+    assert "Over 3 data sets, the difference quantum router minus linear router is +0.2" in text
 
 
 def test_effects_over_data_sets_have_a_mean_and_a_prediction():

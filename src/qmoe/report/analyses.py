@@ -48,14 +48,30 @@ def tried_once(verdict: Verdict) -> list[str]:
     """The comparisons of a claim with several analyses that were made at the study's own specification alone, in words."""
     found: list[tuple[str, str]] = []
     for part in analysed(verdict):
-        own, *others = part.multiverse.rows
-        fixed = {p.key for p in own.points if all(p in row.points for row in others)}
+        fixed = _fixed(part.multiverse)
         compared = [c for c in part.verdict.comparisons if c.decision is not None]
         found += [(c.a, c.b) for c in compared if (c.test, c.study, c.a_key, c.b_key) in fixed]
     by_a: dict[str, dict[str, None]] = {}
     for a, b in found:
         by_a.setdefault(a, {})[b] = None
     return [f"{a} against {'; '.join(others)}" for a, others in by_a.items()]
+
+
+def decided_once(multiverse: Multiverse) -> bool:
+    """Whether it is refuted at every analysis, but by no comparison that any other than the study's own has made."""
+    fixed = _fixed(multiverse)
+    if any(row.outcome != "refuted" for row in multiverse.rows):
+        return False
+    refuting = [{p.key for p in row.points if p.outcome == "refuted"} - fixed for row in multiverse.rows]
+    return any(not keys for keys in refuting) and any(
+        p.outcome == "refuted" for p in multiverse.rows[0].points if p.key in fixed
+    )
+
+
+def _fixed(multiverse: Multiverse) -> set[_Key]:
+    """The comparisons that were made at the study's own specification alone."""
+    own, *others = multiverse.rows
+    return {p.key for p in own.points if all(p in row.points for row in others)}
 
 
 def counted_words(multiverse: Multiverse) -> str:
@@ -102,6 +118,11 @@ def analyses_words(verdict: Verdict, starts: int, titles: Mapping[str, str]) -> 
             lines.append(f"{_capital(counted_words(part.multiverse))}.")
         if words := deciding_words(part.multiverse, starts, where):
             lines.append(words)
+        if decided_once(part.multiverse):
+            lines.append(
+                f"{f'On {where}, what' if where else 'What'} refutes it was compared at the study's own choices alone, so "
+                "other choices could not change this."
+            )
     if found and not verdict.per_study and verdict.own != verdict.outcome:
         lines.append(f"At the study's own choices alone it would be {_AT.get(verdict.own, verdict.own)}.")
     return lines
@@ -122,14 +143,13 @@ def curves_of(verdict: Verdict, titles: Mapping[str, str], starts: int, most: in
         verdict: of a claim.
         titles: what readers call the studies.
         starts: as `Judged.starts`.
-        most: how many comparisons are drawn, those that tell the outcomes apart on most data sets first.
+        most: how many comparisons are drawn, those that the outcomes follow on most data sets first.
     """
     found = analysed(verdict)
     votes: dict[_Pair, int] = {}
     for part in found:
-        if part.multiverse.telling is not None:
-            pair = _pair(part.multiverse.telling)
-            votes[pair] = votes.get(pair, 0) + 1
+        pair = _follower(part.multiverse)
+        votes[pair] = votes.get(pair, 0) + 1
     panels = []
     for place, pair in enumerate(sorted(votes, key=lambda pair: -votes[pair])[:most]):
         keys = [(part, key) for part in found for key in _keys(part.multiverse, pair)]
@@ -173,6 +193,19 @@ def _panel(
 
 def _worded(choices: Mapping[str, str], starts: int) -> dict[str, str]:
     return {choice_words(c): alternative_words(c, a, starts=starts, short=True) for c, a in choices.items()}
+
+
+def _follower(multiverse: Multiverse) -> _Pair:
+    """The comparison that most often has the outcome of the claim; of several, the one that tells outcomes apart."""
+    fixed = _fixed(multiverse)
+    first = multiverse.telling
+    agree: dict[_Pair, int] = {_pair(first): 0} if first is not None and first not in fixed else {}
+    for row in multiverse.rows:
+        for point in row.points:
+            if point.key in fixed:
+                continue
+            agree[_pair(point.key)] = agree.get(_pair(point.key), 0) + (point.outcome == row.outcome)
+    return max(agree, key=lambda pair: agree[pair])
 
 
 def _pair(key: _Key) -> _Pair:

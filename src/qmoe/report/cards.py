@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from qmoe.claims import Claim, Comparison, Outcome, TestVerdict, Verdict
 from qmoe.claims.sentences import metric_words
-from qmoe.claims.spec import BreakdownTest
+from qmoe.claims.spec import BreakdownTest, MeasurementTest
 from qmoe.report.analyses import analysed, analyses_words, counted_words, curves_of, tried_once
 from qmoe.report.facts import Figures, Part, figures_of, parts_of, power_sentence
 from qmoe.report.figures import BAD, GOOD, MUTED, Panel, join
@@ -139,12 +139,15 @@ def _open(verdict: Verdict) -> str:
     )
 
 
-def effect_sentence(comparison: Comparison | None, titles: Mapping[str, str] | None = None) -> str:
+def effect_sentence(
+    comparison: Comparison | None, titles: Mapping[str, str] | None = None, to_a_number: bool = False
+) -> str:
     """The comparison that shows a verdict best, in words; "" where nothing could be tested.
 
     Args:
         comparison: what is told.
         titles: what readers call the studies.
+        to_a_number: whether b is a number that the claim states, and no arm.
     """
     if comparison is None or comparison.decision is None:
         return ""
@@ -166,6 +169,9 @@ def effect_sentence(comparison: Comparison | None, titles: Mapping[str, str] | N
             f"{start}{a} {e.mean_a:.1%}, {b} {e.mean_b:.1%}. The {a} is {abs(100 * e.effect):.1f} percentage points {side}; "
             f"with 95% confidence the difference lies between {low} and {high} points, over {n} repeats."
         )
+    if to_a_number:
+        b, effect = f"{e.mean_b:g}", effect_words(comparison)
+        return f"{start}{a} {e.mean_a:.3g}, set against {b}; difference {effect}, over {n} repeats."
     return f"{start}{a} {e.mean_a:.3g}, {b} {e.mean_b:.3g}; difference {effect_words(comparison)}, over {n} repeats."
 
 
@@ -228,12 +234,14 @@ def _card(judged: Judged, verdict: Verdict, studies: Mapping[str, StudyResults],
         if found := departures(studies[name].study):
             changes.setdefault("; ".join(found), []).append(name)
     changed = [f"Not what the preset of {join(names)} asks: {what}." for what, names in changes.items()]
-    reasons = tuple(reason for reason in verdict.reasons if reason != meaning)
+    reasons = tuple(reason for reason in verdict.reasons if reason not in meaning)
     once = tried_once(verdict)
     changed += [f"Analysed in one way only: {join(once)}."] if once else []
     several = bool(analysed(verdict))
     key = telling(verdict)
-    effect = effect_sentence(key, titles)
+    asked = next((test for test in verdict.claim.tests if key is not None and test.name == key.test), None)
+    to_a_number = isinstance(asked, MeasurementTest) and isinstance(asked.b, float)
+    effect = effect_sentence(key, titles, to_a_number)
     return Card(
         verdict,
         meaning,

@@ -103,8 +103,9 @@ def pooled_words(p: Pooled) -> str:
     if s is None:
         return f"{p.what}: {len(p.effects)} data sets are too few for a summary."
     words = (
-        f"Over {s.n_effects} data sets, the {p.what} is {signed(s.mean, s.low, s.high)} on average. Data sets differ: the "
-        f"true differences have a standard deviation of {s.tau:.3f} (I² = {s.i_squared:.0%})."
+        f"Over {s.n_effects} data sets, the difference {p.what} is {signed(s.mean, s.low, s.high)} on average. The true "
+        f"differences vary between data sets with a standard deviation of {s.tau:.3f}; {s.i_squared:.0%} of the spread is "
+        "more than sampling error (I²)."
     )
     if isfinite(s.prediction_low):
         low, high = (f"{v:+.3f}".replace("-", "−") for v in (s.prediction_low, s.prediction_high))

@@ -10,7 +10,7 @@ from qmoe.claims import Outcome, Verdict
 from qmoe.claims.choices import alternative_words, choice_words
 from qmoe.claims.multiverse import SpecificationRow
 from qmoe.claims.verdicts import combined
-from qmoe.report.analyses import Analysed, analysed
+from qmoe.report.analyses import Analysed, analysed, decided_once
 from qmoe.report.figures import join
 from qmoe.report.judging import Judged
 from qmoe.report.tables import DASH, Column, Table, outcome_words, text
@@ -67,12 +67,14 @@ class Survival:
         columns: choice and alternative of each column, as specifications name them.
         rows: claims in their order, each with its studies below it.
         single: ids of the claims that rest on one analysis.
+        once: ids of those refuted at every analysis by what was compared at the study's own choices alone.
         starts: as `Judged.starts`.
     """
 
     columns: tuple[tuple[str, str], ...]
     rows: tuple[Row, ...]
     single: tuple[str, ...]
+    once: tuple[str, ...] = ()
     starts: int = 0
 
     @property
@@ -87,9 +89,12 @@ class Survival:
     @property
     def note(self) -> str:
         """Which claims rest on one analysis; "" where none does."""
-        if not self.single:
-            return ""
-        return f"{join(self.single)}: analysed in one way only, so nothing is known about other choices."
+        told = []
+        if self.once:
+            told.append(f"{join(self.once)}: refuted by what was compared at the study's own choices alone.")
+        if self.single:
+            told.append(f"{join(self.single)}: analysed in one way only, so nothing is known about other choices.")
+        return " ".join(told)
 
     def table(self) -> Table:
         """The same in words, for CSV and LaTeX."""
@@ -135,7 +140,8 @@ def survival(judged: Judged, titles: Mapping[str, str]) -> Survival | None:
                 for p in parts
             ]  # fmt: skip
     single = tuple(v.claim.id for v in ordered if v not in several)
-    return Survival(columns, tuple(rows), single, judged.starts)
+    once = tuple(v.claim.id for v in several if any(decided_once(part.multiverse) for part in analysed(v)))
+    return Survival(columns, tuple(rows), single, once, judged.starts)
 
 
 def _whole(verdict: Verdict, parts: Sequence[Analysed]) -> list[_Said]:
