@@ -6,6 +6,6 @@ committed record.
 
 from calibration.pools import Size
 from calibration.record import answers_of, line, load_record, table, try_judge
-from calibration.trying import Answer, Question, ask
+from calibration.trying import Answer, Limit, Question, ask
 
-__all__ = ["Answer", "Question", "Size", "answers_of", "ask", "line", "load_record", "table", "try_judge"]
+__all__ = ["Answer", "Limit", "Question", "Size", "answers_of", "ask", "line", "load_record", "table", "try_judge"]

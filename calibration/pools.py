@@ -24,6 +24,8 @@ from qmoe.training import TrainingConfig, train_stack
 #: Models that train side by side.
 STACK = 128
 
+#: ``(data, inits)`` test accuracies by name of the arm.
+Pools = dict[str, np.ndarray]
 MakeRouter = Callable[[torch.Generator], Router]
 MakeData = Callable[[int], tuple[Tensor, Tensor, Tensor, Tensor]]
 

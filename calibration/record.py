@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from importlib import resources
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 
 import qmoe
-from calibration.pools import Size, Teacher, moons, quantum_router, same_router, train_pool
-from calibration.synthetic import bimodal, ceiling, failing, shifted, tied
-from calibration.trying import MARGIN, SEEDS, STUDIES, Answer, Question, ask, from_pool, from_pools
+from calibration.pools import Pools, Size, Teacher, moons, quantum_router, same_router, train_pool
+from calibration.questions import questions
+from calibration.trying import MARGIN, SEEDS, STUDIES, Answer, Played, Question, answered
 
-#: Shares that the judge must keep.
-FALSE, FOUND, EQUIVALENT = 0.05, 0.95, 0.90
-#: Initialisations for each draw of the data, as in the headline studies.
-PER_DATA = 2
-#: The same for equivalence within 0.02, which takes more of them where outcomes fall into two groups.
-PER_DATA_EQUIVALENT = 6
 #: Seed of the teacher circuit.
 TEACHER = 0
-
-_SAID = {"greater": "a is better than b", "equivalent": "a and b are equivalent"}
-
-Pools = dict[str, np.ndarray]
+#: Studies that one process plays before it reports.
+AT_ONCE = 50
 
 
 def train_pools(size: Size, report: Callable[[str], None] = lambda line: None) -> Pools:
@@ -55,66 +48,44 @@ def train_pools(size: Size, report: Callable[[str], None] = lambda line: None) -
     return pools
 
 
-def questions(pools: Pools) -> list[Question]:
-    """All that the judge is asked."""
-    quantum, same = pools["quantum"], pools["without-last-rz"]
-    pair = "two arms that are one and the same"
-    never = functools.partial(Question, direction="greater", outcome="supported", limit=FALSE, at_most=True)
-    asked = [
-        never("a/a", f"{pair}: the paper's router on two moons", from_pool(quantum, PER_DATA)),
-        never("a/a, five claims", f"{pair}, in five claims at once", from_pool(quantum, PER_DATA), claims=5),
-        never("a/a, two groups", f"{pair}: runs near 0.98 or 0.86", bimodal(0.7)),
-        never("a/a, ties", f"{pair}: scores in tenths", tied()),
-        never("a/a, ceiling", f"{pair}: most runs perfect", ceiling()),
-        Question(
-            "planted effect",
-            "labels from a circuit; its twin against the twin without the function that the circuit uses most",
-            from_pools(pools["twin"], pools["crippled-twin"], PER_DATA),
-            "greater", "supported", FOUND, at_most=False,
-        ),
-    ]  # fmt: skip
-    for n in (PER_DATA, 4, PER_DATA_EQUIVALENT):
-        asked.append(
-            Question(
-                f"equivalence, {n} inits",
-                f"the paper's router with and without its last RZ gates, exactly the same functions; {n} initialisations",
-                from_pools(quantum, same, n),
-                "equivalent", "supported", EQUIVALENT if n == PER_DATA_EQUIVALENT else None, at_most=False,
-            )
-        )  # fmt: skip
-    edge = f"a is better by exactly the margin, {MARGIN:g}"
-    draws = {
-        "normal": ("normal scores", shifted(MARGIN)),
-        "two groups": ("runs near 0.98 or 0.86", bimodal(0.7, MARGIN)),
-        "rare failures": ("one run of b in ten loses 0.2", failing(MARGIN, 0.2)),
-        "rarer failures": ("one run of b in twenty loses 0.4", failing(MARGIN, 0.4)),
-    }
-    for name, (about, draw) in draws.items():
-        asked += [
-            Question(
-                f"at the margin, {name}", f"{edge}: {about}", draw, "equivalent", "supported", FALSE, at_most=True
-            ),
-            Question(f"at the margin, {name}", f"{edge}: {about}", draw, "greater", "refuted", FALSE, at_most=True),
-        ]
-    return asked
-
-
 def try_judge(
-    size: Size | None = None, studies: int = STUDIES, report: Callable[[str], None] = lambda line: None
+    pools: Pools,
+    size: Size,
+    studies: int = STUDIES,
+    report: Callable[[str], None] = lambda line: None,
+    jobs: int = 1,
 ) -> dict[str, Any]:
-    """Trains, simulates and judges; the record as plain data.
+    """Simulates and judges; the record as plain data.
 
     Args:
-        size: how much is trained.
+        pools: the trained arms, by `train_pools`.
+        size: how much was trained.
         studies: simulated studies for each question.
         report: called with a line of progress.
+        jobs: processes.
     """
-    size = size or Size()
-    pools = train_pools(size, report)
-    answers = []
-    for question in questions(pools):
-        answers.append(ask(question, studies))
-        report(line(answers[-1]))
+    asked = questions(pools)
+    parts = [(i, range(at, min(at + AT_ONCE, studies))) for i in range(len(asked)) for at in range(0, studies, AT_ONCE)]
+    answers: list[Answer] = []
+    played: list[Played] = []
+    for (i, _), part in zip(parts, _play_all(pools, parts, jobs), strict=True):
+        played += part
+        if len(played) == studies:
+            answers += answered(asked[i], played)
+            played = []
+            for answer in answers[-len(asked[i].limits) :]:
+                report(line(answer))
+    return as_record(pools, size, answers)
+
+
+def as_record(pools: Pools, size: Size, answers: Sequence[Answer]) -> dict[str, Any]:
+    """The record as plain data.
+
+    Args:
+        pools: the trained arms.
+        size: how much was trained.
+        answers: what came of the questions.
+    """
     return {
         "version": qmoe.__version__,
         "margin": MARGIN,
@@ -139,6 +110,28 @@ def try_judge(
     }
 
 
+def _play_all(pools: Pools, parts: list[tuple[int, range]], jobs: int) -> Iterator[list[Played]]:
+    if jobs == 1:
+        _prepare(pools)
+        yield from map(_play, parts)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _prepare, (pools,)) as workers:
+        yield from workers.map(_play, parts)
+
+
+_asked: list[Question] = []
+
+
+def _prepare(pools: Pools) -> None:
+    """Makes the questions of a process, which holds them since what they close over does not travel."""
+    _asked[:] = questions(pools)
+
+
+def _play(part: tuple[int, range]) -> list[Played]:
+    question, numbers = part
+    return [_asked[question].play(number) for number in numbers]
+
+
 def load_record() -> dict[str, Any]:
     """The committed record, as `try_judge` wrote it."""
     return json.loads(resources.files(__package__).joinpath("record.json").read_text(encoding="utf-8"))
@@ -154,15 +147,19 @@ def line(answer: Answer) -> str:
     limit = "" if answer.limit is None else f"{'<=' if answer.at_most else '>='} {answer.limit:.0%}"
     mark = "" if answer.limit is None else "holds" if answer.holds else "FAILS"
     share = f"{answer.share:6.1%} [{answer.low:.1%}, {answer.high:.1%}]"
-    return f"{answer.name:<32} {answer.outcome:<10} {share:<24} {limit:<7} {mark:<6} effect {answer.effect:+.4f}"
+    effect = "" if answer.effect is None else f"effect {answer.effect:+.4f}"
+    return f"{answer.name:<32} {answer.outcome:<10} {share:<24} {limit:<7} {mark:<6} {effect}".rstrip()
 
 
 def table(record: dict[str, Any]) -> str:
     """The answers of a record as a Markdown table."""
-    rows = ["| what is simulated | verdict | share | to keep |", "|---|---|---|---|"]
+    rows = ["| what is simulated | verdict | share | to keep | studies |", "|---|---|---|---|---|"]
     for a in answers_of(record):
         limit = "" if a.limit is None else f"{'at most' if a.at_most else 'at least'} {a.limit:.0%}"
-        rows.append(
-            f"| {a.about} | '{_SAID[a.direction]}' {a.outcome} | {a.share:.1%} [{a.low:.1%}, {a.high:.1%}] | {limit} |"
-        )
+        rows.append(f"| {a.about} | {_said(a)} | {a.share:.1%} [{a.low:.1%}, {a.high:.1%}] | {limit} | {a.studies:,} |")
     return "\n".join(rows)
+
+
+def _said(answer: Answer) -> str:
+    claim = answer.asked if answer.asked.startswith("any") else f"'{answer.asked}'"
+    return f"{claim} {'depends on the analysis' if answer.outcome == 'depends' else answer.outcome}"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from calibration.scores import BAD, GOOD, LOSS, LOST
 from calibration.trying import SEEDS, Draw
-
-#: Where good and bad runs end, as on two moons.
-GOOD, BAD = 0.98, 0.86
 
 
 def bimodal(share: float, gap: float = 0.0, per_data: int = 2, seeds: int = SEEDS) -> Draw:
@@ -62,3 +60,25 @@ def failing(gap: float, loss: float, per_data: int = 2, seeds: int = SEEDS) -> D
         return a, b - loss * (generator.random(b.shape) < gap / loss)
 
     return draw
+
+
+def lossy(gap: float, per_data: int = 2, seeds: int = SEEDS, *, only_b: bool = False) -> Draw:
+    """Normal scores, but one run in fifty is lost by 0.5: of either arm, or of ``b`` alone, which makes a gap of 0.01."""
+
+    def draw(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        rest = gap - LOST * LOSS if only_b else gap
+        a, b = shifted(rest, 0.02, per_data, seeds)(generator)
+        lost = generator.random((2, *a.shape)) < LOST
+        return a - (0.0 if only_b else LOSS) * lost[0], b - LOSS * lost[1]
+
+    return draw
+
+
+def swapped(draw: Draw) -> Draw:
+    """The same with a for b."""
+
+    def other(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        a, b = draw(generator)
+        return b, a
+
+    return other

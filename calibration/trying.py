@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +17,27 @@ MARGIN = 0.02
 #: Data seeds of a simulated study, as in the headline studies.
 SEEDS = 30
 #: Simulated studies for each question.
-STUDIES = 1000
+STUDIES = 2000
 
 #: Draws the scores of both arms, ``(seeds, per_data)`` each.
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
+#: What came of one simulated study: the outcomes that did, and the mean difference (None where that says nothing).
+Played = tuple[frozenset[str], float | None]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a share must keep.
+
+    Attributes:
+        outcome: the outcome whose share counts.
+        share: what it must not exceed, or must reach; None where it is told for information.
+        at_most: whether the limit is an upper one.
+    """
+
+    outcome: str
+    share: float | None = None
+    at_most: bool = True
 
 
 @dataclass(frozen=True)
@@ -31,22 +47,16 @@ class Question:
     Attributes:
         name: short name.
         about: what is simulated, and what is true of it.
-        draw: gives one study.
-        direction: what is claimed of a against b.
-        outcome: the outcome whose share counts.
-        limit: what that share must not exceed, or must reach; None where it is told for information.
-        at_most: whether the limit is an upper one.
-        claims: claims judged together, each on a draw of its own; the outcome counts if any has it.
+        asked: what is claimed, in words.
+        play: simulates and judges the study of a number.
+        limits: the outcomes that are counted, and what their shares must keep.
     """
 
     name: str
     about: str
-    draw: Draw
-    direction: Direction
-    outcome: str
-    limit: float | None
-    at_most: bool
-    claims: int = 1
+    asked: str
+    play: Callable[[int], Played]
+    limits: tuple[Limit, ...]
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ class Answer:
     Attributes:
         name: name of the question.
         about: what was simulated.
-        direction: what was claimed of a against b.
+        asked: what was claimed, in words.
         outcome: the outcome that was counted.
         share: its share among the studies.
         low: lower bound of the 95% Wilson interval of that share.
@@ -64,12 +74,12 @@ class Answer:
         limit: what the share must not exceed, or must reach; None where it is told for information.
         at_most: whether the limit is an upper one.
         studies: number of studies.
-        effect: mean difference of the arms over all studies.
+        effect: mean difference of the arms over all studies; None where that says nothing.
     """
 
     name: str
     about: str
-    direction: str
+    asked: str
     outcome: str
     share: float
     low: float
@@ -77,7 +87,7 @@ class Answer:
     limit: float | None
     at_most: bool
     studies: int
-    effect: float
+    effect: float | None
 
     @property
     def holds(self) -> bool:
@@ -87,28 +97,49 @@ class Answer:
         return self.share <= self.limit if self.at_most else self.share >= self.limit
 
 
-def ask(question: Question, studies: int = STUDIES, seed: int = 0) -> Answer:
-    """Judges many simulated studies.
+def ask(question: Question, studies: int = STUDIES) -> list[Answer]:
+    """Plays a question many times; an answer for each of its limits."""
+    return answered(question, [question.play(number) for number in range(studies)])
 
-    Args:
-        question: what is asked.
-        studies: how many.
-        seed: seed of the simulation; the number of the study is added to it.
+
+def answered(question: Question, played: Sequence[Played]) -> list[Answer]:
+    """The answers to a question from what came of its studies."""
+    effects = [effect for _, effect in played if effect is not None]
+    found = []
+    for limit in question.limits:
+        share = success_rate([float(limit.outcome in outcomes) for outcomes, _ in played], 0.5)
+        found.append(
+            Answer(
+                question.name, question.about, question.asked, limit.outcome, share.value, share.low, share.high,
+                limit.share, limit.at_most, len(played), float(np.mean(effects)) if effects else None,
+            )
+        )  # fmt: skip
+    return found
+
+
+@dataclass(frozen=True)
+class TwoArms:
+    """Two arms of one study, and a claim on them.
+
+    Attributes:
+        draw: gives the scores.
+        direction: what is claimed of a against b.
+        claims: claims judged together, each on a draw of its own; an outcome counts if any has it.
     """
-    claims = [_claim(f"claim{i}", question.direction) for i in range(question.claims)]
-    hits, effects = np.zeros(studies), np.zeros(studies)
-    for number in range(studies):
+
+    draw: Draw
+    direction: Direction
+    claims: int = 1
+
+    def __call__(self, number: int, seed: int = 0) -> Played:
+        """Judges the study of a number."""
         generator = numpy_generator(child(seed, number))
-        drawn = [question.draw(generator) for _ in claims]
+        claims = [_claim(f"claim{i}", self.direction) for i in range(self.claims)]
+        drawn = [self.draw(generator) for _ in claims]
         results = {claim.id: as_study(claim.id, *pair) for claim, pair in zip(claims, drawn, strict=True)}
-        verdicts = judge(claims, results, seed=number)
-        hits[number] = any(verdict.outcome == question.outcome for verdict in verdicts)
-        effects[number] = np.mean([a.mean() - b.mean() for a, b in drawn])
-    share = success_rate(hits, 0.5)
-    told = {f.name: getattr(question, f.name) for f in dataclasses.fields(Answer) if hasattr(question, f.name)}
-    return Answer(
-        **told, share=share.value, low=share.low, high=share.high, studies=studies, effect=float(effects.mean())
-    )
+        verdicts = judge(claims, results, facts=False)
+        outcomes = frozenset(str(verdict.outcome) for verdict in verdicts)
+        return outcomes, float(np.mean([a.mean() - b.mean() for a, b in drawn]))
 
 
 def as_study(name: str, a: np.ndarray, b: np.ndarray) -> StudyRuns:

@@ -14,11 +14,11 @@ from calibration.pools import (
     same_router,
     train_pool,
 )
-from calibration.record import EQUIVALENT, FALSE, FOUND, questions
-from calibration.synthetic import bimodal, ceiling, failing, shifted, tied
-from calibration.trying import MARGIN, SEEDS, STUDIES, as_study, from_pool, from_pools
+from calibration.questions import DEPENDS, EQUIVALENT, FALSE, FOUND, questions
+from calibration.synthetic import bimodal, ceiling, failing, lossy, shifted, swapped, tied
+from calibration.trying import MARGIN, SEEDS, TwoArms, as_study, from_pool, from_pools
 
-from calibration import Question, Size, answers_of, ask, load_record, table
+from calibration import Limit, Question, Size, answers_of, ask, load_record, table
 from calibration import __main__ as command
 from qmoe.claims import shipped_claims
 from qmoe.routers import QuantumRouter
@@ -97,9 +97,9 @@ def test_studies_are_drawn_without_replacement_and_paired_by_data():
     ("draw", "gap"),
     [
         (bimodal(0.7), 0), (bimodal(0.7, 0.02), 0.02), (tied(), 0), (ceiling(), 0), (shifted(0.02), 0.02),
-        (failing(0.02, 0.2), 0.02), (failing(0.02, 0.4), 0.02),
+        (failing(0.02, 0.2), 0.02), (failing(0.02, 0.4), 0.02), (lossy(0.02), 0.02), (lossy(0.02, only_b=True), 0.02),
     ],
-    ids=["two groups", "two groups apart", "ties", "ceiling", "apart", "rare", "rarer"],
+    ids=["two groups", "two groups apart", "ties", "ceiling", "apart", "rare", "rarer", "losses", "losses of b"],
 )  # fmt: skip
 def test_synthetic_scores_have_the_gap_that_they_promise(draw, gap):
     generator = np.random.default_rng(0)
@@ -107,14 +107,25 @@ def test_synthetic_scores_have_the_gap_that_they_promise(draw, gap):
     assert abs(d.mean() - gap) < 5 * d.std() / np.sqrt(len(d))
 
 
+def asked(draw, *limits, claims=1):
+    return Question("name", "a is better", "a is better than b", TwoArms(draw, "greater", claims), limits)
+
+
 def test_an_answer_counts_verdicts_and_keeps_its_limit_or_not():
-    clear = Question("clear", "a is better", shifted(0.2), "greater", "supported", 0.95, at_most=False)
-    answer = ask(clear, 5)
-    assert (answer.share, answer.holds, answer.studies) == (1.0, True, 5)
-    assert answer.effect == pytest.approx(0.2, abs=0.02)
-    never = Question("never", "a is better", shifted(0.2), "greater", "supported", 0.05, at_most=True, claims=2)
-    assert not ask(never, 3).holds
-    assert ask(clear, 5) == answer
+    clear = asked(shifted(0.2), Limit("supported", 0.95, at_most=False), Limit("refuted", 0.05), Limit("inconclusive"))
+    found, refuted, told = ask(clear, 5)
+    assert (found.share, found.holds, found.studies) == (1.0, True, 5)
+    assert found.effect == pytest.approx(0.2, abs=0.02)
+    assert (refuted.share, refuted.holds, refuted.low) == (0.0, True, 0.0)
+    assert (told.limit, told.holds) == (None, True)
+    (never,) = ask(asked(shifted(0.2), Limit("supported", 0.05), claims=2), 3)
+    assert not never.holds
+    assert ask(clear, 5) == [found, refuted, told]
+
+
+def test_a_swapped_draw_is_the_same_with_a_for_b():
+    a, b = lossy(0.02)(np.random.default_rng(1))
+    np.testing.assert_array_equal(swapped(lossy(0.02))(np.random.default_rng(1)), (b, a))
 
 
 def test_the_command_refuses_to_commit_a_quick_look(capsys):
@@ -123,24 +134,24 @@ def test_the_command_refuses_to_commit_a_quick_look(capsys):
     assert "drop --quick" in capsys.readouterr().err
 
 
-def test_the_committed_record_is_of_a_whole_trial_and_keeps_every_limit():
+def test_the_committed_record_answers_every_question_and_keeps_every_limit():
     record = load_record()
     answers = answers_of(record)
     rows = np.full((40, 12), 0.9)
     asked = questions(dict.fromkeys(("quantum", "without-last-rz", "twin", "crippled-twin"), rows))
-    assert [(a.name, a.direction, a.outcome, a.limit) for a in answers] == [
-        (q.name, q.direction, q.outcome, q.limit) for q in asked
+    assert [(a.name, a.asked, a.outcome, a.limit) for a in answers] == [
+        (q.name, q.asked, limit.outcome, limit.share) for q in asked for limit in q.limits
     ]
     assert (record["margin"], record["seeds"]) == (MARGIN, SEEDS)
     assert all(pool["models"] >= 1000 for pool in record["pools"].values())
     for answer in answers:
-        assert answer.studies == STUDIES == 1000
         assert answer.low <= answer.share <= answer.high
         assert answer.holds, answer.name
     by_name = {(a.name, a.outcome): a for a in answers}
-    assert by_name["a/a", "supported"].share <= FALSE == 0.05
-    assert by_name["planted effect", "supported"].share >= FOUND == 0.95
-    assert by_name["equivalence, 6 inits", "supported"].share >= EQUIVALENT == 0.90
+    assert by_name["a/a", "supported"].limit == FALSE == 0.05
+    assert by_name["planted effect", "supported"].limit == FOUND == 0.95
+    assert by_name["equivalence, 6 inits", "supported"].limit == EQUIVALENT == 0.90
+    assert by_name["18 analyses, flips", "depends"].limit == DEPENDS == 0.90
 
 
 def test_the_margin_on_trial_is_that_of_the_shipped_claims_on_accuracy():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from qmoe.claims import Runs, StudyRuns, Universe, judge, parse_claims
-from qmoe.claims.multiverse import SpecificationRow, over_specifications
+from qmoe.claims.multiverse import Point, Pool, SpecificationRow, over_specifications
 from qmoe.errors import ConfigError
 
 CHOICES = {
@@ -104,8 +104,12 @@ def test_what_no_mean_can_show_is_not_pooled():
     assert found.outcome == "refuted"
 
 
-def row(outcome, firm="inconclusive", leaning=None):
-    return SpecificationRow({}, False, outcome, leaning or outcome, firm, ())
+def row(outcome, firm="inconclusive", leaning=None, at=None):
+    """A specification with one comparison, whose effect is by itself far from that of the other side."""
+    middle = {"supported": 0.05, "refuted": 0.0}.get(outcome, 0.02) if at is None else at
+    key = ("t", "s", ("x", None), ("y", None))
+    point = Point(*key, "test_accuracy", middle, middle - 0.01, middle + 0.01, outcome, 0.005, 30)
+    return SpecificationRow({}, False, outcome, leaning or outcome, firm, (point,))
 
 
 def test_the_rule_over_specifications():
@@ -119,6 +123,34 @@ def test_the_rule_over_specifications():
     assert over_specifications([row(yes, yes)] * 8 + [row(open_, leaning=yes)] * 10) == open_
     assert over_specifications([row(no, no)] * 18) == no
     assert over_specifications([row(open_)] * 18) == open_
+
+
+def test_two_sides_that_chance_may_have_made_do_not_depend_on_the_analysis():
+    # A lead of 0.01 that is the same everywhere is above 0 and below the margin: chance shows the one here, the other there.
+    above, below = row("supported", "supported", at=0.021), row("refuted", "refuted", at=0.002)
+    assert over_specifications([above] * 9 + [below] * 9) == "inconclusive"
+    # The largest of 18 means is as far from the least as 3.8 standard errors of a difference in 5% of cases, with 30 draws.
+    reach = 0.005 * np.sqrt(2) * 3.8149
+    for gap, outcome in ((0.99 * reach, "inconclusive"), (1.01 * reach, "depends")):
+        low = row("refuted", "refuted", at=0.021 - gap)
+        assert over_specifications([above] * 9 + [below] * 8 + [low]) == outcome
+    assert over_specifications([above] * 9 + [row("refuted", at=-0.5)] * 9) == "inconclusive"  # far away, but not firm
+    sure = Point(*below.points[0].key, "m", 0.0, -0.001, 0.001, "refuted", 0.0005, 30)
+    assert over_specifications([above] * 9 + [below] * 9, [Pool("rotation", "X", 9, "refuted", (sure,))]) == "depends"
+
+
+def test_ratios_differ_by_their_logarithms():
+    point = Point("t", "s", ("x", None), ("y", None), "seconds", 2.0, 1.8, 2.2, "supported", 0.01, 30, "ratio")
+    assert point.distance == pytest.approx(np.log(2))
+    assert np.isnan(Point("t", "s", ("x", None), ("y", None), "m", None, None, None, "inconclusive").distance)
+
+
+def test_a_point_has_the_standard_error_over_draws():
+    found = verdict(universes(lambda _c: 0.05))
+    row = found.multiverse.rows[0]
+    evidence = found.comparisons[0].evidence
+    assert row.points[0].error == pytest.approx(evidence.sd / np.sqrt(DRAWS))
+    assert (row.points[0].draws, row.points[0].scale) == (DRAWS, "difference")
 
 
 def test_an_arm_that_a_specification_did_not_try_stays_at_the_studys_own():

@@ -31,6 +31,11 @@ MAX_EXACT_FLIPS = 20
 MAX_EXACT_RANKS = 200
 #: Random signs that are drawn at once.
 _SIGNS_AT_ONCE = 1 << 22
+#: So many of them, or fewer, are remembered.
+_FEW_SIGNS = 1 << 20
+#: Values whose sums with all signs are tabulated together, and those signs ``(_BITS, 2^_BITS)``.
+_BITS = 10
+_EVERY = 2.0 * (np.arange(1 << _BITS) >> np.arange(_BITS)[:, None] & 1) - 1
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,8 @@ def wilcoxon_test(
 ) -> PairedTest:
     """The signed-rank test of ``a - b`` (Wilcoxon 1945); differences of 0 are left out, as Wilcoxon did.
 
-    Exact: by scipy's distribution without ties, by counting the distribution of the tied ranks with them (up to 200
-    differences; the normal approximation beyond).
+    Exact, by counting the distribution of the ranks, tied or not. Beyond 200 differences by scipy's exact distribution
+    without ties, and by the normal approximation with them.
 
     Args:
         a: ``(n,)`` finite numbers.
@@ -85,12 +90,14 @@ def wilcoxon_test(
     live = d[d != 0]
     if len(live) == 0:
         return _no_difference(d)
-    ranks = stats.rankdata(np.abs(live))
+    _, place, counts = np.unique(np.abs(live), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
     statistic = float(ranks[live > 0].sum())
-    tied = len(np.unique(np.abs(live))) < len(live)
+    tied = len(counts) < len(live)
     exact = not tied or len(live) <= MAX_EXACT_RANKS
-    if tied and exact:
-        p = _tied_ranks(ranks, statistic, alternative)
+    if exact and len(live) <= MAX_EXACT_RANKS:
+        mass = rank_distribution(ranks) if tied else _untied_ranks(len(live))
+        p = _tail(mass, statistic, alternative)
     else:
         p = float(stats.wilcoxon(live, alternative=alternative, method="exact" if exact else "asymptotic").pvalue)
     return PairedTest(p, statistic, len(d), len(d) - len(live), exact, bool((d == d[0]).all()))
@@ -142,7 +149,7 @@ def sign_flip_test(
             every = np.concatenate([every + value, every - value])
         p = _as_extreme(sign * every, observed, slack, alternative) / len(every)
     else:
-        sums = (signs.astype(np.float64) @ live for signs in _random_signs(seed, n_resamples, len(live)))
+        sums = _random_sums(live, seed, n_resamples)
         count = sum(_as_extreme(sign * part, observed, slack, alternative) for part in sums)
         p = (1 + count) / (1 + n_resamples)
     return PairedTest(p, float(d.mean()), len(d), len(d) - len(live), exact, bool((d == d[0]).all()))
@@ -179,24 +186,30 @@ def _no_difference(d: np.ndarray) -> PairedTest:
     return PairedTest(1.0, 0.0, len(d), len(d), True, True)
 
 
-def _random_signs(seed: Seed, n_resamples: int, n: int) -> Iterator[np.ndarray]:
-    """``n_resamples`` rows of n random signs, by parts."""
-    if n_resamples * n <= _SIGNS_AT_ONCE:
-        yield _few_signs(seed, n_resamples, n)
+def _random_sums(values: np.ndarray, seed: Seed, n_resamples: int) -> Iterator[np.ndarray]:
+    """``n_resamples`` sums of the values ``(n,)`` with random signs, by parts."""
+    n = len(values)
+    if n_resamples * n <= _FEW_SIGNS:
+        codes = _few_signs(seed, n_resamples, n)
+        padded = np.concatenate([values, np.zeros(-n % _BITS)]).reshape(-1, _BITS)
+        # All sums of a few values each are counted once, and looked up.
+        yield sum(table[code] for table, code in zip(padded @ _EVERY, codes, strict=True))
         return
     generator, at_once = numpy_generator(seed), max(1, _SIGNS_AT_ONCE // n)
     for start in range(0, n_resamples, at_once):
-        yield _drawn_signs(generator, min(at_once, n_resamples - start), n)
+        yield _drawn_signs(generator, min(at_once, n_resamples - start), n) @ values
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=64)
 def _few_signs(seed: Seed, n_resamples: int, n: int) -> np.ndarray:
-    """Remembered, since a judge asks for the same signs in most of its tests; 64 MB of them at most."""
-    return _drawn_signs(numpy_generator(seed), n_resamples, n)
+    """Signs as ``(parts, n_resamples)`` binary numbers; remembered, as a judge asks for the same in most of its tests."""
+    signs = _drawn_signs(numpy_generator(seed), n_resamples, n)
+    bits = np.concatenate([signs > 0, np.zeros((n_resamples, -n % _BITS), dtype=bool)], axis=1)
+    return (bits.reshape(n_resamples, -1, _BITS) @ (1 << np.arange(_BITS))).T.copy()
 
 
 def _drawn_signs(generator: np.random.Generator, n_rows: int, n: int) -> np.ndarray:
-    return (2 * generator.integers(0, 2, size=(n_rows, n)) - 1).astype(np.int8)
+    return (2 * generator.integers(0, 2, size=(n_rows, n)) - 1).astype(np.float64)
 
 
 def _as_extreme(sums: np.ndarray, observed: float, slack: float, alternative: str) -> int:
@@ -205,8 +218,13 @@ def _as_extreme(sums: np.ndarray, observed: float, slack: float, alternative: st
     return int(np.count_nonzero(sums >= observed - slack))
 
 
-def _tied_ranks(ranks: np.ndarray, statistic: float, alternative: str) -> float:
-    mass, at = rank_distribution(ranks), round(2 * statistic)
+@functools.lru_cache(maxsize=64)
+def _untied_ranks(n: int) -> np.ndarray:
+    return rank_distribution(np.arange(1, n + 1))
+
+
+def _tail(mass: np.ndarray, statistic: float, alternative: str) -> float:
+    at = round(2 * statistic)
     below, above = float(mass[: at + 1].sum()), float(mass[at:].sum())
     if alternative == "two-sided":
         return min(1.0, 2 * min(below, above))

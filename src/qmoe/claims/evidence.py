@@ -30,7 +30,7 @@ import numpy as np
 from qmoe.analysis.comparison import sign_flip_test, wilcoxon_test
 from qmoe.analysis.equivalence import equivalence_test
 from qmoe.analysis.proportions import Proportion, probability_of_superiority, success_rate
-from qmoe.analysis.statistics import MIN_CLUSTERS, Clusters, Values, cluster_means, paired_difference
+from qmoe.analysis.statistics import MIN_CLUSTERS, Clusters, Values, cluster_means, mean_interval
 from qmoe.claims.power_needed import draws_needed, smallest_effect
 from qmoe.claims.spec import Direction, Scale
 from qmoe.errors import ConfigError, ShapeError, unknown
@@ -244,10 +244,9 @@ def weigh(
         x, y = np.log(x), np.log(y)
     sign, (support, refute) = contrast.sign, contrast.bounds
     # One number for each cluster, from here on with a on the side where it is claimed to be.
-    d = sign * cluster_means(x - y, clusters)
-    n = len(d)
-    difference = paired_difference(x, y, clusters, seed=seed) if n > 1 else None
-    low, high = (difference.low, difference.high) if difference else (-math.inf, math.inf)
+    differences = cluster_means(x - y, clusters)
+    d, n = sign * differences, len(differences)
+    low, high = mean_interval(differences, seed=seed) if n > 1 else (-math.inf, math.inf)
     towards = (low, high) if sign > 0 else (-high, -low)
     flat = bool(np.ptp(d) <= 1e-12 * max(1.0, float(np.abs(d).max())))
     tost, tost_p = None, 1.0
@@ -273,7 +272,7 @@ def weigh(
     towards_mean = float(np.mean(d))
     matters = contrast.direction not in ("greater", "less") or towards_mean >= refute
     effect, mean_a, mean_b = (
-        float(np.mean(v)) for v in (sign * d, cluster_means(x, clusters), cluster_means(y, clusters))
+        float(np.mean(v)) for v in (differences, cluster_means(x, clusters), cluster_means(y, clusters))
     )
     return Evidence(
         contrast=contrast,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from qmoe.claims.assay import Assays
@@ -12,7 +13,7 @@ from qmoe.claims.multiverse import Multiverse, Point, Pool, SpecificationRow, jo
 from qmoe.claims.questions import Measurements, Poser, at_specifications
 from qmoe.claims.runs import StudyRuns, Universe, by_name, pooled
 from qmoe.claims.spec import Claim
-from qmoe.claims.verdicts import Outcome, TestVerdict, Verdict, combined
+from qmoe.claims.verdicts import Comparison, Outcome, TestVerdict, Verdict, combined
 from qmoe.studies.store import StudyResults
 
 #: A unit as it is settled at one specification.
@@ -28,6 +29,7 @@ def judge(
     multiverse: Mapping[str, Sequence[Universe]] | None = None,
     alpha: float = ALPHA,
     seed: int = 0,
+    facts: bool = True,
 ) -> list[Verdict]:
     """Gives every claim a verdict.
 
@@ -44,6 +46,7 @@ def judge(
             studies with the same choices are one; where a study has none with them, it stays at its own.
         alpha: level of the tests.
         seed: seed of the resampling; equal seeds give equal verdicts.
+        facts: whether comparisons of accuracies are also given by the estimands that are not judged; no verdict changes.
 
     Returns:
         A verdict for each claim, in their order.
@@ -53,7 +56,7 @@ def judge(
         ShapeError: for measurements that do not pair.
     """
     studies = dict(results) if isinstance(results, Mapping) else by_name(results)
-    poser = Poser(Assays(studies, alpha, seed), alpha, seed)
+    poser = Poser(Assays(studies, alpha, seed), alpha, seed, facts=facts)
     units = [unit for claim in claims for unit in _units(claim, studies, measurements or {}, poser)]
     own = _settled(units, alpha)
     found = _multiverses(units, own, multiverse or {}, at_specifications(poser), alpha)
@@ -197,8 +200,11 @@ def _keys_of(unit: Unit, by_study: Mapping[str, Mapping[_Key, Universe]]) -> lis
 
 
 def _points(tests: Iterable[TestVerdict]) -> tuple[Point, ...]:
-    return tuple(
-        Point(c.test, c.study, c.a_key, c.b_key, c.metric, c.effect, c.low, c.high, c.outcome)
-        for test in tests
-        for c in test.comparisons
-    )
+    return tuple(_point(c) for test in tests for c in test.comparisons)
+
+
+def _point(c: Comparison) -> Point:
+    known = c.test, c.study, c.a_key, c.b_key, c.metric, c.effect, c.low, c.high, c.outcome
+    if (e := c.evidence) is None:
+        return Point(*known)
+    return Point(*known, e.sd / math.sqrt(e.n_clusters), e.n_clusters, e.contrast.scale)

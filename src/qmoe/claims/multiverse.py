@@ -5,7 +5,9 @@ The rule, for S specifications:
 * a side is *firm* where at least one specification, or the mean over those that share an alternative, has that outcome after
   Benjamini and Hochberg's correction over all of both. Where no specification is on that side, neither is any mean of them,
   and the chance that any is firm is 5%: one of 18 by chance is not;
-* depends: both sides are firm, so that who chooses the analysis chooses the verdict;
+* depends: both sides are firm, and of a comparison the effects on either side differ by more than chance makes any two of so
+  many specifications differ (Tukey's range), so that who chooses the analysis chooses the verdict. A lead too small to
+  matter that is one and the same everywhere may be found firm on either side, without such a difference (see calibration);
 * supported (refuted): at least half of the specifications have that outcome, at least nine in ten have it or lean that way
   (undecided, with estimates on its side), and the other side is not firm;
 * inconclusive: everything else.
@@ -16,15 +18,20 @@ most, however the specifications depend on each other (Rueger's inequality), and
 
 from __future__ import annotations
 
+import functools
+import itertools
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from qmoe.claims.evidence import Outcome
 from qmoe.claims.runs import ArmKey
+from qmoe.claims.spec import Scale
 
 #: Share of the specifications that must agree, those counted that are undecided and lean that way.
 AGREE = 0.9
@@ -46,6 +53,9 @@ class Point:
         low: lower bound of its 95% interval.
         high: upper bound.
         outcome: of the comparison.
+        error: standard error of the effect over draws of the data (of its logarithm, for ratios); None where not known.
+        draws: number of draws of the data.
+        scale: whether the effect is a difference or a ratio.
     """
 
     test: str
@@ -57,6 +67,16 @@ class Point:
     low: float | None
     high: float | None
     outcome: Outcome
+    error: float | None = None
+    draws: int = 0
+    scale: Scale = "difference"
+
+    @property
+    def distance(self) -> float:
+        """The effect, or the logarithm of a ratio; NaN where nothing could be tested."""
+        if self.effect is None:
+            return math.nan
+        return math.log(self.effect) if self.scale == "ratio" else self.effect
 
     @property
     def key(self) -> tuple[str, str, ArmKey, ArmKey]:
@@ -182,7 +202,7 @@ class Multiverse:
 def over_specifications(rows: Sequence[SpecificationRow], pools: Sequence[Pool] = ()) -> Outcome:
     """The verdict over specifications, by the rule above."""
     firm = {row.firm for row in rows} | {pool.firm for pool in pools}
-    if {"supported", "refuted"} <= firm:
+    if {"supported", "refuted"} <= firm and _differ(rows, pools):
         return "depends"
     sides: tuple[tuple[Outcome, str], ...] = (("supported", "refuted"), ("refuted", "supported"))
     for side, contrary in sides:
@@ -191,6 +211,27 @@ def over_specifications(rows: Sequence[SpecificationRow], pools: Sequence[Pool] 
         if decided >= DECIDED * len(rows) and agree >= AGREE * len(rows) and contrary not in firm:
             return side
     return "inconclusive"
+
+
+def _differ(rows: Sequence[SpecificationRow], pools: Sequence[Pool]) -> bool:
+    """Whether some comparison differs between the two sides that are firm by more than chance makes any two of all differ."""
+    sides: dict[tuple[str, str, ArmKey, ArmKey], dict[Outcome, list[Point]]] = {}
+    for each in (*rows, *pools):
+        for p in each.points:
+            if p.effect is not None and p.error is not None:
+                sides.setdefault(p.key, {}).setdefault(each.firm, []).append(p)
+    for side in sides.values():
+        for one, other in itertools.product(side.get("supported", []), side.get("refuted", [])):
+            reach = math.hypot(one.error or 0.0, other.error or 0.0)
+            if abs(one.distance - other.distance) > reach * _critical_range(len(rows), min(one.draws, other.draws)):
+                return True
+    return False
+
+
+@functools.lru_cache(maxsize=256)
+def _critical_range(n: int, draws: int) -> float:
+    """What the largest difference of n means, in standard errors of a difference, exceeds in 5% of cases (Tukey 1949)."""
+    return float(stats.studentized_range.ppf(0.95, max(n, 2), max(draws - 1, 1))) / math.sqrt(2)
 
 
 def join(rows: Sequence[SpecificationRow], pools: Sequence[Pool] = ()) -> Multiverse:
