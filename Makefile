@@ -32,7 +32,7 @@ notebooks: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-peers
 	$(BIN)/python -m benchmarks $(BENCH)
 
-# Tries the judge of claims on 2,000 simulated studies of each known truth, for about ten minutes on 2 cores, and replaces the committed record.
+# Tries the judge of claims on 2,000 simulated studies of each known truth, for about a quarter of an hour, and replaces the committed record.
 calibrate: $(VENV)/.installed
 	$(BIN)/python -m calibration --write
 

@@ -214,12 +214,14 @@ def over_specifications(rows: Sequence[SpecificationRow], pools: Sequence[Pool] 
 
 
 def _differ(rows: Sequence[SpecificationRow], pools: Sequence[Pool]) -> bool:
-    """Whether some comparison differs between the two sides that are firm by more than chance makes any two of all differ."""
+    """Whether some comparison differs between the sides that are firm by more than chance makes any two of all differ."""
     sides: dict[tuple[str, str, ArmKey, ArmKey], dict[Outcome, list[Point]]] = {}
-    for each in (*rows, *pools):
-        for p in each.points:
-            if p.effect is not None and p.error is not None:
-                sides.setdefault(p.key, {}).setdefault(each.firm, []).append(p)
+    found = [(row.firm, p) for row in rows for p in row.points] + [
+        (pool.firm, p) for pool in pools for p in pool.points
+    ]
+    for firm, p in found:
+        if p.effect is not None and p.error is not None:
+            sides.setdefault(p.key, {}).setdefault(firm, []).append(p)
     for side in sides.values():
         for one, other in itertools.product(side.get("supported", []), side.get("refuted", [])):
             reach = math.hypot(one.error or 0.0, other.error or 0.0)
