@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from qmoe.claims import judge, shipped_claims
-from qmoe.claims.questions import Measurements
-from qmoe.report import HeadlineRow, headline
-from qmoe.studies import Store, StudyResults, load_preset, preset_names
+from qmoe.report import HeadlineRow, effect_words, headline, read_store, telling
+from qmoe.report.analyses import counted_words
+from qmoe.report.cards import meaning_of, study_titles
+from qmoe.report.judging import Judged
+from qmoe.report.tables import outcome_words
+from qmoe.studies import load_preset
 
 ROOT = Path(__file__).parents[1]
 MARKS = "<!-- {}: begin -->", "<!-- {}: end -->"
@@ -57,14 +60,29 @@ def table(rows: list[HeadlineRow]) -> str:
     return "\n".join(lines)
 
 
-def verdicts(results: list[StudyResults], measurements: Measurements) -> str:
-    """Markdown table of the claims: the statement, the verdict, and the figure that shows it."""
-    lines = ["| claim | verdict | what shows it |", "|---|---|---|"]
-    for verdict in judge(shipped_claims(), results, measurements):
-        decided = [t.reason for t in verdict.tests if t.outcome == verdict.outcome]
-        shown = (decided or [verdict.reasons[0]])[0]
-        lines.append(f"| **{verdict.claim.id}** {verdict.claim.statement} | **{verdict.outcome}** | {shown} |")
+def verdicts(judged: Judged, titles: Mapping[str, str]) -> str:
+    """Markdown table of the claims: the statement, the verdict, at how many analyses, and the figure that shows it."""
+    lines = ["| claim | verdict | other analyses | what shows it |", "|---|---|---|---|"]
+    for verdict in judged.verdicts:
+        parts = [v for v in verdict.per_study if v.comparisons] or [verdict]
+        analyses = []
+        for part in parts:
+            if part.multiverse is not None:
+                where = f"{titles.get(part.study, part.study)}: " if part.study else ""
+                analyses.append(f"{where}{counted_words(part.multiverse)}")
+        c = telling(verdict)
+        place = "" if c is None or not c.study else f" on {titles.get(c.study, c.study)}"
+        shown = "" if c is None else f"{c.a} against {c.b}{place}: {effect_words(c)}"
+        meaning = meaning_of(verdict, titles)
+        lines.append(
+            f"| **{verdict.claim.id}** {verdict.claim.statement} | **{outcome_words(verdict.outcome)}** | "
+            f"{'; '.join(analyses) or 'one'} | {meaning} {_capital(shown)} |"
+        )
     return "\n".join(lines)
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def put(text: str, name: str, content: str) -> str:
@@ -79,13 +97,11 @@ def main() -> None:
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     results = Path(sys.argv[1])
-    with Store(results / "store.sqlite", create=False) as store:
-        studies = [store.load(name) for name in preset_names()]
-        measurements = store.measurements()
-    rows = headline([results for results in studies if not results.study.name.startswith("ladder")])
+    contents = read_store(results / "store.sqlite")
+    rows = headline([r for r in contents.results if not r.study.ladder])
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
-    text = put(put(text, "results", table(rows)), "claims", verdicts(studies, measurements))
+    text = put(put(text, "results", table(rows)), "claims", verdicts(contents.judged, study_titles(contents.results)))
     readme.write_text(text, encoding="utf-8")
     pictures = ROOT / "docs" / "images"
     pictures.mkdir(parents=True, exist_ok=True)

@@ -74,7 +74,7 @@ def test_default_is_the_paper_router_before_linear_experts() -> None:
     assert module.head is None
 
 
-@pytest.mark.parametrize("router", ["quantum", "linear", "mlp", "uniform"])
+@pytest.mark.parametrize("router", ["quantum", "linear", "mlp", "uniform", "stochastic"])
 @pytest.mark.parametrize("experts", ["linear", "mlp", "quantum"])
 def test_every_router_goes_with_every_kind_of_experts(router: str, experts: str) -> None:
     clf = quick(router, experts, epochs=1, scaling="standard").fit(IRIS, SPECIES)

@@ -24,12 +24,21 @@ from qmoe.errors import ConfigError, TrainingError, unknown
 from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
 from qmoe.layers import LinearHead, Stackable, check_sizes
 from qmoe.moe import MixtureOfExperts
-from qmoe.routers import LinearRouter, MLPRouter, QuantumRouter, Router, TwinRouter, UniformRouter, feature_router
+from qmoe.routers import (
+    LinearRouter,
+    MLPRouter,
+    QuantumRouter,
+    Router,
+    StochasticRouter,
+    TwinRouter,
+    UniformRouter,
+    feature_router,
+)
 from qmoe.seeding import child, torch_generator
 from qmoe.training import TrainingConfig, TrainingResult, train_stack
 from qmoe.training.rows import held_out, usable_device, weigh
 
-_ROUTERS = ("quantum", "linear", "mlp", "uniform", "twin")
+_ROUTERS = ("quantum", "linear", "mlp", "uniform", "twin", "stochastic")
 _EXPERTS = ("linear", "mlp", "quantum")
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 #: Qubits of a router by default at most: more features than that go through a trainable linear map. Four is the paper's
@@ -47,7 +56,8 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
 
     Args:
         router: ``"quantum"``, ``"linear"``, ``"mlp"``, ``"uniform"``, ``"twin"`` (the classical `TwinRouter` of the circuit
-            that ``"quantum"`` would have with the same options), or a `qmoe.routers.Router` for as many features and
+            that ``"quantum"`` would have with the same options), ``"stochastic"`` (a `StochasticRouter` of ``n_layers``, for
+            up to 6 features), or a `qmoe.routers.Router` for as many features and
             experts, which is copied and trained from what it computes; the options below that describe a circuit then do
             not apply to it.
         experts: ``"linear"``, ``"mlp"``, or ``"quantum"`` (amplitude encoding in as few qubits as hold the features, with
@@ -296,6 +306,8 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
             return LinearRouter(n_features, n_experts, **make)
         if kind == "mlp":
             return MLPRouter(n_features, n_experts, _plain(self.hidden), **make)
+        if kind == "stochastic":
+            return StochasticRouter(n_features, n_experts, _plain(self.n_layers), **make)
         if kind == "uniform":
             return UniformRouter(n_features, n_experts)
         n_qubits = _plain(self.n_qubits)

@@ -88,7 +88,7 @@ CASES: list[tuple[Callable[[], object], str]] = [
     ),
     (
         lambda: NoiseModel(dephasing="all", dephasing_axis="x"),
-        r"Unknown dephasing axis 'x'; did you mean 'X'\? Known: X, Y, Z",
+        r"Unknown dephasing axis 'x'\. Known: X, Y, Z",
     ),
     (
         lambda: NoiseModel(dephasing_axis="X"),

@@ -62,7 +62,7 @@ def test_a_ladder_is_asked_what_its_rungs_can_answer(table):
 
 
 def test_rungs_are_those_of_the_ladder():
-    assert len(RUNGS) == 23
+    assert len(RUNGS) == 26
 
 
 def test_an_arm_with_noise_strengths_is_asked_at_the_first(table):

@@ -312,3 +312,11 @@ def test_single_qubits_are_dephased_along_x_and_y_behind_renaming_gates(engine: 
         results.append((out, *torch.autograd.grad(out.sin().sum(), (x, weights))))
     for ours, truth in zip(*results, strict=True):
         torch.testing.assert_close(ours, truth, **EXACT)
+
+
+def test_the_axis_is_drawn_and_printed_unless_it_is_z() -> None:
+    along = {axis: Circuit(1, 2, noise=NoiseModel(dephasing="all", dephasing_axis=axis)) for axis in "XYZ"}
+    assert all(f"≈{axis}" in along[axis].draw() for axis in "XY")
+    assert "≈─" in along["Z"].draw()
+    assert repr(NoiseModel(0.1)) == "NoiseModel(depolarizing=0.1, placement='block', dephasing='none')"
+    assert repr(along["X"].noise).endswith("dephasing='all', dephasing_axis='X')")

@@ -35,7 +35,7 @@ def invented(name, mean, seeds=30, rates=False, spread=0.01):
     """A study with invented accuracies: ``mean(arm, variant, factor)``, the factor that of the learning rate."""
     study = load_preset(name).resized(seeds=seeds)
     if not rates:
-        study = study.model_copy(update={"lr_factors": ()})
+        study = study.model_copy(update={"lr_factors": (), "multiverse": None})
     members = make_trials(study)
     generator = np.random.default_rng(1)
     common, records = {}, {}

@@ -62,7 +62,7 @@ def test_sentences_follow_the_data():
 def test_data_on_which_routing_does_not_matter_are_named():
     assert len(sentences(steps_of(ladder(), {}))) == 3
     idle = invented("ladder-moons", lambda arm, _v, _f: 0.5 if arm == "random-labels" else 0.95, seeds=12, spread=0.004)
-    assert "routing does not matter on these data" in sentences(steps_of(idle, {}))[-1]
+    assert "routing is not shown to matter on these data" in sentences(steps_of(idle, {}))[-1]
 
 
 def test_ranks_say_what_seven_data_sets_cannot_tell():
@@ -107,7 +107,7 @@ def test_each_ladder_has_a_section_and_all_have_one(page):
     for name in ("ladders", "ladder-moons", "ladder-xor"):
         assert f'<section id="{name}"' in text
     assert text.count('type="radio"') == 0
-    assert "Rungs that make no sense here" not in text
+    assert "Rungs that do not apply here" not in text
     assert "loss summed over batches" not in text  # no picture of 24 lines
     assert re.search(r"24 / 22 / 9", text)
     with (page.parent / "tables" / "ladder-moons-ladder.csv").open(newline="") as file:
@@ -126,7 +126,7 @@ def test_a_users_ladder_shows_its_other_arms_and_what_is_left_out(tmp_path):
     assert 'id="claim-A2"' in text
     assert "there is no arm" not in text
     section = re.search(r'<section id="my-own-study".*?</section>', text, flags=re.DOTALL).group()
-    assert "Rungs that make no sense here" in section
+    assert "Rungs that do not apply here" in section
     assert "one layer has nothing between layers" in section
     assert "mine &amp; 100%" in section
     assert "Accuracy against noise, noisy_router" in section

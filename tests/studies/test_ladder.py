@@ -258,7 +258,7 @@ def test_budgets_are_matched_with_a_head_and_other_experts():
 
 
 def test_amplitudes_have_no_trigonometric_terms():
-    assert set(omitted({"encoding": "amplitude", "n_qubits": 2})) == {"trigonometric"}
+    assert set(omitted({"encoding": "amplitude", "n_qubits": 2})) == {"trigonometric", "stochastic"}
 
 
 def test_one_layer_has_nothing_between_layers():
@@ -268,7 +268,8 @@ def test_one_layer_has_nothing_between_layers():
 def test_without_layers_little_is_left_to_take_away():
     found = omitted({"n_layers": 0})
     assert set(found) == {
-        "no-entangler", "dephased-encoding", "dephased-layers", "dephased-all", "frozen", "embedding-only", "more-experts",
+        "no-entangler", "dephased-encoding", "dephased-layers", "dephased-all", "dephased-x", "dephased-y", "frozen",
+        "embedding-only", "more-experts",
     }  # fmt: skip
 
 

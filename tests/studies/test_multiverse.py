@@ -8,6 +8,7 @@ import pytest
 
 from qmoe.claims import runs_of
 from qmoe.errors import ConfigError
+from qmoe.report import build_report, read_store
 from qmoe.studies import (
     Store,
     StudyResults,
@@ -287,4 +288,26 @@ def test_shipped_ladders_have_eighteen_specifications(name):
     assert found[0].choices == {"scaling": "minmax_pi", "rotation": "X", "optimiser": "adam"}
     assert study.multiverse.starts >= 8
     assert study.data.test_samples == 5000
-    assert {"quantum", "linear", "twin", "no-entangler", "dephased-all"} <= {a.name for a in found[-1].study.arms}
+    names = {"quantum", "linear", "twin", "no-entangler", "dephased-all", "dephased-x", "dephased-y", "stochastic"}
+    assert {arm.name for arm in found[-1].study.arms} == names
+
+
+def test_a_study_that_trains_to_a_minimum_is_reported_without_curves(tmp_path):
+    training = {"optimiser": "lbfgs", "max_iterations": 20}
+    study = parse_study(tiny_values(training=training, seeds={"data": 2, "per_data": 1}))
+    with Store(tmp_path / "s.sqlite") as store:
+        run_studies([study], store)
+    page = build_report(read_store(tmp_path / "s.sqlite"), tmp_path).read_text(encoding="utf-8")
+    assert "Final accuracy of every run" in page
+    assert "Loss by epoch" not in page
+
+
+def test_the_rates_of_adam_best_may_stand_in_the_table_alone():
+    table = {"optimiser": ["adam", "adam-best"], "lr_factors": [0.5]}
+    study = parse_study(tiny_values(arms=ARMS, multiverse=table))
+    in_study = parse_study(tiny_values(arms=ARMS, lr_factors=[0.5], multiverse={"optimiser": ["adam", "adam-best"]}))
+    assert study.learning_rates == (0.1,)
+    hashes = [{m.trial.hash for m in make_trials(s.study)} for s in specifications(study)]
+    assert hashes == [{m.trial.hash for m in make_trials(s.study)} for s in specifications(in_study)]
+    with pytest.raises(ConfigError, match=r"lr_factors names 1, which is training\.lr itself"):
+        parse_study(tiny_values(arms=ARMS, multiverse=table | {"lr_factors": [1.0]}))

@@ -23,6 +23,7 @@ from qmoe.routers import (
     RandomFourierRouter,
     RandomRouter,
     SingleExpertRouter,
+    StochasticRouter,
     TrigonometricRouter,
 )
 from qmoe.training import ModelStack, TrainingConfig, TrainingResult, train_stack
@@ -84,6 +85,13 @@ MIXTURES: dict[str, Make] = {
     "permuted, mlp": lambda o: MixtureOfExperts(PermutedRouting(MLPRouter(2, 3, 4, **o)), MLPExperts(2, 2, 3, 4, **o)),
     "single": lambda o: MixtureOfExperts(SingleExpertRouter(2, 3, 1), LinearExperts(2, 2, 3, **o)),
     "quadratic": lambda o: MixtureOfExperts(QuadraticRouter(2, 3, **o), LinearExperts(2, 2, 3, **o)),
+    "stochastic": lambda o: MixtureOfExperts(StochasticRouter(2, 3, 2, **o), LinearExperts(2, 2, 3, **o)),
+    "mean, stochastic": lambda o: MixtureOfExperts(
+        MeanRouting(StochasticRouter(1, 2, **o)), MLPExperts(1, 2, 2, 3, **o), LinearHead(2, 3, **o)
+    ),
+    "permuted, stochastic": lambda o: MixtureOfExperts(
+        PermutedRouting(StochasticRouter(3, 2, 1, **o)), LinearExperts(3, 2, 2, **o)
+    ),
     "fourier": lambda o: MixtureOfExperts(RandomFourierRouter(2, 3, 5, **o), MLPExperts(2, 2, 3, 4, **o)),
     "trigonometric": lambda o: MixtureOfExperts(TrigonometricRouter(2, 3, 2, **o), LinearExperts(2, 2, 3, **o)),
 }

@@ -9,7 +9,7 @@ from qmoe.claims.multiverse import ChoiceEffect, Multiverse, Point, Pool, Specif
 from qmoe.claims.planning import Plan, plan
 from qmoe.claims.registration import Departure, Registration, register, root_seed, verify
 from qmoe.claims.runs import Runs, StudyRuns, Universe, runs_of
-from qmoe.claims.shipped import CLAIMS, claim_text, shipped_claims
+from qmoe.claims.shipped import CLAIMS, Registered, claim_text, registered, shipped_claims
 from qmoe.claims.spec import Claim, load_claims, parse_claims
 from qmoe.claims.verdicts import Comparison, Estimate, TestVerdict, Verdict
 
@@ -28,6 +28,7 @@ __all__ = [
     "Plan",
     "Point",
     "Pool",
+    "Registered",
     "Registration",
     "Runs",
     "SpecificationRow",
@@ -44,6 +45,7 @@ __all__ = [
     "parse_claims",
     "plan",
     "register",
+    "registered",
     "root_seed",
     "runs_of",
     "shipped_claims",

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from qmoe.claims.choices import alternative_words, choice_words
 from qmoe.claims.evidence import Decision, Evidence
 from qmoe.claims.spec import BreakdownTest
 
@@ -113,8 +114,10 @@ def over_specifications(multiverse: Multiverse) -> list[str]:
     n = len(multiverse.rows)
     found = [f"Of {n} specification{'s' if n != 1 else ''} of the analysis, {_listed(told)}."]
     if multiverse.outcome == "depends" and (choice := multiverse.deciding) is not None:
-        sides = [f"{name}: {_counted(count)}" for name, count in choice.outcomes.items()]
-        found.append(f"It depends most on {choice.choice.replace('_', ' ')} ({'; '.join(sides)}).")
+        sides = [
+            f"{alternative_words(choice.choice, name)}: {_counted(count)}" for name, count in choice.outcomes.items()
+        ]
+        found.append(f"It depends most on {choice_words(choice.choice)} ({'; '.join(sides)}).")
     return found
 
 

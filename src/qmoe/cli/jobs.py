@@ -16,9 +16,10 @@ from rich.table import Table
 from qmoe.claims import CLAIMS, Claim, Verdict, load_claims
 from qmoe.cli.console import make_console, make_progress, say
 from qmoe.errors import ConfigError
-from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, read_store, telling
+from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, outcome_words, read_store, telling
 from qmoe.studies import Store, Study, Workers, continues, default_workers, run_studies, with_free_name
 from qmoe.studies.baselines import measure_baselines, missing_baselines
+from qmoe.studies.boundaries import measure_boundaries, missing_boundaries
 from qmoe.studies.measurements import measure, missing_measurements
 from qmoe.studies.stacks import Stack, cost, kernels_to_compile
 
@@ -97,6 +98,8 @@ def _named(study: Study, store: Store, console: Console, own_name: bool) -> Stud
 def _measure(studies: Sequence[Study], store: Store, workers: Workers, progress: Progress) -> None:
     """Takes the measurements that studies ask for and the store does not have."""
     wanted, beside = missing_measurements(studies, store), missing_baselines(studies, store)
+    for study, arms in missing_boundaries(studies, store):
+        measure_boundaries(study, arms, store)
     if wanted or beside:
         total = sum(study.seeds.data * len(arms) for study, arms in wanted)
         task = progress.add_task("measuring", total=total + sum(study.seeds.data for study, _ in beside))
@@ -171,8 +174,11 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Table:
     table.add_column("verdict", no_wrap=True)
     table.add_column("effect [95%]", justify="right", no_wrap=True)
     for verdict in verdicts:
-        claim = verdict.claim
-        table.add_row(claim.id, claim.topic or claim.statement, verdict.outcome, effect_words(telling(verdict)))
+        claim, effect = verdict.claim, effect_words(telling(verdict))
+        table.add_row(claim.id, claim.topic or claim.statement, outcome_words(verdict.outcome), effect)
+        for part in verdict.per_study:
+            if not all(test.absent for test in part.tests):
+                table.add_row("", f"  on {part.study}", outcome_words(part.outcome), effect_words(telling(part)))
     return table
 
 

@@ -4,6 +4,7 @@ from qmoe.report.building import build_report
 from qmoe.report.comparison import HeadlineRow, headline
 from qmoe.report.judging import Judged, View, effect_words, judge_all, telling
 from qmoe.report.reading import Contents, read_store
+from qmoe.report.tables import outcome_words
 
 __all__ = [
     "Contents",
@@ -14,6 +15,7 @@ __all__ = [
     "effect_words",
     "headline",
     "judge_all",
+    "outcome_words",
     "read_store",
     "telling",
 ]

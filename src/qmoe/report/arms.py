@@ -9,6 +9,7 @@ from math import nan
 import numpy as np
 
 from qmoe.analysis import PairedDifference, Summary, mean_interval, paired_difference, summarize
+from qmoe.analysis.statistics import cluster_means
 from qmoe.studies import Record, StudyResults
 
 MIN_SEEDS = 30  # fewer runs than this and the page says so
@@ -102,20 +103,23 @@ class Arm:
             other: an arm of the same study.
             quantity: name of a metric; None for the accuracy of the study.
         """
-        mine = {(r.trial.data_seed, r.trial.init_seed): i for i, r in enumerate(self.records)}
-        pairs = [
-            (mine[seeds], j)
-            for j, r in enumerate(other.records)
-            if (seeds := (r.trial.data_seed, r.trial.init_seed)) in mine
-        ]
-        left, right = [i for i, _ in pairs], [j for _, j in pairs]
-        if len(set(self.clusters[left].tolist() if pairs else [])) < 2:
+        left, right = self._shared(other)
+        clusters = self.clusters[left]
+        if len(np.unique(clusters)) < 2:
             return None
-        return paired_difference(
-            self.values(quantity or self.metric)[left],
-            other.values(quantity or self.metric)[right],
-            self.clusters[left],
-        )
+        what = quantity or self.metric
+        return paired_difference(self.values(what)[left], other.values(what)[right], clusters)
+
+    def differences(self, other: Arm) -> np.ndarray:
+        """``(n,)`` differences of the accuracies over the seeds that both have, the mean of each group of `clusters`."""
+        left, right = self._shared(other)
+        return cluster_means(self.scores[left] - other.scores[right], self.clusters[left])
+
+    def _shared(self, other: Arm) -> tuple[list[int], list[int]]:
+        """Places of the runs of equal seeds, here and there."""
+        mine = {(r.trial.data_seed, r.trial.init_seed): i for i, r in enumerate(self.records)}
+        seeds = [(r.trial.data_seed, r.trial.init_seed) for r in other.records]
+        return [mine[s] for s in seeds if s in mine], [j for j, s in enumerate(seeds) if s in mine]
 
 
 def interval_of(values: np.ndarray, clusters: np.ndarray) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 import qmoe
 from qmoe.claims import CLAIMS, Claim
 from qmoe.errors import QMoEError
-from qmoe.report.cards import Card, cards_of
+from qmoe.report.cards import Card, cards_of, study_titles
 from qmoe.report.closing import accusation_section, cost_section, methods_section
 from qmoe.report.drawing import draw_all, pictures
 from qmoe.report.figures import FigureBlock, style
@@ -30,12 +30,15 @@ from qmoe.report.phase3 import phase3a_section, phase3b_section
 from qmoe.report.reading import Contents, Times, provenance, read_store
 from qmoe.report.sections import Context, Picker, Section
 from qmoe.report.sensitivity import leads, opening_sentence, sensitivity_section, unexamined_sentence, verdict_table
-from qmoe.report.tables import Table
+from qmoe.report.survival import survival
+from qmoe.report.tables import Table, outcome_words
 from qmoe.report.threads import one_thread
 from qmoe.studies import Workers
 
 #: Called with a few words and the share of the work that is done, 0 to 1.
 Step = Callable[[str, float], None]
+#: Pixels of the page that an inch of a specification curve takes.
+_PIXELS = 92
 
 
 def build_report(
@@ -92,10 +95,11 @@ def _page(contents: Contents, out: Path, step: Step, workers: Workers) -> str:
     results, rows = list(contents.results), tuple(contents.rows)
     step("judging the claims", 0.1)
     judged = contents.judged
-    cards = cards_of(judged, results)
+    titles = study_titles(results)
+    cards, choices = cards_of(judged, results), survival(judged, titles)
     sections = _sections(contents, step)
     table, verdicts = headline_table(rows), verdict_table(judged)
-    for one in (table, verdicts):
+    for one in (table, verdicts, None if choices is None else choices.table()):
         if one is not None:
             _write(one, out)
     figures = list(pictures(cards, sections, out / "figures"))
@@ -113,7 +117,9 @@ def _page(contents: Contents, out: Path, step: Step, workers: Workers) -> str:
             has_paper=table is not None or any(card.claim.id in CLAIMS for card in cards),
             gaps=gaps(results, contents.unreadable),
             opening=opening_sentence(judged),
-            leads=leads(judged),
+            leads=leads(judged, titles),
+            choices=choices,
+            outcome_words=outcome_words,
             cards=[_card(card, drawn) for card in cards if card.claim.headline],
             further=[_card(card, drawn) for card in cards if not card.claim.headline],
             unexamined=unexamined_sentence(judged),
@@ -143,7 +149,8 @@ def _sections(contents: Contents, step: Step) -> list[Section]:
     for done, build in enumerate(builders):
         # Reading and judging takes about a fifth of the time, the sections as long as their pictures.
         share = 0.2 + 0.4 * done / len(builders)
-        sections += build(Context(phases, rows, times, judged, functools.partial(_report_at, step, share)))
+        report_at = functools.partial(_report_at, step, share)
+        sections += build(Context(phases, rows, times, judged, report_at, contents.measurements))
     everything = {r.study.name: r for r in results}
     context = Context(everything, rows, times, judged, functools.partial(_report_at, step, 0.6))
     rates = sensitivity_section(judged, results)
@@ -164,7 +171,9 @@ def _report_at(step: Step, share: float, words: str) -> None:
 
 
 def _card(card: Card, drawn: Mapping[str, str]) -> dict[str, Any]:
-    return {"card": card, "drawing": None if card.panel is None else Markup(drawn[card.panel.name])}
+    # As wide as it was drawn, so that letters are of one size on the page.
+    curves = [(Markup(drawn[panel.name]), round(_PIXELS * panel.figure.get_figwidth())) for panel in card.curves]
+    return {"card": card, "drawing": None if card.panel is None else Markup(drawn[card.panel.name]), "curves": curves}
 
 
 def _rendered(section: Section, judged: Judged, drawn: Mapping[str, str], out: Path) -> dict[str, Any]:

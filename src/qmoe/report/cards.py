@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 from qmoe.claims import Claim, Comparison, Outcome, TestVerdict, Verdict
 from qmoe.claims.sentences import metric_words
-from qmoe.claims.spec import BreakdownTest
+from qmoe.claims.spec import BreakdownTest, MeasurementTest
+from qmoe.report.analyses import analysed, analyses_words, counted_words, curves_of, tried_once
+from qmoe.report.facts import Figures, Part, figures_of, parts_of, power_sentence
 from qmoe.report.figures import BAD, GOOD, MUTED, Panel, join
 from qmoe.report.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
 from qmoe.report.judging import Judged, View, effect_words, telling
 from qmoe.report.paper import departures
+from qmoe.report.tables import outcome_words
 from qmoe.studies import StudyResults
 
 #: Colour, marker and filling of a comparison that bears a claim out, speaks against it, or leaves it open.
@@ -40,8 +43,13 @@ class Card:
         effect: the figures that decide, in words.
         reasons: why.
         accusations: what to hold against it.
-        rates: the verdict at other learning rates, in one sentence.
+        rates: the verdict at other learning rates, in one sentence; "" where its analyses tell of them.
         panel: the comparisons behind it; None where nothing could be compared.
+        analyses: over how many analyses it holds, and on which choice it depends, in sentences.
+        curves: specification curves.
+        figures: the telling comparison by all estimands; None where there are none.
+        power: of an inconclusive claim what it could have found, in one sentence.
+        parts: of a claim with a verdict for each study, those.
     """
 
     verdict: Verdict
@@ -51,6 +59,11 @@ class Card:
     accusations: tuple[str, ...]
     rates: str
     panel: Panel | None
+    analyses: tuple[str, ...] = ()
+    curves: tuple[Panel, ...] = ()
+    figures: Figures | None = None
+    power: str = ""
+    parts: tuple[Part, ...] = ()
 
     @property
     def claim(self) -> Claim:
@@ -76,14 +89,42 @@ def study_titles(results: Sequence[StudyResults]) -> dict[str, str]:
     return {name: title if list(short.values()).count(title) == 1 else name for name, title in short.items()}
 
 
-def meaning_of(verdict: Verdict) -> str:
-    """What follows from a verdict, in one sentence."""
-    claim = verdict.claim
+def meaning_of(verdict: Verdict, titles: Mapping[str, str] | None = None) -> str:
+    """What follows from a verdict, in one or two sentences.
+
+    Args:
+        verdict: of a claim.
+        titles: what readers call the studies.
+    """
+    claim, tail = verdict.claim, by_study_words(verdict, titles or {})
     words = {"supported": claim.if_supported, "refuted": claim.if_refuted}.get(verdict.outcome, "")
     if words:
-        return words
+        return f"{words} {tail}".strip()
+    if verdict.outcome == "depends":
+        return f"Equally sound analyses give opposite verdicts, so none can be called right. {tail}".strip()
     if verdict.outcome != "inconclusive":
-        return f"The claim is {verdict.outcome}."
+        return f"The claim is {verdict.outcome}. {tail}".strip()
+    if tail:
+        return f"Open. {tail}"
+    if (found := analysed(verdict)) and verdict.own != "inconclusive":
+        return f"Open: too few analyses agree ({counted_words(found[0].multiverse)})."
+    return _open(verdict)
+
+
+def by_study_words(verdict: Verdict, titles: Mapping[str, str]) -> str:
+    """The verdicts of a claim on each of its studies; "" for a claim with one verdict or results of one study."""
+    there = [v for v in verdict.per_study if not all(test.absent for test in v.tests)]
+    if len(there) < 2:
+        return ""
+    grouped: dict[str, list[str]] = {}
+    for v in there:
+        grouped.setdefault(v.outcome, []).append(titles.get(v.study, v.study))
+    if len(grouped) == 1:
+        return f"It is {outcome_words(there[0].outcome)} on all {len(there)} data sets."
+    return f"By data set: {'; '.join(f'{outcome_words(o)} on {join(names)}' for o, names in grouped.items())}."
+
+
+def _open(verdict: Verdict) -> str:
     found = [c for t in verdict.tests for c in t.comparisons]
     if not any(c.decision is not None for c in found):
         why = found[0].why_open if found else ""
@@ -98,13 +139,22 @@ def meaning_of(verdict: Verdict) -> str:
     )
 
 
-def effect_sentence(comparison: Comparison | None) -> str:
-    """The comparison that shows a verdict best, in words; "" where nothing could be tested."""
+def effect_sentence(
+    comparison: Comparison | None, titles: Mapping[str, str] | None = None, to_a_number: bool = False
+) -> str:
+    """The comparison that shows a verdict best, in words; "" where nothing could be tested.
+
+    Args:
+        comparison: what is told.
+        titles: what readers call the studies.
+        to_a_number: whether b is a number that the claim states, and no arm.
+    """
     if comparison is None or comparison.decision is None:
         return ""
     e = comparison.decision.evidence
     a, b, n = comparison.a, comparison.b, e.n_clusters
-    start = f"{_capital(metric_words(comparison.metric))}{f' ({comparison.study})' if comparison.study else ''}: "
+    study = (titles or {}).get(comparison.study, comparison.study)
+    start = f"{_capital(metric_words(comparison.metric))}{f' ({study})' if study else ''}: "
     if e.exact:
         return f"{start}{a} {e.mean_a:g}, {b} {e.mean_b:g}."
     if e.contrast.scale == "ratio":
@@ -119,6 +169,9 @@ def effect_sentence(comparison: Comparison | None) -> str:
             f"{start}{a} {e.mean_a:.1%}, {b} {e.mean_b:.1%}. The {a} is {abs(100 * e.effect):.1f} percentage points {side}; "
             f"with 95% confidence the difference lies between {low} and {high} points, over {n} repeats."
         )
+    if to_a_number:
+        b, effect = f"{e.mean_b:g}", effect_words(comparison)
+        return f"{start}{a} {e.mean_a:.3g}, set against {b}; difference {effect}, over {n} repeats."
     return f"{start}{a} {e.mean_a:.3g}, {b} {e.mean_b:.3g}; difference {effect_words(comparison)}, over {n} repeats."
 
 
@@ -175,17 +228,35 @@ def _marked(test: TestVerdict) -> list[tuple[Comparison, str]]:
 
 
 def _card(judged: Judged, verdict: Verdict, studies: Mapping[str, StudyResults], titles: Mapping[str, str]) -> Card:
-    meaning = meaning_of(verdict)
+    meaning = meaning_of(verdict, titles)
     changes: dict[str, list[str]] = {}
     for name in judged.studies_of(verdict):
         if found := departures(studies[name].study):
             changes.setdefault("; ".join(found), []).append(name)
     changed = [f"Not what the preset of {join(names)} asks: {what}." for what, names in changes.items()]
-    reasons = tuple(reason for reason in verdict.reasons if reason != meaning)
-    accusations = (*changed, *verdict.caveats)
-    panel = forest_of(verdict, titles)
-    rates = rates_sentence(judged, verdict)
-    return Card(verdict, meaning, effect_sentence(telling(verdict)), reasons, accusations, rates, panel)
+    reasons = tuple(reason for reason in verdict.reasons if reason not in meaning)
+    once = tried_once(verdict)
+    changed += [f"Analysed in one way only: {join(once)}."] if once else []
+    several = bool(analysed(verdict))
+    key = telling(verdict)
+    asked = next((test for test in verdict.claim.tests if key is not None and test.name == key.test), None)
+    to_a_number = isinstance(asked, MeasurementTest) and isinstance(asked.b, float)
+    effect = effect_sentence(key, titles, to_a_number)
+    return Card(
+        verdict,
+        meaning,
+        f"At the study's own choices. {effect}" if several and effect else effect,
+        reasons,
+        (*changed, *verdict.caveats),
+        # Where a claim has several analyses, they tell of learning rates as well.
+        "" if several else rates_sentence(judged, verdict),
+        forest_of(verdict, titles),
+        tuple(analyses_words(verdict, judged.starts, titles)),
+        tuple(curves_of(verdict, titles, judged.starts)),
+        figures_of(key),
+        power_sentence(key) if verdict.outcome == "inconclusive" else "",
+        tuple(parts_of(verdict, titles)),
+    )
 
 
 def _part(

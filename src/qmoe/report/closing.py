@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from qmoe.claims import registered
 from qmoe.report.accusations import accusations
 from qmoe.report.arms import arms_of, finished
+from qmoe.report.figures import count
 from qmoe.report.ladder import has_ladder
 from qmoe.report.sections import Block, Context, Section, Text
 from qmoe.report.tables import Column, Table, drop_empty, general, seconds, text, times
-from qmoe.studies import Study, StudyResults, preset_names
+from qmoe.studies import Study, StudyResults, load_preset, preset_names
 
 
 def cost_section(context: Context) -> Section:
@@ -78,10 +82,13 @@ def methods_section(context: Context) -> Section:
         "Published protocol: the authors' data (where a seed is known, with that seed) and their measure; only the first "
         "weights and the order of the batches differ between our runs.",
         "Held-out protocol: new points for every data seed, scaling fitted on the training part, accuracy on points that "
-        "no model saw in training. Each data seed meets several initialisations and each initialisation several data "
-        "seeds, and all arms meet the same pairs.",
+        "no model saw in training; planar and other sampled sets have 5,000 fresh test points. Each draw of the data has "
+        "initialisations of its own, and all arms meet the same pairs, with the same first weights of the experts.",
         "Training: Adam on cross-entropy; the printed loss is summed over the batches of an epoch, as in the paper. "
-        "Epochs are counted from 0, so 'after epoch 7' is the eighth.",
+        "Epochs are counted from 0, so 'after epoch 7' is the eighth. Analyses by L-BFGS go to a minimum from several "
+        "starts, and the start with the least training loss counts.",
+        "Routers of fixed functions (the twin, trigonometric, random Fourier, quadratic) see them standardised on the "
+        "training part.",
         "Percentile: the share of our runs below the published figure, ties counted half, after rounding ours to its "
         "decimals. One below the 1st or above the 99th lies outside the middle 98%.",
         "Interval: 95% for the mean, by a bias-corrected and accelerated (BCa) bootstrap. Runs on the same data are "
@@ -90,10 +97,10 @@ def methods_section(context: Context) -> Section:
         "Differences between arms are paired: equal data seed and equal initialisation seed. In tables, 'clearly' means "
         "that the 95% interval of the difference excludes 0 on at least six independent seeds, and nothing is corrected for "
         "the number of comparisons.",
-        "Verdicts: each claim names its comparisons and the smallest difference that matters, written down before the "
-        "results were seen. 'Supported' and 'refuted' both have to be shown: by a sign-flip test after Holm's correction "
-        "over all tests of all claims, and by the 95% interval. A difference that was not found refutes nothing; what "
-        "shows neither is inconclusive.",
+        "Verdicts: each claim names its comparisons and the smallest difference that matters. 'Supported' and 'refuted' "
+        "both have to be shown: by a sign-flip test after Holm's correction over the claims of a family, and by the 95% "
+        "interval. A difference that was not found refutes nothing; what shows neither is inconclusive. Where a study lists "
+        "other analyses, the claim is judged at each of them, and a verdict that turns with them 'depends on the analysis'.",
         "No seed was chosen for its result: single-seed pictures show the first seed.",
     ]
     seeds = [_seeds(results.study) for results in context.results.values()]
@@ -101,6 +108,7 @@ def methods_section(context: Context) -> Section:
         Text(tuple(repeat), points=True, title="How to repeat this"),
         Text(tuple(protocol), points=True, title="How it was done"),
         Text(tuple(seeds), points=True, title="Seeds of each study"),
+        Text(tuple(_registered(list(context.results.values()))), points=True, title="Registration"),
     ]
     return Section("methods", "Methods", blocks=blocks)
 
@@ -113,6 +121,28 @@ def accusation_section(context: Context) -> Section:
         "What speaks against these figures",
         blocks=[Text(lines or ("Nothing that the rules of this page look for.",), points=bool(lines))],
     )
+
+
+def _registered(results: Sequence[StudyResults]) -> list[str]:
+    """Whether what is shown was registered before it was run."""
+    known = registered()
+    presets = {name: load_preset(name) for name in preset_names()}
+    ours = [r for r in results if r.study.name in presets]
+    as_registered = [r for r in ours if r.study == presets[r.study.name]]
+    lines = [
+        f"The claims and studies that ship were registered on {known.date[:10]} under the SHA-256 {known.digest}; their "
+        f"root seed, {known.root_seed}, comes from it."
+    ]
+    early = sum(bool(r.finished_at) and r.finished_at < known.date for each in ours for r in each.records.values())
+    lines.append(
+        f"{count(early, 'run')} of these studies here {'is' if early == 1 else 'are'} older than that."
+        if early
+        else "No run of them here is older than that."
+    )
+    changed = [r.study.name for r in ours if r not in as_registered]
+    if changed:
+        lines.append(f"Run otherwise than registered (fewer seeds, or options): {', '.join(changed)}.")
+    return lines if ours else ["None of the studies here is one that ships, and registered with its claims."]
 
 
 def _seeds(study: Study) -> str:

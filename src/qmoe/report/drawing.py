@@ -28,8 +28,8 @@ class Picture:
 def pictures(cards: Iterable[Card], sections: Iterable[Section], folder: Path) -> Iterator[Picture]:
     """Every panel of a page, in its order."""
     for card in cards:
-        if card.panel is not None:
-            yield Picture(card.panel, folder)
+        for panel in (*([] if card.panel is None else [card.panel]), *card.curves):
+            yield Picture(panel, folder)
     for section in sections:
         for block in section.blocks:
             if isinstance(block, FigureBlock):

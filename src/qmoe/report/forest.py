@@ -29,6 +29,7 @@ class ForestRow:
         colour: of its mark.
         marker: matplotlib's name of its mark.
         filled: whether the mark is filled.
+        span: a wider interval, dashed; None for none.
     """
 
     label: str
@@ -38,6 +39,7 @@ class ForestRow:
     colour: str = INK
     marker: str = "o"
     filled: bool = True
+    span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,8 @@ def _mark(axes: Any, row: ForestRow, y: float, limits: tuple[float, float]) -> N
         axes.text(0.5, y, "too few runs", transform=axes.get_yaxis_transform(), color=MUTED, ha="center", va="center")
         return
     low, high = (float(np.clip(np.nan_to_num(v, nan=row.mean), *limits)) for v in (row.low, row.high))
+    if row.span is not None:
+        axes.plot(np.clip(row.span, *limits), [y, y], color=row.colour, linewidth=0.9, linestyle=(0, (3, 2)), zorder=2)
     axes.plot([low, high], [y, y], color=row.colour, linewidth=1.5, solid_capstyle="butt", zorder=3)
     if not limits[0] <= row.mean <= limits[1]:
         left = row.mean < limits[0]
@@ -166,7 +170,8 @@ def _mark(axes: Any, row: ForestRow, y: float, limits: tuple[float, float]) -> N
 def _limits(axis: ForestAxis, rows: Sequence[ForestRow]) -> tuple[float, float]:
     """All intervals, zero and the band of what is too small to matter, with some air."""
     zero = 1.0 if axis.ratio else 0.0
-    values = [v for row in rows if row.mean is not None for v in (row.mean, row.low, row.high) if np.isfinite(v)]
+    rows = [row for row in rows if row.mean is not None]
+    values = [v for row in rows for v in (row.mean, row.low, row.high, *(row.span or ())) if np.isfinite(v)]
     values += [zero] + ([axis.margin, 1 / axis.margin if axis.ratio else -axis.margin] if axis.margin > zero else [])
     if axis.ratio:
         low, high = np.log(min(values)), np.log(max(values))

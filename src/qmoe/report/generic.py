@@ -40,8 +40,10 @@ def study_blocks(context: Context, results: StudyResults, arms: Sequence[Arm]) -
     blocks: list[Block] = []
     blocks.append(arms_table(f"{stem}-arms", f"Study {name}, {results.study.protocol} protocol.", arms))
     blocks += differences(arms, stem)
-    loss = curve_plot(arms, "loss", "loss summed over batches", log=True, colours=colours)
-    panels = [Panel(f"{stem}-loss", loss, "Loss by epoch.")]
+    panels = []
+    if any("loss" in r.history for r in arms[0].records):
+        loss = curve_plot(arms, "loss", "loss summed over batches", log=True, colours=colours)
+        panels.append(Panel(f"{stem}-loss", loss, "Loss by epoch."))
     if any("test_accuracy" in r.history for r in arms[0].records):
         drawing = curve_plot(arms, "test_accuracy", "test accuracy", colours=colours)
         panels.append(Panel(f"{stem}-accuracy", drawing, "Test accuracy by epoch."))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qmoe.claims import Claim, Comparison, StudyRuns, Verdict, judge, runs_of, shipped_claims
+from qmoe.claims import Claim, Comparison, StudyRuns, Universe, Verdict, judge, runs_of, shipped_claims
 from qmoe.claims.spec import MeasurementTest
+from qmoe.claims.universes import best_rates, universes
 from qmoe.errors import ConfigError
 from qmoe.report.paper import is_preset
 from qmoe.report.tables import signed
@@ -48,11 +49,13 @@ class Judged:
         views: the first is at the studies' own learning rates; those after it at others, where any study has them.
         studies: names of the studies that were judged.
         unexamined: claims of which no study is there.
+        starts: of how many starts specifications with L-BFGS take the best; 0 where that differs or none is there.
     """
 
     views: tuple[View, ...]
     studies: frozenset[str]
     unexamined: tuple[Claim, ...]
+    starts: int = 0
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -114,11 +117,16 @@ def judge_all(
     shown = [c for c in asked if _examined(c, studies, measured)]
     views = [_own(genuine, runs), *_factors(genuine, runs), *_best(genuine, runs)]
     own = {study.name: study for study in views[0][3]}
+    many = _many(genuine) if shown else {}
     judged = []
     for key, words, varied, chosen in views if shown else views[:1]:
-        verdicts = judge(shown, [_with_times(study, own[study.name]) for study in chosen], measured)
+        # Other specifications stand beside the studies' own; at another learning rate a verdict is that of one analysis.
+        beside = many if key == "own" else None
+        verdicts = judge(shown, [_with_times(study, own[study.name]) for study in chosen], measured, multiverse=beside)
         judged.append(View(key, words, tuple(verdicts), varied))
-    return Judged(tuple(judged), studies, tuple(c for c in asked if c not in shown))
+    starts = {r.study.multiverse.starts for r in genuine if r.study.name in many and r.study.multiverse is not None}
+    unexamined = tuple(c for c in asked if c not in shown)
+    return Judged(tuple(judged), studies, unexamined, starts.pop() if len(starts) == 1 else 0)
 
 
 def telling(verdict: Verdict) -> Comparison | None:
@@ -126,12 +134,12 @@ def telling(verdict: Verdict) -> Comparison | None:
     kinds = {test.name: test.kind for test in verdict.claim.tests}
     for test in verdict.tests:
         found = [c for c in test.comparisons if c.decision is not None]
-        if kinds[test.name] != "breakdown" or test.outcome != verdict.outcome or not found:
+        if kinds[test.name] != "breakdown" or test.outcome != verdict.own or not found:
             continue
-        if verdict.outcome == "supported":
+        if verdict.own == "supported":
             lasting = list(itertools.takewhile(lambda c: c.outcome == "refuted", reversed(found)))
             return lasting[-1] if lasting else verdict.key
-        if verdict.outcome == "refuted" and all(c.outcome == "supported" for c in found):
+        if verdict.own == "refuted" and all(c.outcome == "supported" for c in found):
             return found[-1]
     return verdict.key
 
@@ -144,6 +152,12 @@ def effect_words(comparison: Comparison | None) -> str:
     if comparison.decision.evidence.contrast.scale == "ratio":
         return "×{:.3g} [{:.3g}, {:.3g}]".format(*effect)
     return signed(*effect)
+
+
+def _many(results: Sequence[StudyResults]) -> dict[str, tuple[Universe, ...]]:
+    """The specifications of each study that has results of several."""
+    found = {r.study.name: universes(r) for r in results if r.study.multiverse is not None}
+    return {name: several for name, several in found.items() if len(several) > 1}
 
 
 _Choice = tuple[str, str, frozenset[str], list[StudyRuns]]
@@ -179,7 +193,7 @@ def _best(results: Sequence[StudyResults], runs: Mapping[str, StudyRuns]) -> lis
     varied = frozenset(r.study.name for r in results if r.study.lr_factors)
     if not varied:
         return []
-    chosen = [_tuned(runs[r.study.name], r.study.training.lr) for r in results]
+    chosen = [best_rates(runs[r.study.name], r.study.training.lr) for r in results]
     return [("best", "each arm at its own best rate", varied, chosen)]
 
 
@@ -197,9 +211,3 @@ def _with_times(study: StudyRuns, own: StudyRuns) -> StudyRuns:
         seconds = np.array([known.get(pair, np.nan) for pair in asked])
         arms[key] = dataclasses.replace(runs, values={**runs.values, "seconds": seconds})
     return dataclasses.replace(study, arms=arms)
-
-
-def _tuned(study: StudyRuns, own: float) -> StudyRuns:
-    """Each arm at its best rate by training loss; one that has no finished run, and so no loss, at the study's own."""
-    arms = {key: runs if "loss" in runs.values else runs.take(runs.lrs == own) for key, runs in study.arms.items()}
-    return dataclasses.replace(study, arms=arms).tuned(by="loss")

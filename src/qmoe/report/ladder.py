@@ -8,7 +8,8 @@ from math import isnan, nan
 
 from qmoe.analysis import PairedDifference, ParameterCount, Proportion, count_parameters, success_rate
 from qmoe.report.arms import Arm, finished, metric_name
-from qmoe.report.figures import CLASSICAL, MUTED, QUANTUM, FigureBlock, Panel, join
+from qmoe.report.beside import AXES, Baseline, baseline_words, baselines_of, dephasing_blocks
+from qmoe.report.figures import CLASSICAL, MUTED, OTHER, QUANTUM, FigureBlock, Panel, join
 from qmoe.report.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
 from qmoe.report.sections import Block, Context, Section, Text
 from qmoe.report.tables import DASH, Column, Table, fixed, text, with_interval
@@ -20,6 +21,7 @@ MARGIN = 0.02
 #: A run above this accuracy is a success: outcomes of training are often good or bad, and not in between.
 SUCCESS = 0.95
 
+BESIDE = "Other classifiers"
 QUANTUM_PARTS, COUNTERPARTS, CONTROLS = "Parts of the circuit taken away", "Classical in its place", "Controls"
 _REMOVED = (
     "no-entangler",
@@ -71,8 +73,14 @@ class Step:
 
 
 def routing_matters(steps: Sequence[Step]) -> bool:
-    """Whether accuracy falls without a router that looks at the input, as far as that was tried."""
-    return not any(s.rung.name in ("uniform", "constant", "mean") and s.verdict in ("alike", "better") for s in steps)
+    """Whether switching the router off is shown to cost more than the margin, as far as that was tried.
+
+    Where the rung ``mean`` was not run, it is whether no router without a look at the input does as well.
+    """
+    tried = [s.verdict for s in steps if s.rung.name == "mean" and s.verdict]
+    if tried:
+        return tried[0] == "worse"
+    return not any(s.rung.name in ("uniform", "constant") and s.verdict in ("alike", "better") for s in steps)
 
 
 def group_of(rung: str) -> str:
@@ -136,15 +144,21 @@ def ladder_section(context: Context, results: StudyResults, steps: Sequence[Step
     section.studies = (study.name,)
     done = [s for s in steps if s.arm is not None]
     section.blocks += [Text((study.about,))] if study.about else []
-    section.blocks.append(Text(tuple(sentences(steps))))
+    quantum = next((s.arm for s in done if not s.rung.name), None)
+    beside = baselines_of(study, context.measurements, quantum)
+    words = baseline_words(beside)
+    section.blocks.append(Text((*sentences(steps), *([words] if words else []))))
     rungs = [s for s in done if s.rung.name]
     if rungs:
-        section.blocks.append(_figure(stem, title, rungs, done[0].arm))
+        section.blocks.append(_figure(stem, title, rungs, quantum, beside))
     if done:
-        section.blocks.append(_table(stem, title, done))
+        section.blocks.append(_table(stem, title, done, beside))
+    axes = {s.rung.name: (s.arm, s.difference) for s in done if s.rung.name in AXES and s.arm is not None}
+    base = None if quantum is None else (quantum, quantum.records[0].trial)
+    section.blocks += dephasing_blocks(stem, axes, base)
     omitted = tuple(f"{s.rung.label}: {s.rung.omitted}." for s in steps if s.rung.omitted)
     if omitted:
-        section.blocks.append(Text(omitted, points=True, title="Rungs that make no sense here"))
+        section.blocks.append(Text(omitted, points=True, title="Rungs that do not apply here"))
     section.blocks += rest
     return section
 
@@ -179,8 +193,8 @@ def sentences(steps: Sequence[Step]) -> list[str]:
         lines += [f"{opening}: {'; '.join(said)}."] if said else []
     if not routing_matters(rungs):
         lines.append(
-            "A router that does not look at the input does as well here. So routing does not matter on these data, and "
-            "equal accuracies say nothing about routers."
+            f"Switching the router off is not shown to cost more than {MARGIN:g} here. So routing is not shown to matter on "
+            "these data, and equal accuracies say nothing about routers."
         )
     return lines
 
@@ -205,7 +219,9 @@ def _size(trial: TrialSpec, counted: dict[str, ParameterCount]) -> ParameterCoun
     return counted[key]
 
 
-def _figure(stem: str, title: str, rungs: Sequence[Step], quantum: Arm | None) -> FigureBlock:
+def _figure(
+    stem: str, title: str, rungs: Sequence[Step], quantum: Arm | None, beside: Sequence[Baseline]
+) -> FigureBlock:
     groups = []
     for group, (colour, marker) in GROUPS.items():
         rows = tuple(
@@ -216,12 +232,16 @@ def _figure(stem: str, title: str, rungs: Sequence[Step], quantum: Arm | None) -
             if s.group == group
         )
         groups += [ForestGroup(group, rows)] if rows else []
+    others = [(b.label, d) for b in beside if (d := b.difference) is not None]
+    if others:
+        rows = tuple(ForestRow(label, d.mean, d.low, d.high, OTHER, "^") for label, d in others)
+        groups.append(ForestGroup(BESIDE, rows))
     arm = rungs[0].arm
     assert arm is not None
     against = quantum.label if quantum is not None else "quantum router"
     axis = ForestAxis(
         f"{metric_name(arm.metric)}: difference to the {against}", MARGIN, below="worse", above="better",
-        limits=_limits(rungs),
+        limits=_limits(rungs, [d for _, d in others]),
     )  # fmt: skip
     told = "; ".join(
         f"{s.rung.label} {s.difference.mean:+.3f} from {s.difference.low:+.3f} to {s.difference.high:+.3f}"
@@ -236,12 +256,16 @@ def _figure(stem: str, title: str, rungs: Sequence[Step], quantum: Arm | None) -
         f"line is no difference; within the grey band it is too small to matter ({MARGIN:g}). Arrows at the edge lie "
         "beyond it, with their mean."
     )
+    if others:
+        caption += (
+            " Triangles are other classifiers on the same draws of the data; no classifier beats the best possible."
+        )
     return FigureBlock((panel,), caption, wide=True)
 
 
-def _limits(rungs: Sequence[Step]) -> tuple[float, float]:
-    """Wide enough for all rungs but the controls, which may lie far out."""
-    inner = [s.difference for s in rungs if s.difference is not None and s.group != CONTROLS]
+def _limits(rungs: Sequence[Step], others: Sequence[PairedDifference] = ()) -> tuple[float, float]:
+    """Wide enough for all but the controls, which may lie far out."""
+    inner = [s.difference for s in rungs if s.difference is not None and s.group != CONTROLS] + list(others)
     values = [v for d in inner for v in (d.mean, d.low, d.high) if not isnan(v)]
     low, high = min([*values, -4 * MARGIN]), max([*values, 2 * MARGIN])
     return low - 0.1 * (high - low), high + 0.05 * (high - low)
@@ -252,7 +276,7 @@ def _units(arm: Arm) -> str:
     return f"{n} {'draws of the data' if arm.clustered else 'initialisations'}"
 
 
-def _table(stem: str, title: str, steps: Sequence[Step]) -> Table:
+def _table(stem: str, title: str, steps: Sequence[Step], beside: Sequence[Baseline]) -> Table:
     body = []
     for s in steps:
         assert s.arm is not None
@@ -266,6 +290,15 @@ def _table(stem: str, title: str, steps: Sequence[Step]) -> Table:
         row |= {"success": s.success.value, "success_low": s.success.low, "success_high": s.success.high}
         row |= {"difference": d.mean if d else None, "difference_low": _known(d.low) if d else None}
         row |= {"difference_high": _known(d.high) if d else None, "compared": s.verdict}
+        body.append(row)
+    for b in beside:
+        d = b.difference
+        known = b.name == "bayes"
+        row = {"rung": b.name, "label": b.label, "group": BESIDE, "n": b.n, "mean": b.mean}
+        row |= {"changes": "what is known of the data set" if known else "scikit-learn, on the same draws of the data"}
+        row |= {"low": None if known else _known(b.low), "high": None if known else _known(b.high)}
+        row |= {"difference": d.mean if d else None, "difference_low": _known(d.low) if d else None}
+        row |= {"difference_high": _known(d.high) if d else None}
         body.append(row)
     metric = metric_name(steps[0].arm.metric) if steps[0].arm else "accuracy"
     columns = (

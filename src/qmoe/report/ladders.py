@@ -13,6 +13,7 @@ from qmoe.report.cards import study_titles
 from qmoe.report.figures import QUANTUM, FigureBlock, Panel, join
 from qmoe.report.generic import study_blocks
 from qmoe.report.ladder import GROUPS, MARGIN, Step, group_of, ladder_section, quantum_name, routing_matters, steps_of
+from qmoe.report.pooled import Pooled, differences_by_data_set, pooled_blocks
 from qmoe.report.ranks import rank_plot
 from qmoe.report.sections import Block, Context, Section, Text
 from qmoe.report.tables import DASH, Column, Table, text
@@ -20,6 +21,8 @@ from qmoe.studies import StudyResults, ladder_rungs
 
 #: Learns something else than all others, so its accuracy is no worse or better.
 _NOT_RANKED = "random-labels"
+#: For each study its rungs.
+Ladders = Mapping[str, Sequence[Step]]
 _SIGNS = {"worse": " ↓", "better": " ↑", "alike": " ≈"}
 
 
@@ -64,19 +67,40 @@ def ladders_section(
     titles = study_titles(results)
     section = Section("ladders", "The ladder on all data sets", short="All ladders", studies=tuple(ladders))
     section.blocks.append(Text(_opening(ladders, titles)))
-    section.blocks.append(_matrix(ladders, titles))
-    found = ranked(ladders)
+    counting, idle = _apart(ladders)
+    if counting:
+        section.blocks.append(_matrix("ladders", counting, titles))
+    if idle:
+        section.blocks.append(_matrix("ladders-undecided", idle, titles))
+    section.blocks += pooled_blocks(_pooled(counting, titles), MARGIN)
+    found = ranked(counting)
     if found is not None:
         section.blocks.append(Text(rank_sentences(found)))
-        section.blocks.append(_diagram(found, ladders))
+        section.blocks.append(_diagram(found, counting))
     return section
+
+
+def _apart(ladders: Ladders) -> tuple[dict[str, Sequence[Step]], dict[str, Sequence[Step]]]:
+    """The data sets on which routing matters, and those that decide nothing about routers."""
+    counting = {name: steps for name, steps in ladders.items() if routing_matters(steps)}
+    return counting, {name: steps for name, steps in ladders.items() if name not in counting}
+
+
+def _pooled(ladders: Ladders, titles: Mapping[str, str]) -> list[Pooled]:
+    """The comparisons that are made over data sets."""
+    arms = {study: {s.rung.name: s.arm for s in steps if s.arm is not None} for study, steps in ladders.items()}
+    by_study = {study: (found.get(""), found) for study, found in arms.items()}
+    asked = (("linear", "linear router"), ("twin", "classical twin"))
+    return [differences_by_data_set(by_study, titles, rung, label) for rung, label in asked]
 
 
 def ranked(ladders: Mapping[str, Sequence[Step]]) -> CriticalDifference | None:
     """Ranks of the rungs that every study has, by mean accuracy; None where there are fewer than three."""
     means = [{s.rung.name: s.arm.summary.mean for s in steps if s.arm is not None} for steps in ladders.values()]
+    if len(means) < 2:
+        return None
     names = [name for name in means[0] if name != _NOT_RANKED and all(name in each for each in means)]
-    if len(names) < 3 or len(means) < 2:
+    if len(names) < 3:
         return None
     return critical_difference(np.array([[each[name] for name in names] for each in means]), names)
 
@@ -112,7 +136,7 @@ def _opening(ladders: Mapping[str, Sequence[Step]], titles: Mapping[str, str]) -
         ("linear", "the linear router"),
     ):
         by_verdict: dict[str, list[str]] = {}
-        for name, steps in ladders.items():
+        for name, steps in _apart(ladders)[0].items():
             step = next((s for s in steps if s.rung.name == rung and s.verdict), None)
             if step is not None:
                 by_verdict.setdefault(step.verdict, []).append(titles[name])
@@ -130,13 +154,13 @@ def _opening(ladders: Mapping[str, Sequence[Step]], titles: Mapping[str, str]) -
     idle = [titles[name] for name, steps in ladders.items() if not routing_matters(steps)]
     if idle:
         lines.append(
-            f"On {join(idle)} a router that does not look at the input does as well: there routing does not matter, and "
-            "equal accuracies say nothing about routers."
+            f"On {join(idle)} switching the router off is not shown to cost more than {MARGIN:g}. These data sets decide "
+            "nothing about routers and are set apart below."
         )
     return tuple(lines) or ("The rungs share too few seeds with the quantum router to tell anything.",)
 
 
-def _matrix(ladders: Mapping[str, Sequence[Step]], titles: Mapping[str, str]) -> Table:
+def _matrix(name: str, ladders: Ladders, titles: Mapping[str, str]) -> Table:
     rows: dict[str, dict[str, object]] = {}
     for study, steps in ladders.items():
         for s in steps:
@@ -146,11 +170,18 @@ def _matrix(ladders: Mapping[str, Sequence[Step]], titles: Mapping[str, str]) ->
     columns = [Column("router", ("label",), text, number=False)]
     columns += [Column(titles[study], (study, f"{study}_compared"), _cell) for study in ladders]
     caption = (
-        f"Mean accuracy of every rung on every data set. Against the quantum router: ↓ worse by more than {MARGIN:g}, ↑ "
+        f"{_WHICH[name]} Mean accuracy of every rung. Against the quantum router: ↓ worse by more than {MARGIN:g}, ↑ "
         f"better by more than {MARGIN:g}, ≈ the same within {MARGIN:g} (95% interval, not corrected for their number); no "
         "sign: undecided."
     )
-    return Table("ladders", caption, tuple(columns), tuple(rows.values()))
+    return Table(name, caption, tuple(columns), tuple(rows.values()))
+
+
+#: Table -> which data sets it is about.
+_WHICH = {
+    "ladders": "Data sets on which routing matters.",
+    "ladders-undecided": "Data sets that decide nothing about routers.",
+}
 
 
 def _cell(mean: float | None, compared: str | None) -> str:

@@ -97,6 +97,9 @@ def gaps(results: Sequence[StudyResults], unreadable: Sequence[tuple[str, str]] 
     if missing:
         where = join([f"{r.study.name} {r.n_missing} of {len(r.members)}" for r in results if r.n_missing])
         lines.append(f"{missing} of {total} trials missing: run the same command again. ({where})")
+    beside = [f"{r.study.name} {n}" for r in results if (n := _missing_elsewhere(r))]
+    if beside:
+        lines.append(f"Trials of other analyses are missing: run the same command again. ({join(beside)})")
     failed = [(member, record) for r in results for member, record in r.failed]
     if failed:
         plural = "s" if len(failed) > 1 else ""
@@ -105,6 +108,21 @@ def gaps(results: Sequence[StudyResults], unreadable: Sequence[tuple[str, str]] 
         if len(failed) > 20:
             lines.append(f"and {len(failed) - 20} more failed trial{plural}.")
     return lines
+
+
+def _missing_elsewhere(results: StudyResults) -> int:
+    """Trials that specifications other than the study's own still lack."""
+    if results.study.multiverse is None:
+        return 0
+    own = {member.trial.hash for member in results.members}
+    return len(
+        {
+            member.trial.hash
+            for each in results.specifications
+            for member in each.members
+            if member.trial.hash not in each.records and member.trial.hash not in own
+        }
+    )
 
 
 def duration(value: float) -> str:

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 
 from qmoe.analysis import Grid, MeanBoundary, make_grid, mean_boundary, off_a_line, probabilities
 from qmoe.data import Split
-from qmoe.moe import MixtureOfExperts
 from qmoe.report.arms import Arm
 from qmoe.report.figures import CLASS_0, CLASS_1, COLUMN, colour_of, count, new_axes
 from qmoe.studies import Record
-from qmoe.studies.build import build_model, prepare_data, raw_sizes
+from qmoe.studies.boundaries import TOLERANCE, trained_model
+from qmoe.studies.build import prepare_data, raw_sizes
 
 SIZE = (COLUMN[0], 2.7)
 
@@ -42,18 +41,11 @@ class Planes:
         """Mean over the runs."""
         return mean_boundary(self.probability)
 
-    def n_straight(self, tolerance: float = 0.01) -> int:
+    def n_straight(self, tolerance: float = TOLERANCE) -> int:
         """How many boundaries a straight line reproduces but for this share of the plane."""
         every_second = np.ix_(np.arange(0, len(self.grid.y), 2), np.arange(0, len(self.grid.x), 2))
         nodes = np.arange(len(self.grid.points)).reshape(len(self.grid.y), len(self.grid.x))[every_second].ravel()
         return int((off_a_line(self.probability[:, nodes], self.grid.points[nodes]) <= tolerance).sum())
-
-
-def trained_model(record: Record) -> MixtureOfExperts:
-    """The model of a finished trial with its trained parameters."""
-    model = build_model(record.trial)
-    model.load_state_dict(safetensors.torch.load(record.state))
-    return model
 
 
 def is_planar(arms: Sequence[Arm]) -> bool:

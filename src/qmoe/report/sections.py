@@ -11,7 +11,7 @@ import numpy as np
 from qmoe.report.arms import Arm, metric_name
 from qmoe.report.comparison import HeadlineRow
 from qmoe.report.figures import FigureBlock, Panel
-from qmoe.report.judging import Judged
+from qmoe.report.judging import Judged, Measurements
 from qmoe.report.reading import Times
 from qmoe.report.tables import (
     Column,
@@ -93,6 +93,7 @@ class Context:
         times: seconds of training.
         judged: verdicts on claims.
         step: called with a few words before each piece of work.
+        measurements: measured values that are no metric of a trial.
     """
 
     results: dict[str, StudyResults]
@@ -100,6 +101,7 @@ class Context:
     times: Times
     judged: Judged
     step: Callable[[str], None]
+    measurements: Measurements = field(default_factory=dict)
 
     def pair(self, stem: str) -> tuple[StudyResults | None, StudyResults | None]:
         """The published and the held-out study of one name."""

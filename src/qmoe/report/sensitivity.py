@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qmoe.claims import CLAIMS, Verdict
-from qmoe.report.cards import study_titles
+from qmoe.report.analyses import analysed
+from qmoe.report.cards import by_study_words, study_titles
 from qmoe.report.figures import join
 from qmoe.report.judging import Judged, effect_words, telling
 from qmoe.report.sections import Section, Text
-from qmoe.report.tables import Column, Table, text
+from qmoe.report.tables import Column, Table, outcome_words, text
 from qmoe.studies import StudyResults
 
-_HELD = {"supported": "held", "refuted": "did not hold", "inconclusive": "is still open"}
-_HELD |= {"depends": "depends on the analysis"}
+_HELD = {"supported": "held", "refuted": "did not hold", "depends": "depends on the analysis"}
+_HELD |= {"inconclusive": "is still open"}
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,12 @@ def opening_sentence(judged: Judged) -> str:
     others = [v for v in judged.verdicts if not v.claim.headline]
     parts = []
     if verdicts:
-        whose = "of the paper" if all(v.claim.id in CLAIMS for v in verdicts) else "that matter most"
-        parts.append(f"Of {_claims(len(verdicts))} {whose}, {_counted(verdicts)}.")
+        whose = (
+            "of the paper"
+            if all(v.claim.id in CLAIMS for v in verdicts)
+            else f"that matter{'s' * (len(verdicts) == 1)} most"
+        )
+        parts.append(f"Of {_claims(len(verdicts))} {whose}, {_counted(verdicts)}.{_how_often(verdicts)}")
     if others:
         parts.append(f"Of {_claims(len(others), 'further claim')}, {_counted(others)}.")
     changing = _changing(judged, verdicts or others)
@@ -53,15 +58,20 @@ def opening_sentence(judged: Judged) -> str:
     return " ".join(parts)
 
 
-def leads(judged: Judged) -> list[Lead]:
-    """What held, what did not, what is open: the headline claims where there are any, else all."""
+def leads(judged: Judged, titles: Mapping[str, str] | None = None) -> list[Lead]:
+    """What held, what did not, what is open: the headline claims where there are any, else all.
+
+    Args:
+        judged: all verdicts.
+        titles: what readers call the studies.
+    """
     verdicts = [v for v in judged.verdicts if v.claim.headline] or list(judged.verdicts)
-    labels = {"supported": "What held", "refuted": "What did not hold", "inconclusive": "What is still open"}
-    labels |= {"depends": "What depends on the analysis"}
+    labels = {"supported": "What held", "refuted": "What did not hold", "depends": "What depends on the analysis"}
+    labels |= {"inconclusive": "What is still open"}
     found = []
     for outcome, label in labels.items():
         members = [v for v in verdicts if v.outcome == outcome]
-        items = [(v.claim.id, v.claim.statement, _instead(v)) for v in members]
+        items = [(v.claim.id, v.claim.statement, _instead(v, titles or {})) for v in members]
         found += [Lead(outcome, label, tuple(items))] if items else []
     return found
 
@@ -89,7 +99,7 @@ def verdict_table(judged: Judged) -> Table | None:
     columns = (
         Column("claim", ("claim",), text, number=False),
         Column("statement", ("statement",), text, number=False, wraps=True),
-        Column("verdict", ("verdict",), text, number=False),
+        Column("verdict", ("verdict",), outcome_words, number=False),
         Column("effect [95%]", ("shown",), text),
     )
     caption = "Verdicts, each with the difference or ratio that decides it or comes nearest to deciding it."
@@ -97,12 +107,16 @@ def verdict_table(judged: Judged) -> Table | None:
 
 
 def sensitivity_section(judged: Judged, results: Sequence[StudyResults]) -> Section | None:
-    """Verdicts at every learning rate, or None where no claim is judged."""
-    if not judged.verdicts:
+    """Verdicts at every learning rate, or None where no claim is judged.
+
+    Claims with several analyses are left out: learning rates are among what those vary.
+    """
+    once = _once(judged)
+    if not once:
         return None
     section = Section("learning-rates", "Do the verdicts depend on the learning rate?")
     section.blocks.append(Text(tuple(sensitivity_sentences(judged))))
-    if judged.others:
+    if any(judged.varied(v) for v in once):
         section.blocks.append(_sensitivity_table(judged, study_titles(results)))
     return section
 
@@ -111,11 +125,15 @@ def sensitivity_sentences(judged: Judged) -> list[str]:
     """Which verdicts change with the learning rate, by rule."""
     if not judged.others:
         return ["All studies here were trained at one learning rate, so whether a verdict depends on it is not known."]
-    varied = [v for v in judged.verdicts if judged.varied(v)]
-    fixed = [v.claim.id for v in judged.verdicts if not judged.varied(v) and judged.studies_of(v)]
+    once = _once(judged)
+    varied = [v for v in once if judged.varied(v)]
+    fixed = [v.claim.id for v in once if not judged.varied(v) and judged.studies_of(v)]
+    several = [v.claim.id for v in judged.verdicts if v not in once]
     changed = _changing(judged, varied)
     same = [v.claim.id for v in varied if v.claim.id not in changed]
     lines = []
+    if several:
+        lines.append(f"Of claims with several analyses ({join(several)}), the table of choices at the top tells.")
     if varied and not changed:
         lines.append(f"No: {join(same)} {_get(same)} the same verdict at every learning rate tried.")
     elif changed:
@@ -137,6 +155,8 @@ def sensitivity_sentences(judged: Judged) -> list[str]:
                 f"For {join(opposite)} the verdict even turns into its opposite: it holds for the rates at which it was "
                 "found, not in general."
             )
+    if not varied:
+        return [*lines, f"The studies behind {join(fixed)} were trained at one learning rate."] if fixed else lines
     if fixed:
         lines.append(
             f"The studies behind {join(fixed)} were trained at one learning rate, so their rows repeat that verdict."
@@ -152,7 +172,10 @@ def sensitivity_sentences(judged: Judged) -> list[str]:
 
 def _sensitivity_table(judged: Judged, titles: dict[str, str]) -> Table:
     body = []
+    once = _once(judged)
     for at, v in enumerate(judged.verdicts):
+        if v not in once:
+            continue
         own, varied = judged.studies_of(v), judged.varied(v)
         rest = [name for name in own if name not in varied]
         what = "all its studies" if varied and not rest else ", ".join(titles[n] for n in varied) if varied else "none"
@@ -176,13 +199,29 @@ def _sensitivity_table(judged: Judged, titles: dict[str, str]) -> Table:
     return Table("sensitivity", caption, columns, tuple(body))
 
 
+def _once(judged: Judged) -> list[Verdict]:
+    """The verdicts that rest on one analysis."""
+    return [v for v in judged.verdicts if not analysed(v)]
+
+
 def _starred(outcome: str, own: str) -> str:
     return outcome if outcome == own else f"{outcome}*"
 
 
-def _instead(verdict: Verdict) -> str:
+def _how_often(verdicts: Sequence[Verdict]) -> str:
+    """At how many analyses claims were judged; "" where each was at one."""
+    several = [v for v in verdicts if analysed(v)]
+    if not several:
+        return ""
+    n = max(len(part.multiverse.rows) for v in several for part in analysed(v))
+    who = "All of them were" if len(several) == len(verdicts) else f"{len(several)} of them were"
+    return f" {who.replace('1 of them were', '1 of them was')} judged at up to {n} analyses each."
+
+
+def _instead(verdict: Verdict, titles: Mapping[str, str]) -> str:
     claim = verdict.claim
-    return {"supported": claim.if_supported, "refuted": claim.if_refuted}.get(verdict.outcome, "")
+    words = {"supported": claim.if_supported, "refuted": claim.if_refuted}.get(verdict.outcome, "")
+    return f"{words} {by_study_words(verdict, titles)}".strip()
 
 
 def _counted(verdicts: Sequence[Verdict]) -> str:
@@ -209,5 +248,5 @@ def _changing(judged: Judged, verdicts: Sequence[Verdict], view: str | None = No
     return [
         v.claim.id
         for v in verdicts
-        if any(o.outcome != v.outcome for at, o in judged.elsewhere(v) if view in (None, at.key))
+        if not analysed(v) and any(o.outcome != v.outcome for at, o in judged.elsewhere(v) if view in (None, at.key))
     ]

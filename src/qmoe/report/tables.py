@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 DASH = "–"
+#: What readers call an outcome.
+_OUTCOMES = {"depends": "depends on the analysis"}
 
 _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -104,6 +106,11 @@ def general(value: float | None) -> str:
 def text(value: object) -> str:
     """Shows text, a dash for nothing."""
     return str(value) if value not in (None, "") else DASH
+
+
+def outcome_words(outcome: str) -> str:
+    """Shows a verdict as readers call it."""
+    return _OUTCOMES.get(outcome, outcome)
 
 
 def with_interval(decimals: int) -> Callable[[float | None, float | None, float | None], str]:

@@ -34,9 +34,12 @@ def parse_study(values: dict[str, Any], source: str = "study") -> Study:
     except ConfigError as error:
         raise ConfigError(f"{source}: ladder: {error}") from None
     arms = [arm.name for arm in study.arms]
-    for name in study.effective_dimension:
-        if name not in arms:
-            raise ConfigError(f"{source}: effective_dimension: {unknown('arm', name, arms)}")
+    for key in ("effective_dimension", "boundaries"):
+        for name in getattr(study, key):
+            if name not in arms:
+                raise ConfigError(f"{source}: {key}: {unknown('arm', name, arms)}")
+    if study.boundaries and study.sizes != (2, 2):
+        raise ConfigError(f"{source}: boundaries: {study.sizes} features and classes; boundaries take 2 and 2.")
     for name in study.multiverse.arms if study.multiverse is not None else ():
         if name not in arms:
             raise ConfigError(f"{source}: multiverse.arms: {unknown('arm', name, arms)}")

@@ -119,12 +119,13 @@ def _specify(study: Study, multiverse: MultiverseSpec, chosen: dict[str, Any]) -
             "data": study.data.model_copy(update={"scaling": chosen.get("scaling", study.data.scaling)}),
             "training": training,
             "seeds": seeds.model_copy(update=fewer),
-            "lr_factors": study.lr_factors if optimiser == "adam-best" else (),
+            "lr_factors": (multiverse.lr_factors or study.lr_factors) if optimiser == "adam-best" else (),
             "arms": tuple(_turned(arm, chosen["rotation"]) if "rotation" in chosen else arm for arm in arms),
             "multiverse": None,
             # Of the study as a whole, not of one way to analyse it.
             "timed": 0,
             "effective_dimension": (),
+            "boundaries": (),
             "ladder": False,
             "quick": {},
         }

@@ -282,7 +282,8 @@ def _router(spec: RouterSpec, words: str) -> Callable[[Base], Step]:
 
 
 _COHERENCE = "nothing follows the encoding but the measurement, which coherence does not change"
-_THROUGHOUT = "after each encoding and between layers", 2, "without two layers it is dephased after the encoding alone"
+_THROUGHOUT = "after each encoding and between layers"
+_NO_LAYERS = "without layers there is nothing to follow the dephased encoding but the measurement"
 #: Name of each rung to its label and to the function that finds its model.
 STEPS: dict[str, tuple[str, Callable[[Base], Step]]] = {
     "no-entangler": ("quantum router without entanglers", _no_entangler),
@@ -296,10 +297,10 @@ STEPS: dict[str, tuple[str, Callable[[Base], Step]]] = {
     ),
     "dephased-all": (
         "quantum router, dephased throughout",
-        _dephased("all", *_THROUGHOUT),
+        _dephased("all", _THROUGHOUT, 2, "without two layers it is dephased-encoding"),
     ),
-    "dephased-x": ("quantum router, dephased throughout along X", _dephased("all", *_THROUGHOUT, "X")),
-    "dephased-y": ("quantum router, dephased throughout along Y", _dephased("all", *_THROUGHOUT, "Y")),
+    "dephased-x": ("quantum router, dephased throughout along X", _dephased("all", _THROUGHOUT, 1, _NO_LAYERS, "X")),
+    "dephased-y": ("quantum router, dephased throughout along Y", _dephased("all", _THROUGHOUT, 1, _NO_LAYERS, "Y")),
     "frozen": ("quantum router, random frozen circuit", _frozen),
     "embedding-only": ("quantum router, encoding alone", _embedding_only),
     "twin": ("classical twin", _twin),

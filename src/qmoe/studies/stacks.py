@@ -11,6 +11,7 @@ from qmoe.compiled.cache import Kernel, missing
 from qmoe.engines.native.kernels import kernels_for
 from qmoe.studies.build import prepare_data
 from qmoe.studies.multiverse import all_members
+from qmoe.studies.specs.routers import StochasticRouterSpec
 from qmoe.studies.specs.study import QuantumSpec, Study
 from qmoe.studies.trials import TrialSpec, make_trials
 from qmoe.training.compiled.step import KERNELS as STEP_KERNELS
@@ -72,6 +73,8 @@ def cost(stack: Stack) -> float:
     for part, copies in ((trial.model.router, 1), (trial.model.experts, trial.model.n_experts)):
         if isinstance(part, QuantumSpec):
             weight += (2 if part.mixed else 1) * copies
+        elif isinstance(part, StochasticRouterSpec):
+            weight += 2
     passes: float = trial.training.epochs
     if trial.training.optimiser == "lbfgs":
         passes = _MINIMIZED_PASSES * min(trial.training.max_iterations, _ITERATIONS)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass
 from importlib import resources
 
+from qmoe.claims.registration import root_seed
 from qmoe.claims.spec import Claim, parse_claims
 from qmoe.errors import unknown
 
@@ -13,6 +15,32 @@ CLAIMS: tuple[str, ...] = (
     "C1", "C2", "C3", "C4a", "C4b", "C5", "C6a", "C6b", "C7",
     "T1", "T2", "T3", "T4",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Registered:
+    """When the claims and studies that ship were frozen, and to which hash.
+
+    Attributes:
+        digest: SHA-256 of all of them, 64 hexadecimal digits, as `qmoe.claims.registration.digest` finds it.
+        date: when, ISO 8601 in UTC.
+        version: version of qmoe.
+    """
+
+    digest: str
+    date: str
+    version: str
+
+    @property
+    def root_seed(self) -> int:
+        """The root seed of every preset."""
+        return root_seed(self.digest)
+
+
+def registered() -> Registered:
+    """The registration of what ships."""
+    text = resources.files(__package__).joinpath("registered.toml").read_text(encoding="utf-8")
+    return Registered(**tomllib.loads(text))
 
 
 def shipped_claims(headline: bool | None = None) -> list[Claim]:

@@ -28,10 +28,12 @@ class MultiverseSpec(Spec):
     Args:
         scaling: scalings of the features.
         rotation: axes of every angle encoding in an arm, that of a twin included.
-        optimiser: ``"adam"`` as the study trains; ``"adam-best"``, each arm at that of the study's learning rates which has
-            the least training loss; ``"lbfgs-best"``, for each draw of the data the start with the least training loss.
+        optimiser: ``"adam"`` as the study trains; ``"adam-best"``, each arm at that of several learning rates which has the
+            least training loss; ``"lbfgs-best"``, for each draw of the data the start with the least training loss.
         epochs: passes of Adam over the training part.
         initial_scale: factors on the router's first weights.
+        lr_factors: multiples of the study's learning rate that ``"adam-best"`` chooses from beside it; the study's own
+            ``lr_factors`` if empty.
         arms: which arms are tried; all of the study's if empty.
         data: draws of the data at specifications with L-BFGS; as many as the study has if None.
         per_data: initialisations of each draw at the others; as many as the study has if None.
@@ -45,12 +47,13 @@ class MultiverseSpec(Spec):
     optimiser: tuple[str, ...] = ()
     epochs: tuple[Epochs, ...] = ()
     initial_scale: tuple[Factor, ...] = ()
+    lr_factors: tuple[Factor, ...] = ()
     arms: tuple[str, ...] = ()
     data: Size | None = None
     per_data: Size | None = None
     starts: Size = 8
     max_iterations: Iterations = 2_000
-    tolerance: Tolerance = 1e-4
+    tolerance: Tolerance = 1e-5
 
     @field_validator("scaling", "optimiser")
     @classmethod
@@ -67,7 +70,7 @@ class MultiverseSpec(Spec):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        for choice in (*CHOICES, "arms"):
+        for choice in (*CHOICES, "lr_factors", "arms"):
             alternatives = getattr(self, choice)
             if len(set(alternatives)) != len(alternatives):
                 raise PydanticCustomError(
@@ -80,13 +83,17 @@ class MultiverseSpec(Spec):
             )
         return self
 
-    def check(self, optimiser: str, n_rates: int) -> None:
+    def check(self, optimiser: str, lr_factors: tuple[float, ...]) -> None:
         """Refuses alternatives that go with no study trained like this.
 
         Raises:
             PydanticCustomError: as validators of pydantic do.
         """
-        if "adam-best" in self.optimiser and n_rates < 2:
+        if 1.0 in self.lr_factors:
+            raise PydanticCustomError(
+                "lr_factors", "multiverse: lr_factors names 1, which is training.lr itself; drop it"
+            )
+        if "adam-best" in self.optimiser and not (self.lr_factors or lr_factors):
             raise PydanticCustomError(
                 "multiverse",
                 'multiverse: "adam-best" chooses among learning rates, and the study has one; add lr_factors',

@@ -263,7 +263,8 @@ class Study(Spec):
     `parse_study` to add the arms of `qmoe.studies.ladder`, all of them or those that are named. Every arm is trained at
     ``training.lr`` times each of ``lr_factors`` as well, so that what is found can be held against the learning rate.
     ``multiverse`` lists other ways to analyse it, see `qmoe.studies.specifications`. ``effective_dimension`` names arms of
-    whose routers the effective dimension is measured on every draw of the data.
+    whose routers the effective dimension is measured on every draw of the data, ``boundaries`` arms of whose trained models
+    the decision boundaries are.
     """
 
     name: Name
@@ -278,6 +279,7 @@ class Study(Spec):
     multiverse: MultiverseSpec | None = None
     timed: Annotated[int, Field(ge=0, strict=True)] = 0
     effective_dimension: tuple[str, ...] = ()
+    boundaries: tuple[str, ...] = ()
     arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1)]
     ladder: bool | tuple[str, ...] = False
     quick: dict[str, Any] = Field(default_factory=dict)
@@ -299,7 +301,7 @@ class Study(Spec):
                 'lr_factors are multiples of a learning rate, which optimiser = "lbfgs" does not have; drop them',
             )
         if self.multiverse is not None:
-            self.multiverse.check(self.training.optimiser, len(self.learning_rates))
+            self.multiverse.check(self.training.optimiser, self.lr_factors)
         if self.protocol == "heldout" and not self.data.holds_out:
             raise PydanticCustomError(
                 "heldout",
@@ -308,6 +310,12 @@ class Study(Spec):
             )
         _shortened(self.training, self.quick)
         return self
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Features, as they are before any are left out, and classes of the data."""
+        dataset = make_dataset(self.data.name, **self.data.options)
+        return dataset.n_features, dataset.n_classes
 
     @property
     def learning_rates(self) -> tuple[float, ...]:

@@ -22,7 +22,7 @@ class TrainingSpec(Spec):
     batch_size: Size = 32
     lr: Annotated[float, Field(gt=0, le=1e30)] = 0.1
     max_iterations: Iterations = 2_000
-    tolerance: Tolerance = 1e-4
+    tolerance: Tolerance = 1e-5
     initial_scale: Factor = 1.0
     dtype: Literal["float32", "float64"] = "float32"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import qmoe.engines.calling as calling
 import qmoe.training.compiled.layout as at
 from qmoe.compiled.addresses import inner, integer, itemsize
+from qmoe.training.compiled.chain import unfollow_chain
 from qmoe.training.compiled.circuits import clear_numbers, columns_to_rows, place_of, rows_to_columns, run_backward
 from qmoe.training.compiled.layers import (
     average,
@@ -59,9 +60,9 @@ def unmeasure(one, plan, shape, memory, row, given, n_samples):
 
 @inner
 def unlayer(one, plan, shape, memory, row, given, n_samples):
-    """Gradients of the router's layers, from those of its logits ``(E, B)``; then those of its circuit."""
+    """Gradients of the router's layers, from those of its logits ``(E, B)``; then those of its circuit or chain."""
     n_experts, width = integer(plan, at.N_EXPERTS), integer(plan, at.ROUTER_WIDTH)
-    gradient, is_circuit = integer(memory, at.GRADIENT), integer(plan, at.SOURCE) == at.CIRCUIT
+    gradient, source = integer(memory, at.GRADIENT), integer(plan, at.SOURCE)
     last = last_inputs(one, plan, shape, memory, n_samples)
     n_last = last.shape[0]
     bias = part_vector(one, plan, gradient, at.GATE_BIAS, n_experts)
@@ -76,10 +77,13 @@ def unlayer(one, plan, shape, memory, row, given, n_samples):
         parameter_gradients(
             part(one, plan, gradient, at.HIDDEN_WEIGHT, width, inputs.shape[0]), bias, of_hidden, inputs
         )
-    elif is_circuit:
+    elif source in (at.CIRCUIT, at.CHAIN_SIGNS):
         of_inputs = columns(one, plan, memory, at.AT_INPUT_GRADIENT, n_last, n_samples)
         input_gradient(of_inputs, weight, given)
-        unmeasure(one, plan, shape, memory, row, of_inputs, n_samples)
+        if source == at.CIRCUIT:
+            unmeasure(one, plan, shape, memory, row, of_inputs, n_samples)
+        else:
+            unfollow_chain(one, plan, memory, row, of_inputs, n_samples)
 
 
 @inner

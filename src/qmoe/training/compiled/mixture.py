@@ -7,6 +7,7 @@ import numba
 import qmoe.engines.calling as calling
 import qmoe.training.compiled.layout as at
 from qmoe.compiled.addresses import inner, integer, itemsize, pointer_integer, pointer_like
+from qmoe.training.compiled.chain import follow_chain
 from qmoe.training.compiled.circuits import place_of, rows_to_columns, run_forward
 from qmoe.training.compiled.layers import activate, affine, average, mix, name_outcomes, softmax
 from qmoe.training.compiled.views import (
@@ -48,11 +49,16 @@ def load(one, plan, rows, shape, memory, model, order, first, n_samples):
     x = place_of(one, integer(rows, at.X), model * integer(rows, at.X_MODEL))
     x_row, x_feature, permutation = integer(rows, at.X_ROW), integer(rows, at.X_FEATURE), integer(shape, at.PERMUTATION)
     gather(one, columns(one, plan, memory, at.AT_X, n_features, n_samples), x, x_row, x_feature, order, first, 0)
-    if integer(plan, at.SOURCE) == at.FUNCTIONS:
-        if n_inputs > 0:
-            given = place_of(one, integer(rows, at.GIVEN), model * integer(rows, at.N_ROWS) * n_inputs)
-            inputs = columns(one, plan, memory, at.AT_INPUTS, n_inputs, n_samples)
-            gather(one, inputs, given, n_inputs, 1, order, first, permutation)
+    source = integer(plan, at.SOURCE)
+    if source in (at.FUNCTIONS, at.CHAIN_SIGNS):
+        n_given, name = n_inputs, at.AT_INPUTS
+        if source == at.CHAIN_SIGNS:
+            n_given, name = 1 << integer(plan, at.N_BITS), at.AT_POPULATIONS
+        if n_given > 0:
+            given = place_of(one, integer(rows, at.GIVEN), model * integer(rows, at.N_ROWS) * n_given)
+            gather(
+                one, columns(one, plan, memory, name, n_given, n_samples), given, n_given, 1, order, first, permutation
+            )
     elif permutation != 0:
         own = columns(one, plan, memory, at.AT_ROUTER_X, n_features, n_samples)
         gather(one, own, x, x_row, x_feature, order, first, permutation)
@@ -95,6 +101,8 @@ def route(one, plan, shape, memory, row, n_samples, keep):
         return
     if integer(plan, at.SOURCE) == at.CIRCUIT:
         measure(one, plan, shape, memory, row, n_samples, keep)
+    elif integer(plan, at.SOURCE) == at.CHAIN_SIGNS:
+        follow_chain(one, plan, memory, row, n_samples)
     inputs = router_inputs(one, plan, shape, memory, n_samples)
     if width > 0:
         hidden = columns(one, plan, memory, at.AT_HIDDEN, width, n_samples)

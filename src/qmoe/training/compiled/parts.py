@@ -27,6 +27,7 @@ from qmoe.routers import (
     RandomRouter,
     Router,
     SingleExpertRouter,
+    StochasticRouter,
     UniformRouter,
 )
 from qmoe.training.compiled import layout as at
@@ -42,14 +43,16 @@ class RouterParts:
 
     Attributes:
         values: place in a row of values -> ``(M, ...)`` numbers.
-        source: `layout.FEATURES`, ``FUNCTIONS`` or ``CIRCUIT``: what its layers look at.
+        source: `layout.FEATURES`, ``FUNCTIONS``, ``CIRCUIT`` or ``CHAIN_SIGNS``: what its layers look at.
         weighing: ``SOFTMAX``, ``CONSTANT`` or ``BORN``: what makes weights of it.
         n_inputs: how many numbers its layers look at.
         width: of its hidden layer, 0 for none.
         activation: of its hidden layer.
-        functions: of the features, ``(M, N, F)`` to ``(M, N, n_inputs)``; None where there are none or no inputs.
+        functions: of the features, ``(M, N, F)`` to ``(M, N, n_given)``; None where there are none or no inputs.
         circuit: what is measured, or None.
         routing: ``OWN``, ``MEAN`` or ``PERMUTED``: whose weights a sample gets.
+        n_bits: of a stochastic chain; ``functions`` are its populations then.
+        n_chain_layers: its layers.
     """
 
     values: Mapping[int, Tensor]
@@ -61,6 +64,13 @@ class RouterParts:
     functions: Callable[[Tensor], Tensor] | None = None
     circuit: CircuitModule | None = None
     routing: int = at.OWN
+    n_bits: int = 0
+    n_chain_layers: int = 0
+
+    @property
+    def n_given(self) -> int:
+        """How many functions of the features there are for each row."""
+        return 1 << self.n_bits if self.source == at.CHAIN_SIGNS else self.n_inputs
 
 
 @dataclass(frozen=True)
@@ -143,6 +153,8 @@ def _router(router: Router, n_models: int) -> RouterParts | None:
         return RouterParts(values, n_inputs=router.in_features, width=router.hidden, activation=activation)
     if type(router) is QuantumRouter:
         return _quantum_router(router)
+    if type(router) is StochasticRouter:
+        return _chain(router)
     if isinstance(router, FeatureRouter):
         return _gate(router)
     return _fixed_router(router, n_models)
@@ -161,6 +173,20 @@ def _quantum_router(router: QuantumRouter) -> RouterParts | None:
         values |= {at.GATE_WEIGHT: router.adapter_weight, at.GATE_BIAS: router.adapter_bias}
     n_outputs = circuit.circuit.n_outputs
     return RouterParts(values, source=at.CIRCUIT, weighing=weighing, n_inputs=n_outputs, circuit=circuit)
+
+
+def _chain(router: StochasticRouter) -> RouterParts:
+    values: dict[int, Tensor] = {
+        at.ROUTER_ANGLES: router.angles, at.GATE_WEIGHT: router.adapter_weight, at.GATE_BIAS: router.adapter_bias,
+    }  # fmt: skip
+    return RouterParts(
+        values,
+        source=at.CHAIN_SIGNS,
+        n_inputs=router.in_features,
+        functions=router.populations,
+        n_bits=router.n_bits,
+        n_chain_layers=router.n_layers,
+    )
 
 
 def _gate(router: FeatureRouter) -> RouterParts | None:

@@ -29,7 +29,7 @@ class Rows:
     Args:
         x: ``(M, N, F)`` features.
         y: ``(M, N)`` labels, int64.
-        functions: ``(M, N, Z)`` functions of them, contiguous, or None.
+        functions: ``(M, N, n_given)`` functions of them, contiguous, or None.
         piece: rows that are handled at once.
     """
 
@@ -151,6 +151,7 @@ def column_counts(parts: MixtureParts) -> dict[int, int]:
         at.AT_DEEP: deep, at.AT_DEEP_SLOPE: deep, at.AT_DEEP_GRADIENT: deep,
         at.AT_WIDE: n_experts * parts.n_out, at.AT_MIXED: parts.n_out, at.AT_MIXED_GRADIENT: parts.n_out,
         at.AT_LOGITS: parts.n_classes, at.AT_LOGIT_GRADIENT: parts.n_classes,
+        at.AT_POPULATIONS: router.n_given if router.source == at.CHAIN_SIGNS else 0,
         at.AT_LABEL: 1, at.AT_CHOICE: 1, at.AT_LARGEST: 1, at.AT_TOTAL: 1,
     }  # fmt: skip
 
@@ -173,6 +174,7 @@ def make_plan(parts: MixtureParts, values: Values) -> np.ndarray:
             at.SOURCE: router.source, at.WEIGHING: router.weighing, at.ROUTING: router.routing,
             at.ROUTER_ACTIVATION: router.activation, at.EXPERT_ACTIVATION: experts.activation,
             at.VALUES: values.rows, at.N_VALUES: values.rows.shape[1], at.N_TRAINED: values.n_trained,
+            at.N_BITS: router.n_bits, at.N_CHAIN_LAYERS: router.n_chain_layers,
             at.N_ROUTER_ANGLES: angles[0], at.N_EXPERT_ANGLES: angles[1],
             at.TRAINS_ROUTER: int(router.circuit is not None and not trained.isdisjoint(before)),
             at.TRAINS_EXPERTS: int(at.EXPERT_ANGLES in trained),
@@ -185,6 +187,12 @@ def make_plan(parts: MixtureParts, values: Values) -> np.ndarray:
 def _n_encoded(parts: MixtureParts) -> int:
     circuit = parts.router.circuit
     return 0 if circuit is None else circuit.circuit.in_features
+
+
+def chain_numbers(parts: MixtureParts) -> int:
+    """Numbers that a stochastic chain keeps: what bit strings give before each gate and at the end, and two to work in."""
+    n_bits = parts.router.n_bits
+    return (n_bits * parts.router.n_chain_layers + 3) * (n_bits // 2) * 2**n_bits if n_bits else 0
 
 
 class Memory:
@@ -205,7 +213,8 @@ class Memory:
     def __init__(self, parts: MixtureParts, n_values: int, n_rows: int, sizes: Sequence[int], itemsize: int) -> None:
         largest, n_columns = max(sizes), sum(column_counts(parts).values())
         sizes_of = {
-            at.COLUMNS: n_columns * largest * itemsize, at.GRADIENT: n_values * itemsize, at.ORDER: n_rows * 8,
+            at.COLUMNS: n_columns * largest * itemsize, at.GRADIENT: n_values * itemsize,
+            at.CHAIN: chain_numbers(parts) * itemsize, at.ORDER: n_rows * 8,
         }  # fmt: skip
         partial = strengths = 0
         values: dict[int, int | np.ndarray] = {}

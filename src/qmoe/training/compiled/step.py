@@ -22,6 +22,7 @@ from qmoe.training.compiled.plan import (
     Memory,
     Rows,
     Values,
+    chain_numbers,
     column_counts,
     machine_code,
     make_pass,
@@ -59,7 +60,7 @@ def compiled_parts(stack: ModelStack, n_rows: int, batch_size: int) -> MixturePa
     if parts is None:
         return None
     size = _itemsize(stack)
-    if parts.router.functions is not None and n_rows * parts.router.n_inputs > MAX_GIVEN:
+    if parts.router.functions is not None and n_rows * parts.router.n_given > MAX_GIVEN:
         return None
     for circuit, copies in _circuits(parts):
         code = machine_code(circuit, min(batch_size, n_rows), size)
@@ -242,7 +243,8 @@ def _row_operations(parts: MixtureParts, rows: Rows, itemsize: int) -> float:
     products = 6 * (
         layers + inputs * (counts[at.AT_HIDDEN] + counts[at.AT_GATE] + counts[at.AT_DEEP] + counts[at.AT_WIDE])
     )
-    return circuits + products + 20 * sum(counts.values())
+    chain = 6 * chain_numbers(parts) / n + 6 * counts[at.AT_POPULATIONS] * counts[at.AT_INPUTS]
+    return circuits + chain + products + 20 * sum(counts.values())
 
 
 def _itemsize(stack: ModelStack) -> int:
