@@ -15,7 +15,7 @@ from qmoe.claims.runs import ArmKey
 from qmoe.seeding import child, numpy_generator
 from qmoe.studies import Specification, load_preset, specifications
 
-#: The study whose specifications are taken; L-BFGS has 10 draws there, the fewest that any has.
+#: The study whose specifications are taken; L-BFGS has few draws of the data there.
 STUDY = "ladder-circles"
 #: The claim, of one comparison that all specifications have.
 CLAIM = "C6b"
