@@ -71,7 +71,7 @@ def test_a_verdict_that_flips_with_a_choice_depends_on_it():
     assert choice.share > 0.9
     assert choice.outcomes == {"X": {"refuted": 6}, "Z": {"supported": 6}}
     assert choice.effects["Z"] - choice.effects["X"] == pytest.approx(0.06, abs=0.01)
-    assert "It depends most on rotation (X: 6 refuted; Z: 6 supported)." in found.reasons
+    assert "It depends most on the encoding axis (rotation X: 6 refuted; rotation Z: 6 supported)." in found.reasons
     curve = found.multiverse.curve()
     assert [p.effect for _, p in curve] == sorted(p.effect for _, p in curve)
     assert [row.choices["rotation"] for row, _ in curve] == ["X"] * 6 + ["Z"] * 6

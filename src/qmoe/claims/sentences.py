@@ -117,7 +117,7 @@ def over_specifications(multiverse: Multiverse) -> list[str]:
         sides = [
             f"{alternative_words(choice.choice, name)}: {_counted(count)}" for name, count in choice.outcomes.items()
         ]
-        found.append(f"It depends most on {choice_words(choice.choice)} ({'; '.join(sides)}).")
+        found.append(f"It depends most on the {choice_words(choice.choice)} ({'; '.join(sides)}).")
     return found
 
 
