@@ -54,6 +54,9 @@ def test_a_ladder_is_asked_what_its_rungs_can_answer(table):
     claims = ladder_claims(ablation_study(table, "Kind"))
     assert [claim.tests[0].b.arm for claim in claims] == ["linear", "no-entangler", "dephased-all", "twin"]
     assert [claim.id for claim in claims] == ["A1", "A2", "A3", "A4"]
+    # Which axis is dephased is nobody's business but the control's; functions go with it, so a chain has as many.
+    assert [test.b.arm for test in claims[2].tests] == ["dephased-all", "dephased-x", "dephased-y", "stochastic"]
+    assert claims[2].combine == "all"
     assert all(claim.studies == ("ablate-my-wine-kind",) for claim in claims)
     assert "On Kind in My Wine.csv, the quantum router" in claims[0].statement
     few = ladder_claims(ablation_study(table, "Kind", rungs=("twin",)))

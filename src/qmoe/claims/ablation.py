@@ -104,13 +104,14 @@ def ladder_claims(study: Study, first: int = 1) -> list[Claim]:
     arms = {arm.name: {"arm": arm.name, "noise": arm.noise[0]} if arm.noise else arm.name for arm in study.arms}
     base = next((arms[arm.name] for arm in study.arms if arm.model.router.kind == "quantum"), None)
     asked = [
-        ("wins", "linear", "beats the linear router", "It classifies better than a linear router.",
+        ("wins", ("linear",), "beats the linear router", "It classifies better than a linear router.",
          "It does not classify better than a linear router."),
-        ("entanglement", "no-entangler", "needs its entangling gates", "Accuracy falls without entangling gates.",
+        ("entanglement", ("no-entangler",), "needs its entangling gates", "Accuracy falls without entangling gates.",
          "It does as well without entangling gates."),
-        ("interference", "dephased-all", "needs interference", "Accuracy falls when all coherence is taken away.",
-         "It does as well with all coherence taken away: chance alone, no interference."),
-        ("circuit", "twin", "needs a quantum circuit", "A linear gate on the same functions does worse.",
+        ("interference", ("dephased-all", "dephased-x", "dephased-y", "stochastic"), "needs interference",
+         "Accuracy falls along whichever axis coherence is taken away, and a chain without interference does worse.",
+         "A router without any interference does as well."),
+        ("circuit", ("twin",), "needs a quantum circuit", "A linear gate on the same functions does worse.",
          "A classical linear gate on the same functions does as well."),
     ]  # fmt: skip
     found = [
@@ -125,12 +126,15 @@ def ladder_claims(study: Study, first: int = 1) -> list[Claim]:
             "if_supported": yes,
             "if_refuted": no,
             "tests": [
-                {"kind": "difference", "name": key, "a": base, "b": arms[rival], "direction": "greater", "margin": 0.02}
+                {"kind": "difference", "name": f"{key}-{rival}" if len(rivals) > 1 else key, "a": base, "b": arms[rival],
+                 "direction": "greater", "margin": 0.02}
+                for rival in rivals
+                if rival in arms
             ],
         }
-        for number, (key, rival, words, yes, no) in enumerate(asked, first)
-        if rival in arms and base is not None
-    ]
+        for number, (key, rivals, words, yes, no) in enumerate(asked, first)
+        if base is not None and any(rival in arms for rival in rivals)
+    ]  # fmt: skip
     return parse_claims({"claims": found}, study.name) if found else []
 
 
