@@ -177,7 +177,9 @@ class Checker:
                 "SELECT name, figures FROM measurements WHERE quantity = ? ORDER BY rowid", (c["metric"],)
             )
             found = {name: np.array(json.loads(figures)) for name, figures in rows}
-            x, y = found[c["arm_a"][0]], found[c["arm_b"][0]]
+            x = found[c["arm_a"][0]]
+            # A claim may compare with a number.
+            y = found[c["arm_b"][0]] if c["arm_b"][0] in found else np.full_like(x, c["mean_b"])
             d = np.log(x / y) if ratio else x - y
         back = np.exp if ratio else float
         self._same(f"{where}, effect", float(back(d.mean())), c["effect"])
@@ -198,7 +200,10 @@ class Checker:
         )
         if number is None:
             return  # judged at the study's own analysis, since it has no such alternative
-        a, b = (self._of(point["study"], number)[tuple(point[side])] for side in ("a_key", "b_key"))
+        arms, keys = self._of(point["study"], number), [tuple(point[side]) for side in ("a_key", "b_key")]
+        if not all(key in arms for key in keys):
+            arms = self._of(point["study"])  # an arm that was not tried there: both stay at the study's own analysis
+        a, b = (arms[key] for key in keys)
         self._same(f"{where}, effect", float(difference(a, b, point["metric"]).mean()), point["effect"])
 
     def _of(self, study: str, specification: int = 0) -> dict[Key, Runs]:
