@@ -218,6 +218,20 @@ def test_a_breakdown_is_robust_first_and_lasting_later():
     assert "no arm 'x' at noise 0" in verdict(asked, study(x=BASE)).reasons[0]
 
 
+@pytest.mark.parametrize("other", [0.95, 0.9])
+def test_a_breakdown_holds_whatever_else_its_family_refutes(other):
+    # That a weak strength costs nothing supports here; that no strength does would refute, and waits for other refutations.
+    asked = claim(
+        tests=[{"kind": "breakdown", "name": "b", "arm": "x", "robust_to": 0.1, "breaks_by": 0.7, "margin": 0.02}]
+    )
+    beside = claim("Y", studies=["t"])
+    tested = StudyRuns("t", {("x", None): arm(other, seed=8), ("y", None): arm(0.9, seed=9)}, 0.5)
+    second, first = judge([beside, asked], [noisy(0.95, 0.95, 0.95, 0.85), tested])
+    assert (first.outcome, second.outcome) == ("supported", "supported" if other > 0.9 else "refuted")
+    assert first.p_support < 0.05
+    assert [c.outcome for c in first.comparisons] == ["supported", "supported", "refuted"]
+
+
 def test_measurements_are_compared_by_position():
     asked = claim(tests=[{"kind": "measurement", "name": "m", "quantity": "ed", "a": "x", "b": "y", "margin": 1.0}])
     generator = np.random.default_rng(0)

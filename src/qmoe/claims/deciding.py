@@ -91,7 +91,10 @@ def _decided(posed: Posed, support: Correction, refute: Correction, alpha: float
     outcomes: list[Outcome] = [c.outcome for c in found]
     breaks_at = None
     if isinstance(posed.test, BreakdownTest):
-        outcome, breaks_at = _breakdown(posed, outcomes)
+        # A weak strength that costs nothing serves either side; for refutation it must stand its correction too.
+        stands = [_p(q)[0] for q in posed.questions]
+        unbroken = all(p is not None and refute.times(2)(p) < alpha for p in stands)
+        outcome, breaks_at = _breakdown(posed, outcomes, unbroken)
     else:
         outcome = combined(outcomes, "all")
     return TestVerdict(posed.test, posed.study, outcome, found, breaks_at=breaks_at, caveats=tuple(posed.caveats))
@@ -103,9 +106,7 @@ def _of_questions(posed: Posed, support: Correction, refute: Correction) -> list
         weak, strong = _halves(posed)
         twice = refute.times(2)
         early = stepwise([_p(posed.questions[i])[1] for i in weak], 1, twice)
-        # A weak strength that costs nothing serves either side, so the stricter correction counts.
-        stricter = Correction(max(support.factor, twice.factor), max(support.floor, twice.floor))
-        return [(stricter, no) for no in early] + [(twice, support) for _ in strong]
+        return [(support, no) for no in early] + [(twice, support) for _ in strong]
     asked = [_p(q) for q in posed.questions]
     supports = stepwise([p for p, _ in asked], len(asked), support)
     refutes = stepwise([p for _, p in asked], 1, refute)
@@ -133,8 +134,11 @@ def _compared(test: str, q: Question, corrections: Corrections, alpha: float) ->
     )  # fmt: skip
 
 
-def _breakdown(posed: Posed, outcomes: Sequence[Outcome]) -> tuple[Outcome, float | None]:
-    """Robust: no strength up to ``robust_to`` costs more than the margin; broken: the strongest up to ``breaks_by`` do."""
+def _breakdown(posed: Posed, outcomes: Sequence[Outcome], unbroken: bool = True) -> tuple[Outcome, float | None]:
+    """Robust: no strength up to ``robust_to`` costs more than the margin; broken: the strongest up to ``breaks_by`` do.
+
+    That none costs anything refutes, where ``unbroken`` says that this stands the correction of what refutes.
+    """
     weak, strong = _halves(posed)
     robust = combined([outcomes[i] for i in weak], "all")
     if robust != "supported":
@@ -146,7 +150,7 @@ def _breakdown(posed: Posed, outcomes: Sequence[Outcome]) -> tuple[Outcome, floa
         lasting = posed.questions[i].strength
     if lasting is not None:
         return "supported", lasting
-    return ("refuted" if all(outcomes[i] == "supported" for i in strong) else "inconclusive"), None
+    return ("refuted" if unbroken and all(outcomes[i] == "supported" for i in strong) else "inconclusive"), None
 
 
 def _leaning_test(posed: Posed) -> Outcome:
