@@ -229,7 +229,7 @@ def test_a_breakdown_holds_whatever_else_its_family_refutes(other):
     second, first = judge([beside, asked], [noisy(0.95, 0.95, 0.95, 0.85), tested])
     assert (first.outcome, second.outcome) == ("supported", "supported" if other > 0.9 else "refuted")
     assert first.p_support < 0.05
-    assert [c.outcome for c in first.comparisons] == ["supported", "supported", "refuted"]
+    assert (first.comparisons[0].outcome, first.comparisons[-1].outcome) == ("supported", "refuted")
 
 
 def test_measurements_are_compared_by_position():
