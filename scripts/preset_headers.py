@@ -1,8 +1,10 @@
 """Writes the opening comment of every preset: expected result, machine and wall time, as measured.
 
-Usage: python scripts/preset_headers.py --work DIR [--machine TEXT] [NAME...]
+Usage: python scripts/preset_headers.py (--work DIR | --results DIR) [--machine TEXT] [NAME...]
 
-Runs each preset on its own with `qmoe run`, one after the other, into DIR, and puts what came out on top of its file.
+With --work runs each preset on its own with `qmoe run`, one after the other, into DIR, and puts what came out on top of its
+file.
+With --results takes the figures, but no times, from the store that `qmoe reproduce` wrote into DIR.
 """
 
 from __future__ import annotations
@@ -33,7 +35,12 @@ def measure(name: str, work: Path) -> list[str]:
         stdout=subprocess.DEVNULL,
     )
     seconds = time.perf_counter() - begin
-    with Store(work / name / "store.sqlite", create=False) as store:
+    return [*expected(name, work / name), f"# Wall time: {seconds:.0f} s with the report."]
+
+
+def expected(name: str, folder: Path) -> list[str]:
+    """Lines that say what preset ``name`` gave in the store of a folder."""
+    with Store(folder / "store.sqlite", create=False) as store:
         results = store.load(name)
     lines = []
     for arm in results.study.arms:
@@ -44,27 +51,28 @@ def measure(name: str, work: Path) -> list[str]:
             label = arm.name if variant is None else f"{arm.name} at p = {variant:g}"
             lines.append(f"#   {label:22} {values.mean():.3f} +- {values.std(ddof=1):.3f}  (n = {len(values)})")
     what = metric.replace("_", " ")
-    return [
-        f"# Expected {what}, mean +- standard deviation over trials:",
-        *lines,
-        f"# Wall time: {seconds:.0f} s with the report.",
-    ]
+    return [f"# Expected {what}, mean +- standard deviation over trials:", *lines]
 
 
 def main() -> None:
     """Measures all presets and rewrites their openings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="an empty folder for the stores")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--work", type=Path, help="an empty folder for the stores")
+    source.add_argument("--results", type=Path, help="what `qmoe reproduce` wrote")
     parser.add_argument("--machine", default=f"{os.cpu_count()} cores, {platform.machine()}, no GPU")
     parser.add_argument("names", nargs="*", help="presets; all by default")
     arguments = parser.parse_args()
     for name in arguments.names or preset_names():
         path = FOLDER / f"{name}.toml"
         body = path.read_text(encoding="utf-8").split("\nname =", 1)[1]
-        lines = measure(name, arguments.work)
-        opening = "\n".join([*lines, f"# Machine: {arguments.machine}."])
+        if arguments.results is not None:
+            lines = expected(name, arguments.results)
+        else:
+            lines = [*measure(name, arguments.work), f"# Machine: {arguments.machine}."]
+        opening = "\n".join(lines)
         path.write_text(f"{opening}\n\nname ={body}", encoding="utf-8")
-        print(json.dumps({"preset": name, "wall": lines[-1]}), file=sys.stderr)
+        print(json.dumps({"preset": name, "last": lines[-1]}), file=sys.stderr)
 
 
 if __name__ == "__main__":
