@@ -199,7 +199,7 @@ def test_the_engine_gets_its_tensors_on_the_device_of_the_suite() -> None:
             "test_autocast_around_it_changes_nothing",  # there is no autocast on meta
         ):
             continue
-        values = {"circuit_seed": 0, "dtype": F32, "dephasing": "all", "encoding": "angle"}
+        values = {"circuit_seed": 0, "dtype": F32, "dephasing": "all", "encoding": "angle", "axis": "Y"}
         with pytest.raises((UnsupportedError, pytest.fail.Exception)):
             getattr(Elsewhere(), name)(**{key: values[key] for key in parameters if key != "self"})
     assert set(found) == {("meta", "meta")}
