@@ -4,7 +4,7 @@ Usage: python scripts/preset_headers.py (--work DIR | --results DIR) [--machine 
 
 With --work runs each preset on its own with `qmoe run`, one after the other, into DIR, and puts what came out on top of its
 file.
-With --results takes the figures, but no times, from the store that `qmoe reproduce` wrote into DIR.
+With --results takes figures and times from the store that `qmoe reproduce` wrote into DIR, all presets side by side.
 """
 
 from __future__ import annotations
@@ -54,6 +54,16 @@ def expected(name: str, folder: Path) -> list[str]:
     return [f"# Expected {what}, mean +- standard deviation over trials:", *lines]
 
 
+def training_time(name: str, folder: Path) -> str:
+    """The line that says how long training took in a run of all presets."""
+    with Store(folder / "store.sqlite", create=False) as store:
+        results = store.load(name)
+        parts = [results, *results.specifications]
+    records = {digest: record for part in parts for digest, record in part.records.items()}
+    seconds = sum(record.seconds / record.stack_size for record in records.values())
+    return f"# Wall time: {seconds:.0f} s of training on one core, in a run of all presets."
+
+
 def main() -> None:
     """Measures all presets and rewrites their openings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -67,10 +77,10 @@ def main() -> None:
         path = FOLDER / f"{name}.toml"
         body = path.read_text(encoding="utf-8").split("\nname =", 1)[1]
         if arguments.results is not None:
-            lines = expected(name, arguments.results)
+            lines = [*expected(name, arguments.results), training_time(name, arguments.results)]
         else:
-            lines = [*measure(name, arguments.work), f"# Machine: {arguments.machine}."]
-        opening = "\n".join(lines)
+            lines = measure(name, arguments.work)
+        opening = "\n".join([*lines, f"# Machine: {arguments.machine}."])
         path.write_text(f"{opening}\n\nname ={body}", encoding="utf-8")
         print(json.dumps({"preset": name, "last": lines[-1]}), file=sys.stderr)
 
