@@ -1,7 +1,8 @@
 """Recomputes what a report says from its store alone, with sqlite3 and numpy.
 
 It imports nothing of qmoe, and follows docs/store.md. ``python scripts/recompute.py FOLDER`` prints the accuracies of all
-arms; with ``--check FILE``, what ``qmoe report FOLDER --json`` printed, it compares all figures and fails where they differ.
+arms; with ``--analyses STUDY A B`` the mean difference of two arms at every analysis of a study; with ``--check FILE``, what
+``qmoe report FOLDER --json`` printed, it compares all figures and fails where they differ.
 """
 
 from __future__ import annotations
@@ -223,6 +224,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Recomputes figures of a store without qmoe.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--check", type=Path, help="what `qmoe report FOLDER --json` printed, to compare with")
+    parser.add_argument(
+        "--analyses", nargs=3, metavar=("STUDY", "A", "B"), help="difference of two arms at every analysis"
+    )
     options = parser.parse_args(arguments)
     db = sqlite3.connect(f"file:{options.folder / 'store.sqlite'}?mode=ro", uri=True)
     if options.check is not None:
@@ -230,6 +234,15 @@ def main(arguments: list[str] | None = None) -> int:
         checker.report(json.loads(options.check.read_text(encoding="utf-8")))
         print("\n".join(checker.wrong) or f"All {checker.compared} figures agree.")
         return 1 if checker.wrong else 0
+    if options.analyses is not None:
+        study, first, second = options.analyses
+        query = "SELECT specification, choices FROM specifications WHERE study = ? ORDER BY specification"
+        for number, choices in db.execute(query, (study,)).fetchall():
+            arms = arms_of(db, study, number)
+            d = difference(arms[first, None], arms[second, None], "test_accuracy")
+            error = d.std(ddof=1) / len(d) ** 0.5
+            print(f"{d.mean():+.4f} +- {error:.4f} over {len(d)} draws  {', '.join(json.loads(choices).values())}")
+        return 0
     for (study,) in db.execute("SELECT name FROM studies ORDER BY position").fetchall():
         for (arm, strength), runs in arms_of(db, study).items():
             metric = "test_accuracy" if np.isfinite(runs.values("test_accuracy")).all() else "train_accuracy"

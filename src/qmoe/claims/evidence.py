@@ -29,9 +29,9 @@ import numpy as np
 
 from qmoe.analysis.comparison import sign_flip_test, wilcoxon_test
 from qmoe.analysis.equivalence import equivalence_test
+from qmoe.analysis.power import draws_needed, smallest_effect
 from qmoe.analysis.proportions import Proportion, probability_of_superiority, success_rate
 from qmoe.analysis.statistics import MIN_CLUSTERS, Clusters, Values, cluster_means, mean_interval
-from qmoe.claims.power_needed import draws_needed, smallest_effect
 from qmoe.claims.spec import Direction, Scale
 from qmoe.errors import ConfigError, ShapeError, unknown
 
@@ -152,13 +152,25 @@ class Evidence:
         """The difference (or factor) that so many clusters find with a chance of 80%; None for counts."""
         if self.exact:
             return None
-        return self.contrast.back(smallest_effect(self.sd, self.n_clusters))
+        return self.contrast.back(math.inf if self.n_clusters < 2 else smallest_effect(self.sd, self.n_clusters))
 
     @property
     def draws_needed(self) -> int | None:
-        """Clusters that find a difference of the margin with a chance of 80%; None without a margin, and for counts."""
+        """Clusters that find a difference of the margin with a chance of 80%.
+
+        None without a margin, for counts, and where it is more than anybody could run.
+        """
         margin = self.contrast.distance(self.contrast.margin)
-        return draws_needed(self.sd, margin) if margin > 0 and not self.exact else None
+        return draws_for(self.sd, margin) if margin > 0 and not self.exact else None
+
+
+def draws_for(sd: float, margin: float, power: float = 0.8, alpha: float = 0.05) -> int | None:
+    """As `qmoe.analysis.power.draws_needed` for a positive margin; None where that is more than anybody could run."""
+    try:
+        return draws_needed(sd, margin, power, alpha)
+    except ConfigError:
+        # Other values out of their range are refused by whoever asked for them.
+        return None
 
 
 @dataclass(frozen=True)

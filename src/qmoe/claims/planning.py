@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from qmoe.analysis.power import smallest_effect
 from qmoe.claims.assay import Assays
-from qmoe.claims.evidence import ALPHA
-from qmoe.claims.power_needed import draws_needed, smallest_effect
+from qmoe.claims.evidence import ALPHA, draws_for
 from qmoe.claims.questions import Measurements, Poser
 from qmoe.claims.runs import ArmKey, StudyRuns
 from qmoe.claims.spec import Claim, Estimand
@@ -86,8 +86,8 @@ def plan(
                     found.append(Plan(**{**vars(told), "obstacle": obstacle}))
                     continue
                 margin = c.distance(c.margin)
-                needed = draws_needed(e.sd, margin, power, alpha) if margin > 0 else None
                 smallest = c.back(smallest_effect(e.sd, e.n_clusters, power, alpha))
+                needed = draws_for(e.sd, margin, power, alpha) if margin > 0 else None
                 figures = {"sd": e.sd, "pilot_draws": e.n_clusters, "smallest_effect": smallest, "draws_needed": needed}
                 found.append(Plan(**{**vars(told), **figures}))
     return found

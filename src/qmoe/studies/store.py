@@ -209,7 +209,10 @@ class Store:
             row = self._db.execute("SELECT position FROM studies WHERE name = ?", (study.name,)).fetchone()
             count = self._db.execute("SELECT COUNT(*) FROM studies").fetchone()
             position = row[0] if row else count[0]
-            self._db.execute("REPLACE INTO studies VALUES (?, ?, ?)", (study.name, position, study.model_dump_json()))
+            self._db.execute(
+                "REPLACE INTO studies VALUES (?, ?, ?)",
+                (study.name, position, study.model_dump_json(exclude_defaults=True)),
+            )
             self._save_places(study)
             if study.data.kind is Table:
                 table = Table(**study.data.options)
