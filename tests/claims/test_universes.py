@@ -5,7 +5,7 @@ import pytest
 
 from qmoe.claims import Runs, StudyRuns, runs_of
 from qmoe.claims.choices import alternative_words, choice_words, specification_words
-from qmoe.claims.universes import best_starts, universes
+from qmoe.claims.universes import universes
 from qmoe.studies import Store, parse_study, run_studies
 from tiny_study import tiny_values
 
@@ -19,7 +19,7 @@ def runs(loss, done=None, failed=None):
 
 
 def best(arm):
-    return best_starts(StudyRuns("study", {("arm", None): arm})).arms[("arm", None)]
+    return StudyRuns("study", {("arm", None): arm}).best_starts().arms[("arm", None)]
 
 
 def test_the_best_start_of_each_draw_is_that_of_the_least_loss():

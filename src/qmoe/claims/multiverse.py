@@ -284,9 +284,8 @@ def _share(groups: Sequence[str], values: np.ndarray) -> float:
     total = float(((values - values.mean()) ** 2).sum()) if len(values) else 0.0
     if total <= 1e-24:
         return 0.0
-    labels, at = np.unique(np.asarray(groups), return_inverse=True)
+    _, at = np.unique(np.asarray(groups), return_inverse=True)
     means = np.bincount(at, weights=values) / np.bincount(at)
-    del labels
     return float(((means[at] - values.mean()) ** 2).sum()) / total
 
 

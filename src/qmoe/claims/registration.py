@@ -153,13 +153,16 @@ def verify(registration: Registration, claims: Iterable[Claim], studies: Sequenc
     return found + [Departure("study", name, "seed") for name in wrong]
 
 
-def older_runs(registration: Registration, results: Iterable[StudyResults]) -> int:
-    """How many finished runs of the registered studies are older than the registration."""
-    date = datetime.datetime.fromisoformat(registration.date)
-    ended = (
-        r.finished_at for each in results if each.study.name in registration.studies for r in each.records.values()
-    )
-    return sum(bool(at) and datetime.datetime.fromisoformat(at) < date for at in ended)
+def older_runs(date: str, results: Iterable[StudyResults]) -> int:
+    """How many finished runs of some studies are older than a registration.
+
+    Args:
+        date: of the registration, ISO 8601.
+        results: the registered studies with their runs.
+    """
+    registered = datetime.datetime.fromisoformat(date)
+    ended = (r.finished_at for each in results for r in each.records.values())
+    return sum(bool(at) and datetime.datetime.fromisoformat(at) < registered for at in ended)
 
 
 def _plain_claims(claims: Iterable[Claim]) -> dict[str, Any]:

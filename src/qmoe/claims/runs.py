@@ -148,6 +148,10 @@ class StudyRuns:
             if len(rates) < 2:
                 arms[key] = runs
                 continue
+            if not runs.done.any():
+                # Nothing to choose by yet; at whichever rate, it has not run.
+                arms[key] = dataclasses.replace(runs.take(runs.lrs == rates[0]), tried=tuple(rates))
+                continue
             if by not in runs.values:
                 raise unknown(f"metric of arm {key[0]!r} in study {self.name!r}:", by, runs.values)
             means = []

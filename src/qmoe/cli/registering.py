@@ -66,7 +66,7 @@ def verify_job(path: Path, names: Sequence[str], claims: Path | None, results: P
         with Store(results / STORE, create=False) as store:
             loaded = [store.load(name) for name in store.study_names() if name in made.studies]
         found += [d.words for d in verify(made, asked, [r.study for r in loaded]) if d.what == "seed"]
-        older = older_runs(made, loaded)
+        older = older_runs(made.date, loaded)
         typer.echo(f"{older} runs are older than the registration." if older else "No run is older.")
         found += [f"{older} runs are older than the registration."] if older else []
     for words in found:

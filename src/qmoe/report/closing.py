@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qmoe.claims import registered
+from qmoe.claims.registration import older_runs
 from qmoe.report.accusations import accusations
 from qmoe.report.arms import arms_of, finished
 from qmoe.report.figures import count
@@ -133,7 +134,7 @@ def _registered(results: Sequence[StudyResults]) -> list[str]:
         f"The claims and studies that ship were registered on {known.date[:10]} under the SHA-256 {known.digest}; their "
         f"root seed, {known.root_seed}, comes from it."
     ]
-    early = sum(bool(r.finished_at) and r.finished_at < known.date for each in ours for r in each.records.values())
+    early = older_runs(known.date, ours)
     lines.append(
         f"{count(early, 'run')} of these studies here {'is' if early == 1 else 'are'} older than that."
         if early

@@ -11,7 +11,7 @@ import numpy as np
 
 from qmoe.claims import Claim, Comparison, StudyRuns, Universe, Verdict, judge, runs_of, shipped_claims
 from qmoe.claims.spec import MeasurementTest
-from qmoe.claims.universes import best_rates, universes
+from qmoe.claims.universes import universes
 from qmoe.errors import ConfigError
 from qmoe.report.paper import is_preset
 from qmoe.report.tables import signed
@@ -193,7 +193,7 @@ def _best(results: Sequence[StudyResults], runs: Mapping[str, StudyRuns]) -> lis
     varied = frozenset(r.study.name for r in results if r.study.lr_factors)
     if not varied:
         return []
-    chosen = [best_rates(runs[r.study.name], r.study.training.lr) for r in results]
+    chosen = [runs[r.study.name].tuned() for r in results]
     return [("best", "each arm at its own best rate", varied, chosen)]
 
 
