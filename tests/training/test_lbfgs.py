@@ -136,8 +136,8 @@ def test_blas_has_one_thread_while_scipy_searches_and_its_own_setting_afterwards
 ) -> None:
     inside: list[set[int]] = []
     outside: list[set[int]] = []
-    search = lbfgs.minimize
-    monkeypatch.setattr(lbfgs, "minimize", lambda *args, **kw: inside.append(blas_threads()) or search(*args, **kw))
+    search = lbfgs.minimum
+    monkeypatch.setattr(lbfgs, "minimum", lambda *args, **kw: inside.append(blas_threads()) or search(*args, **kw))
     model = MixtureOfExperts(LinearRouter(2, 2, **options(0)), LinearExperts(2, 2, 2, **options(1)))
     config = LBFGSConfig(max_iterations=3)
     with threadpool_limits(2, "blas"):
@@ -145,7 +145,7 @@ def test_blas_has_one_thread_while_scipy_searches_and_its_own_setting_afterwards
         minimize_stack([model], *rows(1), config, on_model=lambda _: outside.append(blas_threads()))
         assert inside == [{1}]
         assert outside == [before] == [blas_threads()]
-        monkeypatch.setattr(lbfgs, "minimize", lambda *_, **__: 1 / 0)
+        monkeypatch.setattr(lbfgs, "minimum", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             minimize_stack([model], *rows(1), config)
         assert blas_threads() == before

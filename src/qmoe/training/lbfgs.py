@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -9,7 +10,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
@@ -21,6 +21,7 @@ from qmoe.training.checks import checked_parts
 from qmoe.training.compiled import layout as at
 from qmoe.training.compiled.parts import MixtureParts
 from qmoe.training.compiled.step import Runner, compiled_parts, evaluation_piece
+from qmoe.training.scipy_lbfgs import Limits, minimum
 from qmoe.training.stack import ModelStack
 from qmoe.training.trainer import Part, TrainingConfig
 
@@ -115,23 +116,20 @@ def minimize_stack(
     parts = compiled_parts(stack, train.x.shape[1], train.x.shape[1])
     objective = _Autograd(stack, train, test) if parts is None else _Compiled(stack, parts, train, test)
     result = _nothing_yet(n_models)
-    options = {"maxiter": config.max_iterations, "gtol": config.tolerance, "maxcor": config.memory, "ftol": 0.0}
-    # A line search may take several evaluations; what bounds the work is the number of iterations.
-    options["maxfun"] = 1_000 * config.max_iterations
+    limits = Limits(config.max_iterations, config.tolerance, config.memory)
     # SciPy's steps are many products of vectors with tens of numbers, on which threads of BLAS only wait for each other.
     blas = ThreadpoolController()
     for m in range(n_models):
         with blas.limit(limits=1, user_api="blas"):
-            found = minimize(
-                objective.evaluate, objective.start(m), args=(m,), jac=True, method="L-BFGS-B", options=options
-            )
-        loss, gradient = objective.evaluate(found.x, m)
-        result.n_iterations[m] = found.nit
+            found, n_iterations = minimum(functools.partial(objective.evaluate, m), objective.start(m), limits)
+        gradient = np.empty_like(found)
+        loss = objective.evaluate(m, found, gradient)
+        result.n_iterations[m] = n_iterations
         if np.isfinite(loss) and np.isfinite(gradient).all():
             result.loss[m], result.gradient[m] = loss, np.abs(gradient).max()
             result.converged[m] = result.gradient[m] <= config.tolerance
         else:
-            result.failures[m] = f"the loss was {loss} after {found.nit} iteration(s)."
+            result.failures[m] = f"the loss was {loss} after {n_iterations} iteration(s)."
         if on_model is not None:
             on_model(m + 1)
     result.train_accuracy[:] = objective.accuracy(train)
@@ -159,8 +157,8 @@ class _Objective(ABC):
         """``(n,)``: the numbers that a model has now."""
 
     @abstractmethod
-    def evaluate(self, values: np.ndarray, model: int) -> tuple[float, np.ndarray]:
-        """The loss of a model with numbers ``(n,)``, which it keeps, and the gradient ``(n,)``."""
+    def evaluate(self, model: int, values: np.ndarray, gradient: np.ndarray) -> float:
+        """The loss of a model with numbers ``(n,)``, which it keeps; writes the gradient ``(n,)``."""
 
     @abstractmethod
     def accuracy(self, part: Part) -> np.ndarray:
@@ -184,14 +182,16 @@ class _Compiled(_Objective):
         self._values = self._runner.values.rows[:, : self._runner.values.n_trained]
         self._gradient = self._runner.gradient()
         self._loss = np.empty(1)
+        self._loss_place = int(self._loss.ctypes.data)
 
     def start(self, model: int) -> np.ndarray:
         return self._values[model].copy()
 
-    def evaluate(self, values: np.ndarray, model: int) -> tuple[float, np.ndarray]:
+    def evaluate(self, model: int, values: np.ndarray, gradient: np.ndarray) -> float:
         self._values[model] = values
-        self._runner.run(at.FIND_GRADIENT, model, self._loss.ctypes.data)
-        return float(self._loss[0]), self._gradient.copy()
+        self._runner.run(at.FIND_GRADIENT, model, self._loss_place)
+        gradient[:] = self._gradient
+        return float(self._loss[0])
 
     def accuracy(self, part: Part) -> np.ndarray:
         return self._runner.accuracy(self._passes[id(part)])
@@ -215,7 +215,7 @@ class _Autograd(_Objective):
     def start(self, model: int) -> np.ndarray:
         return _as_array(trainable(self._alone[model]))
 
-    def evaluate(self, values: np.ndarray, model: int) -> tuple[float, np.ndarray]:
+    def evaluate(self, model: int, values: np.ndarray, gradient: np.ndarray) -> float:
         leaves = trainable(self._alone[model])
         with torch.no_grad():
             place = 0
@@ -223,8 +223,8 @@ class _Autograd(_Objective):
                 leaf.copy_(torch.from_numpy(values[place : place + leaf.numel()]).view_as(leaf))
                 place += leaf.numel()
         _, entropy = self._trainers[model].differentiate(self._rows[model].x, self._rows[model].y)
-        gradient = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
-        return float(entropy.mean()), _as_array(gradient)
+        gradient[:] = _as_array([torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves])
+        return float(entropy.mean())
 
     def accuracy(self, part: Part) -> np.ndarray:
         each = [accuracy(one, part.x[m : m + 1], part.y[m : m + 1]) for m, one in enumerate(self._alone)]
