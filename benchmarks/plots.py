@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from benchmarks.record import PATH, Record, load
 from benchmarks.sizes import Size
-from qmoe.report.figures import CLASS_0, CLASSICAL, INK, OTHER, QNN, QUANTUM, new_axes, style
+from qmoe.report.pictures.style import CLASS_0, CLASSICAL, INK, OTHER, QNN, QUANTUM, new_axes, style
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 
@@ -46,7 +46,7 @@ _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
 
 
 def draw(record: Record, axis: str) -> Figure:
-    """One plot, log-log (qubits count as the exponents that they are); call it inside `qmoe.report.figures.style`."""
+    """One plot, log-log (qubits count as the exponents that they are); call it inside `qmoe.report.pictures.style.style`."""
     results = record.sweeps[axis]
     figure, axes = new_axes(_SIZE)
     ends: dict[str, tuple[float, float]] = {}

@@ -17,7 +17,7 @@ from qmoe.experts import LinearExperts
 from qmoe.moe import MixtureOfExperts
 from qmoe.routers import FeatureRouter, QuantumRouter, Router
 from qmoe.seeding import child, torch_generator
-from qmoe.studies.build import prepare_data
+from qmoe.studies.assembly import prepare_data
 from qmoe.studies.trials import Draw
 from qmoe.training import TrainingConfig, train_stack
 

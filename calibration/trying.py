@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qmoe.analysis.proportions import success_rate
 from qmoe.claims import Claim, Runs, StudyRuns, judge
 from qmoe.claims.spec import Direction
 from qmoe.seeding import child, numpy_generator
+from qmoe.statistics.proportions import success_rate
 
 #: What the claims of the paper use, for the reason that C2.toml gives.
 MARGIN = 0.02

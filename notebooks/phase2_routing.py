@@ -24,7 +24,7 @@ from pathlib import Path
 
 import torch
 
-from qmoe.report.notebook import Progress, difference, mean, scores, show_figures, show_headline, show_table
+from qmoe.notebook import Progress, difference, mean, scores, show_figures, show_headline, show_table
 
 torch.set_num_threads(1)  # the matrices are small here: more threads would only wait for each other
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from qmoe.report import HeadlineRow, effect_words, headline, read_store, telling
-from qmoe.report.analyses import counted_words
-from qmoe.report.cards import meaning_of, study_titles
-from qmoe.report.judging import Judged
+from qmoe.report.findings.judged import Judged
+from qmoe.report.sections.claim_cards import meaning_of, study_titles
+from qmoe.report.sections.other_analyses import counted_words
 from qmoe.report.tables import outcome_words
 from qmoe.studies import load_preset
 

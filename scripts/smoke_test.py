@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 #: Modules that need what only some extra brings -> what that is.
-OPTIONAL = {"qmoe.testing.": "pytest", "qmoe.report.notebook": "IPython"}
+OPTIONAL = {"qmoe.testing.": "pytest", "qmoe.notebook": "IPython"}
 STUDY = """
 name = "smoke"
 title = "Smoke test"

@@ -14,7 +14,7 @@ SOURCE = Path(qmoe.__file__).parent
 FLOORS = (
     ("errors",),
     ("seeding", "layers"),
-    ("circuits", "compiled"),
+    ("circuits", "compiled", "statistics"),
     ("engines",),
     ("routers", "experts", "interop"),
     ("moe",),
@@ -26,12 +26,13 @@ FLOORS = (
     ("testing", "studies"),
     ("claims",),
     ("report",),
+    ("notebook",),
     ("cli",),
     ("__main__",),
 )
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 #: Rooms that see less than their floor would allow.
-ONLY = {"interop": {"errors", "seeding", "layers", "circuits", "engines"}}
+ONLY = {"interop": {"errors", "seeding", "layers", "circuits", "engines"}, "statistics": {"errors", "seeding"}}
 MAX_LINES = 400
 
 

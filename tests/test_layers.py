@@ -27,8 +27,8 @@ from qmoe import (
     UniformRouter,
 )
 from qmoe.engines import ReferenceEngine, TorchEngine
-from qmoe.errors import EncodingRangeWarning, QMoEError
-from qmoe.layers import LinearHead, check_sizes
+from qmoe.errors import EncodingRangeWarning, QMoEError, check_sizes
+from qmoe.layers import LinearHead
 from qmoe.routers import (
     ConstantRouter,
     DistilledRouter,

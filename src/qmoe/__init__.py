@@ -16,7 +16,7 @@ from qmoe.experts import LinearExperts, MLPExperts, QuantumExperts
 from qmoe.moe import MixtureOfExperts
 from qmoe.routers import LinearRouter, MLPRouter, QuantumRouter, UniformRouter
 from qmoe.routers.distill import distill
-from qmoe.routers.span import span
+from qmoe.routers.functions.span import span
 from qmoe.routers.twin import twin
 
 if TYPE_CHECKING:

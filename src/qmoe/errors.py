@@ -96,3 +96,10 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> ConfigError:
         known: the names that exist.
     """
     return ConfigError(f"Unknown {kind} {name!r}{did_you_mean(name, known)}")
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raises `ConfigError` unless every size is an integer of at least 1."""
+    for name, value in sizes.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigError(f"{name} is {value!r}{not_plain(value)}, expected an integer of at least 1.")

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from qmoe.circuits import Ansatz, Encoding, Gate, NoiseModel, Readout, as_ansatz, as_encoding, as_noise, as_readout
 from qmoe.data import SCALINGS, fit_scaling
 from qmoe.engines import Engine, get_engine
-from qmoe.errors import ConfigError, TrainingError, unknown
+from qmoe.errors import ConfigError, TrainingError, check_sizes, unknown
 from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
-from qmoe.layers import LinearHead, Stackable, check_sizes
+from qmoe.layers import LinearHead, Stackable
 from qmoe.moe import MixtureOfExperts
 from qmoe.routers import (
     LinearRouter,

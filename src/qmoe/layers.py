@@ -9,20 +9,21 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from qmoe.errors import ConfigError, ShapeError, StateWarning, UnsupportedError, not_plain, unknown, warn_caller
+from qmoe.errors import (
+    ConfigError,
+    ShapeError,
+    StateWarning,
+    UnsupportedError,
+    check_sizes,
+    unknown,
+    warn_caller,
+)
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "tanh": torch.tanh,
     "silu": nn.functional.silu,
 }
-
-
-def check_sizes(**sizes: int) -> None:
-    """Raises `ConfigError` unless every size is an integer of at least 1."""
-    for name, value in sizes.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigError(f"{name} is {value!r}{not_plain(value)}, expected an integer of at least 1.")
 
 
 def check_dtype(dtype: torch.dtype | None) -> torch.dtype:

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from qmoe.analysis import sign_flip_test, wilcoxon_test
-from qmoe.analysis.comparison import MAX_EXACT_FLIPS, paired_values, rank_distribution
 from qmoe.errors import ConfigError, ShapeError
+from qmoe.statistics import sign_flip_test, wilcoxon_test
+from qmoe.statistics.paired_tests import MAX_EXACT_FLIPS, paired_values, rank_distribution
 
 ALTERNATIVES = ("two-sided", "greater", "less")
 NORMAL = np.random.default_rng(0).normal(0.3, 1.0, 12)
@@ -92,7 +92,7 @@ def test_sign_flips_are_scipys_permutation_test():
 def test_random_flips_agree_with_all_of_them(monkeypatch):
     d = np.random.default_rng(3).normal(0.4, 1, 16)
     exact = sign_flip_test(d, zeros(d))
-    monkeypatch.setattr("qmoe.analysis.comparison.MAX_EXACT_FLIPS", 10)
+    monkeypatch.setattr("qmoe.statistics.paired_tests.MAX_EXACT_FLIPS", 10)
     drawn = sign_flip_test(d, zeros(d), seed=1)
     assert exact.exact
     assert not drawn.exact
@@ -102,9 +102,9 @@ def test_random_flips_agree_with_all_of_them(monkeypatch):
     assert drawn.p_value != sign_flip_test(d, zeros(d), seed=2).p_value
     for alternative in ("greater", "less"):
         one = sign_flip_test(d, zeros(d), alternative=alternative)
-        monkeypatch.setattr("qmoe.analysis.comparison.MAX_EXACT_FLIPS", 20)
+        monkeypatch.setattr("qmoe.statistics.paired_tests.MAX_EXACT_FLIPS", 20)
         assert one.p_value == pytest.approx(sign_flip_test(d, zeros(d), alternative=alternative).p_value, abs=0.01)
-        monkeypatch.setattr("qmoe.analysis.comparison.MAX_EXACT_FLIPS", 10)
+        monkeypatch.setattr("qmoe.statistics.paired_tests.MAX_EXACT_FLIPS", 10)
 
 
 def test_a_drawn_p_value_is_never_zero():

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from qmoe.analysis import equivalence_test, wilcoxon_test
 from qmoe.errors import ConfigError, ShapeError, StatisticalWarning
+from qmoe.statistics import equivalence_test, wilcoxon_test
 
 DIFFERENCES = np.array([0.01, -0.02, 0.03, 0.0, 0.005, -0.015, 0.02, 0.01])
 

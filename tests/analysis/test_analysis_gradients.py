@@ -5,9 +5,10 @@ import pytest
 import torch
 
 import qmoe
-from qmoe.analysis import fit_log_slope, global_cost, gradient_scaling, gradient_variance, local_cost
+from qmoe.analysis import global_cost, gradient_scaling, gradient_variance, local_cost
 from qmoe.circuits import CustomAnsatz
 from qmoe.errors import ConfigError, ShapeError
+from qmoe.statistics import fit_log_slope
 
 MANY = 8_000
 
@@ -87,7 +88,7 @@ def test_shared_weights_and_several_kinds():
 def test_seeds_decide_and_chunks_do_not(monkeypatch):
     circuit = qmoe.Circuit(2, 2)
     one = gradient_variance(circuit, n_draws=20, seed=1)
-    monkeypatch.setattr("qmoe.analysis.gradients._CHUNK", 8)
+    monkeypatch.setattr("qmoe.analysis.plateaus._CHUNK", 8)
     assert gradient_variance(circuit, n_draws=20, seed=1).variance == pytest.approx(one.variance, rel=1e-12)
     assert gradient_variance(circuit, n_draws=20, seed=2).mean != pytest.approx(one.mean, rel=1e-3)
 

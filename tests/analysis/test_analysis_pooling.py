@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from qmoe.analysis import random_effects
 from qmoe.errors import ConfigError, ShapeError
+from qmoe.statistics import random_effects
 
 #: Kacker (2004), Metrologia 41, 132, table 1: nine laboratories.
 KACKER = np.array([61.00, 61.40, 62.21, 62.30, 62.34, 62.60, 62.70, 62.84, 65.90])

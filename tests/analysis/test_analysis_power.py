@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from qmoe.analysis import draws_needed, equivalence_draws, equivalence_power, smallest_effect, t_test_power
 from qmoe.errors import ConfigError
+from qmoe.statistics import draws_needed, equivalence_draws, equivalence_power, smallest_effect, t_test_power
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from qmoe.analysis import probability_of_superiority, success_rate
 from qmoe.errors import ConfigError, ShapeError
+from qmoe.statistics import probability_of_superiority, success_rate
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

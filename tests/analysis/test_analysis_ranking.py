@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from qmoe.analysis import critical_difference, holm, wilcoxon_test
 from qmoe.errors import ConfigError, ShapeError
+from qmoe.statistics import critical_difference, holm, wilcoxon_test
 
 PROBABILITIES = st.lists(st.floats(0, 1), min_size=1, max_size=6)
 
@@ -70,7 +70,7 @@ def test_a_clear_order_with_one_pair_alike():
 
 
 def test_cliques_overlap_where_neighbours_are_alike_and_ends_are_not():
-    from qmoe.analysis.ranking import _cliques
+    from qmoe.statistics.ranking import _cliques
 
     alike = np.ones((4, 4), dtype=bool)
     alike[0, 2] = alike[2, 0] = alike[0, 3] = alike[3, 0] = False

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from qmoe.analysis import mean_interval, paired_difference, percentile_of, summarize
 from qmoe.errors import ConfigError, ShapeError, StatisticalWarning
+from qmoe.statistics import mean_interval, paired_difference, percentile_of, summarize
 
 SAMPLE = np.random.default_rng(1).gamma(2.0, size=40)
 

@@ -17,7 +17,7 @@ from benchmarks.timing import Timing
 from rich.console import Console
 
 from benchmarks import comparison, page, plots, record
-from qmoe.report.figures import style
+from qmoe.report.pictures.style import style
 
 ROOT = Path(__file__).parents[2]
 SMALL, RATED, NOISY = Size(2, 3, 32), Size(8, 3, 256), Size(2, 3, 32, noisy=True)

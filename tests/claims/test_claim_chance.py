@@ -7,9 +7,9 @@ import torch
 from sklearn.metrics import balanced_accuracy_score
 
 from qmoe.claims import Runs, StudyRuns, judge, parse_claims, runs_of
-from qmoe.report.accusations import accusations
+from qmoe.report.findings.doubts import accusations
 from qmoe.studies import StudyResults, load_preset, make_trials, parse_study, run_stack
-from qmoe.studies.build import build_model, prepare_data
+from qmoe.studies.assembly import build_model, prepare_data
 from qmoe.training import balanced_accuracy
 from tiny_study import tiny_values
 from user_tables import table_values, write_table

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
-from qmoe.analysis.ranking import holm
-from qmoe.claims.correction import Correction, conjunction, over, step_up, stepwise
-from qmoe.claims.evidence import draws_for
+from qmoe.claims.deciding.correction import Correction, conjunction, over, step_up, stepwise
+from qmoe.claims.deciding.evidence import draws_for
+from qmoe.statistics.ranking import holm
 
 P_VALUES = st.lists(st.floats(1e-6, 1) | st.none(), min_size=1, max_size=8)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmoe.claims import Contrast, Runs, StudyRuns, decide, judge, parse_claims, plan, shipped_claims
-from qmoe.claims.evidence import conclude
+from qmoe.claims.deciding.evidence import conclude
 from qmoe.errors import ConfigError
 
 DRAWS, STARTS = 30, 8

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmoe.claims import Contrast, decide
-from qmoe.claims.evidence import conclude, weigh
+from qmoe.claims.deciding.evidence import conclude, weigh
 from qmoe.claims.verdicts import combined
 from qmoe.errors import ConfigError, ShapeError
 

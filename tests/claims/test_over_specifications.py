@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from qmoe.claims import Runs, StudyRuns, Universe, judge, parse_claims
-from qmoe.claims.multiverse import Point, Pool, SpecificationRow, over_specifications
+from qmoe.claims.analyses.over_analyses import Point, Pool, SpecificationRow, over_specifications
 from qmoe.errors import ConfigError
 
 CHOICES = {

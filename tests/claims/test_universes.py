@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from qmoe.claims import Runs, StudyRuns, runs_of
-from qmoe.claims.choices import alternative_words, choice_words, specification_words
-from qmoe.claims.universes import universes
+from qmoe.claims.analyses.choices import alternative_words, choice_words, specification_words
+from qmoe.claims.analyses.universes import universes
 from qmoe.studies import Store, parse_study, run_studies
 from tiny_study import tiny_values
 

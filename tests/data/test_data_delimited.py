@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qmoe.data import Table, delimited
-from qmoe.data.delimited import read_cells
+from qmoe.data import Table
+from qmoe.data.tables import delimited
+from qmoe.data.tables.delimited import read_cells
 from qmoe.errors import ConfigError
 
 

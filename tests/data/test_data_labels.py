@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qmoe.data import Table
-from qmoe.data.labels import as_classes
+from qmoe.data.tables.labels import as_classes
 from qmoe.errors import ConfigError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qmoe.data import Table
-from qmoe.data.numbering import numbers_rows
+from qmoe.data.tables.numbering import numbers_rows
 from qmoe.errors import ConfigError
 
 GENERATOR = np.random.default_rng(3)

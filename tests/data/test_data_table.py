@@ -80,7 +80,7 @@ def test_bad_table_is_refused_with_the_place_and_the_remedy(write, text: str, wo
 
 def test_a_table_is_read_once_and_its_rows_are_nobodys_to_change(write, monkeypatch) -> None:
     table = Table(write(GOOD), "kind")
-    monkeypatch.setattr("qmoe.data.table.read_cells", None)
+    monkeypatch.setattr("qmoe.data.tables.table.read_cells", None)
     again = Table(table.path, "kind")
     assert again.content is table.content
     again.sample(0).x[:] = 7

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from qmoe.engines.native import plans, running
+from qmoe.engines.native.plan import batch_plan as plans
+from qmoe.engines.native.run import simulations as running
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from torch import Tensor
 from qmoe.circuits import Circuit
 from qmoe.engines import Engine, TorchEngine
 from qmoe.errors import UnsupportedError
-from qmoe.testing.engines import EngineConformance
+from qmoe.testing.engine_suite import EngineConformance
 
 F32, F64 = torch.float32, torch.float64
 

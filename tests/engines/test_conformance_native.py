@@ -1,8 +1,8 @@
 import pytest
 
 from qmoe.engines import Engine, NativeEngine
-from qmoe.engines.native import plans
-from qmoe.testing.engines import EngineConformance
+from qmoe.engines.native.plan import batch_plan as plans
+from qmoe.testing.engine_suite import EngineConformance
 
 
 class TestNativeEngine(EngineConformance):

@@ -1,6 +1,6 @@
 from qmoe.engines import Engine
 from qmoe.engines.pennylane import PennyLaneEngine
-from qmoe.testing.engines import EngineConformance
+from qmoe.testing.engine_suite import EngineConformance
 
 
 class TestDefaultDevices(EngineConformance):

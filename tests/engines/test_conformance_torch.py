@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from qmoe.engines import Engine, TorchEngine
-from qmoe.testing.engines import EngineConformance
+from qmoe.testing.engine_suite import EngineConformance
 
 
 class TestTorchEngine(EngineConformance):

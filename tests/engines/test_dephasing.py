@@ -11,7 +11,7 @@ from torch import Tensor
 from qmoe.circuits import AngleEncoding, Circuit, Dephase, Gate, NoiseModel, Weight
 from qmoe.engines import Engine, NativeEngine, ReferenceEngine, TorchEngine
 from qmoe.engines.native.layout import DAMP
-from qmoe.engines.native.noisy_program import FORGOTTEN, NoisyProgram
+from qmoe.engines.native.plan.pauli_program import FORGOTTEN, NoisyProgram
 from qmoe.engines.pennylane import PennyLaneEngine
 from qmoe.testing import random_inputs
 

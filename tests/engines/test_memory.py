@@ -11,7 +11,7 @@ import torch
 import qmoe
 from qmoe.circuits import Circuit
 from qmoe.engines import NativeEngine, ReferenceEngine, TorchEngine, memory
-from qmoe.engines.native.plans import make_plan
+from qmoe.engines.native.plan.batch_plan import make_plan
 from qmoe.engines.pennylane import PennyLaneEngine
 from qmoe.errors import PerformanceWarning, QMoEError, UnsupportedError
 

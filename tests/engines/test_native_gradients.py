@@ -9,7 +9,7 @@ from torch.func import hessian, jacfwd, jacrev, vmap
 
 from qmoe.circuits import AngleEncoding, Circuit, Feature, Gate, NoiseModel, Operation, Weight
 from qmoe.engines import Engine, NativeEngine, ReferenceEngine, TorchEngine
-from qmoe.engines.native import plans
+from qmoe.engines.native.plan import batch_plan as plans
 from qmoe.errors import UnsupportedError
 from qmoe.testing import random_circuit, random_inputs
 

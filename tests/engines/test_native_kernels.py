@@ -19,8 +19,9 @@ from torch import Tensor
 from qmoe.circuits import AngleEncoding, Circuit
 from qmoe.compiled import addresses, cache
 from qmoe.engines import NativeEngine, calling
-from qmoe.engines.native import kernels, large
 from qmoe.engines.native import layout as at
+from qmoe.engines.native.kernels import large_state as large
+from qmoe.engines.native.kernels import names as kernels
 from qmoe.errors import PerformanceWarning
 from qmoe.testing import random_inputs
 from qmoe.training.compiled.step import KERNELS as TRAINING
@@ -106,15 +107,15 @@ def test_kept_kernel_is_loaded_without_numba(folder: Path, compilations: list[st
     kernels.kernel(CHEAP, 8)
     assert len(compilations) == 1
     loaded = run_python(
-        f"import sys; from qmoe.engines.native.kernels import kernel; kernel({CHEAP!r}, 8)\n"
-        "print('numba' in sys.modules, 'qmoe.engines.native.large' in sys.modules)"
+        f"import sys; from qmoe.engines.native.kernels.names import kernel; kernel({CHEAP!r}, 8)\n"
+        "print('numba' in sys.modules, 'qmoe.engines.native.kernels.large_state' in sys.modules)"
     )
     assert loaded == "False False"
 
 
 def test_kernel_is_compiled_in_one_process_and_used_in_the_next(folder: Path, run_python) -> None:
     code = (
-        "import sys; from qmoe.compiled import cache; from qmoe.engines.native.kernels import KERNELS\n"
+        "import sys; from qmoe.compiled import cache; from qmoe.engines.native.kernels.names import KERNELS\n"
         f"one = [KERNELS[{CHEAP!r}]]; before = len(cache.missing(one, 4)); cache.compile_kernels(one, 4)\n"
         "print(before, len(cache.missing(one, 4)), 'numba' in sys.modules)"
     )
@@ -386,7 +387,7 @@ import multiprocessing, sys
 import torch
 from qmoe.circuits import Circuit
 from qmoe.engines import NativeEngine
-from qmoe.engines.native import calls
+from qmoe.engines.native.run import calls
 from qmoe.errors import PerformanceWarning
 from qmoe.testing import random_inputs
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from qmoe.circuits import AngleEncoding, Circuit, Feature, Gate, NoiseModel, Operation, Weight
 from qmoe.compiled import threads
 from qmoe.engines import Engine, NativeEngine, TorchEngine
-from qmoe.engines.native import calls, plans
+from qmoe.engines.native.plan import batch_plan as plans
+from qmoe.engines.native.run import calls
 from qmoe.testing import random_inputs
 
 F32, F64 = torch.float32, torch.float64

@@ -10,8 +10,8 @@ from torch import Tensor
 from qmoe.circuits import AngleEncoding, Born, Circuit, Gate, Weight
 from qmoe.engines import ReferenceEngine
 from qmoe.engines.native.layout import CONSTANT, FEATURE, WEIGHT
-from qmoe.engines.native.lowering import Damp, Forget, Frame, Phase, Rotation, Step, Turn, lower
-from qmoe.engines.native.stages import Schedule, groups, make_schedule, odd, pivots
+from qmoe.engines.native.plan.lowering import Damp, Forget, Frame, Phase, Rotation, Step, Turn, lower
+from qmoe.engines.native.plan.stages import Schedule, groups, make_schedule, odd, pivots
 from qmoe.testing import random_circuit, random_inputs
 
 SEEDS = range(80)

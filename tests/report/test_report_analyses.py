@@ -8,17 +8,17 @@ import pytest
 from invented_results import OWN
 
 from qmoe.claims import SpecificationRow, parse_claims
-from qmoe.claims.multiverse import join
+from qmoe.claims.analyses.over_analyses import join
 from qmoe.report import Contents, build_report, judge_all
-from qmoe.report.analyses import analysed, analyses_words, counted_words, curves_of
-from qmoe.report.cards import cards_of
-from qmoe.report.figures import style
-from qmoe.report.judging import telling
-from qmoe.report.opening import gaps
-from qmoe.report.sensitivity import leads, opening_sentence, sensitivity_section, verdict_table
-from qmoe.report.survival import survival
+from qmoe.report.findings.judged import telling
+from qmoe.report.findings.survival import survival
+from qmoe.report.pictures.style import style
+from qmoe.report.sections.claim_cards import cards_of
+from qmoe.report.sections.learning_rates import leads, opening_sentence, sensitivity_section, verdict_table
+from qmoe.report.sections.other_analyses import analysed, analyses_words, counted_words, curves_of
+from qmoe.report.sections.summary import gaps
 from qmoe.studies import Record, StudyResults, make_trials, parse_study
-from qmoe.studies.multiverse import specifications
+from qmoe.studies.specifications import specifications
 
 QUANTUM = {"router": {"kind": "quantum", "n_qubits": 2, "n_layers": 1}, "experts": {"kind": "linear"}}
 LINEAR = {"router": {"kind": "linear"}, "experts": {"kind": "linear"}}
@@ -193,7 +193,8 @@ def test_missing_trials_of_other_analyses_are_told():
 
 
 def test_the_page_shows_the_choices(tmp_path, monkeypatch):
-    monkeypatch.setattr("qmoe.report.generic.is_planar", lambda _arms: False)  # invented models have no boundaries
+    # Invented models have no boundaries.
+    monkeypatch.setattr("qmoe.report.sections.own_study.is_planar", lambda _arms: False)
     results = (results_of("a", by_axis), results_of("b", everywhere))
     page = build_report(Contents(results, {}, (claim_on("a", "b", per_study=True),)), tmp_path)
     text = page.read_text(encoding="utf-8")

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from invented_results import invented
 
-from qmoe.report.arms import finished
-from qmoe.report.beside import baseline_words, baselines_of, dephasing_blocks, dephasing_words, ranks_of
-from qmoe.report.figures import style
-from qmoe.report.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
-from qmoe.report.judging import judge_all
-from qmoe.report.ladder import routing_matters, steps_of
-from qmoe.report.ladders import ladders_section
-from qmoe.report.pooled import Effect, effect_on, pooled, pooled_blocks, pooled_words
-from qmoe.report.reading import Times
-from qmoe.report.sections import Context, Text
+from qmoe.report.findings.arms import finished
+from qmoe.report.findings.contents import Times
+from qmoe.report.findings.judged import judge_all
+from qmoe.report.pictures.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
+from qmoe.report.pictures.pooled import Effect, effect_on, pooled, pooled_blocks, pooled_words
+from qmoe.report.pictures.style import style
+from qmoe.report.sections.all_ladders import ladders_section
+from qmoe.report.sections.beside_ladder import baseline_words, baselines_of, dephasing_blocks, dephasing_words, ranks_of
+from qmoe.report.sections.blocks import Context, Text
+from qmoe.report.sections.one_ladder import routing_matters, steps_of
 from qmoe.report.tables import Table
 from qmoe.studies.baselines import baseline_quantity
 
@@ -50,7 +50,7 @@ def test_baselines_are_set_against_the_quantum_router_draw_by_draw():
 
 
 def test_the_ladder_shows_its_baselines(tmp_path):
-    from qmoe.report.ladder import ladder_section
+    from qmoe.report.sections.one_ladder import ladder_section
 
     results = ladder()
     measured = {baseline_quantity(results.study): {"logistic": np.full(12, 0.8) + np.arange(12) / 1000}}

@@ -11,9 +11,9 @@ from invented_results import OWN, invented
 from qmoe.claims import parse_claims
 from qmoe.errors import ConfigError
 from qmoe.report import build_report, effect_words, judge_all, read_store, telling
-from qmoe.report.cards import cards_of, forest_of
-from qmoe.report.figures import style
-from qmoe.report.sensitivity import (
+from qmoe.report.pictures.style import style
+from qmoe.report.sections.claim_cards import cards_of, forest_of
+from qmoe.report.sections.learning_rates import (
     leads,
     opening_sentence,
     sensitivity_section,

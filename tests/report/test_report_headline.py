@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from qmoe.report import headline
-from qmoe.report.accusations import accusations
-from qmoe.report.opening import gaps
-from qmoe.report.paper import departures, paper
+from qmoe.report.findings.doubts import accusations
+from qmoe.report.findings.paper import departures, paper
+from qmoe.report.sections.summary import gaps
 from qmoe.studies import Record, StudyResults, load_preset, make_trials
 
 ROUTER = {"mlp2": 12, "mlp4": 22, "mlp8": 42, "mlp16": 82, "mlp32": 162, "mlp64": 322, "quantum": 24, "linear": 6}

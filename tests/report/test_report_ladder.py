@@ -8,11 +8,11 @@ import pytest
 from invented_results import OWN, invented
 
 from qmoe.report import build_report
-from qmoe.report.figures import style
-from qmoe.report.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
-from qmoe.report.ladder import CONTROLS, COUNTERPARTS, QUANTUM_PARTS, group_of, sentences, steps_of
-from qmoe.report.ladders import rank_sentences, ranked
-from qmoe.report.ranks import rank_plot
+from qmoe.report.pictures.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
+from qmoe.report.pictures.rank_diagram import rank_plot
+from qmoe.report.pictures.style import style
+from qmoe.report.sections.all_ladders import rank_sentences, ranked
+from qmoe.report.sections.one_ladder import CONTROLS, COUNTERPARTS, QUANTUM_PARTS, group_of, sentences, steps_of
 from qmoe.studies import RUNGS, Store, ladder_rungs, load_preset, parse_study, run_studies
 
 DROP = {"quantum": 0.0, "twin": 0.0, "no-entangler": 0.05, "tanh": -0.05, "linear": 0.02, "random-labels": 0.45}

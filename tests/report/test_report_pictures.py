@@ -6,19 +6,19 @@ import torch
 from PIL import Image
 
 from qmoe.report import build_report
-from qmoe.report.arms import finished
-from qmoe.report.comparison import headline
-from qmoe.report.figures import CLASS_0, CLASS_1, QUANTUM, Panel, arm_colours, save, style
-from qmoe.report.generic import MAX_ALL_PAIRS, differences
-from qmoe.report.judging import judge_all
-from qmoe.report.phase2 import phase2_section
-from qmoe.report.planes import mean_plot, planes_of, single_plot
-from qmoe.report.plots import curve_plot
-from qmoe.report.reading import Times
-from qmoe.report.sections import Context
+from qmoe.report.findings.arms import finished
+from qmoe.report.findings.contents import Times
+from qmoe.report.findings.headline import headline
+from qmoe.report.findings.judged import judge_all
+from qmoe.report.pictures.boundary_pictures import mean_plot, planes_of, single_plot
+from qmoe.report.pictures.distributions import curve_plot
+from qmoe.report.pictures.style import CLASS_0, CLASS_1, QUANTUM, Panel, arm_colours, save, style
+from qmoe.report.sections.blocks import Context
+from qmoe.report.sections.own_study import MAX_ALL_PAIRS, differences
+from qmoe.report.sections.phase2 import phase2_section
 from qmoe.report.tables import Table
 from qmoe.studies import Store, Workers, load_preset, parse_study, run_studies
-from qmoe.studies.build import prepare_data
+from qmoe.studies.assembly import prepare_data
 
 LINEAR = {"router": {"kind": "linear"}, "experts": {"kind": "linear"}}
 MLP = {"router": {"kind": "mlp", "hidden": 4}, "experts": {"kind": "linear"}}

@@ -8,7 +8,7 @@ import pytest
 from invented_results import OWN
 
 from qmoe.report import build_report
-from qmoe.report.figures import Panel, adapt, inline, new_axes, style
+from qmoe.report.pictures.style import Panel, adapt, inline, new_axes, style
 from qmoe.report.tables import Column, Table
 from qmoe.studies import Store, parse_study, run_studies
 

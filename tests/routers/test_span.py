@@ -17,7 +17,7 @@ from qmoe.circuits import BasicEntangler
 from qmoe.engines import ReferenceEngine
 from qmoe.engines.reference import gate_matrix
 from qmoe.routers import circuit_basis
-from qmoe.routers import span as span_module
+from qmoe.routers.functions import span as span_module
 from qmoe.testing import random_circuit
 
 

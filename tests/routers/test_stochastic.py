@@ -13,7 +13,7 @@ import qmoe
 from qmoe import AngleEncoding, LinearRouter, NoiseModel, QuantumRouter
 from qmoe.errors import ConfigError, UnsupportedError
 from qmoe.routers import QuadraticRouter, Router, StochasticRouter, circuit_basis, dephased_ranks, jacobian_rank
-from qmoe.routers.ranks import is_constant
+from qmoe.routers.functions.ranks import is_constant
 
 F64 = torch.float64
 

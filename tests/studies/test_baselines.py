@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_info
 from qmoe.data import make_dataset
 from qmoe.routers import TwinRouter
 from qmoe.studies import Store, Workers, load_preset, make_trials, parse_study
+from qmoe.studies.assembly import build_model, prepare_data
 from qmoe.studies.baselines import (
     BASELINES,
     applicable,
@@ -19,7 +20,6 @@ from qmoe.studies.baselines import (
     measure_baselines,
     missing_baselines,
 )
-from qmoe.studies.build import build_model, prepare_data
 from tiny_study import tiny_values
 
 DATA = tiny_values()["data"]

@@ -7,7 +7,7 @@ import pytest
 
 from qmoe.errors import ConfigError
 from qmoe.studies import Store, load_preset, parse_study, run_studies
-from qmoe.studies.boundaries import (
+from qmoe.studies.boundary_measures import (
     agreement_on,
     boundary_measurements,
     measure_boundaries,

@@ -19,7 +19,7 @@ from qmoe.studies import (
     run_stack,
     with_ladder,
 )
-from qmoe.studies.build import build_model, n_trainable, prepare_data
+from qmoe.studies.assembly import build_model, n_trainable, prepare_data
 from qmoe.training import ModelStack
 from tiny_study import tiny_values
 

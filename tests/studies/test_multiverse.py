@@ -20,10 +20,10 @@ from qmoe.studies import (
     run_studies,
     specifications,
 )
-from qmoe.studies.build import build_model, build_router
-from qmoe.studies.multiverse import all_members
+from qmoe.studies.assembly import build_model, build_router
 from qmoe.studies.naming import continues
-from qmoe.studies.stacks import MAX_MINIMIZED, cost, n_parts
+from qmoe.studies.run.stacks import MAX_MINIMIZED, cost, n_parts
+from qmoe.studies.specifications import all_members
 from tiny_study import tiny_values
 
 TWIN = {"name": "twin", "label": "twin", "model": {"router": {"kind": "twin"}, "experts": {"kind": "linear"}}}

@@ -17,7 +17,8 @@ from qmoe.data import make_dataset
 from qmoe.errors import ConfigError
 from qmoe.routers import feature_router
 from qmoe.studies import load_preset, make_trials, parse_study, plan_stacks, run_stack
-from qmoe.studies.build import build_model, prepare_data
+from qmoe.studies.assembly import build_model, prepare_data
+from qmoe.studies.run.stacks import cost, kernels_to_compile
 from qmoe.studies.specs.routers import (
     MLPRouterSpec,
     QuadraticRouterSpec,
@@ -26,7 +27,6 @@ from qmoe.studies.specs.routers import (
     TrigonometricRouterSpec,
 )
 from qmoe.studies.specs.study import MLPExpertsSpec, TwinRouterSpec
-from qmoe.studies.stacks import cost, kernels_to_compile
 from qmoe.studies.trials import NUMERICS, TrialSpec
 from tiny_study import diverging_values, tiny_values
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from qmoe.errors import ConfigError, QMoEError
-from qmoe.studies import Workers, deaths
-from qmoe.studies.deaths import UNGUARDED, check_startable, explained_start, why_died
+from qmoe.studies import Workers
+from qmoe.studies.run import deaths
+from qmoe.studies.run.deaths import UNGUARDED, check_startable, explained_start, why_died
 
 GUARD = 'if __name__ == "__main__":'
 USE = "from qmoe.studies import Workers\n"

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from qmoe.studies import Workers, load_preset, make_trials
-from qmoe.studies.build import build_model, build_router
+from qmoe.studies.assembly import build_model, build_router
 from qmoe.studies.measurements import effective_dimensions
-from qmoe.studies.workers import tick
+from qmoe.studies.run.workers import tick
 
 
 def where(number):

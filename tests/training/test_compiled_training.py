@@ -27,7 +27,7 @@ from qmoe.routers import (
     TrigonometricRouter,
 )
 from qmoe.training import ModelStack, TrainingConfig, TrainingResult, train_stack
-from qmoe.training.autograd import AutogradTrainer
+from qmoe.training.autograd_trainer import AutogradTrainer
 from qmoe.training.compiled import layout as at
 from qmoe.training.compiled import step as compiled_step
 from qmoe.training.compiled.step import CompiledTrainer, Runner, compiled_parts

@@ -173,7 +173,7 @@ def test_accuracy_in_chunks_equals_accuracy_at_once(monkeypatch: pytest.MonkeyPa
     x, y = blobs(3, 50)
     stack = ModelStack([mixture(seed) for seed in range(3)])
     at_once = accuracy(stack, x, y)
-    monkeypatch.setattr("qmoe.training.autograd.EVALUATION_ROWS", 7)
+    monkeypatch.setattr("qmoe.training.autograd_trainer.EVALUATION_ROWS", 7)
     np.testing.assert_array_equal(accuracy(stack, x, y), at_once)
 
 

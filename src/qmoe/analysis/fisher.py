@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
-from qmoe.errors import ConfigError, ShapeError, unknown
-from qmoe.layers import check_sizes
+from qmoe.errors import ConfigError, ShapeError, check_sizes, unknown
 from qmoe.routers import Router
 from qmoe.seeding import Seed, child, torch_generator
 

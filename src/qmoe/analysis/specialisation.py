@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from qmoe.errors import ShapeError
-from qmoe.layers import check_sizes
+from qmoe.errors import ShapeError, check_sizes
 from qmoe.seeding import Seed, numpy_generator
 
 #: Entries of the permuted tables that one pass holds.

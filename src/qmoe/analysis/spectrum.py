@@ -17,9 +17,8 @@ from torch import Tensor
 
 from qmoe.circuits import Circuit
 from qmoe.engines import Engine, choose_engine, get_engine
-from qmoe.errors import ConfigError, ShapeError, UnsupportedError
-from qmoe.layers import check_sizes
-from qmoe.routers.declared import is_ours
+from qmoe.errors import ConfigError, ShapeError, UnsupportedError, check_sizes
+from qmoe.routers.functions.declared import is_ours
 
 #: Samples of the largest grid; at 16 outputs that is 256 MB of coefficients.
 MAX_SAMPLES = 1_000_000

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from qmoe.claims.ablation import ablation_study, ladder_claims
-from qmoe.claims.evidence import Contrast, Decision, Evidence, Outcome, decide
+from qmoe.claims.analyses.over_analyses import ChoiceEffect, Multiverse, Point, Pool, SpecificationRow
+from qmoe.claims.deciding.evidence import Contrast, Decision, Evidence, Outcome, decide
 from qmoe.claims.judge import judge
-from qmoe.claims.multiverse import ChoiceEffect, Multiverse, Point, Pool, SpecificationRow
 from qmoe.claims.planning import Plan, plan
 from qmoe.claims.registration import Departure, Registration, register, root_seed, verify
 from qmoe.claims.runs import Runs, StudyRuns, Universe, runs_of

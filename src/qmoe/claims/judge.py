@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from qmoe.claims.assay import Assays
-from qmoe.claims.correction import over, step_up
-from qmoe.claims.deciding import Unit, leaning, settle
-from qmoe.claims.evidence import ALPHA
-from qmoe.claims.multiverse import Multiverse, Point, Pool, SpecificationRow, join
+from qmoe.claims.analyses.over_analyses import Multiverse, Point, Pool, SpecificationRow, join
+from qmoe.claims.deciding.assay import Assays
+from qmoe.claims.deciding.correction import over, step_up
+from qmoe.claims.deciding.decisions import Unit, leaning, settle
+from qmoe.claims.deciding.evidence import ALPHA
 from qmoe.claims.questions import Measurements, Poser, at_specifications
 from qmoe.claims.runs import StudyRuns, Universe, by_name, pooled
 from qmoe.claims.spec import Claim

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from qmoe.analysis.power import smallest_effect
-from qmoe.claims.assay import Assays
-from qmoe.claims.evidence import ALPHA, draws_for
+from qmoe.claims.deciding.assay import Assays
+from qmoe.claims.deciding.evidence import ALPHA, draws_for
 from qmoe.claims.questions import Measurements, Poser
 from qmoe.claims.runs import ArmKey, StudyRuns
 from qmoe.claims.spec import Claim, Estimand
+from qmoe.statistics.power import smallest_effect
 
 
 @dataclass(frozen=True)

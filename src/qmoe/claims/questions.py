@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from qmoe.analysis.statistics import cluster_means, paired_difference
-from qmoe.claims.assay import Assays
-from qmoe.claims.evidence import ALPHA, Contrast, Evidence, weigh
-from qmoe.claims.objections import caveats, objections, obstacles, still_falling
+from qmoe.claims.deciding.assay import Assays
+from qmoe.claims.deciding.caveats import caveats, objections, obstacles, still_falling
+from qmoe.claims.deciding.evidence import ALPHA, Contrast, Evidence, weigh
 from qmoe.claims.pairs import Pairs, pair, scores
 from qmoe.claims.runs import ArmKey, Runs, StudyRuns
 from qmoe.claims.spec import (
@@ -24,6 +23,7 @@ from qmoe.claims.spec import (
 )
 from qmoe.claims.verdicts import Estimate
 from qmoe.errors import ShapeError
+from qmoe.statistics.bootstrap import cluster_means, paired_difference
 
 Measurements = Mapping[str, Mapping[str, Sequence[float] | np.ndarray]]
 

@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from qmoe.claims.choices import alternative_words, choice_words
-from qmoe.claims.evidence import Decision, Evidence
+from qmoe.claims.analyses.choices import alternative_words, choice_words
+from qmoe.claims.deciding.evidence import Decision, Evidence
 from qmoe.claims.spec import BreakdownTest
 
 if TYPE_CHECKING:
-    from qmoe.claims.multiverse import Multiverse
+    from qmoe.claims.analyses.over_analyses import Multiverse
     from qmoe.claims.verdicts import Comparison, TestVerdict, Verdict
 
 _METRICS = {

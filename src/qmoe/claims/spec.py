@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from qmoe.analysis.statistics import MIN_CLUSTERS
 from qmoe.errors import ConfigError
+from qmoe.statistics.bootstrap import MIN_CLUSTERS
 from qmoe.studies.files import read_toml
 from qmoe.studies.specs.base import explain
 from qmoe.studies.specs.study import Name, Probability, Spec

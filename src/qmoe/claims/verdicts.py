@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qmoe.claims import sentences
-from qmoe.claims.evidence import Decision, Evidence, Outcome
-from qmoe.claims.multiverse import Multiverse
+from qmoe.claims.analyses.over_analyses import Multiverse
+from qmoe.claims.deciding.evidence import Decision, Evidence, Outcome
 from qmoe.claims.runs import ArmKey
 from qmoe.claims.spec import Claim, ClaimTest, Combine, Estimand
 

@@ -19,9 +19,9 @@ from qmoe.errors import ConfigError
 from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, outcome_words, read_store, telling
 from qmoe.studies import Store, Study, Workers, continues, default_workers, run_studies, with_free_name
 from qmoe.studies.baselines import measure_baselines, missing_baselines
-from qmoe.studies.boundaries import measure_boundaries, missing_boundaries
+from qmoe.studies.boundary_measures import measure_boundaries, missing_boundaries
 from qmoe.studies.measurements import measure, missing_measurements
-from qmoe.studies.stacks import Stack, cost, kernels_to_compile
+from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile
 
 STORE = "store.sqlite"
 #: Arms of a ladder that the console tells of; the report has all of them.

@@ -22,7 +22,7 @@ from qmoe.data.scaling import (
     UnitNorm,
     fit_scaling,
 )
-from qmoe.data.table import Table
+from qmoe.data.tables.table import Table
 
 __all__ = [
     "DATASETS",

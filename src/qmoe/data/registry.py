@@ -10,7 +10,7 @@ from qmoe.data.fourier import TwoCurves
 from qmoe.data.generated import HiddenManifold, Synthetic
 from qmoe.data.parity import Checkerboard, Hyperplanes, Xor
 from qmoe.data.planar import Circles, Moons, Spirals
-from qmoe.data.table import Table
+from qmoe.data.tables.table import Table
 from qmoe.errors import unknown
 
 _ALL: tuple[type[Dataset], ...] = (

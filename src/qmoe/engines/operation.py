@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Circuit
-from qmoe.engines.names import find
+from qmoe.engines.engine_names import find
 from qmoe.engines.protocol import Engine, fitting, for_onnx
 from qmoe.engines.selection import choose_engine
 from qmoe.errors import UnsupportedError

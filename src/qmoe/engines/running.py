@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from qmoe.circuits import Circuit
+from qmoe.engines.engine_names import Named
 from qmoe.engines.memory import in_words, state_bytes
-from qmoe.engines.names import Named
 from qmoe.engines.protocol import Engine
 from qmoe.engines.selection import choose_engine, get_engine
 from qmoe.errors import PerformanceWarning, warn_caller

@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from torch import Tensor
 
 from qmoe.engines import check_values
-from qmoe.layers import Stackable, check_sizes
+from qmoe.errors import check_sizes
+from qmoe.layers import Stackable
 
 
 class Experts(Stackable, ABC):

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from qmoe.errors import check_sizes
 from qmoe.experts.base import Experts
-from qmoe.layers import ACTIVATIONS, affine, check_activation, check_sizes, draw_linear, parameter
+from qmoe.layers import ACTIVATIONS, affine, check_activation, draw_linear, parameter
 
 
 class LinearExperts(Experts):

@@ -11,8 +11,8 @@ from torch import Tensor
 from qmoe.circuits import Ansatz, Circuit, Encoding, Gate, NoiseModel, Readout, as_encoding
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.running import CircuitModule
+from qmoe.errors import check_sizes
 from qmoe.experts.base import Experts
-from qmoe.layers import check_sizes
 
 
 class QuantumExperts(Experts):

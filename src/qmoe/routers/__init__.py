@@ -1,7 +1,6 @@
 """Routers: features in, routing weights out."""
 
 from qmoe.routers.base import Router, require_router
-from qmoe.routers.basis import Basis
 from qmoe.routers.classical import LinearRouter, MLPRouter
 from qmoe.routers.controls import (
     ConstantRouter,
@@ -19,11 +18,12 @@ from qmoe.routers.features import (
     TrigonometricRouter,
     feature_router,
 )
+from qmoe.routers.functions.basis import Basis
+from qmoe.routers.functions.ranks import dephased_ranks, jacobian_rank
+from qmoe.routers.functions.reach import circuit_basis
+from qmoe.routers.functions.sampling import sample_frequencies
+from qmoe.routers.functions.span import Span
 from qmoe.routers.quantum import QuantumRouter
-from qmoe.routers.ranks import dephased_ranks, jacobian_rank
-from qmoe.routers.reach import circuit_basis
-from qmoe.routers.sampling import sample_frequencies
-from qmoe.routers.span import Span
 from qmoe.routers.stochastic import StochasticRouter
 from qmoe.routers.twin import TwinRouter
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from qmoe.engines import check_values
-from qmoe.errors import ConfigError
-from qmoe.layers import Stackable, check_sizes
+from qmoe.errors import ConfigError, check_sizes
+from qmoe.layers import Stackable
 
 
 class Router(Stackable, ABC):

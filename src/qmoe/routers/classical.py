@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qmoe.layers import ACTIVATIONS, affine, check_activation, check_sizes, draw_linear, parameter
+from qmoe.errors import check_sizes
+from qmoe.layers import ACTIVATIONS, affine, check_activation, draw_linear, parameter
 from qmoe.routers.base import Router
 
 

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from qmoe.circuits import ENCODINGS, Encoding
 from qmoe.engines import check_encodable, choose_engine
-from qmoe.errors import ConfigError, UnsupportedError
-from qmoe.layers import affine, check_dtype, check_sizes
+from qmoe.errors import ConfigError, UnsupportedError, check_sizes
+from qmoe.layers import affine, check_dtype
 from qmoe.routers.base import Router
-from qmoe.routers.declared import check_frequency, random_points
-from qmoe.routers.pauli import islands
+from qmoe.routers.functions.declared import check_frequency, random_points
+from qmoe.routers.functions.pauli_words import islands
 from qmoe.routers.quantum import QuantumRouter
 from qmoe.routers.twin import require_quantum
 

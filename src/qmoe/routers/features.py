@@ -9,8 +9,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from qmoe.errors import ConfigError, ShapeError, StateWarning, warn_caller
-from qmoe.layers import affine, check_same, check_sizes, draw_linear, in_autocast, parameter
+from qmoe.errors import ConfigError, ShapeError, StateWarning, check_sizes, warn_caller
+from qmoe.layers import affine, check_same, draw_linear, in_autocast, parameter
 from qmoe.routers.base import Router
 from qmoe.routers.controls import MeanRouting, PermutedRouting
 

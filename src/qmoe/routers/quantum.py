@@ -11,8 +11,8 @@ from torch import Tensor
 from qmoe.circuits import Ansatz, Born, Circuit, Encoding, Gate, NoiseModel, Readout, as_encoding
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.running import CircuitModule
-from qmoe.errors import ConfigError, UnsupportedError
-from qmoe.layers import affine, check_sizes, draw_linear, parameter
+from qmoe.errors import ConfigError, UnsupportedError, check_sizes
+from qmoe.layers import affine, draw_linear, parameter
 from qmoe.routers.base import Router
 
 

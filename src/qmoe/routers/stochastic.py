@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from qmoe.engines.batched.algebra import cached_tensors
-from qmoe.errors import ConfigError
-from qmoe.layers import affine, check_same, check_sizes, draw_linear, parameter
+from qmoe.errors import ConfigError, check_sizes
+from qmoe.layers import affine, check_same, draw_linear, parameter
 from qmoe.routers.base import Router
 
 #: Features up to which a chain is followed: it holds ``4**F`` bit strings.

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from qmoe.circuits import Circuit
 from qmoe.engines import check_encodable
-from qmoe.errors import ConfigError
-from qmoe.layers import affine, check_same, check_sizes, draw_linear, parameter
+from qmoe.errors import ConfigError, check_sizes
+from qmoe.layers import affine, check_same, draw_linear, parameter
 from qmoe.routers.base import Router
-from qmoe.routers.basis import Basis, WaveTerm
 from qmoe.routers.features import FeatureRouter
+from qmoe.routers.functions.basis import Basis, WaveTerm
+from qmoe.routers.functions.reach import MAX_FUNCTIONS, circuit_basis
+from qmoe.routers.functions.sampling import sample_frequencies
 from qmoe.routers.quantum import QuantumRouter
-from qmoe.routers.reach import MAX_FUNCTIONS, circuit_basis
-from qmoe.routers.sampling import sample_frequencies
 
 
 class TwinRouter(FeatureRouter):

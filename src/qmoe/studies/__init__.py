@@ -2,15 +2,15 @@
 
 from qmoe.studies.files import load_study, parse_study
 from qmoe.studies.ladder import RUNGS, Rung, ladder_omitted, ladder_rungs, with_ladder
-from qmoe.studies.multiverse import Specification, specifications
 from qmoe.studies.naming import continues, with_free_name
 from qmoe.studies.presets import PHASES, load_preset, preset_names, preset_text, refuse_borrowed_name
-from qmoe.studies.running import run_stack, run_studies
+from qmoe.studies.run.runner import run_stack, run_studies
+from qmoe.studies.run.stacks import plan_stacks
+from qmoe.studies.run.workers import Workers, default_workers
+from qmoe.studies.specifications import Specification, specifications
 from qmoe.studies.specs.study import Study
-from qmoe.studies.stacks import plan_stacks
 from qmoe.studies.store import Record, Store, StudyResults
 from qmoe.studies.trials import Member, TrialSpec, make_trials
-from qmoe.studies.workers import Workers, default_workers
 
 __all__ = [
     "PHASES",

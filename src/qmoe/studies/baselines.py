@@ -13,12 +13,12 @@ from qmoe.data import make_dataset
 from qmoe.errors import ConfigError
 from qmoe.routers import TwinRouter
 from qmoe.seeding import random_state
-from qmoe.studies.build import PreparedData, prepare_data
+from qmoe.studies.assembly import PreparedData, prepare_data
+from qmoe.studies.run.workers import Workers
 from qmoe.studies.rungs import MAX_TWIN, find_base
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store import Store
 from qmoe.studies.trials import NUMERICS, TrialSpec, make_trials
-from qmoe.studies.workers import Workers
 
 #: Part of every hash; raised whenever a baseline would give other numbers than before.
 VERSION = 1

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from qmoe.data import DATASETS
-from qmoe.data.text import decoded
+from qmoe.data.tables.text import decoded
 from qmoe.errors import ConfigError, unknown
 from qmoe.studies.ladder import with_ladder
 from qmoe.studies.specs.base import explain

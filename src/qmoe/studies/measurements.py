@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from qmoe.analysis import global_effective_dimension
-from qmoe.analysis.statistics import MIN_CLUSTERS
 from qmoe.errors import unknown
 from qmoe.routers import Router
 from qmoe.seeding import child
-from qmoe.studies.build import build_router, prepare_data, standardise
+from qmoe.statistics.bootstrap import MIN_CLUSTERS
+from qmoe.studies.assembly import build_router, prepare_data, standardise
+from qmoe.studies.run.workers import Workers
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store import Store
 from qmoe.studies.trials import TrialSpec, make_trials
-from qmoe.studies.workers import Workers
 
 #: Draws of the data, unless asked otherwise: as many as a claim rests on.
 REPEATS = 30

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from qmoe.studies.multiverse import all_members
+from qmoe.studies.specifications import all_members
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store import Store
 

@@ -13,9 +13,9 @@ from qmoe.circuits import Circuit, NoiseModel
 from qmoe.data import make_dataset
 from qmoe.errors import ConfigError
 from qmoe.routers import QuantumRouter, StochasticRouter
-from qmoe.routers.ranks import is_constant, jacobian_rank
+from qmoe.routers.functions.ranks import is_constant, jacobian_rank
 from qmoe.routers.stochastic import MAX_FEATURES
-from qmoe.studies.build import Generators, build_mixture, n_trainable
+from qmoe.studies.assembly import Generators, build_mixture, n_trainable
 from qmoe.studies.specs.routers import (
     ConstantRouterSpec,
     LinearRouterSpec,

@@ -16,10 +16,10 @@ import numpy as np
 from pydantic_core import from_json
 
 from qmoe.data import Table
-from qmoe.data.kept import keep_table, keeps, key_of
+from qmoe.data.tables.kept import keep_table, keeps, key_of
 from qmoe.errors import QMoEError, StoreError
 from qmoe.studies.files import parse_study
-from qmoe.studies.multiverse import Specification, specifications
+from qmoe.studies.specifications import Specification, specifications
 from qmoe.studies.specs.study import Study
 from qmoe.studies.trials import Member, TrialSpec, make_trials
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qmoe.testing.circuits import random_circuit, random_inputs
+from qmoe.testing.random_circuits import random_circuit, random_inputs
 
 if TYPE_CHECKING:
-    from qmoe.testing.engines import EngineConformance
-    from qmoe.testing.routers import RouterConformance
+    from qmoe.testing.engine_suite import EngineConformance
+    from qmoe.testing.router_suite import RouterConformance
 
 __all__ = ["EngineConformance", "RouterConformance", "random_circuit", "random_inputs"]
 
@@ -20,11 +20,11 @@ __all__ = ["EngineConformance", "RouterConformance", "random_circuit", "random_i
 def __getattr__(name: str) -> Any:
     # The conformance suites import pytest, which users of random_circuit need not have.
     if name == "EngineConformance":
-        from qmoe.testing.engines import EngineConformance
+        from qmoe.testing.engine_suite import EngineConformance
 
         return EngineConformance
     if name == "RouterConformance":
-        from qmoe.testing.routers import RouterConformance
+        from qmoe.testing.router_suite import RouterConformance
 
         return RouterConformance
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

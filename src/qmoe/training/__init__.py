@@ -1,6 +1,6 @@
 """Training whole stacks of models at once."""
 
-from qmoe.training.autograd import accuracy
+from qmoe.training.autograd_trainer import accuracy
 from qmoe.training.balanced import balanced_accuracy
 from qmoe.training.lbfgs import LBFGSConfig, MinimizationResult, minimize_stack
 from qmoe.training.loop import TrainingResult, train_stack

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qmoe.training.autograd import EVALUATION_ROWS
+from qmoe.training.autograd_trainer import EVALUATION_ROWS
 from qmoe.training.stack import ModelStack
 
 

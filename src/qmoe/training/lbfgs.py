@@ -14,10 +14,9 @@ from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
-from qmoe.errors import ConfigError
-from qmoe.layers import check_sizes
-from qmoe.training.autograd import AutogradTrainer, accuracy, trainable
-from qmoe.training.checks import checked_parts
+from qmoe.errors import ConfigError, check_sizes
+from qmoe.training.autograd_trainer import AutogradTrainer, accuracy, trainable
+from qmoe.training.checked import checked_parts
 from qmoe.training.compiled import layout as at
 from qmoe.training.compiled.parts import MixtureParts
 from qmoe.training.compiled.step import Runner, compiled_parts, evaluation_piece

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.seeding import Seed
-from qmoe.training.autograd import AutogradTrainer, accuracy
-from qmoe.training.checks import check_weights, checked_parts
+from qmoe.training.autograd_trainer import AutogradTrainer, accuracy
+from qmoe.training.checked import check_weights, checked_parts
 from qmoe.training.compiled import CompiledTrainer, compiled_parts
 from qmoe.training.orders import Orders
 from qmoe.training.stopping import Best

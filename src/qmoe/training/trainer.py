@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from qmoe.errors import ConfigError
-from qmoe.layers import check_sizes
+from qmoe.errors import ConfigError, check_sizes
 from qmoe.training.orders import Orders
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from qmoe.circuits import Born, Circuit, Gate
 from qmoe.engines.amplitudes import normalised
-from qmoe.engines.batched.gates import PAULIS, TABLE, amplitude_constants, pauli_constants
+from qmoe.engines.batched.gate_matrices import PAULIS, TABLE, amplitude_constants, pauli_constants
 from qmoe.engines.protocol import traced
 
 Made = TypeVar("Made")

@@ -20,7 +20,7 @@ from qmoe.engines.batched.algebra import (
     identity,
     noise_exponents,
 )
-from qmoe.engines.batched.plan import Fixed, Local, Noise, Pair, Run, Stage, make_plan
+from qmoe.engines.batched.schedule import Fixed, Local, Noise, Pair, Run, Stage, make_plan
 from qmoe.engines.memory import require_memory
 from qmoe.engines.protocol import Engine, for_onnx, too_large, traced
 from qmoe.errors import UnsupportedError

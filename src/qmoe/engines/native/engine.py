@@ -12,8 +12,8 @@ from torch.autograd import forward_ad
 from qmoe.circuits import Circuit
 from qmoe.engines.batched import TorchEngine
 from qmoe.engines.calling import CompiledCircuit
-from qmoe.engines.native.function import Evaluate, Step
-from qmoe.engines.native.running import compiled_circuit, simulation
+from qmoe.engines.native.autograd import Evaluate, Step
+from qmoe.engines.native.run.simulations import compiled_circuit, simulation
 from qmoe.engines.protocol import Engine, too_large, traced
 
 _TORCH = TorchEngine()

@@ -13,8 +13,8 @@ import numpy as np
 
 import qmoe.training.compiled.layout as at
 from qmoe.compiled.addresses import inner, integer, pointer_like
-from qmoe.training.compiled.circuits import place_of
-from qmoe.training.compiled.layers import add_rows, parameter_gradients
+from qmoe.training.compiled.circuit_calls import place_of
+from qmoe.training.compiled.column_operations import add_rows, parameter_gradients
 from qmoe.training.compiled.views import columns
 
 carray = numba.carray

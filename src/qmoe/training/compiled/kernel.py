@@ -12,10 +12,10 @@ import numpy as np
 
 import qmoe.training.compiled.layout as at
 from qmoe.compiled.addresses import double, inner, integer, pointer_like, put_double, take_number
-from qmoe.training.compiled.circuits import place_of
-from qmoe.training.compiled.gradients import differentiate_mixture
-from qmoe.training.compiled.layers import all_finite, count_right, cross_entropy
-from qmoe.training.compiled.mixture import load, run_mixture
+from qmoe.training.compiled.backward import differentiate_mixture
+from qmoe.training.compiled.circuit_calls import place_of
+from qmoe.training.compiled.column_operations import all_finite, count_right, cross_entropy
+from qmoe.training.compiled.forward import load, run_mixture
 from qmoe.training.compiled.views import columns, vector
 from qmoe.training.shuffling import shuffle
 

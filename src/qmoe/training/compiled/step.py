@@ -15,10 +15,10 @@ import torch
 from qmoe.compiled.cache import declare, kernel
 from qmoe.compiled.threads import THREAD_OPERATIONS, run_shares
 from qmoe.engines.running import CircuitModule
-from qmoe.training.autograd import EVALUATION_ROWS
+from qmoe.training.autograd_trainer import EVALUATION_ROWS
 from qmoe.training.compiled import layout as at
 from qmoe.training.compiled.parts import MixtureParts, parts_of
-from qmoe.training.compiled.plan import (
+from qmoe.training.compiled.records import (
     Memory,
     Rows,
     Values,

@@ -6,7 +6,7 @@ import numba
 
 import qmoe.training.compiled.layout as at
 from qmoe.compiled.addresses import inner, integer, pointer_like
-from qmoe.training.compiled.circuits import place_of
+from qmoe.training.compiled.circuit_calls import place_of
 
 carray = numba.carray
 

@@ -1,0 +1,1 @@
+"""Verdicts over all sound analyses of a study."""

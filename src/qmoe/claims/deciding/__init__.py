@@ -1,0 +1,1 @@
+"""From paired scores to outcomes: evidence, caveats, correction for multiple comparisons, decisions."""

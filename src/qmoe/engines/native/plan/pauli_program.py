@@ -1,0 +1,199 @@
+"""A circuit with noise as numbers: the Pauli coefficients of its density matrix are rotated in pairs, and damped.
+
+A state is the real vector ``tr(P rho)`` over Pauli words ``P = i^|a & b| X^a Z^b``, at index ``a * D + b``. Where a word W
+anticommutes with the generator G of a rotation, ``W`` and ``W G`` turn into each other by the full angle; all other words
+stay. The depolarizing channel multiplies each word by ``(1 - 4p/3)`` to the number of noisy wires on which it is not I.
+Dephasing of a wire forgets the words that anticommute with the Pauli word of its axis: along Z those with X or Y on it. They
+are found by their bits, whatever the bits are called.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from qmoe.circuits import Born, Circuit
+from qmoe.compiled.lanes import WIDTH, n_lanes
+from qmoe.engines.native import layout as at
+from qmoe.engines.native.plan.lowering import Damp, Forget, Phase, Rotation, Step, Turn, lower
+from qmoe.engines.native.plan.stages import odd
+
+#: In place of the exponent of a damping factor that is 0 whatever the noise strength.
+FORGOTTEN = -1
+
+
+@dataclass
+class _Turn:
+    generator: tuple[int, int]
+    turn: Turn
+
+
+@dataclass
+class _Damping:
+    counts: np.ndarray = field(repr=False)
+
+
+class NoisyProgram:
+    """What the kernels of the Pauli vector run; arrays as in `qmoe.engines.native.plan.state_program.Program`.
+
+    Attributes:
+        header: sizes and addresses.
+        rows: ``(n, ROW)``: operation, slot or damping, address and number of pairs.
+        pairs: generator -> ``(4**Q / 4, 2)`` indices that it rotates, the first towards the second.
+        counts: ``(dampings, 4**Q)`` exponents of the damping factor, or `FORGOTTEN` where the factor is 0.
+    """
+
+    def __init__(self, circuit: Circuit) -> None:
+        self.circuit = circuit
+        q = circuit.n_qubits
+        steps, frame, prepared = lower(circuit)
+        self._paulis = _Paulis(q)
+        ops = self._schedule(_relevant(steps, prepared, q))
+        turns = [op for op in ops if isinstance(op, _Turn)]
+        each = [op.turn.kind == at.FEATURE for op in turns]
+        ordered = [op for op, e in zip(turns, each, strict=True) if not e] + [
+            op for op, e in zip(turns, each, strict=True) if e
+        ]
+        slot_of = {id(op): slot for slot, op in enumerate(ordered)}
+        self.pairs = {op.generator: self._paulis.pairs(*op.generator) for op in turns}
+        self.counts = np.array([op.counts for op in ops if isinstance(op, _Damping)], dtype=np.int64).reshape(-1, 4**q)
+        damping = 0
+        rows = np.zeros((len(ops), at.ROW), dtype=np.int64)
+        for row, op in zip(rows, ops, strict=True):
+            if isinstance(op, _Turn):
+                pairs = self.pairs[op.generator]
+                row[:4] = at.TURN, slot_of[id(op)], pairs.ctypes.data, len(pairs)
+            else:
+                row[:2] = at.DAMP, damping
+                damping += 1
+        self.rows = rows
+        self.sources = np.array([(o.turn.kind, o.turn.index) for o in ordered], dtype=np.int64).reshape(-1, 2)
+        # The kernels halve angles, as state vectors want them; Pauli words turn by the whole.
+        self.factors = 2 * np.array([(o.turn.factor, o.turn.offset) for o in ordered]).reshape(-1, 2)
+        self.lane_signs = np.zeros(len(ordered), dtype=np.int64)
+        self.signs = np.array(frame.sign, dtype=np.int64)
+        self.shifts = np.array(frame.shift, dtype=np.int64)
+        born = isinstance(circuit.readout, Born)
+        self.order = np.argsort(frame.order()).astype(np.int64)
+        self.header = at.make_header(
+            {
+                at.N_QUBITS: q, at.N_FEATURES: circuit.in_features, at.N_OUTPUTS: circuit.n_outputs,
+                at.N_WEIGHTS: circuit.n_weights, at.N_SHARED: each.count(False), at.N_SLOTS: len(ordered),
+                at.BORN: born, at.PREPARED: prepared, at.FORWARD: self.rows, at.N_FORWARD: len(rows),
+                at.SOURCES: self.sources, at.FACTORS: self.factors, at.LANE_SIGNS: self.lane_signs,
+                at.SIGNS: self.signs, at.SHIFTS: self.shifts, at.ORDER: self.order,
+                at.N_DAMPS: damping, at.COUNTS: self.counts,
+            },
+        )  # fmt: skip
+
+    def parts(self, itemsize: int) -> np.ndarray:
+        """Offsets in bytes of the parts of the scratch memory of one thread, and its size, for numbers of ``itemsize``."""
+        q, slots, dampings = self.circuit.n_qubits, int(self.header[at.N_SLOTS]), len(self.counts)
+        vector = 4**q * WIDTH
+        shared = int(self.header[at.N_SHARED])
+        return at.offsets(
+            {
+                at.PSI: vector,
+                at.LAM: vector,
+                at.ROWS: 2 * 2**q * WIDTH,
+                at.SUMS: WIDTH,
+                at.COEFFICIENTS: 2 * slots * WIDTH,
+                at.GRADIENTS: slots * WIDTH,
+                at.TABLES: 0,
+                at.TABLE_GRADIENTS: 0,
+                at.WORK: 3 * 8 * max(shared, (slots - shared) * n_lanes(itemsize)),
+                at.FACTORS_TABLE: 2 * dampings * 4**q * itemsize,
+                at.CHECKPOINTS: dampings * vector,
+                at.STRENGTH_GRADIENT: WIDTH,
+            }
+        )
+
+    def _schedule(self, steps: list[Step]) -> list[_Turn | _Damping]:
+        """Rotations in order; a damping joins an earlier one where it commutes with all rotations in between."""
+        ops: list[_Turn | _Damping] = []
+        for step in steps:
+            if isinstance(step, (Damp, Forget)):
+                counts = self._paulis.damped(step) if isinstance(step, Damp) else self._paulis.forgotten(step)
+                for op in reversed(ops):
+                    if isinstance(op, _Damping):
+                        either = (op.counts == FORGOTTEN) | (counts == FORGOTTEN)
+                        op.counts = np.where(either, FORGOTTEN, op.counts + counts)
+                        break
+                    i, j = self._paulis.pairs(*op.generator).T
+                    if (counts[i] != counts[j]).any():
+                        ops.append(_Damping(counts))
+                        break
+                else:
+                    ops.insert(0, _Damping(counts))
+            elif isinstance(step, Phase):
+                ops.append(_Turn((0, step.mask), step.turn))
+            else:
+                # The rotation's generator is i X^flip Z^sign, a word up to its sign.
+                negative = (step.flip & step.sign).bit_count() % 4 == 3
+                ops.append(_Turn((step.flip, step.sign), step.turn * -1 if negative else step.turn))
+        return ops
+
+
+class _Paulis:
+    """Products of Pauli words of Q qubits, for all words at once."""
+
+    def __init__(self, n_qubits: int) -> None:
+        self.dim = 2**n_qubits
+        words = np.arange(4**n_qubits)
+        self.x, self.z = words // self.dim, words % self.dim
+
+    def pairs(self, x: int, z: int) -> np.ndarray:
+        """``(4**Q / 4, 2)``: words that a rotation about the word (x, z) turns, the first towards the second."""
+        # P_W P_G = i^power P_{W + G}, from X^a Z^b X^c Z^d = (-1)^|b & c| X^(a+c) Z^(b+d).
+        product_x, product_z = self.x ^ x, self.z ^ z
+        power = _count(self.x & self.z) + (x & z).bit_count() - _count(product_x & product_z) + 2 * _count(self.z & x)
+        # The coefficient of W gains -i i^power sin(angle) times that of W G; the first of a pair loses.
+        first = np.flatnonzero(power % 4 == 3)
+        return np.ascontiguousarray(np.stack([first, product_x[first] * self.dim + product_z[first]], 1))
+
+    def damped(self, damp: Damp) -> np.ndarray:
+        """``(4**Q,)``: 1 for words that are not I on the qubit."""
+        return ((_count(self.x & damp.sign) | _count(self.z & damp.flip)) & 1) * 1
+
+    def forgotten(self, forget: Forget) -> np.ndarray:
+        """``(4**Q,)``: `FORGOTTEN` for words that anticommute with one that stays, 0 for all others."""
+        odd_ones = ((_count(self.x & sign) ^ _count(self.z & flip)) & 1 for flip, sign in forget.words)
+        lost = functools.reduce(np.bitwise_or, odd_ones)
+        return np.where(lost == 1, FORGOTTEN, 0)
+
+
+def _count(bits: np.ndarray) -> np.ndarray:
+    return np.bitwise_count(bits).astype(np.int64)
+
+
+def _relevant(steps: list[Step], prepared: bool, n_qubits: int) -> list[Step]:
+    """Without the phases that act on basis states alone, or that nothing turns into something measured.
+
+    Where all qubits are dephased along Z there are only basis states, and all of a density matrix that is kept could be
+    measured. Along another axis that is not so; but what commutes with a phase before it does so after it.
+    """
+    ends = [i for i, step in enumerate(steps) if isinstance(step, Forget) and _is_diagonal(step, n_qubits)]
+    kept: list[Step] = []
+    for i, step in enumerate(steps):
+        if isinstance(step, Phase):
+            first = max((end for end in ends if end < i), default=None)
+            last = min((end for end in ends if end > i), default=len(steps))
+            before = any(isinstance(s, Rotation) and odd(s.flip & step.mask) for s in steps[first or 0 : i])
+            after = any(isinstance(s, Rotation) and odd(s.flip & step.mask) for s in steps[i + 1 : last])
+            if not after or not (before or (prepared and first is None)):
+                continue
+        kept.append(step)
+    return kept
+
+
+def _is_diagonal(forget: Forget, n_qubits: int) -> bool:
+    """Whether it leaves nothing but basis states."""
+    return len(forget.words) == n_qubits and not any(flip for flip, _ in forget.words)
+
+
+@functools.lru_cache(maxsize=256)
+def make_noisy_program(circuit: Circuit) -> NoisyProgram:
+    """The program of a circuit with noise, but for its strength; made once."""
+    return NoisyProgram(circuit)

@@ -1,0 +1,197 @@
+"""A schedule as arrays of numbers, which compiled code reads."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from qmoe.circuits import Born, Circuit
+from qmoe.compiled.lanes import WIDTH, n_lanes
+from qmoe.engines.native import layout as at
+from qmoe.engines.native.plan.lowering import Phase, Rotation, Turn
+from qmoe.engines.native.plan.stages import Stage, groups, make_schedule, pivots
+
+#: Largest group of rotations in one pass: 2**3 amplitudes fill the registers; backward there are two states.
+FORWARD_GROUP, BACKWARD_GROUP = 3, 2
+
+
+class Program:
+    """What the kernels of the state vector run.
+
+    A slot is the angle of one rotation, or of one phase per sample. With ``lane_bits = 0`` lanes are samples, and slots
+    that are the same for all samples come first. Otherwise lanes are basis states of one sample: the lowest ``lane_bits`` of
+    their index, and all slots are shared. A rotation that spares those bits is still done lane by lane, with the sine's sign
+    changed in the lanes where ``lane_sign & lane`` is odd.
+
+    Attributes:
+        header: sizes, and the addresses of the arrays below.
+        forward: ``(n, ROW)`` rows to apply.
+        backward: ``(n, ROW)`` rows to undo, last first.
+        start: ``(n, ROW)`` rows that undo the initial product state.
+        start_slots: slot of each wire's first rotation, last wire first.
+        sources: ``(slots, 2)`` kind and index; ``factors``: ``(slots, 2)`` factor and offset of each angle.
+        lane_signs: ``(slots,)`` lowest bits of each rotation's sign.
+        terms: ``(terms, 4)`` table, mask, kind, index of the phases; ``term_factors`` as ``factors``.
+        order: ``(D,)`` place of each index in the order of basis states, for the Born read-out.
+    """
+
+    def __init__(self, circuit: Circuit, lane_bits: int = 0) -> None:
+        self.circuit, self.lane_bits = circuit, lane_bits
+        schedule = make_schedule(circuit, per_sample=lane_bits == 0)
+        q = circuit.n_qubits
+        first = {r.flip: r for r in schedule.start}
+        start = [] if schedule.prepared else [first.get(1 << i, Rotation(1 << i, 1 << i, Turn())) for i in range(q)]
+        steps: list[Rotation | Phase] = [*start]
+        for stage in schedule.stages:
+            steps += [*stage.rotations, *_each(stage)]
+        each = [step for step in steps if lane_bits == 0 and step.turn.kind == at.FEATURE]
+        separate = {id(step) for step in each}
+        ordered = [*(step for step in steps if id(step) not in separate), *each]
+        self._slot = {id(step): slot for slot, step in enumerate(ordered)}
+        tables = [stage for stage in schedule.stages if stage.kind is Phase and not stage.each]
+        terms = [(table, phase) for table, stage in enumerate(tables) for phase in stage.phases]
+        self.n_tables = len(tables)
+        self.forward = self._rows(schedule.stages, FORWARD_GROUP)
+        self.backward = self._rows(schedule.stages, BACKWARD_GROUP)[::-1].copy()
+        self.start = _matrix(self._rotations(start, BACKWARD_GROUP))
+        self.start_slots = _integers(self._slot[id(step)] for step in start)
+        self.sources = _integers((step.turn.kind, step.turn.index) for step in ordered).reshape(-1, 2)
+        self.factors = np.array([(step.turn.factor, step.turn.offset) for step in ordered]).reshape(-1, 2)
+        low = (1 << lane_bits) - 1
+        self.lane_signs = _integers(step.sign & low if isinstance(step, Rotation) else 0 for step in ordered)
+        self.terms = _integers((t, p.mask, p.turn.kind, p.turn.index) for t, p in terms).reshape(-1, 4)
+        self.term_factors = np.array([(p.turn.factor, p.turn.offset) for _, p in terms]).reshape(-1, 2)
+        self.signs = _integers(schedule.frame.sign)
+        self.shifts = _integers(schedule.frame.shift)
+        born = isinstance(circuit.readout, Born)
+        self.order = np.argsort(schedule.frame.order() if born else [0]).astype(np.int64)
+        self.header = at.make_header(
+            {
+                at.N_QUBITS: q, at.LANE_BITS: lane_bits, at.N_FEATURES: circuit.in_features, at.N_OUTPUTS: circuit.n_outputs,
+                at.N_WEIGHTS: circuit.n_weights, at.N_TABLES: len(tables), at.N_SHARED: len(ordered) - len(each),
+                at.N_SLOTS: len(ordered), at.BORN: born, at.PREPARED: schedule.prepared,
+                at.FORWARD: self.forward, at.N_FORWARD: len(self.forward),
+                at.BACKWARD: self.backward, at.N_BACKWARD: len(self.backward),
+                at.START: self.start, at.N_START: len(self.start), at.START_SLOTS: self.start_slots,
+                at.SOURCES: self.sources, at.FACTORS: self.factors, at.LANE_SIGNS: self.lane_signs,
+                at.TERMS: self.terms, at.TERM_FACTORS: self.term_factors, at.N_TERMS: len(terms),
+                at.TABLES_EACH: any(p.turn.kind == at.FEATURE for _, p in terms),
+                at.ENCODES_LATER: any(stage.each for stage in schedule.stages),
+                at.SIGNS: self.signs, at.SHIFTS: self.shifts, at.ORDER: self.order,
+            },
+        )  # fmt: skip
+
+    @property
+    def n_vectors(self) -> int:
+        """Vectors of lanes in one part (real or imaginary) of a state."""
+        return self.circuit.dim >> self.lane_bits
+
+    def parts(self, itemsize: int) -> np.ndarray:
+        """Offsets in bytes of the parts of the scratch memory of one thread, and its size, for numbers of ``itemsize``."""
+        lanes, slots, shared = n_lanes(itemsize), int(self.header[at.N_SLOTS]), int(self.header[at.N_SHARED])
+        tables = self.n_tables * self.circuit.dim
+        return at.offsets(
+            {
+                at.PSI: 2 * self.n_vectors * WIDTH,
+                at.LAM: 2 * self.n_vectors * WIDTH,
+                at.ROWS: min(self.n_vectors, at.READOUT_ROW) * WIDTH,
+                at.SUMS: self.circuit.n_qubits * WIDTH,
+                at.COEFFICIENTS: 2 * slots * WIDTH,
+                at.GRADIENTS: slots * WIDTH,
+                at.TABLES: 2 * tables * itemsize,
+                at.TABLE_GRADIENTS: self.n_tables * self.n_vectors * WIDTH,
+                at.WORK: 3 * 8 * max(shared, tables, (slots - shared) * lanes),
+            }
+        )
+
+    def large_parts(self, itemsize: int) -> np.ndarray:
+        """Offsets of the scratch memory for large states: what all parts of the state share, then that of each part."""
+        slots, q = int(self.header[at.N_SLOTS]), self.circuit.n_qubits
+        shared = at.offsets(
+            {
+                at.SUMS: q * WIDTH,
+                at.COEFFICIENTS: 2 * slots * WIDTH,
+                at.GRADIENTS: slots * WIDTH,
+                at.WORK: 3 * 8 * slots * n_lanes(itemsize),
+                at.TERM_ANGLES: len(self.terms) * 8,
+            }
+        )
+        own = at.offsets(
+            {
+                at.PART_ROWS: at.READOUT_ROW * WIDTH,
+                at.PART_SUMS: q * WIDTH,
+                at.PART_GRADIENTS: slots * WIDTH,
+                at.PART_TABLE: 2 * at.PHASE_CHUNK * itemsize,
+                at.PART_PHASES: (at.PHASE_CHUNK >> self.lane_bits) * WIDTH,
+                at.PART_WORK: 3 * 8 * at.PHASE_CHUNK,
+                at.PART_TERMS: len(self.terms) * 8,
+            },
+            at.PART_SIZE,
+        )
+        ends = [shared[-1] + part * own[-1] for part in range(at.N_PARTS + 1)]
+        return np.concatenate([shared[:-1], *(own[:-1] + end for end in ends[:-1]), ends[-1:]])
+
+    def _rows(self, stages: Sequence[Stage], size: int) -> np.ndarray:
+        rows: list[np.ndarray] = []
+        table = 0
+        for stage in stages:
+            if stage.kind is Rotation:
+                rows += self._rotations(stage.rotations, size)
+            elif stage.each:
+                rows += [_row(at.PHASE_EACH, (), (), (p.mask,), (self._slot[id(p)],)) for p in stage.phases]
+            else:
+                rows.append(_row(at.PHASE, (), (), (), (table,)))
+                table += 1
+        return _matrix(rows)
+
+    def _rotations(self, rotations: Sequence[Rotation], size: int) -> list[np.ndarray]:
+        low = (1 << self.lane_bits) - 1
+        rows = [
+            _row(
+                at.ROTATE,
+                [pivot - self.lane_bits for pivot in pivots(r.flip for r in group)],
+                [r.flip >> self.lane_bits for r in group],
+                [r.sign >> self.lane_bits for r in group],
+                [self._slot[id(r)] for r in group],
+            )
+            for group in groups([r for r in rotations if not r.flip & low], size)
+        ]
+        for r in rotations:
+            if r.flip & low:
+                high = r.flip >> self.lane_bits
+                # The pivot, or -1 where the rotation stays within a vector, and the lanes' flip beside it.
+                pivot = [high.bit_length() - 1, r.flip & low]
+                row = _row(at.ROTATE_LANES, pivot, [high], [r.sign >> self.lane_bits], [self._slot[id(r)]])
+                rows.append(row)
+        return rows
+
+
+def _each(stage: Stage) -> list[Phase]:
+    return stage.phases if stage.each else []
+
+
+def _integers(values: Iterable[int] | Iterable[tuple[int, ...]]) -> np.ndarray:
+    return np.array(list(values), dtype=np.int64)
+
+
+def _matrix(rows: list[np.ndarray]) -> np.ndarray:
+    return np.array(rows, dtype=np.int64).reshape(-1, at.ROW)
+
+
+def _row(
+    operation: int, pivot: Iterable[int], flip: Iterable[int], sign: Iterable[int], slot: Sequence[int]
+) -> np.ndarray:
+    row = np.zeros(at.ROW, dtype=np.int64)
+    row[0], row[1] = operation, len(slot)
+    for first, values in ((at.PIVOT, pivot), (at.FLIP, flip), (at.SIGN, sign), (at.SLOT, slot)):
+        for i, value in enumerate(values):
+            row[first + i] = value
+    return row
+
+
+@functools.lru_cache(maxsize=256)
+def make_program(circuit: Circuit, lane_bits: int = 0) -> Program:
+    """The program of a circuit; made once."""
+    return Program(circuit, lane_bits)

@@ -1,0 +1,225 @@
+"""From a store to a folder with the page, its figures and its tables."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+import qmoe
+from qmoe.claims import CLAIMS, Claim
+from qmoe.errors import QMoEError
+from qmoe.report.findings.contents import Contents, Times, provenance, read_store
+from qmoe.report.findings.judged import Judged
+from qmoe.report.findings.paper import is_preset, paper
+from qmoe.report.findings.survival import survival
+from qmoe.report.pictures.all_pictures import draw_all, pictures
+from qmoe.report.pictures.style import FigureBlock, style
+from qmoe.report.sections.all_ladders import ladder_sections
+from qmoe.report.sections.blocks import Context, Picker, Section
+from qmoe.report.sections.claim_cards import Card, cards_of, study_titles
+from qmoe.report.sections.learning_rates import (
+    leads,
+    opening_sentence,
+    sensitivity_section,
+    unexamined_sentence,
+    verdict_table,
+)
+from qmoe.report.sections.methods import accusation_section, cost_section, methods_section
+from qmoe.report.sections.one_ladder import has_ladder
+from qmoe.report.sections.own_study import study_section
+from qmoe.report.sections.phase1 import phase1_section
+from qmoe.report.sections.phase2 import phase2_section
+from qmoe.report.sections.phase3 import phase3a_section, phase3b_section
+from qmoe.report.sections.summary import gaps, headline_table, provenance_items, summary
+from qmoe.report.single_thread import one_thread
+from qmoe.report.tables import Table, outcome_words
+from qmoe.studies import Workers
+
+#: Called with a few words and the share of the work that is done, 0 to 1.
+Step = Callable[[str, float], None]
+#: Pixels of the page that an inch of a specification curve takes.
+_PIXELS = 92
+
+
+def build_report(
+    store: str | Path | Contents,
+    out_dir: str | Path,
+    on_step: Step | None = None,
+    claims: Sequence[Claim] | None = None,
+    workers: Workers | None = None,
+) -> Path:
+    """Writes ``report.html`` with ``figures/`` and ``tables/`` from the results in a store.
+
+    The page needs no network and works for any studies, finished or not. It opens with a verdict on each claim that the
+    studies speak of.
+
+    Args:
+        store: the SQLite file that studies ran into, or what `read_store` read from it.
+        out_dir: folder to write to; made where it is missing.
+        on_step: called before each piece of work with a few words and the share that is done, 0 to 1.
+        claims: claims of your own, judged with those that ship with qmoe; leave them out for `Contents`, which has them.
+        workers: processes that draw the figures, where they have started; by default this one alone.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        StoreError: when there is no store, or it is damaged.
+        QMoEError: when the folder cannot be written.
+        ConfigError: for two claims of one id.
+    """
+    step = on_step or (lambda _words, _share: None)
+    step("reading the store", 0.0)
+    contents = store if isinstance(store, Contents) else read_store(store, claims)
+    out = Path(out_dir)
+    try:
+        for folder in (out / "figures", out / "tables"):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise QMoEError(f"The folder {out} cannot be made: {error.strerror}; choose another.") from None
+    path = out / "report.html"
+    try:
+        with style(), one_thread():
+            page = _page(contents, out, step, workers or Workers())
+        step("writing report.html", 1.0)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise QMoEError(
+            f"The report cannot be written to {out}: {error.strerror}; the results are safe in the store: make room, or "
+            "write the report elsewhere."
+        ) from None
+    return path
+
+
+def _page(contents: Contents, out: Path, step: Step, workers: Workers) -> str:
+    results, rows = list(contents.results), tuple(contents.rows)
+    step("judging the claims", 0.1)
+    judged = contents.judged
+    titles = study_titles(results)
+    cards, choices = cards_of(judged, results), survival(judged, titles)
+    sections = _sections(contents, step)
+    table, verdicts = headline_table(rows), verdict_table(judged)
+    for one in (table, verdicts, None if choices is None else choices.table()):
+        if one is not None:
+            _write(one, out)
+    figures = list(pictures(cards, sections, out / "figures"))
+    shares = (0.6 + 0.4 * done / len(figures) for done in range(1, len(figures) + 1))
+    drawn = draw_all(figures, workers, lambda: step("drawing", next(shares)))
+    rendered = [_rendered(section, judged, drawn, out) for section in sections]
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title="Quantum routers for mixtures of experts: what was seen",
+            style=Markup(_asset("style.css")),
+            script=Markup(_asset("page.js")),
+            paper=paper(),
+            has_paper=table is not None or any(card.claim.id in CLAIMS for card in cards),
+            gaps=gaps(results, contents.unreadable),
+            opening=opening_sentence(judged),
+            leads=leads(judged, titles),
+            choices=choices,
+            outcome_words=outcome_words,
+            cards=[_card(card, drawn) for card in cards if card.claim.headline],
+            further=[_card(card, drawn) for card in cards if not card.claim.headline],
+            unexamined=unexamined_sentence(judged),
+            summary=summary(results, rows),
+            headline=_table(table) if table is not None else None,
+            provenance=provenance_items(provenance(results)),
+            sections=rendered,
+            version=qmoe.__version__,
+        )
+    )
+
+
+def _sections(contents: Contents, step: Step) -> list[Section]:
+    """All sections after the summary: phases of the paper, ladders, studies of the user's own, and the end."""
+    results, rows, judged = list(contents.results), tuple(contents.rows), contents.judged
+    times = Times(results)
+    ladders = [r for r in results if has_ladder(r)]
+    # A study that borrowed a preset's name for something else is no phase of the paper.
+    own = [r for r in results if not is_preset(r.study) and r not in ladders]
+    phases = {r.study.name: r for r in results if is_preset(r.study)}
+    builders: list[Callable[[Context], list[Section]]] = [
+        *(_one(build) for build in (phase1_section, phase2_section, phase3a_section, phase3b_section)),
+        functools.partial(ladder_sections, results=ladders),
+        *(_one(functools.partial(study_section, results=r)) for r in own),
+    ]
+    sections: list[Section] = []
+    for done, build in enumerate(builders):
+        # Reading and judging takes about a fifth of the time, the sections as long as their pictures.
+        share = 0.2 + 0.4 * done / len(builders)
+        report_at = functools.partial(_report_at, step, share)
+        sections += build(Context(phases, rows, times, judged, report_at, contents.measurements))
+    everything = {r.study.name: r for r in results}
+    context = Context(everything, rows, times, judged, functools.partial(_report_at, step, 0.6))
+    rates = sensitivity_section(judged, results)
+    sections += [] if rates is None else [rates]
+    return [*sections, accusation_section(context), cost_section(context), methods_section(context)]
+
+
+def _one(build: Callable[[Context], Section | None]) -> Callable[[Context], list[Section]]:
+    def sections(context: Context) -> list[Section]:
+        section = build(context)
+        return [] if section is None else [section]
+
+    return sections
+
+
+def _report_at(step: Step, share: float, words: str) -> None:
+    step(words, share)
+
+
+def _card(card: Card, drawn: Mapping[str, str]) -> dict[str, Any]:
+    # As wide as it was drawn, so that letters are of one size on the page.
+    curves = [(Markup(drawn[panel.name]), round(_PIXELS * panel.figure.get_figwidth())) for panel in card.curves]
+    return {"card": card, "drawing": None if card.panel is None else Markup(drawn[card.panel.name]), "curves": curves}
+
+
+def _rendered(section: Section, judged: Judged, drawn: Mapping[str, str], out: Path) -> dict[str, Any]:
+    return {
+        "id": section.id,
+        "title": section.title,
+        "short": section.contents_title,
+        "verdicts": judged.about(section.studies),
+        "blocks": [_block(block, drawn, out) for block in section.blocks],
+    }
+
+
+def _block(block: object, drawn: Mapping[str, str], out: Path) -> dict[str, Any]:
+    if isinstance(block, Table):
+        _write(block, out)
+        return _table(block)
+    if isinstance(block, FigureBlock):
+        panels = [Markup(drawn[panel.name]) for panel in block.panels]
+        return {"kind": "figure", "panels": panels, "caption": block.caption, "wide": block.wide}
+    if isinstance(block, Picker):
+        choices = [(label, [Markup(drawn[panel.name]) for panel in panels]) for label, panels in block.choices]
+        return {"kind": "picker", "picker": block, "choices": choices}
+    return {"kind": "text", "text": block}
+
+
+def _write(table: Table, out: Path) -> None:
+    table.write_csv(out / "tables")
+    table.write_tex(out / "tables")
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {"kind": "table", "table": table, "cells": table.cells()}
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(_asset), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+
+
+def _asset(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""What results say, without HTML and without pictures."""

@@ -1,0 +1,153 @@
+"""The end of the page: cost, how to repeat it, and how it was done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qmoe.claims import registered
+from qmoe.claims.registration import older_runs
+from qmoe.report.findings.arms import arms_of, finished
+from qmoe.report.findings.doubts import accusations
+from qmoe.report.pictures.style import count
+from qmoe.report.sections.blocks import Block, Context, Section, Text
+from qmoe.report.sections.one_ladder import has_ladder
+from qmoe.report.tables import Column, Table, drop_empty, general, seconds, text, times
+from qmoe.studies import Study, StudyResults, load_preset, preset_names
+
+
+def cost_section(context: Context) -> Section:
+    """Seconds of one model for every arm, and of each study."""
+    body = []
+    for results in context.results.values():
+        if has_ladder(results):
+            body.append(_ladder_cost(results))
+            continue
+        arms = {arm.name: arm for arm in reversed(finished(results))}
+        for arm in reversed(arms.values()):
+            same = [a for a in arms_of(results) if a.name == arm.name]
+            total = sum(r.seconds / r.stack_size for a in same for r in a.records)
+            n = sum(a.n for a in same)
+            alone = context.times.alone(arm)
+            per_run = total / n
+            body.append(
+                {
+                    "study": arm.study, "arm": arm.name, "label": arm.label, "engine": arm.records[0].engine,
+                    "epochs": arm.records[0].trial.training.epochs, "alone_seconds": alone, "seconds_a_run": per_run,
+                    "gain": alone / per_run if alone else None, "n": n, "total_seconds": total,
+                }
+            )  # fmt: skip
+    columns = (
+        Column("study", ("study",), text, number=False),
+        Column("arm", ("label",), text, number=False),
+        Column("engine", ("engine",), text, number=False),
+        Column("epochs", ("epochs",), general),
+        Column("one model alone, s", ("alone_seconds",), seconds),
+        Column("in a stack, s a run", ("seconds_a_run",), seconds),
+        Column("gain", ("gain",), times),
+        Column("runs", ("n",), general),
+        Column("all runs, s", ("total_seconds",), seconds),
+    )
+    caption = (
+        "Training time by arm; of a ladder all arms together, at all learning rates. A stack trains many models side by "
+        "side; studies may share trials."
+    )
+    table = Table("cost", caption, drop_empty(columns, body), tuple(body))
+    return Section("cost", "Times and cost", blocks=[table] if body else [Text(("No trial is finished yet.",))])
+
+
+def _ladder_cost(results: StudyResults) -> dict[str, object]:
+    records = [r for r in results.records.values() if r.error is None]
+    total = sum(r.seconds / r.stack_size for r in records)
+    return {
+        "study": results.study.name, "arm": None, "label": f"all {len(results.study.arms)} arms of the ladder",
+        "engine": ", ".join(sorted({r.engine for r in records} - {"none"})), "epochs": results.study.training.epochs,
+        "alone_seconds": None, "seconds_a_run": total / len(records), "gain": None, "n": len(records),
+        "total_seconds": total,
+    }  # fmt: skip
+
+
+def methods_section(context: Context) -> Section:
+    """How to repeat the page, and how it was done."""
+    presets = [name for name in context.results if name in preset_names()]
+    own = [name for name in context.results if name not in preset_names()]
+    repeat = []
+    if presets:
+        repeat.append(
+            "pip install qmoe && qmoe reproduce repeats the paper's studies into a store and makes this page."
+        )
+    if own:
+        repeat.append(f"qmoe run FILE.toml repeats a study of your own (here: {', '.join(own)}).")
+    repeat.append("A run that was interrupted goes on where it stopped when the same command is given again.")
+    repeat.append("Every table is in tables/ as CSV and LaTeX, every figure in figures/ as SVG and PNG.")
+    protocol = [
+        "Published protocol: the authors' data (where a seed is known, with that seed) and their measure; only the first "
+        "weights and the order of the batches differ between our runs.",
+        "Held-out protocol: new points for every data seed, scaling fitted on the training part, accuracy on points that "
+        "no model saw in training; planar and other sampled sets have 5,000 fresh test points. Each draw of the data has "
+        "initialisations of its own, and all arms meet the same pairs, with the same first weights of the experts.",
+        "Training: Adam on cross-entropy; the printed loss is summed over the batches of an epoch, as in the paper. "
+        "Epochs are counted from 0, so 'after epoch 7' is the eighth. Analyses by L-BFGS go to a minimum from several "
+        "starts, and the start with the least training loss counts.",
+        "Routers of fixed functions (the twin, trigonometric, random Fourier, quadratic) see them standardised on the "
+        "training part.",
+        "Percentile: the share of our runs below the published figure, ties counted half, after rounding ours to its "
+        "decimals. One below the 1st or above the 99th lies outside the middle 98%.",
+        "Interval: 95% for the mean, by a bias-corrected and accelerated (BCa) bootstrap. Runs on the same data are "
+        "averaged first, so that the interval is over data seeds; where all runs share the data it is over "
+        "initialisations.",
+        "Differences between arms are paired: equal data seed and equal initialisation seed. In tables, 'clearly' means "
+        "that the 95% interval of the difference excludes 0 on at least six independent seeds, and nothing is corrected for "
+        "the number of comparisons.",
+        "Verdicts: each claim names its comparisons and the smallest difference that matters. 'Supported' and 'refuted' "
+        "both have to be shown: by a sign-flip test after Holm's correction over the claims of a family, and by the 95% "
+        "interval. A difference that was not found refutes nothing; what shows neither is inconclusive. Where a study lists "
+        "other analyses, the claim is judged at each of them, and a verdict that turns with them 'depends on the analysis'.",
+        "No seed was chosen for its result: single-seed pictures show the first seed.",
+    ]
+    seeds = [_seeds(results.study) for results in context.results.values()]
+    blocks: list[Block] = [
+        Text(tuple(repeat), points=True, title="How to repeat this"),
+        Text(tuple(protocol), points=True, title="How it was done"),
+        Text(tuple(seeds), points=True, title="Seeds of each study"),
+        Text(tuple(_registered(list(context.results.values()))), points=True, title="Registration"),
+    ]
+    return Section("methods", "Methods", blocks=blocks)
+
+
+def accusation_section(context: Context) -> Section:
+    """What speaks against the page."""
+    lines = tuple(accusations(list(context.results.values()), context.judged.covered))
+    return Section(
+        "accusations",
+        "What speaks against these figures",
+        blocks=[Text(lines or ("Nothing that the rules of this page look for.",), points=bool(lines))],
+    )
+
+
+def _registered(results: Sequence[StudyResults]) -> list[str]:
+    """Whether what is shown was registered before it was run."""
+    known = registered()
+    presets = {name: load_preset(name) for name in preset_names()}
+    ours = [r for r in results if r.study.name in presets]
+    as_registered = [r for r in ours if r.study == presets[r.study.name]]
+    lines = [
+        f"The claims and studies that ship were registered on {known.date[:10]} under the SHA-256 {known.digest}; their "
+        f"root seed, {known.root_seed}, comes from it."
+    ]
+    early = older_runs(known.date, ours)
+    lines.append(
+        f"{count(early, 'run')} of these studies here {'is' if early == 1 else 'are'} older than that."
+        if early
+        else "No run of them here is older than that."
+    )
+    changed = [r.study.name for r in ours if r not in as_registered]
+    if changed:
+        lines.append(f"Run otherwise than registered (fewer seeds, or options): {', '.join(changed)}.")
+    return lines if ours else ["None of the studies here is one that ships, and registered with its claims."]
+
+
+def _seeds(study: Study) -> str:
+    seeds = study.seeds
+    data = f"{seeds.data} data seed{'s' * (seeds.data > 1)}"
+    pinned = "" if seeds.fixed is None else f" (pinned to the authors' seed {seeds.fixed})"
+    return f"{study.name}: {data}{pinned}, {seeds.per_data} initialisation(s) each, root seed {seeds.root}."

@@ -1,0 +1,1 @@
+"""Running trials: stacks, worker processes, and the runner that stores what they give."""

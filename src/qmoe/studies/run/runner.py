@@ -1,0 +1,223 @@
+"""Runs the trials of studies: in stacks, on several processes, into the store."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import safetensors.numpy
+import torch
+from torch import Tensor, nn
+
+import qmoe
+from qmoe.compiled.cache import Kernel, compile_kernels
+from qmoe.engines.running import CircuitModule
+from qmoe.errors import ConfigError, QMoEError
+from qmoe.studies.assembly import build_model, n_trainable, prepare_data, standardise
+from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile, n_parts, plan_stacks
+from qmoe.studies.run.workers import Report, Workers, tick
+from qmoe.studies.specifications import all_members
+from qmoe.studies.specs.study import Study
+from qmoe.studies.store import Record, Store
+from qmoe.studies.trials import TrialSpec
+from qmoe.training import LBFGSConfig, TrainingConfig, balanced_accuracy, minimize_stack, train_stack
+
+
+def check_models(study: Study) -> None:
+    """Builds one model of each arm at each specification, so that what does not fit together shows before training.
+
+    Raises:
+        ConfigError: naming the study and the arm.
+    """
+    for member in {(m.arm, m.trial.model.canonical): m for m in all_members(study)}.values():
+        try:
+            build_model(member.trial)
+        except QMoEError as error:
+            raise ConfigError(f"Study {study.name}, arm {member.arm}: {error}") from None
+
+
+def run_stack(stack: Stack, on_part: Callable[[int], None] | None = None) -> list[Record]:
+    """Trains the trials of a stack side by side, or, where each goes to a minimum, one after another.
+
+    Args:
+        stack: trials of one shape.
+        on_part: called with the number of finished parts, of which there are `n_parts`.
+    """
+    dtype = getattr(torch, stack[0].training.dtype)
+    data = [prepare_data(trial.draw) for trial in stack]
+    models = [build_model(trial) for trial in stack]
+    for model, trial, part in zip(models, stack, data, strict=True):
+        standardise(model.router, trial.model, part.x_train)
+    x, y = torch.stack([d.x_train for d in data]).to(dtype), torch.stack([d.y_train for d in data])
+    x_test, y_test = torch.stack([d.x_test for d in data]).to(dtype), torch.stack([d.y_test for d in data])
+    train = _minimize if stack[0].training.optimiser == "lbfgs" else _by_epochs
+    done = train(stack, models, x, y, x_test, y_test, on_part)
+    balanced = balanced_accuracy(models, x_test, y_test) if y_test.numel() else None
+    # What models of one shape have in common.
+    sizes = {"router_parameters": float(n_trainable(models[0].router)), "parameters": float(n_trainable(models[0]))}
+    engine = _engine_name(models[0])
+    records = []
+    for i, (trial, model) in enumerate(zip(stack, models, strict=True)):
+        metrics = {name: float(values[i]) for name, values in done.metrics.items()} | {"chance": data[i].chance}
+        if balanced is not None:
+            metrics["test_balanced_accuracy"] = float(balanced[i])
+        else:
+            del metrics["test_accuracy"]
+        failure = done.failures.get(i)
+        records.append(
+            Record(
+                trial=trial,
+                metrics=metrics | sizes if failure is None else {},
+                history={name: values[i].tolist() for name, values in done.history.items()} if failure is None else {},
+                state=safetensors.numpy.save({name: value.numpy() for name, value in model.state_dict().items()}),
+                seconds=done.seconds,
+                stack_size=len(stack),
+                threads=torch.get_num_threads(),
+                engine=engine,
+                version=qmoe.__version__,
+                commit=commit(),
+                error=None if failure is None else f"{_describe(trial)}: {failure}",
+            )
+        )
+    return records
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What training gave: ``(M,)`` figures and ``(M, epochs)`` histories by name, and why models failed."""
+
+    metrics: dict[str, np.ndarray]
+    history: dict[str, np.ndarray]
+    failures: dict[int, str]
+    seconds: float
+
+
+def _by_epochs(
+    stack: Stack,
+    models: Sequence[nn.Module],
+    x: Tensor,
+    y: Tensor,
+    x_test: Tensor,
+    y_test: Tensor,
+    on_epoch: Callable[[int], None] | None,
+) -> _Done:
+    """With Adam."""
+    training = stack[0].training
+    # After every epoch, a large test part would take longer than the training itself.
+    at_end = stack[0].data.test_samples is not None
+    evaluate: Literal["epoch", "end"] = "end" if at_end else "epoch"
+    config = TrainingConfig(training.epochs, training.batch_size, training.lr, evaluate=evaluate)
+    result = train_stack(models, x, y, config, [trial.order_seed for trial in stack], x_test, y_test, on_epoch)
+    metrics = {
+        "train_accuracy": result.train_accuracy,
+        "loss": result.loss[:, -1],
+        "test_accuracy": result.test_accuracy[:, -1],
+    }
+    history = {"loss": result.loss, "running_accuracy": result.running_accuracy}
+    if y_test.numel() and not at_end:
+        history["test_accuracy"] = result.test_accuracy
+    return _Done(metrics, history, result.failures, result.seconds)
+
+
+def _minimize(
+    stack: Stack,
+    models: Sequence[nn.Module],
+    x: Tensor,
+    y: Tensor,
+    x_test: Tensor,
+    y_test: Tensor,
+    on_model: Callable[[int], None] | None,
+) -> _Done:
+    """With L-BFGS, which has no epochs."""
+    training = stack[0].training
+    config = LBFGSConfig(training.max_iterations, training.tolerance)
+    result = minimize_stack(models, x, y, config, x_test, y_test, on_model)
+    names = "train_accuracy", "loss", "test_accuracy", "gradient", "n_iterations", "converged"
+    return _Done({name: getattr(result, name) for name in names}, {}, result.failures, result.seconds)
+
+
+def run_studies(
+    studies: Sequence[Study],
+    store: Store,
+    workers: int | Workers = 0,
+    on_plan: Callable[[Sequence[Stack]], None] | None = None,
+    on_progress: Report | None = None,
+) -> int:
+    """Runs what is missing of ``studies``; safe to interrupt and to call again.
+
+    Args:
+        studies: what to run.
+        store: where results go, each stack committed as it ends.
+        workers: number of processes, each with one torch thread; 0 runs in this process with its threads. Or processes
+            that go on after it. Processes import the program that starts them, so a script calls this under
+            ``if __name__ == "__main__":``.
+        on_plan: called once with the stacks ahead.
+        on_progress: called with the part of their `cost` that was done since the last call.
+
+    Returns:
+        The number of trials that ran.
+
+    Raises:
+        ConfigError: for two studies of one name, for models that do not fit together, and when no worker process can be
+            started.
+        QMoEError: when a worker process died.
+    """
+    named: dict[str, Study] = {}
+    for study in studies:
+        if named.setdefault(study.name, study) != study:
+            raise ConfigError(f"Two studies are named {study.name!r}; give each a name of its own.")
+        check_models(study)
+    for study in studies:
+        store.save_study(study)
+    stacks = plan_stacks(map(store.at_hand, studies), store.hashes())
+    if on_plan is not None:
+        on_plan(stacks)
+    owned = Workers(workers) if isinstance(workers, int) else nullcontext(workers)
+    finished = 0
+    with owned as pool:
+        # Once for all: workers that meet a missing kernel at the same time would each compile it.
+        missed = kernels_to_compile(stacks) if pool.n else []
+        collections.deque(pool.run(_compile, missed), maxlen=0)
+        for records in pool.run(_work, stacks, on_progress):
+            store.save(records)
+            finished += len(records)
+    return finished
+
+
+def _compile(kind: tuple[list[Kernel], int]) -> None:
+    compile_kernels(*kind)
+
+
+def _work(stack: Stack) -> list[Record]:
+    part = cost(stack) / n_parts(stack)
+    return run_stack(stack, lambda _: tick(part))
+
+
+@functools.cache
+def commit() -> str | None:
+    """The commit of the checkout that qmoe runs from, with ``+`` where files are changed; None for an installed one."""
+    folder = Path(qmoe.__file__).parent
+    if not (folder.parent.parent / ".git").exists():
+        return None
+    try:
+        run = functools.partial(subprocess.run, cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+        head = run(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
+        return head + ("+" if run(["git", "status", "--porcelain", "--", "."]).stdout.strip() else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _engine_name(model: nn.Module) -> str:
+    names = {m.engine_for(torch.device("cpu"))[0].name for m in model.modules() if isinstance(m, CircuitModule)}
+    return "+".join(sorted(names)) or "none"
+
+
+def _describe(trial: TrialSpec) -> str:
+    return f"trial {trial.hash} (data seed {trial.data_seed}, initialisation seed {trial.init_seed})"

@@ -1,0 +1,379 @@
+"""The tests that every engine must pass, inherited by subclassing."""
+
+# ruff: noqa: D102  # a test's name says what it tests
+
+from __future__ import annotations
+
+import pickle
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Born, Circuit, NoiseModel
+from qmoe.circuits.noise import AXES, DEPHASINGS
+from qmoe.engines import Engine, ReferenceEngine
+from qmoe.errors import ConfigError, ShapeError, UnsupportedError
+from qmoe.testing.random_circuits import random_circuit, random_inputs
+
+_BATCHES = ((), (1,), (3,), (2, 2))
+# Every part of a circuit once, and small enough to run all shapes on.
+_SHOWCASE = (
+    Circuit(2, 3),
+    Circuit(2, 2, AngleEncoding("Y", uploads=2), readout="born"),
+    Circuit(2, 1, "amplitude", in_features=3),
+    Circuit(2, 1, "amplitude", readout="born", noise=0.1),
+    Circuit(2, 2, AngleEncoding("Z"), "basic_entangler", noise=NoiseModel(0.1, "gate")),
+    Circuit(2, 3, AngleEncoding("X", uploads=2), noise=NoiseModel(dephasing="all")),
+    Circuit(2, 2, noise=NoiseModel(dephasing="all", dephasing_axis="Y")),
+)
+_NOISY = (
+    Circuit(2, 2, noise=0.1),
+    Circuit(2, 1, noise=NoiseModel(0.1, "gate")),
+    Circuit(2, 2, noise=NoiseModel(0.1, dephasing="all")),
+)
+
+
+class EngineConformance:
+    """The conformance suite of engines: subclass it, name the subclass ``Test...``, and supply `make_engine`.
+
+    Values and gradients are compared with `ReferenceEngine`. What the engine declares not to support must raise
+    `UnsupportedError`; numbers instead of the error fail the test.
+
+    Example:
+        ``class TestMyEngine(EngineConformance): make_engine = lambda self: MyEngine()``
+    """
+
+    #: where the engine gets its tensors; the reference runs on the CPU.
+    device: ClassVar[str] = "cpu"
+    #: the most qubits to try.
+    max_qubits: ClassVar[int] = 4
+    #: how many random circuits to try.
+    n_random: ClassVar[int] = 24
+    supports_noise: ClassVar[bool] = True
+    #: whether it dephases qubits; only asked of engines with noise.
+    supports_dephasing: ClassVar[bool] = True
+    #: False for an engine that runs noisy circuits only.
+    supports_noise_free: ClassVar[bool] = True
+    supports_born: ClassVar[bool] = True
+    #: whether amplitude-encoded features have gradients.
+    supports_amplitude_gradients: ClassVar[bool] = True
+    #: whether `torch.func.vmap` and its kin work; if not they must raise.
+    supports_vmap: ClassVar[bool] = True
+    #: largest deviation from the reference for each dtype that the engine takes.
+    tolerances: ClassVar[dict[torch.dtype, float]] = {torch.float64: 1e-10, torch.float32: 1e-5}
+
+    def make_engine(self) -> Engine:
+        """Returns the engine under test."""
+        raise NotImplementedError("EngineConformance: define make_engine(self) in your subclass.")
+
+    # --- helpers ---------------------------------------------------------------------------------------------------
+
+    def supports(self, circuit: Circuit) -> bool:
+        """Whether the declared limits allow ``circuit``."""
+        noise = circuit.noise
+        allowed = self.supports_noise_free if noise is None else self.supports_noise
+        if noise is not None and noise.dephasing != "none":
+            allowed = allowed and self.supports_dephasing
+        return allowed and (self.supports_born or not isinstance(circuit.readout, Born))
+
+    def inputs(self, circuit: Circuit, seed: int, **options: Any) -> tuple[Tensor, Tensor]:
+        """Random inputs that ask for every gradient the engine declares."""
+        x, weights = self._drawn(circuit, seed, **options)
+        return x.requires_grad_(self._has_feature_gradients(circuit)), weights.requires_grad_(True)
+
+    def _drawn(self, circuit: Circuit, seed: int, **options: Any) -> tuple[Tensor, Tensor]:
+        """Random inputs on the engine's device."""
+        x, weights = random_inputs(circuit, seed, **options)
+        return x.to(self.device), weights.to(self.device)
+
+    def _why_not(self, circuit: Circuit) -> str | None:
+        return self.make_engine().why_not(circuit, torch.device(self.device))
+
+    def _has_feature_gradients(self, circuit: Circuit) -> bool:
+        return self.supports_amplitude_gradients or not isinstance(circuit.encoding, AmplitudeEncoding)
+
+    def _showcase(self) -> list[Circuit]:
+        circuits = [circuit for circuit in _SHOWCASE if self.supports(circuit)]
+        assert circuits, "the declared limits leave no circuit to test"
+        return circuits
+
+    def _compare(
+        self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None = None, seed: int = 0
+    ) -> None:
+        """Value and gradients of a random projection against the reference, which runs in float64 on the CPU."""
+        out = self.make_engine().evaluate(circuit, x, weights, strength)
+        x64, weights64 = (t.detach().cpu().double().requires_grad_(t.requires_grad) for t in (x, weights))
+        strength64 = None if strength is None else strength.cpu().double()
+        expected = ReferenceEngine().evaluate(circuit, x64, weights64, strength64)
+        assert out.shape == expected.shape, f"shape {tuple(out.shape)}, expected {tuple(expected.shape)}"
+        assert out.dtype == x.dtype, f"dtype {out.dtype}, expected that of x, {x.dtype}"
+        assert out.device == x.device, f"device {out.device}, expected that of x, {x.device}"
+        tolerance = self.tolerances[x.dtype]
+        torch.testing.assert_close(out.cpu().double(), expected, rtol=0, atol=tolerance)
+        projection = torch.randn(out.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        projection = (projection / projection.norm()).to(x.dtype)
+        gradients = _gradients(out, [x, weights], projection.to(x.device))
+        exact = _gradients(expected, [x64, weights64], projection.double())
+        for got, want in zip(gradients, exact, strict=True):
+            torch.testing.assert_close(got.cpu().double(), want, rtol=tolerance, atol=tolerance)
+
+    # --- against the reference -------------------------------------------------------------------------------------
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Spreads the random circuits and the dtypes over tests, as far as the subclass declares them."""
+        if "dtype" in metafunc.fixturenames:
+            metafunc.parametrize("dtype", list(self.tolerances), ids=str)
+        if "circuit_seed" in metafunc.fixturenames:
+            metafunc.parametrize("circuit_seed", range(self.n_random))
+
+    def test_random_circuit_equals_reference_or_is_refused(self, circuit_seed: int, dtype: torch.dtype) -> None:
+        circuit = random_circuit(circuit_seed, max_qubits=self.max_qubits)
+        x, weights = self.inputs(circuit, circuit_seed, batch=(2,), dtype=dtype)
+        if self.supports(circuit):
+            assert self._why_not(circuit) is None
+            self._compare(circuit, x, weights, seed=circuit_seed)
+        else:
+            with pytest.raises(UnsupportedError):
+                self.make_engine().evaluate(circuit, x, weights)
+
+    @pytest.mark.parametrize("encoding", ["angle", "amplitude"])
+    @pytest.mark.parametrize("dephasing", DEPHASINGS[1:])
+    @pytest.mark.parametrize("axis", AXES)
+    def test_dephased_circuit_equals_reference_or_is_refused(
+        self, axis: str, dephasing: str, encoding: str, dtype: torch.dtype
+    ) -> None:
+        for seed in range(6):
+            circuit = random_circuit(
+                seed,
+                n_qubits=2 + seed % 2,
+                encoding=encoding,
+                dephasing=dephasing,
+                dephasing_axis=axis,
+                noise=seed > 3,
+            )
+            x, weights = self.inputs(circuit, seed, batch=(2,), dtype=dtype)
+            if self.supports(circuit):
+                self._compare(circuit, x, weights, seed=seed)
+            else:
+                with pytest.raises(UnsupportedError):
+                    self.make_engine().evaluate(circuit, x, weights)
+
+    def test_batch_and_stack_shapes_equal_reference(self, dtype: torch.dtype) -> None:
+        for circuit in self._showcase():
+            for stack in ((), (2,), (1, 2)):
+                for batch in _BATCHES:
+                    x, weights = self.inputs(circuit, 1, stack=stack, batch=batch, dtype=dtype)
+                    self._compare(circuit, x, weights)
+
+    def test_noise_strength_of_each_model_equals_reference(self, dtype: torch.dtype) -> None:
+        if not self.supports_noise:
+            circuit = Circuit(2, 1, noise=0.1)
+            x, weights = self.inputs(circuit, 2, dtype=dtype)
+            with pytest.raises(UnsupportedError):
+                self.make_engine().evaluate(circuit, x, weights)
+            return
+        for circuit in filter(self.supports, _NOISY):
+            x, weights = self.inputs(circuit, 2, stack=(4,), dtype=dtype)
+            strength = x.new_tensor([0.0, 0.05, 0.3, 0.75])
+            self._compare(circuit, x, weights, strength)
+
+    def test_vjp_gives_what_evaluate_and_autograd_give(self, dtype: torch.dtype) -> None:
+        for circuit in self._showcase():
+            for stack, batch in (((), (3,)), ((2,), (5,)), ((2, 3), (4,))):
+                x, weights = self._drawn(circuit, 17, stack=stack, batch=batch, dtype=dtype)
+                weights.requires_grad_()
+                strength = None if circuit.noise is None else x.new_full(stack, 0.2)
+                engine = self.make_engine()
+                expected = engine.evaluate(circuit, x, weights, strength)
+                # Rows that are not contiguous, as gradients that come out of a permutation are.
+                given = torch.randn(*expected.shape[::-1], generator=torch.Generator().manual_seed(1), dtype=dtype)
+                given = given.to(x.device).permute(*range(given.dim())[::-1])
+                with torch.no_grad():
+                    out, pull = engine.vjp(circuit, x, weights, strength)
+                    gradient = pull(given)
+                assert not out.requires_grad
+                tolerance = self.tolerances[dtype]
+                torch.testing.assert_close(out, expected.detach(), rtol=0, atol=tolerance)
+                (wanted,) = _gradients(expected, [weights], given)
+                torch.testing.assert_close(gradient, wanted, rtol=tolerance, atol=tolerance)
+
+    def test_unsupported_circuits_say_why(self) -> None:
+        for circuit in _SHOWCASE:
+            reason = self._why_not(circuit)
+            assert (reason is None) == self.supports(circuit), f"why_not says {reason!r} of {circuit}"
+
+    def test_unsupported_feature_gradients_raise(self, dtype: torch.dtype) -> None:
+        circuit = Circuit(2, 1, "amplitude", noise=None if self.supports_noise_free else 0.1)
+        x, weights = self._drawn(circuit, 3, dtype=dtype)
+        x.requires_grad_(), weights.requires_grad_()
+        if self.supports_amplitude_gradients:
+            self._compare(circuit, x, weights)
+        else:
+            with pytest.raises(UnsupportedError):
+                self.make_engine().evaluate(circuit, x, weights)
+
+    # --- the contract of tensors -----------------------------------------------------------------------------------
+
+    def test_empty_batch_has_shape_and_backward(self, dtype: torch.dtype) -> None:
+        for circuit in self._showcase():
+            for stack, batch in (((), (0,)), ((2,), (3, 0)), ((0,), (2,))):
+                x, weights = self.inputs(circuit, 4, stack=stack, batch=batch, dtype=dtype)
+                out = self.make_engine().evaluate(circuit, x, weights)
+                assert out.shape == (*stack, *batch, circuit.n_outputs)
+                assert out.dtype == dtype
+                for gradient in _gradients(out, [x, weights], out.detach()):
+                    assert not gradient.any(), "an empty batch must leave gradients of zero"
+
+    def test_two_evaluations_and_backward_calls_are_equal(self, dtype: torch.dtype) -> None:
+        for circuit in self._showcase():
+            engine, runs = self.make_engine(), []
+            x, weights = self.inputs(circuit, 5, stack=(2,), dtype=dtype)
+            for _ in range(2):
+                out = engine.evaluate(circuit, x, weights)
+                runs.append([out.detach(), *_gradients(out, [x, weights], torch.ones_like(out))])
+            for first, second in zip(*runs, strict=True):
+                assert torch.equal(first, second), "two runs on the same input differ"
+
+    def test_result_is_the_same_without_gradients(self, dtype: torch.dtype) -> None:
+        for circuit in self._showcase():
+            x, weights = self.inputs(circuit, 6, dtype=dtype)
+            with torch.no_grad():
+                out = self.make_engine().evaluate(circuit, x, weights)
+            assert not out.requires_grad
+            expected = ReferenceEngine().evaluate(circuit, *(t.detach().cpu().double() for t in (x, weights)))
+            torch.testing.assert_close(out.cpu().double(), expected, rtol=0, atol=self.tolerances[dtype])
+
+    def test_inputs_are_left_alone(self, dtype: torch.dtype) -> None:
+        circuit = self._showcase()[0]
+        x, weights = self._drawn(circuit, 7, dtype=dtype)
+        before = x.clone(), weights.clone()
+        self.make_engine().evaluate(circuit, x, weights)
+        assert torch.equal(x, before[0])
+        assert torch.equal(weights, before[1])
+
+    def test_gradcheck(self) -> None:
+        if torch.float64 not in self.tolerances:
+            pytest.skip("gradcheck needs float64, which this engine does not take")
+        engine = self.make_engine()
+        for circuit in self._showcase():
+            x, weights = self.inputs(circuit, 8, batch=(2,))
+
+            def run(*inputs: Tensor, circuit: Circuit = circuit) -> Tensor:
+                return engine.evaluate(circuit, *inputs)
+
+            assert torch.autograd.gradcheck(run, (x, weights), atol=1e-6)
+
+    def test_pickled_engine_gives_the_same_result(self) -> None:
+        circuit, engine = self._showcase()[0], self.make_engine()
+        x, weights = self._drawn(circuit, 9, dtype=next(iter(self.tolerances)))
+        first = engine.evaluate(circuit, x, weights)
+        copy = pickle.loads(pickle.dumps(engine))
+        assert torch.equal(copy.evaluate(circuit, x, weights), first)
+
+    # --- torch.func ------------------------------------------------------------------------------------------------
+
+    def test_vmap_over_weights_equals_the_loop_or_raises(self, dtype: torch.dtype) -> None:
+        for circuit in self._showcase():
+            engine = self.make_engine()
+            x, _ = self._drawn(circuit, 10, dtype=dtype)
+            _, weights = self._drawn(circuit, 11, stack=(3,), dtype=dtype)
+            mapped = torch.func.vmap(lambda w, e=engine, c=circuit, x=x: e.evaluate(c, x, w))
+            if not self.supports_vmap:
+                with pytest.raises(UnsupportedError):
+                    mapped(weights)
+                continue
+            loop = torch.stack([engine.evaluate(circuit, x, w) for w in weights])
+            torch.testing.assert_close(mapped(weights), loop, rtol=0, atol=self.tolerances[dtype])
+
+    def test_vmap_over_samples_equals_the_loop_or_raises(self, dtype: torch.dtype) -> None:
+        for circuit in self._showcase():
+            engine = self.make_engine()
+            x, weights = self._drawn(circuit, 12, dtype=dtype)
+            mapped = torch.func.vmap(lambda row, e=engine, c=circuit, w=weights: e.evaluate(c, row, w))
+            if not self.supports_vmap:
+                with pytest.raises(UnsupportedError):
+                    mapped(x)
+                continue
+            loop = torch.stack([engine.evaluate(circuit, row, weights) for row in x])
+            torch.testing.assert_close(mapped(x), loop, rtol=0, atol=self.tolerances[dtype])
+
+    def test_vmap_over_noise_strengths_equals_the_loop_or_raises(self, dtype: torch.dtype) -> None:
+        for circuit in filter(self.supports, _NOISY):
+            engine = self.make_engine()
+            x, weights = self._drawn(circuit, 16, dtype=dtype)
+            strengths = x.new_tensor([0.0, 0.1, 0.75])
+            mapped = torch.func.vmap(lambda p, e=engine, c=circuit, x=x, w=weights: e.evaluate(c, x, w, p))
+            if not self.supports_vmap:
+                with pytest.raises(UnsupportedError):
+                    mapped(strengths)
+                continue
+            loop = torch.stack([engine.evaluate(circuit, x, weights, p) for p in strengths])
+            torch.testing.assert_close(mapped(strengths), loop, rtol=0, atol=self.tolerances[dtype])
+
+    def test_per_sample_jacobians_equal_autograd_or_raise(self, dtype: torch.dtype) -> None:
+        for circuit in self._showcase():
+            engine = self.make_engine()
+            x, weights = self._drawn(circuit, 13, dtype=dtype)
+            jacobian = torch.func.jacrev(lambda row, w, e=engine, c=circuit: e.evaluate(c, row, w), argnums=1)
+            mapped = torch.func.vmap(jacobian, in_dims=(0, None))
+            if not self.supports_vmap:
+                with pytest.raises(UnsupportedError):
+                    mapped(x, weights)
+                continue
+            rows = [
+                torch.autograd.functional.jacobian(lambda w, e=engine, c=circuit, r=row: e.evaluate(c, r, w), weights)
+                for row in x
+            ]
+            torch.testing.assert_close(mapped(x, weights), torch.stack(rows), rtol=0, atol=self.tolerances[dtype])
+
+    # --- precision -------------------------------------------------------------------------------------------------
+
+    def test_autocast_around_it_changes_nothing(self, dtype: torch.dtype) -> None:
+        for circuit in self._showcase():
+            engine = self.make_engine()
+            x, weights = self._drawn(circuit, 17, dtype=dtype)
+            with torch.autocast(x.device.type, torch.bfloat16):
+                out = engine.evaluate(circuit, x, weights)
+            expected = engine.evaluate(circuit, x, weights)
+            torch.testing.assert_close(out, expected, rtol=0, atol=self.tolerances[dtype])
+
+    # --- refusals --------------------------------------------------------------------------------------------------
+
+    def test_wrong_shapes_and_dtypes_raise_shape_error(self) -> None:
+        circuit, engine = self._showcase()[0], self.make_engine()
+        x, weights = self._drawn(circuit, 14, dtype=next(iter(self.tolerances)))
+        other = torch.float32 if x.dtype == torch.float64 else torch.float64
+        for bad_x, bad_weights in (
+            (x[..., :-1], weights),
+            (x.to(other), weights),
+            (x.long(), weights),
+            (x, weights[..., :-1]),
+            (x, weights.expand(2, *weights.shape)),
+        ):
+            with pytest.raises(ShapeError):
+                engine.evaluate(circuit, bad_x, bad_weights)
+
+    def test_noise_strength_that_does_not_fit_raises(self) -> None:
+        engine, clean, noisy = self.make_engine(), Circuit(2, 1), Circuit(2, 1, noise=0.1)
+        x, weights = self._drawn(clean, 15, dtype=next(iter(self.tolerances)))
+        with pytest.raises(ConfigError):
+            engine.evaluate(clean, x, weights, x.new_tensor(0.1))
+        other = torch.float32 if x.dtype == torch.float64 else torch.float64
+        for strength in (x.new_tensor([0.1]), x.new_tensor(0.1, dtype=other)):
+            with pytest.raises(ShapeError):
+                engine.evaluate(noisy, x, weights, strength)
+        for value in (-0.1, 1.1, float("nan")):
+            with pytest.raises(ConfigError):
+                engine.evaluate(noisy, x, weights, x.new_tensor(value))
+
+
+def _gradients(out: Tensor, inputs: list[Tensor], projection: Tensor) -> list[Tensor]:
+    """Gradients of ``(out * projection).sum()``, zeros where an input plays no part."""
+    wanted = [tensor for tensor in inputs if tensor.requires_grad]
+    gradients = torch.autograd.grad(out, wanted, projection, allow_unused=True, retain_graph=True)
+    return [
+        torch.zeros_like(tensor) if gradient is None else gradient
+        for tensor, gradient in zip(wanted, gradients, strict=True)
+    ]
