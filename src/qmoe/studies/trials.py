@@ -18,7 +18,7 @@ from qmoe.studies.specs.base import explain
 from qmoe.studies.specs.study import ArmSpec, DataSpec, ModelSpec, QuantumSpec, Spec, Study, TrainingSpec
 
 #: Part of every hash; raised whenever the same spec would train to other numbers than before.
-NUMERICS = 5
+NUMERICS = 6
 
 _DATA, _SPLIT, _INIT, _ORDER, _LABELS, _TEST, _BASELINE = range(7)  # streams of the root seed; never renumber
 

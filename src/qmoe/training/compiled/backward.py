@@ -22,6 +22,7 @@ from qmoe.training.compiled.column_operations import (
     unname_outcomes,
     unsoftmax,
 )
+from qmoe.training.compiled.interpolated import uninterpolate
 from qmoe.training.compiled.views import (
     columns,
     expert_inputs,
@@ -38,6 +39,9 @@ from qmoe.training.compiled.views import (
 def unmeasure(one, plan, shape, memory, row, given, n_samples):
     """Gradients of the router's circuit and of the map in front of it, from those of its read-outs, ``(n_outputs, B)``."""
     if not integer(plan, at.TRAINS_ROUTER):
+        return
+    if integer(plan, at.SOURCE) == at.INTERPOLATED:
+        uninterpolate(one, plan, shape, memory, given, n_samples)
         return
     gradient, n_encoded = integer(memory, at.GRADIENT), integer(plan, at.N_ENCODED)
     rows, encoded = integer(memory, at.ROUTER_GIVEN), 0
@@ -77,10 +81,10 @@ def unlayer(one, plan, shape, memory, row, given, n_samples):
         parameter_gradients(
             part(one, plan, gradient, at.HIDDEN_WEIGHT, width, inputs.shape[0]), bias, of_hidden, inputs
         )
-    elif source in (at.CIRCUIT, at.CHAIN_SIGNS):
+    elif source in (at.CIRCUIT, at.CHAIN_SIGNS, at.INTERPOLATED):
         of_inputs = columns(one, plan, memory, at.AT_INPUT_GRADIENT, n_last, n_samples)
         input_gradient(of_inputs, weight, given)
-        if source == at.CIRCUIT:
+        if source != at.CHAIN_SIGNS:
             unmeasure(one, plan, shape, memory, row, of_inputs, n_samples)
         else:
             unfollow_chain(one, plan, memory, row, of_inputs, n_samples)

@@ -14,7 +14,7 @@ import numpy as np
 import qmoe.training.compiled.layout as at
 from qmoe.compiled.addresses import inner, integer, pointer_like
 from qmoe.training.compiled.circuit_calls import place_of
-from qmoe.training.compiled.column_operations import add_rows, parameter_gradients
+from qmoe.training.compiled.column_operations import add_rows, weight_gradients
 from qmoe.training.compiled.views import columns
 
 carray = numba.carray
@@ -29,10 +29,10 @@ def _angles(one, plan, row):
 
 @inner
 def _outcomes(one, plan, memory):
-    """``(gates + 3, F, 4**F)``: what bit strings before each gate give, the signs at the end, and two to work in."""
+    """``(gates + 2, F, 4**F)``: what bit strings before each gate give, the signs at the end, and one to work in."""
     n_bits = integer(plan, at.N_BITS)
     n_gates = n_bits * integer(plan, at.N_CHAIN_LAYERS)
-    return carray(pointer_like(integer(memory, at.CHAIN), one), (n_gates + 3, n_bits // 2, 1 << n_bits))
+    return carray(pointer_like(integer(memory, at.CHAIN), one), (n_gates + 2, n_bits // 2, 1 << n_bits))
 
 
 @inner
@@ -64,7 +64,7 @@ def follow_chain(one, plan, memory, row, n_samples):
                         now[q, b] = low + up * (high - low)
                         now[q, other] = high + down * (low - high)
     signs = columns(one, plan, memory, at.AT_INPUTS, n_read, n_samples)
-    populations = columns(one, plan, memory, at.AT_POPULATIONS, dim, n_samples)
+    populations = columns(one, plan, memory, at.AT_GIVEN, dim, n_samples)
     for q in range(n_read):
         for b in range(n_samples):
             signs[q, b] = 0
@@ -77,9 +77,9 @@ def unfollow_chain(one, plan, memory, row, given, n_samples):
     n_bits, angles, kept = integer(plan, at.N_BITS), _angles(one, plan, row), _outcomes(one, plan, memory)
     n_gates, n_read, dim = angles.shape[0], n_bits // 2, 1 << n_bits
     gradient = _angles(one, plan, integer(memory, at.GRADIENT))
-    of_outcomes, unused = kept[n_gates + 1], kept[n_gates + 2, 0]
-    populations = columns(one, plan, memory, at.AT_POPULATIONS, dim, n_samples)
-    parameter_gradients(of_outcomes, unused, given, populations)
+    of_outcomes = kept[n_gates + 1]
+    populations = columns(one, plan, memory, at.AT_GIVEN, dim, n_samples)
+    weight_gradients(of_outcomes, given, populations)
     for gate in range(n_gates):
         control, target = _places(n_bits, gate)
         later = kept[gate + 1]

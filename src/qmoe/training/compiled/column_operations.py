@@ -119,10 +119,9 @@ def affine(out, weight, bias, x):
 
 
 @inner
-def parameter_gradients(weight_gradient, bias_gradient, given, x):
-    """Gradients of `affine` for its parameters, from those of its result, ``given`` ``(O, B)``."""
+def weight_gradients(weight_gradient, given, x):
+    """Sums over samples of products: ``(O, F)`` of ``given`` ``(O, B)`` and ``x`` ``(F, B)``."""
     for o in range(given.shape[0]):
-        bias_gradient[o] = _sum(given[o])
         f = 0
         while f + 4 <= x.shape[0]:
             _four_dots(weight_gradient[o], given[o], x, f)
@@ -130,6 +129,14 @@ def parameter_gradients(weight_gradient, bias_gradient, given, x):
         while f < x.shape[0]:
             weight_gradient[o, f] = _dot(given[o], x[f])
             f += 1
+
+
+@inner
+def parameter_gradients(weight_gradient, bias_gradient, given, x):
+    """Gradients of `affine` for its parameters, from those of its result, ``given`` ``(O, B)``."""
+    for o in range(given.shape[0]):
+        bias_gradient[o] = _sum(given[o])
+    weight_gradients(weight_gradient, given, x)
 
 
 @fused

@@ -10,6 +10,7 @@ from qmoe.compiled.addresses import inner, integer, itemsize, pointer_integer, p
 from qmoe.training.compiled.chain import follow_chain
 from qmoe.training.compiled.circuit_calls import place_of, rows_to_columns, run_forward
 from qmoe.training.compiled.column_operations import activate, affine, average, mix, name_outcomes, softmax
+from qmoe.training.compiled.interpolated import interpolate
 from qmoe.training.compiled.views import (
     columns,
     encoded_columns,
@@ -50,10 +51,12 @@ def load(one, plan, rows, shape, memory, model, order, first, n_samples):
     x_row, x_feature, permutation = integer(rows, at.X_ROW), integer(rows, at.X_FEATURE), integer(shape, at.PERMUTATION)
     gather(one, columns(one, plan, memory, at.AT_X, n_features, n_samples), x, x_row, x_feature, order, first, 0)
     source = integer(plan, at.SOURCE)
-    if source in (at.FUNCTIONS, at.CHAIN_SIGNS):
+    if source in (at.FUNCTIONS, at.CHAIN_SIGNS, at.INTERPOLATED):
         n_given, name = n_inputs, at.AT_INPUTS
         if source == at.CHAIN_SIGNS:
-            n_given, name = 1 << integer(plan, at.N_BITS), at.AT_POPULATIONS
+            n_given, name = 1 << integer(plan, at.N_BITS), at.AT_GIVEN
+        elif source == at.INTERPOLATED:
+            n_given, name = integer(plan, at.N_NODES), at.AT_GIVEN
         if n_given > 0:
             given = place_of(one, integer(rows, at.GIVEN), model * integer(rows, at.N_ROWS) * n_given)
             gather(
@@ -103,6 +106,8 @@ def route(one, plan, shape, memory, row, n_samples, keep):
         measure(one, plan, shape, memory, row, n_samples, keep)
     elif integer(plan, at.SOURCE) == at.CHAIN_SIGNS:
         follow_chain(one, plan, memory, row, n_samples)
+    elif integer(plan, at.SOURCE) == at.INTERPOLATED:
+        interpolate(one, plan, shape, memory, row, n_samples, keep)
     inputs = router_inputs(one, plan, shape, memory, n_samples)
     if width > 0:
         hidden = columns(one, plan, memory, at.AT_HIDDEN, width, n_samples)

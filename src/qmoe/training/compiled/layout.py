@@ -27,6 +27,8 @@ TRAIN, FIND_ACCURACY, FIND_GRADIENT = range(3)
     N_BITS, N_CHAIN_LAYERS,
     # How many numbers a circuit has for angles, and whether anything before its read-outs is trained.
     N_ROUTER_ANGLES, N_EXPERT_ANGLES, TRAINS_ROUTER, TRAINS_EXPERTS,
+    # Nodes between which a circuit is interpolated: how many, and their features ``(F, nodes)``.
+    N_NODES, NODES,
     # Passes over rows: records of the kind below.
     BATCHES, TEST_ROWS,
     # ``(M, 6)`` states of the generators that draw the orders of the rows.
@@ -36,14 +38,14 @@ TRAIN, FIND_ACCURACY, FIND_GRADIENT = range(3)
     # The next model that no thread has taken yet.
     NEXT,
     PLAN,
-) = range(52)  # fmt: skip
+) = range(54)  # fmt: skip
 
 #: Values of a row that are places of parameters, in the order of their names above.
 PARTS = tuple(range(GATE_WEIGHT, HEAD_BIAS + 1))
 
 # What the router's layers look at: the features, functions of them that are given, expectation values or probabilities, what
-# a stochastic chain makes of populations that are given.
-FEATURES, FUNCTIONS, CIRCUIT, CHAIN_SIGNS = range(4)
+# a stochastic chain makes of populations that are given, what a circuit gives at nodes with weights that are given.
+FEATURES, FUNCTIONS, CIRCUIT, CHAIN_SIGNS, INTERPOLATED = range(5)
 # What makes weights of it: a softmax of a linear layer, a constant, the probabilities themselves.
 SOFTMAX, CONSTANT, BORN = range(3)
 # Whose weights a sample gets: its own, the mean of the batch, another's.
@@ -72,19 +74,21 @@ SHAPE_SIZE = EXPERT_CODE + CODE
     EXPERT_CALL, EXPERT_SCRATCH, EXPERT_STATES, EXPERT_OUT, EXPERT_GIVEN,
     # What bit strings give before each gate of a stochastic chain.
     CHAIN,
+    # Read-outs at nodes, read-out by read-out, and their gradients.
+    NODE_VALUES, NODE_GRADIENTS,
     # Sums over chunks, and gradients of strengths, which nothing here trains.
     PARTIAL, STRENGTH_GRADIENT,
     # Bytes of one expert's circuit in the three that have a length of their own.
     SCRATCH_BYTES, STATE_BYTES,
     MEMORY,
-) = range(20)  # fmt: skip
+) = range(22)  # fmt: skip
 
 # --- columns: matrices whose rows are quantities and whose columns are samples ------------------------------------------
 (
     AT_X, AT_ROUTER_X, AT_ENCODED, AT_ENCODED_GRADIENT, AT_INPUTS, AT_INPUT_GRADIENT, AT_HIDDEN, AT_SLOPE,
     AT_HIDDEN_GRADIENT, AT_OWN, AT_GATE, AT_GATE_GRADIENT, AT_DEEP, AT_DEEP_SLOPE, AT_DEEP_GRADIENT,
     AT_WIDE, AT_MIXED, AT_MIXED_GRADIENT, AT_LOGITS, AT_LOGIT_GRADIENT, AT_LABEL, AT_CHOICE, AT_LARGEST,
-    AT_TOTAL, AT_POPULATIONS, N_COLUMNS,
+    AT_TOTAL, AT_GIVEN, N_COLUMNS,
 ) = range(26)  # fmt: skip
 #: Where in the plan stands the first row of each.
 FIRST_COLUMN = PLAN

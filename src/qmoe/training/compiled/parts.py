@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -43,7 +44,7 @@ class RouterParts:
 
     Attributes:
         values: place in a row of values -> ``(M, ...)`` numbers.
-        source: `layout.FEATURES`, ``FUNCTIONS``, ``CIRCUIT`` or ``CHAIN_SIGNS``: what its layers look at.
+        source: `layout.FEATURES`, ``FUNCTIONS``, ``CIRCUIT``, ``CHAIN_SIGNS`` or ``INTERPOLATED``: what its layers look at.
         weighing: ``SOFTMAX``, ``CONSTANT`` or ``BORN``: what makes weights of it.
         n_inputs: how many numbers its layers look at.
         width: of its hidden layer, 0 for none.
@@ -53,6 +54,8 @@ class RouterParts:
         routing: ``OWN``, ``MEAN`` or ``PERMUTED``: whose weights a sample gets.
         n_bits: of a stochastic chain; ``functions`` are its populations then.
         n_chain_layers: its layers.
+        nodes: ``(F, nodes)``: where the circuit is measured if it is interpolated; ``functions`` are the weights of the
+            nodes then.
     """
 
     values: Mapping[int, Tensor]
@@ -66,11 +69,18 @@ class RouterParts:
     routing: int = at.OWN
     n_bits: int = 0
     n_chain_layers: int = 0
+    nodes: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def n_given(self) -> int:
         """How many functions of the features there are for each row."""
+        if self.nodes is not None:
+            return self.nodes.shape[1]
         return 1 << self.n_bits if self.source == at.CHAIN_SIGNS else self.n_inputs
+
+    def n_measured(self, n_samples: int) -> int:
+        """For how many inputs the circuit runs in a batch of ``n_samples``."""
+        return n_samples if self.nodes is None else self.nodes.shape[1]
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,18 @@ import torch
 
 from qmoe.compiled.cache import declare, kernel
 from qmoe.compiled.threads import THREAD_OPERATIONS, run_shares
-from qmoe.engines.running import CircuitModule
+from qmoe.engines.calling import CompiledCircuit
 from qmoe.training.autograd_trainer import EVALUATION_ROWS
 from qmoe.training.compiled import layout as at
 from qmoe.training.compiled.parts import MixtureParts, parts_of
 from qmoe.training.compiled.records import (
+    BACKWARD,
     Memory,
     Rows,
     Values,
     chain_numbers,
     column_counts,
+    interpolated,
     machine_code,
     make_pass,
     make_plan,
@@ -43,8 +45,6 @@ MAX_GIVEN = 1 << 22
 MAX_BATCH_OPERATIONS = THREAD_OPERATIONS
 #: Operations of the epochs that one call runs, if it is one epoch at least: some hundredths of a second.
 CALL_OPERATIONS = 8e8
-#: Operations of a backward pass, in those of a forward pass.
-_BACKWARD = 3
 #: Rows that one evaluation handles at once.
 _PIECE = 128
 
@@ -59,13 +59,15 @@ def compiled_parts(stack: ModelStack, n_rows: int, batch_size: int) -> MixturePa
     parts = parts_of(stack.module, len(stack))
     if parts is None:
         return None
-    size = _itemsize(stack)
+    size, n_samples = _itemsize(stack), min(batch_size, n_rows)
+    at_nodes = interpolated(parts, n_samples, size)
+    if n_rows * at_nodes.router.n_given <= MAX_GIVEN:
+        parts = at_nodes
     if parts.router.functions is not None and n_rows * parts.router.n_given > MAX_GIVEN:
         return None
-    for circuit, copies in _circuits(parts):
-        code = machine_code(circuit, min(batch_size, n_rows), size)
-        if code is None or (1 + _BACKWARD) * copies * code.cost > MAX_BATCH_OPERATIONS:
-            return None
+    codes = _codes(parts, n_samples, size)
+    if any(code is None or (1 + BACKWARD) * code.cost * copies > MAX_BATCH_OPERATIONS for code, copies in codes):
+        return None
     return parts
 
 
@@ -162,7 +164,7 @@ class Runner:
         size, self.dtype = _itemsize(stack), rows[0].x.numpy().dtype
         self.values = Values(parts, len(stack), self.dtype)
         sizes = sorted({n for each in rows for n in each.sizes if n})
-        kept: list[object] = []
+        kept: list[object] = [parts]
         shapes = {n: make_shape(parts, n, size, kept) for n in sizes}
         self.passes = [make_pass(each, shapes, kept) for each in rows]
         self.plan = make_plan(parts, self.values)
@@ -225,17 +227,22 @@ def _rows(parts: MixtureParts, data: list[tuple[Part, int]]) -> list[Rows]:
     return rows
 
 
-def _circuits(parts: MixtureParts) -> list[tuple[CircuitModule, int]]:
-    """The circuits, and how many of each there are in a model."""
-    pairs = (parts.router.circuit, 1), (parts.experts.circuit, parts.n_experts)
-    return [(circuit, copies) for circuit, copies in pairs if circuit is not None]
+def _codes(parts: MixtureParts, n_samples: int, itemsize: int) -> list[tuple[CompiledCircuit | None, int]]:
+    """What runs the circuits in a batch of ``n_samples``, and how many of each there are in a model."""
+    router, experts = parts.router.circuit, parts.experts.circuit
+    codes = []
+    if router is not None:
+        codes.append((machine_code(router, parts.router.n_measured(n_samples), itemsize), 1))
+    if experts is not None:
+        codes.append((machine_code(experts, n_samples, itemsize), parts.n_experts))
+    return codes
 
 
 def _row_operations(parts: MixtureParts, rows: Rows, itemsize: int) -> float:
     """Operations of training on one row."""
     n = rows.sizes[0]
-    codes = [(machine_code(circuit, n, itemsize), copies) for circuit, copies in _circuits(parts)]
-    circuits = sum((1 + _BACKWARD) * copies * code.cost / n for code, copies in codes if code is not None)
+    codes = _codes(parts, n, itemsize)
+    circuits = sum((1 + BACKWARD) * copies * code.cost / n for code, copies in codes if code is not None)
     counts = column_counts(parts)
     inputs = counts[at.AT_INPUTS] + counts[at.AT_X]
     layers = counts[at.AT_HIDDEN] * parts.n_experts + counts[at.AT_DEEP] * parts.n_out
@@ -243,7 +250,7 @@ def _row_operations(parts: MixtureParts, rows: Rows, itemsize: int) -> float:
     products = 6 * (
         layers + inputs * (counts[at.AT_HIDDEN] + counts[at.AT_GATE] + counts[at.AT_DEEP] + counts[at.AT_WIDE])
     )
-    chain = 6 * chain_numbers(parts) / n + 6 * counts[at.AT_POPULATIONS] * counts[at.AT_INPUTS]
+    chain = 6 * chain_numbers(parts) / n + 6 * counts[at.AT_GIVEN] * counts[at.AT_INPUTS]
     return circuits + chain + products + 20 * sum(counts.values())
 
 
