@@ -7,7 +7,7 @@ import torch
 from sklearn.metrics import balanced_accuracy_score
 
 from qmoe.claims import Runs, StudyRuns, judge, parse_claims, runs_of
-from qmoe.report.findings.doubts import accusations
+from qmoe.report.findings.doubts import page_caveats
 from qmoe.studies import StudyResults, load_preset, make_trials, parse_study, run_stack
 from qmoe.studies.assembly import build_model, prepare_data
 from qmoe.training import balanced_accuracy
@@ -121,9 +121,9 @@ def test_the_page_names_arms_that_guess():
         return StudyResults(study, tuple(members), records)
 
     said = "No better than guessing the commonest class: tiny (linear and quantum)."
-    assert any(line.startswith(said) for line in accusations([results(0.8, 0.8)]))
-    assert any(line.startswith(said) for line in accusations([results(0.5, 0.7)]))
-    assert not any("guessing" in line for line in accusations([results(0.81, 0.8)]))
+    assert any(line.startswith(said) for line in page_caveats([results(0.8, 0.8)]))
+    assert any(line.startswith(said) for line in page_caveats([results(0.5, 0.7)]))
+    assert not any("guessing" in line for line in page_caveats([results(0.81, 0.8)]))
 
 
 def test_balanced_accuracy_is_the_mean_over_the_classes_that_occur():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from qmoe.report import headline
-from qmoe.report.findings.doubts import accusations
+from qmoe.report.findings.doubts import page_caveats
 from qmoe.report.findings.paper import departures, paper
 from qmoe.report.sections.summary import gaps
 from qmoe.studies import Record, StudyResults, load_preset, make_trials
@@ -118,20 +118,20 @@ def test_few_runs_mark_no_figure_as_lying_outside():
     assert all(row.outside for row in headline([made("phase1-synthetic-published", means, seeds=40, spread=0.0)]))
 
 
-def test_accusations_come_and_go():
-    calm = accusations([made("phase2-heldout", {"linear": 0.9, "quantum": 0.95})])
+def test_caveats_come_and_go():
+    calm = page_caveats([made("phase2-heldout", {"linear": 0.9, "quantum": 0.95})])
     text = " ".join(calm)
     for words in ("Too few runs", "Not converged", "No spread", "two groups", "not of one size"):
         assert words not in text
-    few = " ".join(accusations([made("phase2-heldout", {"linear": 0.9, "quantum": 0.95}, seeds=3, spread=0.0)]))
+    few = " ".join(page_caveats([made("phase2-heldout", {"linear": 0.9, "quantum": 0.95}, seeds=3, spread=0.0)]))
     for words in ("Too few runs", "No spread", "fewer than ten independent seeds", "percentile moves"):
         assert words in few
     falling = {"loss": [float(2**-e) for e in range(50)]}
     results = made("phase2-heldout", {"linear": 0.9, "quantum": 0.95}, histories={"linear": falling})
-    assert "Not converged" in " ".join(accusations([results]))
-    assert "(linear router)" in " ".join(accusations([results]))
+    assert "Not converged" in " ".join(page_caveats([results]))
+    assert "(linear router)" in " ".join(page_caveats([results]))
     means = {"linear": 0.9, "quantum": 0.95}
     results = made("phase2-heldout", means)
     for i, record in enumerate(r for r in results.of("quantum")):
         record.metrics["test_accuracy"] += 0.2 * (i % 2) - 0.2
-    assert "two groups" in " ".join(accusations([results]))
+    assert "two groups" in " ".join(page_caveats([results]))

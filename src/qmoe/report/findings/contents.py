@@ -70,6 +70,11 @@ class Contents:
         return headline(self.results)
 
     @cached_property
+    def times(self) -> Times:
+        """Seconds that training takes."""
+        return Times(self.results)
+
+    @cached_property
     def judged(self) -> Judged:
         """The verdicts on all claims."""
         return judge_all(self.results, self.claims, self.measurements)
@@ -101,6 +106,12 @@ def read_store(path: str | Path, claims: Sequence[Claim] | None = None) -> Conte
     own = [study.study for study in results if study.study.name not in preset_names()]
     asked = [claim for number, study in enumerate(own) for claim in ladder_claims(study, 1 + 4 * number)]
     return Contents(tuple(results), measurements, (*asked, *(claims or ())), tuple(unreadable))
+
+
+def study_titles(results: Sequence[StudyResults]) -> dict[str, str]:
+    """What readers call each study: its short title, or its name where two have one title."""
+    short = {r.study.name: r.study.short_title for r in results}
+    return {name: title if list(short.values()).count(title) == 1 else name for name, title in short.items()}
 
 
 def provenance(results: Sequence[StudyResults]) -> Provenance:

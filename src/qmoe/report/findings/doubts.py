@@ -1,4 +1,4 @@
-"""What speaks against our own figures."""
+"""The caveats of a page: what speaks against its own figures."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import numpy as np
 from qmoe.report.findings.arms import MIN_SEEDS, Arm, finished
 from qmoe.report.findings.headline import two_groups
 from qmoe.report.findings.paper import departures
-from qmoe.report.pictures.style import join
+from qmoe.report.words import join
+from qmoe.statistics.conventions import UNEQUAL
 from qmoe.studies import StudyResults
 
 MOST = 6  # arms that are named one by one
 FALLING = 0.05  # a mean loss that fell by more than this share over the last three epochs has not settled
 
 
-def accusations(results: Sequence[StudyResults], judged: Collection[str] = ()) -> list[str]:
+def page_caveats(results: Sequence[StudyResults], judged: Collection[str] = ()) -> list[str]:
     """Everything a careful reader should hold against the page, one sentence or two each.
 
     Args:
@@ -94,7 +95,7 @@ def _listed(arms: Sequence[Arm]) -> str:
 def _unequal(arms: list[Arm]) -> str:
     counts = [arm.records[0].metrics["parameters"] for arm in arms]
     ratio = max(counts) / max(1.0, min(counts))
-    return f"{ratio:.1f} times between {min(counts):.0f} and {max(counts):.0f} parameters" if ratio > 1.5 else ""
+    return f"{ratio:.1f} times between {min(counts):.0f} and {max(counts):.0f} parameters" if ratio > UNEQUAL else ""
 
 
 def _guessing(arms: list[Arm]) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import isnan
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from qmoe.report.findings.arms import MIN_SEEDS, Arm, arms_of, interval_of, metric_name
 from qmoe.report.findings.paper import Published, departures, paper
+from qmoe.report.tables import known
+from qmoe.report.words import join
 from qmoe.statistics import percentile_of
 from qmoe.studies import StudyResults
 
@@ -27,7 +28,7 @@ class HeadlineRow:
         study: name of the study.
         arm: name of the arm.
         variant: noise strength, or None.
-        what: what is measured, in words.
+        label: what readers call the arm.
         quantity: name of the metric or history.
         epoch: epoch counted from 0, or None for the end of training.
         paper: the published figure, or None.
@@ -47,7 +48,7 @@ class HeadlineRow:
     study: str
     arm: str
     variant: float | None
-    what: str
+    label: str
     quantity: str
     epoch: int | None
     paper: float | None
@@ -69,9 +70,21 @@ class HeadlineRow:
             return False
         return not OUTSIDE <= self.percentile <= 100 - OUTSIDE
 
+    @property
+    def measured(self) -> str:
+        """Arm and metric in words: ``"quantum router: test accuracy"``."""
+        return f"{self.label}: {metric_name(self.quantity)}"
+
+    @property
+    def what(self) -> str:
+        """The same with the epoch, where it is not the end of training."""
+        return self.measured if self.epoch is None else f"{self.measured}, epoch {self.epoch}"
+
     def to_dict(self) -> dict[str, Any]:
-        """The row as plain values for JSON."""
-        return asdict(self)
+        """The row as plain values for JSON, with `what` in place of the label."""
+        return {
+            ("what" if key == "label" else key): value for key, value in (asdict(self) | {"label": self.what}).items()
+        }
 
 
 def headline(results: Sequence[StudyResults]) -> list[HeadlineRow]:
@@ -96,10 +109,8 @@ def headline(results: Sequence[StudyResults]) -> list[HeadlineRow]:
 
 def _compared(result: StudyResults, arm: Arm | None, figure: Published, changed: list[str]) -> HeadlineRow:
     label = arm.title if arm else figure.arm
-    at = "" if figure.epoch is None else f", epoch {figure.epoch}"
-    what = f"{label}: {'loss' if figure.quantity == 'loss' else metric_name(figure.quantity)}{at}"
     values = arm.values(figure.quantity, figure.epoch) if arm else np.zeros(0)
-    start: _Start = (result.study.phase, figure.study, figure.arm, figure.variant, what, figure.quantity, figure.epoch)
+    start: _Start = (result.study.phase, figure.study, figure.arm, figure.variant, label, figure.quantity, figure.epoch)
     if not len(values) or arm is None:
         note = "not the published protocol: " + "; ".join(changed) if changed else "not run yet"
         return HeadlineRow(*start, figure.value, 0, note=note, decimals=figure.decimals)
@@ -117,8 +128,7 @@ def _compared(result: StudyResults, arm: Arm | None, figure: Published, changed:
 
 
 def _alone(result: StudyResults, arm: Arm) -> HeadlineRow:
-    what = f"{arm.title}: {metric_name(arm.metric)}"
-    start: _Start = (result.study.phase, arm.study, arm.name, arm.variant, what, arm.metric, None)
+    start: _Start = (result.study.phase, arm.study, arm.name, arm.variant, arm.title, arm.metric, None)
     if not arm.n:
         return HeadlineRow(*start, None, 0, note="not run yet")
     note = "" if arm.n >= MIN_SEEDS else f"Only {arm.n} seed{'s' * (arm.n > 1)}"
@@ -136,8 +146,8 @@ def _filled(
     low, high = interval_of(values, clusters)
     sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
     return HeadlineRow(
-        *start, published, len(values), float(values.mean()), None if isnan(low) else low, None if isnan(high) else high,
-        sd, float(values.min()), float(values.max()), percentile, note,
+        *start, published, len(values), float(values.mean()), known(low), known(high), sd,
+        float(values.min()), float(values.max()), percentile, note,
     )  # fmt: skip
 
 
@@ -152,11 +162,8 @@ def reason(row: HeadlineRow, values: np.ndarray) -> str:
             "likely because the loss of one epoch depends on the first weights and on the order of the batches, and "
             "the authors' seeds for both are not published"
         )
-    elif row.study.startswith("phase1-synthetic"):
-        why = (
-            "likely because the seed of the authors' split is not published, so that their 100 test rows need not be "
-            "ours"
-        )
+    elif other_data := paper().other_data.get(row.study):
+        why = f"likely because {other_data}"
     elif np.ptp(values) == 0:
         why = "likely because our runs do not spread at all here, so that any other figure lies outside"
     elif (groups := two_groups(values)) is not None:
@@ -167,9 +174,9 @@ def reason(row: HeadlineRow, values: np.ndarray) -> str:
         )
     else:
         nearest = float(values[np.abs(values - row.paper).argmin()])
-        unknown = "the authors' first weights and batch order"
-        if row.study.startswith("phase3b"):
-            unknown += " and their number of points (we take the 1,000 of phase 3A)"
+        unknown = join(
+            ["the authors' first weights and batch order", *filter(None, [paper().unpublished.get(row.study)])]
+        )
         why = f"likely because of what is not published: {unknown}; our nearest run has {nearest:.{row.decimals}f}"
     return f"{start}, {why}."
 

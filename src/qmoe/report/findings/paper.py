@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -43,12 +44,23 @@ class Published:
 
 @dataclass(frozen=True)
 class Paper:
-    """The paper and all its published figures."""
+    """The paper and all its published figures.
+
+    Attributes:
+        name: of the paper.
+        url: where it stands.
+        date: when it was published.
+        figures: what it published.
+        other_data: by study, why the authors' test data may be others than ours.
+        unpublished: by study, what of the protocol is not published beside first weights and the order of batches.
+    """
 
     name: str
     url: str
     date: str
     figures: tuple[Published, ...]
+    other_data: Mapping[str, str]
+    unpublished: Mapping[str, str]
 
     def of(
         self, study: str, quantity: str | None = None, arm: str | None = None, variant: float | None = None
@@ -73,6 +85,7 @@ def paper() -> Paper:
     """Reads ``paper.toml``."""
     values = tomllib.loads(resources.files(__package__).joinpath("paper.toml").read_text(encoding="utf-8"))
     about, where, epochs, decimals = (values.pop(key) for key in ("paper", "where", "epoch", "decimals"))
+    other_data, unpublished = values.pop("other_data"), values.pop("unpublished")
     figures: list[Published] = []
     for study, arms in values.items():
         for arm, table in arms.items():
@@ -84,7 +97,7 @@ def paper() -> Paper:
                         figures.append(
                             Published(study, arm, variant, quantity, at, float(number), decimals[study], where[study])
                         )
-    return Paper(about["name"], about["url"], about["date"], tuple(figures))
+    return Paper(about["name"], about["url"], about["date"], tuple(figures), other_data, unpublished)
 
 
 def _variants(table: dict[str, Any]) -> list[tuple[float | None, dict[str, Any]]]:

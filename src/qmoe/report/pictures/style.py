@@ -27,6 +27,12 @@ VARIABLES = {
     QUANTUM: "--quantum", QNN: "--qnn", OTHER: "--other", CLASS_0: "--class0", CLASS_1: "--class1",
     GOOD: "--good", BAD: "--bad",
 }  # fmt: skip
+#: Colour, marker and filling of what supports a claim, what refutes it, and what leaves it undecided.
+OUTCOME_MARKS: dict[str, tuple[str, str, bool]] = {
+    "supported": (GOOD, "o", True),
+    "refuted": (BAD, "X", True),
+    "inconclusive": (MUTED, "o", False),
+}
 CYCLE = (CLASSICAL, QUANTUM, QNN, OTHER, CLASS_0, CLASS_1)
 #: For arms that are not quantum; the colours of the data points and of the text come last.
 _OWN = (CLASSICAL, QNN, OTHER, MUTED, CLASS_0, CLASS_1, INK)
@@ -67,15 +73,6 @@ class Panel:
     name: str
     figure: Figure
     alt: str
-
-
-@dataclass(frozen=True)
-class FigureBlock:
-    """Panels that belong together, with their caption; ``wide`` ones take the whole width each."""
-
-    panels: tuple[Panel, ...]
-    caption: str
-    wide: bool = False
 
 
 @contextmanager
@@ -164,16 +161,6 @@ def adapt(svg: str, name: str, alt: str) -> str:
     inner = re.sub("\0", lambda _: next(words), inner)
     assert box is not None
     return f'<svg viewBox="{box.group(1)}" role="img" aria-label="{_escaped(alt)}">{inner.strip()}</svg>'
-
-
-def join(names: Sequence[str]) -> str:
-    """``a, b and c``."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
-
-
-def count(number: int, noun: str) -> str:
-    """``1 run``, ``60 runs``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _escaped(text: str) -> str:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
-import numpy as np
-
 from qmoe.report.findings.arms import Arm, metric_name
-from qmoe.report.findings.contents import Times
+from qmoe.report.findings.contents import Contents, Times
 from qmoe.report.findings.headline import HeadlineRow
-from qmoe.report.findings.judged import Judged, Measurements
-from qmoe.report.pictures.style import FigureBlock, Panel
+from qmoe.report.findings.judged import Judged
+from qmoe.report.findings.ladder import has_ladder
+from qmoe.report.findings.paper import is_preset
+from qmoe.report.pictures.style import Panel
 from qmoe.report.tables import (
     Column,
     Table,
     drop_empty,
     fixed,
     general,
+    known,
     percentile,
     printed,
     seconds,
@@ -37,6 +39,15 @@ class Text:
     lines: tuple[str, ...]
     points: bool = False
     title: str = ""
+
+
+@dataclass(frozen=True)
+class FigureBlock:
+    """Panels that belong together, with their caption; ``wide`` ones take the whole width each."""
+
+    panels: tuple[Panel, ...]
+    caption: str
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,46 +77,70 @@ class Section:
     Attributes:
         id: anchor.
         title: heading; says what it is about.
+        short_title: heading in the table of contents.
         blocks: what it consists of, in order.
-        short: heading in the table of contents; "" for the title up to its colon.
         studies: studies it shows; verdicts that rest on them are named under its heading.
+        boxed: whether it stands in a box.
     """
 
     id: str
     title: str
+    short_title: str
     blocks: list[Block] = field(default_factory=list)
-    short: str = ""
     studies: tuple[str, ...] = ()
-
-    @property
-    def contents_title(self) -> str:
-        """Heading in the table of contents."""
-        return self.short or self.title.split(":")[0]
+    boxed: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Context:
-    """What every section builder gets.
+    """What every section is made from.
 
     Attributes:
-        results: studies by name.
-        rows: published figures beside ours.
-        times: seconds of training.
-        judged: verdicts on claims.
-        step: called with a few words before each piece of work.
-        measurements: measured values that are no metric of a trial.
+        contents: the results and their verdicts.
+        on_step: called with a few words before each piece of work.
     """
 
-    results: dict[str, StudyResults]
-    rows: tuple[HeadlineRow, ...]
-    times: Times
-    judged: Judged
-    step: Callable[[str], None]
-    measurements: Measurements = field(default_factory=dict)
+    contents: Contents
+    on_step: Callable[[str], None]
+
+    @property
+    def results(self) -> tuple[StudyResults, ...]:
+        """All studies."""
+        return self.contents.results
+
+    @cached_property
+    def phases(self) -> dict[str, StudyResults]:
+        """Presets by name; a study that borrowed a preset's name for something else is none."""
+        return {r.study.name: r for r in self.results if is_preset(r.study)}
+
+    @cached_property
+    def ladders(self) -> list[StudyResults]:
+        """Studies with a ladder."""
+        return [r for r in self.results if has_ladder(r)]
+
+    @cached_property
+    def others(self) -> list[StudyResults]:
+        """Studies that are neither a preset nor a ladder."""
+        return [r for r in self.results if not is_preset(r.study) and r not in self.ladders]
+
+    @property
+    def rows(self) -> Sequence[HeadlineRow]:
+        """Published figures beside ours."""
+        return self.contents.rows
+
+    @property
+    def times(self) -> Times:
+        """Seconds of training."""
+        return self.contents.times
+
+    @property
+    def judged(self) -> Judged:
+        """Verdicts on claims."""
+        return self.contents.judged
 
     def pair(self, stem: str) -> tuple[StudyResults | None, StudyResults | None]:
-        """The published and the held-out study of one name."""
-        return self.results.get(f"{stem}-published"), self.results.get(f"{stem}-heldout")
+        """The published and the held-out study of one part of the paper."""
+        return self.phases.get(f"{stem}-published"), self.phases.get(f"{stem}-heldout")
 
 
 def comparison_table(
@@ -116,18 +151,17 @@ def comparison_table(
     body = []
     for row in rows:
         values: dict[str, object] = {**row.to_dict(), "heldout_mean": None, "heldout_low": None, "heldout_high": None}
-        short = row.what.split(": ")
         values["outside"] = row.outside
-        values["shown"] = short[0] if row.quantity != "loss" else ", ".join([short[0], *row.what.split(", ")[-1:]])
+        values["shown"] = f"{row.label}, epoch {row.epoch}" if row.quantity == "loss" else row.label
         arm = arms.get((row.arm, row.variant))
         if arm is not None and row.quantity != "loss":
-            values |= {"heldout_mean": arm.summary.mean, "heldout_low": _known(arm.interval[0])}
-            values |= {"heldout_high": _known(arm.interval[1]), "heldout_n": arm.n}
+            values |= {"heldout_mean": arm.summary.mean, "heldout_low": known(arm.interval[0])}
+            values |= {"heldout_high": known(arm.interval[1]), "heldout_n": arm.n}
         body.append(values)
     columns = (
         Column("", ("shown",), text, number=False),
         Column("paper", ("paper", "decimals"), printed),
-        Column("percentile", ("percentile", "outside"), percentile),
+        Column("percentile", ("percentile",), percentile, starred="outside"),
         Column("ours: mean", ("mean",), fixed(digits)),
         Column("sd", ("sd",), fixed(digits)),
         Column("min … max", ("minimum", "maximum"), span(digits)),
@@ -142,7 +176,7 @@ def arms_table(name: str, caption: str, arms: Sequence[Arm]) -> Table:
     body = [
         {
             "arm": arm.name, "label": arm.title, "variant": arm.variant, "metric": arm.metric, "n": arm.n,
-            "mean": arm.summary.mean, "low": _known(arm.interval[0]), "high": _known(arm.interval[1]),
+            "mean": arm.summary.mean, "low": known(arm.interval[0]), "high": known(arm.interval[1]),
             "sd": arm.summary.sd, "median": arm.summary.median, "minimum": arm.summary.minimum,
             "maximum": arm.summary.maximum, "router_parameters": arm.parameters,
             "parameters": int(arm.records[0].metrics["parameters"]),
@@ -194,7 +228,3 @@ def outside_notes(rows: Sequence[HeadlineRow]) -> list[Text]:
         for note, members in grouped.items()
     )
     return [Text(lines, points=True, title="Published figures that lie outside our runs")] if lines else []
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else value

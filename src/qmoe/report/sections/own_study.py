@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from math import isnan
 
 from qmoe.report.findings.arms import Arm, finished, metric_name
-from qmoe.report.pictures.boundary_pictures import is_planar, planes_of
+from qmoe.report.findings.planes import is_planar, planes_of
 from qmoe.report.pictures.distributions import curve_plot, noise_plot, strip_plot
-from qmoe.report.pictures.style import Colours, FigureBlock, Panel, arm_colours
-from qmoe.report.sections.blocks import Block, Context, Section, Text, arms_table
-from qmoe.report.sections.phase2 import boundaries
-from qmoe.report.tables import Column, Table, signed, text, with_interval
+from qmoe.report.pictures.style import Colours, Panel, arm_colours
+from qmoe.report.sections.blocks import Block, Context, FigureBlock, Section, Text, arms_table
+from qmoe.report.sections.boundary_figures import boundaries
+from qmoe.report.tables import Column, Table, known, signed, text, with_interval
 from qmoe.statistics import PairedDifference
 from qmoe.studies import StudyResults
 
@@ -20,16 +19,17 @@ MAX_PLANES = 8  # arms whose boundaries are drawn
 MAX_ALL_PAIRS = 5  # arms of which every pair is compared; of more, each with the first
 
 
-def study_section(context: Context, results: StudyResults) -> Section | None:
-    """The section of one study, or None where no trial is finished."""
-    arms = finished(results)
-    if not arms:
-        return None
-    name = results.study.name
-    context.step(name)
-    about: list[Block] = [Text((results.study.about,))] if results.study.about else []
+def own_study_sections(context: Context) -> list[Section]:
+    """A section for each study that is none of the paper's and no ladder, as far as a trial is finished."""
+    return [_study_section(context, r, arms) for r in context.others if (arms := finished(r))]
+
+
+def _study_section(context: Context, results: StudyResults, arms: Sequence[Arm]) -> Section:
+    study = results.study
+    context.on_step(study.name)
+    about: list[Block] = [Text((study.about,))] if study.about else []
     blocks = about + study_blocks(context, results, arms)
-    return Section(_stem(name), results.study.title, blocks, studies=(name,))
+    return Section(_stem(study.name), study.title, study.short_title, blocks, studies=(study.name,))
 
 
 def study_blocks(context: Context, results: StudyResults, arms: Sequence[Arm]) -> list[Block]:
@@ -57,7 +57,7 @@ def study_blocks(context: Context, results: StudyResults, arms: Sequence[Arm]) -
         FigureBlock(tuple(panels), f"Study {name}: medians with the middle 80% of the runs; every run as a dot.")
     )
     if is_planar(arms):
-        context.step(f"{name}, boundaries")
+        context.on_step(f"{name}, boundaries")
         clean = [arm for arm in arms if not arm.variant][:MAX_PLANES]
         blocks += boundaries(planes_of(clean), stem, colours) if clean else []
     return blocks
@@ -92,7 +92,7 @@ def differences(arms: Sequence[Arm], stem: str) -> list[Block]:
         f"have; {basis}. Clearly ahead means that the whole 95% interval lies on one side of 0."
     )
     if len(pairs) > 1:
-        caption += f" The intervals are not widened for there being {len(pairs)} of them."
+        caption += f" The intervals are not corrected for {len(pairs)} comparisons."
     return [
         Table(f"{stem}-differences", caption, columns, tuple(rows)),
         Text(tuple(lines), points=True, title="Which arm is ahead"),
@@ -112,7 +112,7 @@ def _row(first: Arm, other: Arm, difference: PairedDifference | None) -> dict[st
     }  # fmt: skip
     if difference is not None:
         row |= {"mean": difference.mean, "clusters": difference.n_clusters}
-        row |= {"low": _known(difference.low), "high": _known(difference.high)}
+        row |= {"low": known(difference.low), "high": known(difference.high)}
         if difference.enough:
             row["verdict"] = "ahead" if difference.above else "behind" if difference.below else "cannot be told apart"
     return row
@@ -143,7 +143,3 @@ def _turned(difference: PairedDifference, swap: bool) -> PairedDifference:
 def _colours(arms: Sequence[Arm]) -> Colours:
     quantum = [arm.key for arm in arms if arm.records[0].trial.model.router.kind == "quantum"]
     return arm_colours([arm.key for arm in arms], quantum)
-
-
-def _known(value: float) -> float | None:
-    return None if isnan(value) else value

@@ -1,0 +1,20 @@
+"""Small pieces of English: lists, counts and capitals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def join(names: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def count(number: int, noun: str) -> str:
+    """``1 run``, ``60 runs``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def capital(text: str) -> str:
+    """The text with a capital at its start."""
+    return text[:1].upper() + text[1:]
