@@ -23,7 +23,7 @@ def made(name, means, seeds=40, spread=0.004, losses=None, histories=None):
     for m in members:
         seed = (m.trial.data_seed, m.trial.init_seed)
         common = noise.setdefault(seed, generator.normal(0, spread))
-        score = means.get((m.arm, m.variant), means.get(m.arm)) + common + generator.normal(0, spread / 4)
+        score = means.get((m.arm, m.strength), means.get(m.arm)) + common + generator.normal(0, spread / 4)
         loss = (losses or {}).get(m.arm, 1.0) + abs(common)
         metric = {"train_accuracy": score, "loss": loss, "parameters": 36.0}
         metric["router_parameters"] = float(ROUTER.get(m.arm, 51))
