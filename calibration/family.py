@@ -8,14 +8,15 @@ its comparisons lie on the edge, so that any one could refute it.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from calibration.scores import SHAPES, arms_of, as_runs, luck
 from calibration.trying import Played
-from qmoe.claims import Claim, Runs, StudyRuns, judge, shipped_claims
+from qmoe.claims import ArmRuns, Claim, StudyRuns, judge, shipped_claims
+from qmoe.claims.deciding.assay import SWITCHED_OFF
 from qmoe.claims.runs import ArmKey
 from qmoe.claims.spec import BreakdownTest, DifferenceTest, MeasurementTest, ParametersTest
 from qmoe.seeding import child, numpy_generator
@@ -121,7 +122,7 @@ class Family:
                 offset = -test.margin if p == tried[-1] else WORSE
             else:
                 offset = -test.margin if p == tried[-1] else 0.0
-            truth.at(study, (test.arm, p), offset)
+            truth.at(study, ArmKey(test.arm, p), offset)
 
 
 @functools.cache
@@ -155,7 +156,7 @@ def _simulated(name: str, truth: _Truth, shape: object, generator: np.random.Gen
     size = seeds.data, seeds.per_data
     offsets = dict(truth.offsets.get(name, {}))
     if any(arm.name == "mean" for arm in _preset(name).arms):
-        offsets["mean", None] = WORSE
+        offsets[SWITCHED_OFF] = WORSE
     arms = arms_of(generator, shape, offsets, *size) if offsets else {}  # type: ignore[arg-type]
     for key, runs in arms.items():
         arms[key] = _sized(key, runs)
@@ -163,20 +164,20 @@ def _simulated(name: str, truth: _Truth, shape: object, generator: np.random.Gen
     return StudyRuns(name, arms, 0.5)
 
 
-def _sized(key: ArmKey, runs: Runs) -> Runs:
+def _sized(key: ArmKey, runs: ArmRuns) -> ArmRuns:
     values = {**runs.values, "router_parameters": np.full(len(runs.data_seeds), _size(key))}
-    return Runs(runs.label, runs.data_seeds, runs.init_seeds, values)
+    return replace(runs, values=values)
 
 
 def _size(key: ArmKey) -> float:
     """Router parameters of an arm: of a hidden layer five a unit and two biases, else as many as the quantum router has."""
-    hidden = key[0].removeprefix("mlp")
+    hidden = key.name.removeprefix("mlp")
     return float(5 * int(hidden) + 2 if hidden.isdigit() else PARAMETERS)
 
 
 def _timed(
     ratios: dict[tuple[str, str], float], size: tuple[int, int], generator: np.random.Generator
-) -> dict[ArmKey, Runs]:
+) -> dict[ArmKey, ArmRuns]:
     """Seconds of a few models that trained alone and mean losses of all: log-normal, with the geometric means given."""
     names = list(dict.fromkeys(arm for _, arm in ratios))
     metrics = dict.fromkeys(metric for metric, _ in ratios)
@@ -188,7 +189,7 @@ def _timed(
             if metric == "seconds":
                 figures = np.where(np.arange(figures.size).reshape(size) < TIMED, figures, np.nan)
             values[name][metric] = figures
-    return {(name, None): as_runs((name, None), values[name]) for name in names}
+    return {key: as_runs(key, values[key.name]) for key in map(ArmKey, names)}
 
 
 def _measured(truth: _Truth, generator: np.random.Generator) -> dict[str, dict[str, np.ndarray]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qmoe.claims import Claim, Runs, StudyRuns, judge
+from qmoe.claims import ArmKey, ArmRuns, Claim, StudyRuns, judge
 from qmoe.claims.spec import Direction
 from qmoe.seeding import child, numpy_generator
 from qmoe.statistics.proportions import success_rate
@@ -145,8 +145,8 @@ class TwoArms:
 def as_study(name: str, a: np.ndarray, b: np.ndarray) -> StudyRuns:
     """Scores ``(seeds, per_data)`` of two arms as a study that the judge reads."""
     seeds, per_data = np.divmod(np.arange(a.size), a.shape[1])
-    arms: dict[tuple[str, float | None], Runs] = {
-        (arm, None): Runs(f"arm {arm}", seeds, per_data, {"test_accuracy": scores.ravel()})
+    arms = {
+        ArmKey(arm): ArmRuns(f"arm {arm}", seeds, per_data, {"test_accuracy": scores.ravel()})
         for arm, scores in (("a", a), ("b", b))
     }
     return StudyRuns(name, arms, chance=0.5)

@@ -6,7 +6,7 @@ import safetensors.torch
 import torch
 from sklearn.metrics import balanced_accuracy_score
 
-from qmoe.claims import Runs, StudyRuns, judge, parse_claims, runs_of
+from qmoe.claims import ArmRuns, StudyRuns, judge, parse_claims, runs_of
 from qmoe.report.findings.doubts import page_caveats
 from qmoe.studies import StudyResults, load_preset, make_trials, parse_study, run_stack
 from qmoe.studies.assembly import build_model, prepare_data
@@ -73,7 +73,7 @@ def runs(chance, mean_a, mean_b, spread=0.004):
     """Two arms of 30 draws with two initialisations each around these means."""
     generator, rows = np.random.default_rng(1), np.arange(2 * N)
     arms = {
-        (name, None): Runs(
+        (name, None): ArmRuns(
             name, rows // 2, rows % 2, {"test_accuracy": mean + spread * generator.standard_normal(2 * N)}
         )
         for name, mean in (("x", mean_a), ("y", mean_b))

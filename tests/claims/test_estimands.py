@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qmoe.claims import Contrast, Runs, StudyRuns, decide, judge, parse_claims, plan, shipped_claims
+from qmoe.claims import ArmRuns, Contrast, StudyRuns, decide, judge, parse_claims, plan, shipped_claims
 from qmoe.claims.deciding.evidence import conclude
 from qmoe.errors import ConfigError
 
@@ -15,7 +15,7 @@ DRAWS, STARTS = 30, 8
 def arm(scores, losses=None, label="new"):
     rows = np.arange(scores.size)
     values = {"test_accuracy": scores.ravel()} | ({} if losses is None else {"loss": losses.ravel()})
-    return Runs(label, rows // scores.shape[1], rows % scores.shape[1], values)
+    return ArmRuns(label, rows // scores.shape[1], rows % scores.shape[1], values)
 
 
 def claim(identity="X", family="own", **test):

@@ -100,7 +100,7 @@ def test_a_claim_that_one_choice_turns_round_depends_on_it():
     )
     assert [lead.label for lead in leads(judged)] == ["What depends on the analysis"]
     assert verdict_table(judged).cells()[0][2] == "depends on the analysis"
-    assert learning_rates_section(Context(Contents(tuple(results), {}, (claim,)), lambda _words: None)) == []
+    assert learning_rates_section(Context(Contents(tuple(results), {}, (claim_on("a"),)), lambda _words: None)) == []
     plain = judged.verdicts[0].as_dict()
     assert plain["outcome"] == "depends"
     json.dumps(plain, allow_nan=False)
@@ -132,8 +132,8 @@ def test_the_table_of_choices_counts_by_alternative():
 def test_a_claim_on_several_data_sets_has_a_row_and_a_panel_for_each():
     results = [results_of("a", by_axis), results_of("b", everywhere)]
     _, card = drawn(results, claim_on("a", "b", per_study=True))
-    assert [(part.study, part.outcome) for part in card.parts] == [("Circles a", "depends"), ("Circles b", "supported")]
-    assert card.parts[1].analyses == "supported at all 4 analyses"
+    assert [(part.study, part.outcome) for part in card.by_study] == [("Circles a", "depends"), ("Circles b", "supported")]
+    assert card.by_study[1].analyses == "supported at all 4 analyses"
     assert "By data set: depends on the analysis on Circles a; supported on Circles b." in card.meaning
     (curve,) = card.curves
     assert curve.name == "claim-mine-1-analyses"

@@ -19,7 +19,7 @@ from qmoe.studies.baselines import baseline_quantity
 
 
 def ladder(name="ladder-moons", drop=0.1, twin=0.0):
-    def mean(arm, _variant, _factor):
+    def mean(arm, _strength, _factor):
         return 0.9 - {"quantum": 0.0, "twin": twin, "linear": 0.2}.get(arm, drop)
 
     return invented(name, mean, seeds=12, spread=0.004)

@@ -14,7 +14,7 @@ ROUTER = {"mlp2": 12, "mlp4": 22, "mlp8": 42, "mlp16": 82, "mlp32": 162, "mlp64"
 
 
 def made(name, means, seeds=40, spread=0.004, losses=None, histories=None):
-    """A study with invented results: ``means`` by arm, or by (arm, variant)."""
+    """A study with invented results: ``means`` by arm, or by (arm, strength)."""
     study = load_preset(name).resized(seeds=seeds)
     members = make_trials(study)
     generator = np.random.default_rng(3)
@@ -23,7 +23,7 @@ def made(name, means, seeds=40, spread=0.004, losses=None, histories=None):
     for m in members:
         seed = (m.trial.data_seed, m.trial.init_seed)
         common = noise.setdefault(seed, generator.normal(0, spread))
-        score = means.get((m.arm, m.variant), means.get(m.arm)) + common + generator.normal(0, spread / 4)
+        score = means.get((m.arm, m.strength), means.get(m.arm)) + common + generator.normal(0, spread / 4)
         loss = (losses or {}).get(m.arm, 1.0) + abs(common)
         metric = {"train_accuracy": score, "loss": loss, "parameters": 36.0}
         metric["router_parameters"] = float(ROUTER.get(m.arm, 51))
@@ -46,7 +46,7 @@ def test_the_published_figures_are_all_there():
     for figure in paper().figures:
         study = load_preset(figure.study)
         arms = {(arm.name, v) for arm in study.arms for v in arm.noise or (None,)}
-        assert (figure.arm, figure.variant) in arms
+        assert (figure.arm, figure.strength) in arms
 
 
 def test_percentiles_of_known_samples():

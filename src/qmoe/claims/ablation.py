@@ -10,7 +10,7 @@ from qmoe.claims.spec import Claim, parse_claims
 from qmoe.data import Table
 from qmoe.errors import ConfigError
 from qmoe.studies.files import parse_study
-from qmoe.studies.specs.study import Study
+from qmoe.studies.specs.study import LADDER_TITLE, Study
 
 #: Beyond this many features a qubit for each is slow, and the first principal components take their place.
 MAX_QUBITS = 4
@@ -71,7 +71,7 @@ def ablation_study(
     router = {"kind": "quantum", "n_qubits": wanted, "n_layers": layers}
     values = {
         "name": _name(Path(path).stem, target),
-        "title": f"What carries the effect: {target} in {Path(path).name}",
+        "title": f"{LADDER_TITLE}{target} in {Path(path).name}",
         "phase": "ladder",
         "protocol": "heldout",
         "about": about,
@@ -119,7 +119,7 @@ def ladder_claims(study: Study, first: int = 1) -> list[Claim]:
             "id": f"A{number}",
             "headline": True,
             "topic": words,
-            "statement": f"On {study.data.name if study.data.name != 'table' else study.title.partition(': ')[2]}, the "
+            "statement": f"On {study.data.name if study.data.name != 'table' else study.short_title}, the "
             f"quantum router {words}.",
             "source": "qmoe ablate",
             "studies": [study.name],

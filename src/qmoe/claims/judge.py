@@ -10,8 +10,9 @@ from qmoe.claims.deciding.assay import Assays
 from qmoe.claims.deciding.correction import over, step_up
 from qmoe.claims.deciding.decisions import Unit, leaning, settle
 from qmoe.claims.deciding.evidence import ALPHA
+from qmoe.claims.from_records import by_name
 from qmoe.claims.questions import Measurements, Poser, at_specifications
-from qmoe.claims.runs import StudyRuns, Universe, by_name, pooled
+from qmoe.claims.runs import StudyRuns, Universe, pooled
 from qmoe.claims.spec import Claim
 from qmoe.claims.verdicts import Comparison, Outcome, TestVerdict, Verdict, combined
 from qmoe.studies.store import StudyResults

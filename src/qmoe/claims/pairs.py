@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qmoe.claims.runs import Runs, StudyRuns
+from qmoe.claims.runs import ArmRuns, StudyRuns
 from qmoe.claims.spec import Estimand
 
 
@@ -39,14 +39,14 @@ class Pairs:
     loss_b: np.ndarray
 
 
-def pair(study: StudyRuns, a: Runs, b: Runs, metric: str) -> Pairs | str:
+def pair(study: StudyRuns, a: ArmRuns, b: ArmRuns, metric: str) -> Pairs | str:
     """Pairs two arms by their seeds, or says in words why that cannot be done.
 
     Metrics that only part of the trials have, such as ``seconds``, are paired where both have them.
     """
     for runs in (a, b):
         if metric not in runs.values:
-            return f"{runs.label} has no finished run with the metric {metric!r} in {study.name}"
+            return f"{runs.title} has no finished run with the metric {metric!r} in {study.name}"
     keys = [list(zip(r.data_seeds.tolist(), r.init_seeds.tolist(), strict=True)) for r in (a, b)]
     if any(len(set(k)) < len(k) for k in keys):
         return (

@@ -11,7 +11,7 @@ from qmoe.claims.deciding.assay import Assays
 from qmoe.claims.deciding.caveats import caveats, objections, obstacles, still_falling
 from qmoe.claims.deciding.evidence import ALPHA, Contrast, Evidence, weigh
 from qmoe.claims.pairs import Pairs, pair, scores
-from qmoe.claims.runs import ArmKey, Runs, StudyRuns
+from qmoe.claims.runs import ArmKey, ArmRuns, StudyRuns
 from qmoe.claims.spec import (
     BreakdownTest,
     Claim,
@@ -80,7 +80,7 @@ class Question:
     @property
     def strength(self) -> float:
         """Noise strength of a; 0 where it has none."""
-        return self.a_key[1] or 0.0
+        return self.a_key.strength or 0.0
 
 
 @dataclass(eq=False)
@@ -174,7 +174,7 @@ class Poser:
         min_seeds: int,
     ) -> Question:
         left, right = study.arms.get(a), study.arms.get(b)
-        label_a, label_b = (_named(k) if runs is None else runs.label for runs, k in ((left, a), (right, b)))
+        label_a, label_b = (_named(k) if runs is None else runs.title for runs, k in ((left, a), (right, b)))
         asked = Question(a, b, label_a, label_b, test.metric, study.name, contrast, test.estimand)
         if left is None or right is None:
             missing = [_named(key) for runs, key in ((left, a), (right, b)) if runs is None]
@@ -218,14 +218,14 @@ class Poser:
             a, b, asked.contrast, clusters, alpha=self.alpha, success=success, exact=exact, seed=self.seed
         )
 
-    def _object(self, asked: Question, pairs: Pairs, left: Runs, right: Runs, study: StudyRuns) -> None:
+    def _object(self, asked: Question, pairs: Pairs, left: ArmRuns, right: ArmRuns, study: StudyRuns) -> None:
         if asked.evidence is None:
             return
         metric = asked.metric if asked.estimand != "success" else "success"
         sensitive = self.assays.sensitive(study, asked.a_key, asked.b_key, asked.metric, asked.evidence)
         asked.never, asked.no_sameness = objections(asked.evidence, study, metric, sensitive)
         asked.caveats = caveats(pairs, left, right, asked.evidence, study, asked.metric)
-        asked.falling = [runs.label for runs in (left, right) if asked.metric not in COUNTS and still_falling(runs)]
+        asked.falling = [runs.title for runs in (left, right) if asked.metric not in COUNTS and still_falling(runs)]
 
     def _estimates(self, pairs: Pairs, success: float) -> tuple[Estimate, ...]:
         found = []
@@ -261,18 +261,18 @@ class Poser:
                 continue
             pairs = pair(study, arm, runs, test.metric)
             if not isinstance(pairs, str) and len(pairs.a):
-                larger.append((theirs, runs.label, float(pairs.b.mean() - pairs.a.mean())))
+                larger.append((theirs, runs.title, float(pairs.b.mean() - pairs.a.mean())))
         if not posed.questions:
             posed.broken = f"no rival with fewer than {test.factor * size:.0f} parameters was tried"
         reached = min((rival for rival in larger if rival[2] > -test.margin), default=None)
         if reached is not None:
             posed.caveats.append(
-                f"{study.name}: the smallest larger rival within {test.margin:g} of the {arm.label} ({size:.0f} parameters) "
+                f"{study.name}: the smallest larger rival within {test.margin:g} of the {arm.title} ({size:.0f} parameters) "
                 f"has {reached[0]:.0f} ({reached[1]})."
             )
         elif larger:
             posed.caveats.append(
-                f"{study.name}: no larger rival reaches the {arm.label} either, up to {max(larger)[0]:.0f} parameters; "
+                f"{study.name}: no larger rival reaches the {arm.title} either, up to {max(larger)[0]:.0f} parameters; "
                 "what they lack may be training, not size."
             )
         return posed
@@ -282,17 +282,15 @@ class Poser:
         strengths = sorted(
             v for name, v in study.arms if name == test.arm and v is not None and 0 < v <= test.breaks_by
         )
-        posed = Posed(test, study.name, [])
-        if (test.arm, 0.0) not in study.arms:
+        posed, clean = Posed(test, study.name, []), ArmKey(test.arm, 0.0)
+        if clean not in study.arms:
             posed.broken = f"{study.name} has no arm {test.arm!r} at noise 0 to compare with"
         elif not any(v <= test.robust_to for v in strengths) or not any(v > test.robust_to for v in strengths):
             posed.broken = (
                 f"{study.name} lacks noise strengths up to {test.robust_to:g}, or between there and {test.breaks_by:g}"
             )
         else:
-            posed.questions = [
-                self._ask(test, study, (test.arm, v), (test.arm, 0.0), contrast, least) for v in strengths
-            ]
+            posed.questions = [self._ask(test, study, ArmKey(test.arm, v), clean, contrast, least) for v in strengths]
         return posed
 
     def _measurement(self, test: MeasurementTest, measured: Measurements, least: int) -> Posed:
@@ -304,7 +302,7 @@ class Poser:
             return Posed(test, "", [], broken=f"{test.quantity} was not measured for {' and '.join(missing)}")
         contrast = Contrast(test.direction, test.margin, test.at_least, test.scale)
         label = f"value {test.b:g}" if fixed else str(test.b)
-        asked = Question((test.a, None), (label, None), test.a, label, test.quantity, "", contrast)
+        asked = Question(ArmKey(test.a), ArmKey(label), test.a, label, test.quantity, "", contrast)
         asked.unit = "repeated measurements"
         a = np.asarray(values[test.a], dtype=np.float64)
         b = np.full(a.shape, test.b) if fixed else np.asarray(values[str(test.b)], dtype=np.float64)
@@ -327,10 +325,10 @@ def at_specifications(poser: Poser) -> Poser:
     return replace(poser, most=SPECIFICATION_DRAWS, facts=False)
 
 
-def _size(runs: Runs, metric: str) -> float | None:
+def _size(runs: ArmRuns, metric: str) -> float | None:
     values = runs.values.get(metric)
     return None if values is None or not np.isfinite(values).any() else float(np.nanmean(values))
 
 
 def _named(key: ArmKey) -> str:
-    return repr(key[0]) if key[1] is None else f"{key[0]!r} at p = {key[1]:g}"
+    return repr(key.name) if key.strength is None else f"{key.name!r} at p = {key.strength:g}"

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from qmoe.claims.runs import ArmKey
 from qmoe.errors import ConfigError
 from qmoe.statistics.bootstrap import MIN_CLUSTERS
 from qmoe.studies.files import read_toml
@@ -43,9 +44,9 @@ class Side(Spec):
         return {"arm": values} if isinstance(values, str) else values
 
     @property
-    def key(self) -> tuple[str, float | None]:
+    def key(self) -> ArmKey:
         """How results know the arm."""
-        return self.arm, self.noise
+        return ArmKey(self.arm, self.noise)
 
 
 class _Test(Spec):

@@ -85,7 +85,7 @@ class Comparison:
     @property
     def strength(self) -> float | None:
         """Noise strength of a; None where the arm has none."""
-        return self.a_key[1]
+        return self.a_key.strength
 
     @property
     def evidence(self) -> Evidence | None:

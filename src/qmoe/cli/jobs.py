@@ -199,7 +199,7 @@ def _table(rows: Sequence[HeadlineRow]) -> Table:
         if row.quantity != "loss":
             study, _, protocol = row.study.rpartition("-")
             known = protocol in ("published", "heldout")
-            key = (study if known else row.study, row.arm, row.variant)
+            key = (study if known else row.study, row.arm, row.strength)
             merged.setdefault(key, {})[protocol if known else "heldout"] = row
     for (study, arm, variant), found in merged.items():
         published, heldout = found.get("published"), found.get("heldout")

@@ -101,16 +101,16 @@ class StudyResults:
     records: dict[str, Record]
     store: Path | None = None
 
-    def of(self, arm: str, variant: float | None = None, lr: float | None = None) -> list[Record]:
+    def of(self, arm: str, strength: float | None = None, lr: float | None = None) -> list[Record]:
         """Records of one arm (and noise strength), in the order of the seeds; failed trials left out.
 
         Args:
             arm: name of the arm.
-            variant: noise strength, where the arm has several.
+            strength: depolarizing probability, where the arm lists several.
             lr: one of the study's learning rates; by default the first.
         """
         lr = self.study.training.lr if lr is None else lr
-        found = [self.records.get(digest) for digest in self._hashes.get((arm, variant, lr), ())]
+        found = [self.records.get(digest) for digest in self._hashes.get((arm, strength, lr), ())]
         return [record for record in found if record is not None and record.error is None]
 
     @cached_property
@@ -118,7 +118,7 @@ class StudyResults:
         """Hashes of the trials by arm, noise strength and learning rate."""
         found: dict[tuple[str, float | None, float], list[str]] = {}
         for m in self.members:
-            found.setdefault((m.arm, m.variant, m.trial.training.lr), []).append(m.trial.hash)
+            found.setdefault((m.arm, m.strength, m.trial.training.lr), []).append(m.trial.hash)
         return found
 
     @cached_property
@@ -228,11 +228,12 @@ class Store:
         if len(plain) > 1:
             plain = [(study, plain[1][1], "all"), *plain[2:]]
         for number, (one, choices, selects) in enumerate(plain):
+            has_rate = one.training.optimiser != "lbfgs"
             row = (study.name, number, json.dumps(dict(choices)), selects)
             self._db.execute("INSERT INTO specifications VALUES (?, ?, ?, ?)", row)
             rows = (
                 (
-                    study.name, number, m.arm, m.variant, None if one.training.optimiser == "lbfgs" else m.trial.training.lr,
+                    study.name, number, m.arm, m.strength, m.trial.training.lr if has_rate else None,
                     m.trial.training.lr == one.training.lr, m.trial.data_seed, m.trial.init_seed, m.trial.hash,
                 )
                 for m in make_trials(one)

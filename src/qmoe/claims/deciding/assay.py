@@ -10,7 +10,7 @@ from qmoe.claims.pairs import pair
 from qmoe.claims.runs import ArmKey, StudyRuns
 
 #: The arm whose router is switched off: every sample gets the mean of the routing weights.
-SWITCHED_OFF: ArmKey = ("mean", None)
+SWITCHED_OFF = ArmKey("mean")
 
 
 @dataclass(frozen=True, eq=False)

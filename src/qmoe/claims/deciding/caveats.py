@@ -23,7 +23,7 @@ import numpy as np
 
 from qmoe.claims.deciding.evidence import Decision, Evidence
 from qmoe.claims.pairs import Pairs
-from qmoe.claims.runs import Runs, StudyRuns
+from qmoe.claims.runs import ArmRuns, StudyRuns
 
 #: Share of pairs that may break off.
 MAX_FAILED = 0.05
@@ -33,7 +33,7 @@ FALLING = 0.05
 UNEQUAL = 1.5
 
 
-def obstacles(pairs: Pairs, a: Runs, b: Runs, min_seeds: int) -> list[str]:
+def obstacles(pairs: Pairs, a: ArmRuns, b: ArmRuns, min_seeds: int) -> list[str]:
     """What forbids a verdict before anything is tested, in plain words."""
     found = []
     if pairs.missing:
@@ -100,9 +100,9 @@ def says_no_difference(decision: Decision) -> bool:
     return decision.outcome == "supported"
 
 
-def caveats(pairs: Pairs, a: Runs, b: Runs, evidence: Evidence, study: StudyRuns, metric: str) -> list[str]:
+def caveats(pairs: Pairs, a: ArmRuns, b: ArmRuns, evidence: Evidence, study: StudyRuns, metric: str) -> list[str]:
     """What goes beside a verdict, in plain sentences."""
-    where = f"{study.name}, {a.label} against {b.label}"
+    where = f"{study.name}, {a.title} against {b.title}"
     found = []
     if pairs.lost:
         found.append(f"{where}: {pairs.lost} of {pairs.planned} pairs broke off and are left out.")
@@ -121,7 +121,7 @@ def caveats(pairs: Pairs, a: Runs, b: Runs, evidence: Evidence, study: StudyRuns
     return found
 
 
-def still_falling(runs: Runs) -> bool:
+def still_falling(runs: ArmRuns) -> bool:
     """Whether the mean loss was still falling at the end of training."""
     tails = runs.recent[np.isfinite(runs.recent).all(axis=1)]
     if len(tails) == 0:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qmoe.report.findings.arms import Arm, interval_of
+from qmoe.claims import ArmRuns
+from qmoe.report.findings.arms import interval_of
 from qmoe.report.findings.judged import Measurements
 from qmoe.report.tables import signed, signed_number
 from qmoe.routers import QuantumRouter, dephased_ranks
@@ -47,7 +48,7 @@ class Baseline:
     difference: PairedDifference | None
 
 
-def baselines_of(study: Study, measurements: Measurements, quantum: Arm | None) -> list[Baseline]:
+def baselines_of(study: Study, measurements: Measurements, quantum: ArmRuns | None) -> list[Baseline]:
     """The baselines of a study that were measured, in the order of `BASELINES`.
 
     Args:
@@ -75,7 +76,7 @@ def baselines_of(study: Study, measurements: Measurements, quantum: Arm | None) 
 
 
 def dephasing_words(
-    found: Mapping[str, tuple[Arm, PairedDifference | None]], ranks: Mapping[str, int]
+    found: Mapping[str, tuple[ArmRuns, PairedDifference | None]], ranks: Mapping[str, int]
 ) -> tuple[str, ...]:
     """The axes that cost least and most, and the spread between them."""
     costs = {AXES[name]: d.mean for name, (_, d) in found.items() if d is not None}

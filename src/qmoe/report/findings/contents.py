@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from qmoe.claims import Claim, ladder_claims
+from qmoe.claims import ArmRuns, Claim, ladder_claims
 from qmoe.errors import QMoEError, StoreError
-from qmoe.report.findings.arms import Arm
 from qmoe.report.findings.headline import HeadlineRow, headline
 from qmoe.report.findings.judged import Judged, Measurements, judge_all
 from qmoe.studies import Record, Store, StudyResults, preset_names
@@ -146,13 +145,13 @@ class Times:
                 alone.setdefault(record.trial.shape_key, []).append(record.seconds)
         self._alone = {key: float(np.median(values)) for key, values in alone.items()}
 
-    def alone(self, arm: Arm) -> float | None:
+    def alone(self, arm: ArmRuns) -> float | None:
         """Seconds of one model trained alone on one process, the median over those that were; None where none was."""
-        return self._alone.get(arm.records[0].trial.shape_key) if arm.records else None
+        return self._alone.get(arm.finished[0].trial.shape_key) if arm.finished else None
 
-    def in_stack(self, arm: Arm) -> float | None:
+    def in_stack(self, arm: ArmRuns) -> float | None:
         """Seconds for each model where many were trained side by side, None where none were."""
-        shares = [r.seconds / r.stack_size for r in arm.records if r.stack_size > 1]
+        shares = [r.seconds / r.stack_size for r in arm.finished if r.stack_size > 1]
         return float(np.mean(shares)) if shares else None
 
 

@@ -8,7 +8,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from qmoe.report.findings.arms import MIN_SEEDS, Arm, arms_of, interval_of, metric_name
+from qmoe.claims import ArmRuns
+from qmoe.claims.runs import ArmKey
+from qmoe.claims.sentences import metric_words
+from qmoe.report.findings.arms import MIN_SEEDS, arms_of, at_epoch, interval_of
 from qmoe.report.findings.paper import Published, departures, paper
 from qmoe.report.tables import known
 from qmoe.report.words import join
@@ -27,7 +30,7 @@ class HeadlineRow:
         phase: phase of the paper.
         study: name of the study.
         arm: name of the arm.
-        variant: noise strength, or None.
+        strength: noise strength, or None.
         label: what readers call the arm.
         quantity: name of the metric or history.
         epoch: epoch counted from 0, or None for the end of training.
@@ -47,7 +50,7 @@ class HeadlineRow:
     phase: str
     study: str
     arm: str
-    variant: float | None
+    strength: float | None
     label: str
     quantity: str
     epoch: int | None
@@ -71,9 +74,14 @@ class HeadlineRow:
         return not OUTSIDE <= self.percentile <= 100 - OUTSIDE
 
     @property
+    def key(self) -> ArmKey:
+        """What tells the arm from the others of its study."""
+        return ArmKey(self.arm, self.strength)
+
+    @property
     def measured(self) -> str:
         """Arm and metric in words: ``"quantum router: test accuracy"``."""
-        return f"{self.label}: {metric_name(self.quantity)}"
+        return f"{self.label}: {'loss' if self.quantity == 'loss' else metric_words(self.quantity)}"
 
     @property
     def what(self) -> str:
@@ -101,16 +109,24 @@ def headline(results: Sequence[StudyResults]) -> list[HeadlineRow]:
         changed = departures(result.study)
         arms = {arm.key: arm for arm in arms_of(result)}
         published = [f for f in paper().of(result.study.name) if f.is_outcome]
-        rows += [_compared(result, arms.get((f.arm, f.variant)), f, changed) for f in published]
-        compared = {(f.arm, f.variant) for f in published if f.quantity != "loss"}
+        rows += [_compared(result, arms.get(f.key), f, changed) for f in published]
+        compared = {f.key for f in published if f.quantity != "loss"}
         rows += [_alone(result, arm) for key, arm in arms.items() if key not in compared]
     return rows
 
 
-def _compared(result: StudyResults, arm: Arm | None, figure: Published, changed: list[str]) -> HeadlineRow:
+def _compared(result: StudyResults, arm: ArmRuns | None, figure: Published, changed: list[str]) -> HeadlineRow:
     label = arm.title if arm else figure.arm
-    values = arm.values(figure.quantity, figure.epoch) if arm else np.zeros(0)
-    start: _Start = (result.study.phase, figure.study, figure.arm, figure.variant, label, figure.quantity, figure.epoch)
+    values = at_epoch(arm, figure.quantity, figure.epoch) if arm else np.zeros(0)
+    start: _Start = (
+        result.study.phase,
+        figure.study,
+        figure.arm,
+        figure.strength,
+        label,
+        figure.quantity,
+        figure.epoch,
+    )
     if not len(values) or arm is None:
         note = "not the published protocol: " + "; ".join(changed) if changed else "not run yet"
         return HeadlineRow(*start, figure.value, 0, note=note, decimals=figure.decimals)
@@ -127,8 +143,8 @@ def _compared(result: StudyResults, arm: Arm | None, figure: Published, changed:
     return replace(row, note=note, decimals=figure.decimals)
 
 
-def _alone(result: StudyResults, arm: Arm) -> HeadlineRow:
-    start: _Start = (result.study.phase, arm.study, arm.name, arm.variant, arm.title, arm.metric, None)
+def _alone(result: StudyResults, arm: ArmRuns) -> HeadlineRow:
+    start: _Start = (result.study.phase, arm.study, arm.name, arm.strength, arm.title, arm.metric, None)
     if not arm.n:
         return HeadlineRow(*start, None, 0, note="not run yet")
     note = "" if arm.n >= MIN_SEEDS else f"Only {arm.n} seed{'s' * (arm.n > 1)}"

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qmoe.analysis import ParameterCount, count_parameters
-from qmoe.report.findings.arms import Arm, finished
+from qmoe.claims import ArmRuns
+from qmoe.report.findings.arms import finished
 from qmoe.report.words import join
 from qmoe.statistics import PairedDifference, Proportion, success_rate
 from qmoe.statistics.conventions import MARGIN, SUCCESS
@@ -40,7 +41,7 @@ class RungResult:
     """
 
     rung: Rung
-    arm: Arm | None
+    arm: ArmRuns | None
     difference: PairedDifference | None = None
     success: Proportion | None = None
     size: ParameterCount | None = None
@@ -121,7 +122,7 @@ def rungs_of(results: StudyResults, counted: dict[str, ParameterCount]) -> list[
         results: a study with a ladder.
         counted: parameters by router and number of features, so that studies share them; filled here.
     """
-    arms: dict[str, Arm] = {}
+    arms: dict[str, ArmRuns] = {}
     for arm in finished(results):
         arms.setdefault(arm.name, arm)  # of an arm under noise, the first strength
     trials: dict[str, TrialSpec] = {}

@@ -8,7 +8,7 @@ from math import comb, isfinite, sqrt
 
 import numpy as np
 
-from qmoe.report.findings.arms import Arm
+from qmoe.claims import ArmRuns
 from qmoe.report.findings.ladder import RungResult, routing_matters
 from qmoe.report.tables import signed, signed_number
 from qmoe.report.words import join
@@ -66,7 +66,7 @@ def apart(ladders: Ladders) -> tuple[Ladders, Ladders]:
     return counting, {name: rungs for name, rungs in ladders.items() if name not in counting}
 
 
-def effect_on(title: str, a: Arm, b: Arm) -> Effect | None:
+def effect_on(title: str, a: ArmRuns, b: ArmRuns) -> Effect | None:
     """Arm a minus arm b on one data set; None for too few shared draws, or no spread between them."""
     difference, each = a.minus(b), a.differences(b)
     if difference is None or not difference.enough or np.ptp(each) == 0:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from qmoe.analysis import Grid, MeanBoundary, make_grid, mean_boundary, off_a_line, probabilities
+from qmoe.claims import ArmRuns
 from qmoe.data import Split
-from qmoe.report.findings.arms import Arm
 from qmoe.studies import Record
 from qmoe.studies.assembly import prepare_data, raw_sizes
 from qmoe.studies.boundary_measures import TOLERANCE, trained_model
@@ -25,7 +25,7 @@ class Planes:
         probability: ``(M, N)`` probability of class 1, in the order of the arm's records.
     """
 
-    arm: Arm
+    arm: ArmRuns
     grid: Grid
     probability: np.ndarray
 
@@ -41,19 +41,19 @@ class Planes:
         return int((off_a_line(self.probability[:, nodes], self.grid.points[nodes]) <= tolerance).sum())
 
 
-def is_planar(arms: Sequence[Arm]) -> bool:
+def is_planar(arms: Sequence[ArmRuns]) -> bool:
     """Whether the data of these arms have two features and two classes."""
-    return raw_sizes(arms[0].records[0].trial) == (2, 2)
+    return raw_sizes(arms[0].finished[0].trial) == (2, 2)
 
 
-def planes_of(arms: Sequence[Arm], nodes: int = 70) -> list[Planes]:
+def planes_of(arms: Sequence[ArmRuns], nodes: int = 70) -> list[Planes]:
     """Evaluates every model of the arms on one grid around the points of all seeds."""
-    draws = {record.trial.draw for arm in arms for record in arm.records}
+    draws = {record.trial.draw for arm in arms for record in arm.finished}
     grid = make_grid(np.concatenate([_points(prepare_data(draw).raw)[0] for draw in draws]), nodes, 0.06)
     found = []
     for arm in arms:
-        scaled = np.stack([prepare_data(r.trial.draw).scaler(grid.points) for r in arm.records])
-        found.append(Planes(arm, grid, probabilities([trained_model(r) for r in arm.records], scaled)))
+        scaled = np.stack([prepare_data(r.trial.draw).scaler(grid.points) for r in arm.finished])
+        found.append(Planes(arm, grid, probabilities([trained_model(r) for r in arm.finished], scaled)))
     return found
 
 

@@ -24,7 +24,7 @@ def single_plot(planes: Planes, index: int = 0, title: str | None = None, colour
     axes.contourf(
         planes.grid.x, planes.grid.y, values, levels=[0, 0.5, 1], colors=[CLASS_0, CLASS_1], alpha=0.16, zorder=0
     )
-    record = planes.arm.records[index]
+    record = planes.arm.finished[index]
     _dots(axes, record)
     if values.min() < 0.5 < values.max():
         axes.contour(
@@ -39,7 +39,7 @@ def mean_plot(planes: Planes, colour: str | None = None) -> Figure:
     mean, colour = planes.mean, colour or _colour(planes)
     x, y = planes.grid.x, planes.grid.y
     share, values = planes.grid.image(mean.share), planes.grid.image(mean.mean)
-    _dots(axes, planes.arm.records[0], alpha=0.5)
+    _dots(axes, planes.arm.finished[0], alpha=0.5)
     axes.contourf(x, y, share, levels=[0.1, 0.9], colors=[colour], alpha=0.25, zorder=1)
     for level in (0.1, 0.9):
         if share.min() < level < share.max():

@@ -14,6 +14,8 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from qmoe.claims.runs import ArmKey
+
 # Okabe-Ito, told apart in every common form of colour blindness. In the paper's phases one colour is quantum, one
 # classical; in a study of a user's own, which may have several of each, every arm has its own (see `arm_colours`).
 INK, MUTED, FAINT, PAPER = "#1b1b1b", "#6b6b6b", "#d9d9d9", "#fefefe"
@@ -37,9 +39,7 @@ CYCLE = (CLASSICAL, QUANTUM, QNN, OTHER, CLASS_0, CLASS_1)
 #: For arms that are not quantum; the colours of the data points and of the text come last.
 _OWN = (CLASSICAL, QNN, OTHER, MUTED, CLASS_0, CLASS_1, INK)
 
-#: Name and noise strength of an arm.
-Key: TypeAlias = tuple[str, float | None]
-Colours: TypeAlias = Mapping[Key, str]
+Colours: TypeAlias = Mapping[ArmKey, str]
 
 STYLE: dict[str, Any] = {
     "font.family": ["sans-serif"], "font.sans-serif": ["DejaVu Sans"], "font.size": 8.0, "axes.titlesize": 8.5,
@@ -102,7 +102,7 @@ def colour_of(arm: str, position: int = 0) -> str:
     return CYCLE[position % len(CYCLE)]
 
 
-def arm_colours(keys: Sequence[Key], quantum: Sequence[Key] = ()) -> dict[Key, str]:
+def arm_colours(keys: Sequence[ArmKey], quantum: Sequence[ArmKey] = ()) -> dict[ArmKey, str]:
     """A colour for each arm of a study whose arms are unlike the paper's, its own as far as there are colours.
 
     Args:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
-from qmoe.report.findings.arms import Arm, metric_name
+from qmoe.claims import ArmRuns
+from qmoe.claims.sentences import metric_words
+from qmoe.report.findings.arms import router_parameters
 from qmoe.report.findings.contents import Contents, Times
 from qmoe.report.findings.headline import HeadlineRow
 from qmoe.report.findings.judged import Judged
@@ -144,7 +146,7 @@ class Context:
 
 
 def comparison_table(
-    name: str, caption: str, rows: Sequence[HeadlineRow], heldout: Sequence[Arm], digits: int
+    name: str, caption: str, rows: Sequence[HeadlineRow], heldout: Sequence[ArmRuns], digits: int
 ) -> Table:
     """Published figures, our distribution under the same protocol, and the held-out mean where there is one."""
     arms = {arm.key: arm for arm in heldout}
@@ -153,7 +155,7 @@ def comparison_table(
         values: dict[str, object] = {**row.to_dict(), "heldout_mean": None, "heldout_low": None, "heldout_high": None}
         values["outside"] = row.outside
         values["shown"] = f"{row.label}, epoch {row.epoch}" if row.quantity == "loss" else row.label
-        arm = arms.get((row.arm, row.variant))
+        arm = arms.get(row.key)
         if arm is not None and row.quantity != "loss":
             values |= {"heldout_mean": arm.summary.mean, "heldout_low": known(arm.interval[0])}
             values |= {"heldout_high": known(arm.interval[1]), "heldout_n": arm.n}
@@ -171,21 +173,21 @@ def comparison_table(
     return Table(name, caption, drop_empty(columns, body), tuple(body))
 
 
-def arms_table(name: str, caption: str, arms: Sequence[Arm]) -> Table:
+def arms_table(name: str, caption: str, arms: Sequence[ArmRuns]) -> Table:
     """Arms of a study that has no published counterpart."""
     body = [
         {
-            "arm": arm.name, "label": arm.title, "variant": arm.variant, "metric": arm.metric, "n": arm.n,
+            "arm": arm.name, "label": arm.title, "strength": arm.strength, "metric": arm.metric, "n": arm.n,
             "mean": arm.summary.mean, "low": known(arm.interval[0]), "high": known(arm.interval[1]),
             "sd": arm.summary.sd, "median": arm.summary.median, "minimum": arm.summary.minimum,
-            "maximum": arm.summary.maximum, "router_parameters": arm.parameters,
-            "parameters": int(arm.records[0].metrics["parameters"]),
+            "maximum": arm.summary.maximum, "router_parameters": router_parameters(arm),
+            "parameters": int(arm.finished[0].metrics["parameters"]),
         }
         for arm in arms
     ]  # fmt: skip
     columns = (
         Column("arm", ("label",), text, number=False),
-        Column(f"{metric_name(arms[0].metric)}, mean [95%]", ("mean", "low", "high"), with_interval(3)),
+        Column(f"{metric_words(arms[0].metric)}, mean [95%]", ("mean", "low", "high"), with_interval(3)),
         Column("sd", ("sd",), fixed(3)),
         Column("median", ("median",), fixed(3)),
         Column("min … max", ("minimum", "maximum"), span(3)),
@@ -196,7 +198,9 @@ def arms_table(name: str, caption: str, arms: Sequence[Arm]) -> Table:
     return Table(name, caption, columns, tuple(body))
 
 
-def times_table(name: str, caption: str, arms: Sequence[Arm], times_of: Times, published: dict[str, float]) -> Table:
+def times_table(
+    name: str, caption: str, arms: Sequence[ArmRuns], times_of: Times, published: dict[str, float]
+) -> Table:
     """Seconds of one model alone and in a stack, beside the authors'."""
     body = []
     for arm in arms:

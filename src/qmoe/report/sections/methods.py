@@ -49,14 +49,14 @@ def cost_section(context: Context) -> list[Section]:
         arms = {arm.name: arm for arm in reversed(finished(results))}
         for arm in reversed(arms.values()):
             same = [a for a in arms_of(results) if a.name == arm.name]
-            total = sum(r.seconds / r.stack_size for a in same for r in a.records)
+            total = sum(r.seconds / r.stack_size for a in same for r in a.finished)
             n = sum(a.n for a in same)
             alone = context.times.alone(arm)
             per_run = total / n
             body.append(
                 {
-                    "study": arm.study, "arm": arm.name, "label": arm.label, "engine": arm.records[0].engine,
-                    "epochs": arm.records[0].trial.training.epochs, "alone_seconds": alone, "seconds_a_run": per_run,
+                    "study": arm.study, "arm": arm.name, "label": arm.label, "engine": arm.finished[0].engine,
+                    "epochs": arm.finished[0].trial.training.epochs, "alone_seconds": alone, "seconds_a_run": per_run,
                     "gain": alone / per_run if alone else None, "n": n, "total_seconds": total,
                 }
             )  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import isnan, nan
 
-from qmoe.report.findings.arms import Arm, metric_name
+from qmoe.claims import ArmRuns
+from qmoe.claims.sentences import metric_words
 from qmoe.report.findings.beside_ladder import (
     AXES,
     Baseline,
@@ -57,7 +58,7 @@ def ladder_section(
     if done:
         section.blocks.append(_table(stem, title, done, beside))
     axes = {r.rung.name: (r.arm, r.difference) for r in named if r.rung.name in AXES and r.arm is not None}
-    base = None if quantum is None else (quantum, quantum.records[0].trial)
+    base = None if quantum is None else (quantum, quantum.finished[0].trial)
     section.blocks += dephasing_blocks(stem, axes, base)
     omitted = tuple(f"{r.rung.label}: {r.rung.omitted}." for r in rungs if r.rung.omitted)
     if omitted:
@@ -67,7 +68,7 @@ def ladder_section(
 
 
 def _figure(
-    stem: str, title: str, rungs: Sequence[RungResult], quantum: Arm | None, beside: Sequence[Baseline]
+    stem: str, title: str, rungs: Sequence[RungResult], quantum: ArmRuns | None, beside: Sequence[Baseline]
 ) -> FigureBlock:
     groups = []
     for group, (colour, marker) in GROUPS.items():
@@ -87,7 +88,7 @@ def _figure(
     assert arm is not None
     against = quantum.label if quantum is not None else "quantum router"
     axis = ForestAxis(
-        f"{metric_name(arm.metric)}: difference to the {against}", MARGIN, below="worse", above="better",
+        f"{metric_words(arm.metric)}: difference to the {against}", MARGIN, below="worse", above="better",
         limits=_limits(rungs, [d for _, d in others]),
     )  # fmt: skip
     told = "; ".join(
@@ -118,7 +119,7 @@ def _limits(rungs: Sequence[RungResult], others: Sequence[PairedDifference] = ()
     return low - 0.1 * (high - low), high + 0.05 * (high - low)
 
 
-def _units(arm: Arm) -> str:
+def _units(arm: ArmRuns) -> str:
     n = len(set(arm.clusters.tolist()))
     return f"{n} {'draws of the data' if arm.clustered else 'initialisations'}"
 
@@ -144,7 +145,7 @@ def _table(stem: str, title: str, rungs: Sequence[RungResult], beside: Sequence[
         row |= {"low": None if exact else known(b.low), "high": None if exact else known(b.high)}
         row |= _difference_values(b.difference)
         body.append(row)
-    metric = metric_name(rungs[0].arm.metric) if rungs[0].arm else "accuracy"
+    metric = metric_words(rungs[0].arm.metric) if rungs[0].arm else "accuracy"
     columns = (
         Column("router", ("label",), text, number=False, wraps=True),
         Column("what changes", ("changes",), text, number=False, wraps=True),
@@ -180,7 +181,7 @@ def _difference(mean: float | None, low: float | None, high: float | None) -> st
 
 
 def dephasing_blocks(
-    stem: str, found: Mapping[str, tuple[Arm, PairedDifference | None]], quantum: tuple[Arm, TrialSpec] | None
+    stem: str, found: Mapping[str, tuple[ArmRuns, PairedDifference | None]], quantum: tuple[ArmRuns, TrialSpec] | None
 ) -> list[Block]:
     """What dephasing throughout costs along each axis, and how many functions it leaves; nothing for fewer than two axes.
 
@@ -212,7 +213,7 @@ def dephasing_blocks(
 
 
 def _dephasing_row(
-    name: str, axis: str, arm: Arm, difference: PairedDifference | None, ranks: Mapping[str, int]
+    name: str, axis: str, arm: ArmRuns, difference: PairedDifference | None, ranks: Mapping[str, int]
 ) -> dict[str, object]:
     row: dict[str, object] = {"rung": name, "axis": axis, "rank": ranks.get(axis), "mean": arm.summary.mean}
     row |= {"low": known(arm.interval[0]), "high": known(arm.interval[1]), "n": arm.n}

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qmoe.report.findings.arms import Arm, finished
+from qmoe.claims import ArmRuns
+from qmoe.report.findings.arms import finished
 from qmoe.report.findings.paper import departures, paper
 from qmoe.report.pictures.distributions import curve_plot, strip_plot
 from qmoe.report.pictures.style import Panel
@@ -91,7 +92,7 @@ def _blocks(context: Context, stem: str, words: str, digits: int) -> list[Block]
     return blocks
 
 
-def _one_test_set(arms: Sequence[Arm]) -> list[str]:
+def _one_test_set(arms: Sequence[ArmRuns]) -> list[str]:
     """What varies between runs on MNIST, and differences of the means that come to less than two test images."""
     lines = [
         "All runs share one training set and one test set, the official ones; only the initialisation and the order of "

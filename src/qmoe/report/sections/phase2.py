@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from qmoe.report.findings.arms import Arm, finished, metric_name
+from qmoe.claims import ArmRuns
+from qmoe.claims.sentences import metric_words
+from qmoe.report.findings.arms import finished
 from qmoe.report.findings.paper import paper
 from qmoe.report.findings.planes import planes_of
 from qmoe.report.pictures.distributions import curve_plot, strip_plot
@@ -64,7 +66,7 @@ def straightness(n_straight: int, n: int, n_straight_quantum: int, n_quantum: in
     return words
 
 
-def _losses(context: Context, shown: list[Arm], heldout: StudyResults | None) -> list[Block]:
+def _losses(context: Context, shown: list[ArmRuns], heldout: StudyResults | None) -> list[Block]:
     study = shown[0].study
     points = paper().of(study, "loss")
     rows = [row for row in context.rows if row.study == "phase2-published"]
@@ -79,7 +81,7 @@ def _losses(context: Context, shown: list[Arm], heldout: StudyResults | None) ->
         tuple(panels),
         f"Training loss (study {study}), medians and middle 80% over {shown[0].n} runs"
         + (", with the five losses that the paper printed for each router. " if points else ". ")
-        + f"Then the final {metric_name(shown[0].metric)} of every run"
+        + f"Then the final {metric_words(shown[0].metric)} of every run"
         + (", and on held-out data. " if len(panels) > 2 else ". ")
         + "Bars are means with 95% intervals.",
     )

@@ -7,7 +7,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from qmoe.report.findings.arms import Arm, finished, metric_name
+from qmoe.claims import ArmRuns
+from qmoe.claims.sentences import metric_words
+from qmoe.report.findings.arms import finished
 from qmoe.report.findings.paper import paper
 from qmoe.report.pictures.distributions import efficiency_plot, noise_plot
 from qmoe.report.pictures.style import Panel
@@ -36,7 +38,7 @@ def phase3a_section(context: Context) -> list[Section]:
 
 def phase3b_section(context: Context) -> list[Section]:
     """Accuracy against noise strength; none where no trial is finished."""
-    points = {f.variant: f.value for f in paper().of("phase3b-published", "train_accuracy")}
+    points = {f.strength: f.value for f in paper().of("phase3b-published", "train_accuracy")}
     words = (
         "Each model is trained anew at its noise strength, and expectation values are exact (no shots). At p = 3/4 "
         "(dotted line) the channel mixes every state fully: the circuit's output no longer depends on the input, so the "
@@ -51,7 +53,7 @@ def _section(
     stem: str,
     title: str,
     short_title: str,
-    plot: Callable[[list[Arm], Any], Figure],
+    plot: Callable[[list[ArmRuns], Any], Figure],
     points: Mapping[Any, Any],
     words: str,
 ) -> list[Section]:
@@ -61,7 +63,7 @@ def _section(
     context.on_step(title)
     section = Section(stem, title, short_title, studies=(f"{stem}-heldout",))
     panels = [
-        Panel(f"{stem}-{kind}", plot(arms, marks), f"{title}, {metric_name(arms[0].metric)}, {kind} protocol.")
+        Panel(f"{stem}-{kind}", plot(arms, marks), f"{title}, {metric_words(arms[0].metric)}, {kind} protocol.")
         for kind, arms, marks in (("published", published, points), ("heldout", heldout, {}))
         if arms
     ]
