@@ -9,7 +9,7 @@ from math import comb, isfinite, sqrt
 import numpy as np
 
 from qmoe.claims import ArmRuns
-from qmoe.report.findings.ladder import RungResult, routing_matters
+from qmoe.report.findings.rung_results import RungResult, routing_matters
 from qmoe.report.tables import signed, signed_number
 from qmoe.report.words import join
 from qmoe.statistics import (

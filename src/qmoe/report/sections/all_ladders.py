@@ -8,7 +8,7 @@ from math import isfinite
 from qmoe.analysis import ParameterCount
 from qmoe.report.findings.arms import finished
 from qmoe.report.findings.contents import study_titles
-from qmoe.report.findings.ladder import group_of, quantum_name, rungs_of
+from qmoe.report.findings.rung_results import group_of, quantum_name, rungs_of
 from qmoe.report.findings.over_data_sets import (
     Ladders,
     Pooled,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from qmoe.claims import registered
 from qmoe.claims.registration import older_runs
 from qmoe.report.findings.arms import arms_of, finished
-from qmoe.report.findings.ladder import has_ladder
+from qmoe.report.findings.rung_results import has_ladder
 from qmoe.report.sections.blocks import Block, Context, Section, Text
 from qmoe.report.tables import Column, Table, drop_empty, general, seconds, text, times
 from qmoe.report.words import count

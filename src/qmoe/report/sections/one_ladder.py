@@ -15,7 +15,7 @@ from qmoe.report.findings.beside_ladder import (
     dephasing_words,
     ranks_of,
 )
-from qmoe.report.findings.ladder import CONTROLS, COUNTERPARTS, QUANTUM_PARTS, RungResult, ladder_sentences
+from qmoe.report.findings.rung_results import CONTROLS, COUNTERPARTS, QUANTUM_PARTS, RungResult, ladder_sentences
 from qmoe.report.pictures.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
 from qmoe.report.pictures.style import CLASSICAL, MUTED, OTHER, QUANTUM, Panel
 from qmoe.report.sections.blocks import Block, Context, FigureBlock, Section, Text
