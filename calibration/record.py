@@ -15,7 +15,8 @@ import numpy as np
 import qmoe
 from calibration.pools import Pools, Size, Teacher, moons, quantum_router, same_router, train_pool
 from calibration.questions import questions
-from calibration.trying import MARGIN, SEEDS, STUDIES, Answer, Played, Question, answered
+from calibration.trying import SEEDS, STUDIES, Answer, Played, Question, answered
+from qmoe.statistics.conventions import MARGIN
 
 #: Seed of the teacher circuit.
 TEACHER = 0

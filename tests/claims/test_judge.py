@@ -215,7 +215,7 @@ def test_a_breakdown_is_robust_first_and_lasting_later():
     assert verdict(asked, noisy(0.95, 0.85, 0.85, 0.85)).outcome == "refuted"
     no_breakdown = verdict(asked, noisy(0.95, 0.95, 0.95, 0.95))
     assert no_breakdown.outcome == "refuted"
-    assert "no breakdown shows" in no_breakdown.reasons[0]
+    assert "there is no breakdown" in no_breakdown.reasons[0]
     assert verdict(asked, noisy(0.95, 0.95, 0.85, 0.95)).outcome == "inconclusive"  # not lasting
     assert "no arm 'x' at noise 0" in verdict(asked, study(x=BASE)).reasons[0]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qmoe.claims.runs import ArmRuns, StudyRuns
-from qmoe.claims.spec import Estimand
+from qmoe.claims.vocabulary import Estimand
 
 
 @dataclass(frozen=True, eq=False)

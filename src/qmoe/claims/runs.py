@@ -14,6 +14,7 @@ import numpy as np
 from qmoe.errors import ConfigError, unknown
 from qmoe.statistics import PairedDifference, Summary, mean_interval, paired_difference, summarize
 from qmoe.statistics.bootstrap import cluster_means
+from qmoe.studies.metrics import metric_facts
 from qmoe.studies.store import Record
 
 
@@ -213,9 +214,10 @@ class StudyRuns:
 
     def guessing(self, metric: str) -> float | None:
         """What guessing gives in a metric; None where that is not known, or the metric is no accuracy."""
-        if not metric.endswith("accuracy"):
+        facts = metric_facts(metric)
+        if not facts.is_accuracy:
             return None
-        return self.balanced_chance if metric.endswith("balanced_accuracy") else self.chance
+        return self.balanced_chance if facts.balanced else self.chance
 
     @property
     def clustered(self) -> bool:
@@ -238,15 +240,16 @@ class StudyRuns:
 
         Args:
             by: a metric of training or validation, such as ``"loss"``, ``"train_accuracy"`` or ``"validation_accuracy"``.
-            higher_is_better: by default, what is called an accuracy.
+            higher_is_better: by default, for accuracies.
 
         Raises:
             ConfigError: for a metric of the test part, which would tune on what the verdict is about, and for one that no
                 trial has.
         """
-        if by.startswith("test"):
+        if metric_facts(by).held_out:
             raise ConfigError(f"by is {by!r}: choosing a learning rate by test data flatters every arm; use 'loss'.")
-        sign = 1.0 if (by.endswith("accuracy") if higher_is_better is None else higher_is_better) else -1.0
+        rising = metric_facts(by).higher_is_better if higher_is_better is None else higher_is_better
+        sign = 1.0 if rising else -1.0
         arms = {}
         for key, runs in self.arms.items():
             rates = sorted(set(runs.lrs[~np.isnan(runs.lrs)].tolist()))
@@ -277,7 +280,7 @@ class StudyRuns:
         Raises:
             ConfigError: for a metric of the test part, which would choose on what the verdict is about.
         """
-        if by.startswith("test"):
+        if metric_facts(by).held_out:
             raise ConfigError(f"by is {by!r}: choosing a start by test data flatters every arm; use 'loss'.")
         arms = {}
         for key, runs in self.arms.items():

@@ -17,6 +17,7 @@ from qmoe.cli.jobs import report_only, run_job
 from qmoe.cli.registering import power_job, register_job, registered, study_of, verify_job
 from qmoe.data import DATASETS
 from qmoe.errors import ConfigError, QMoEError, unknown
+from qmoe.statistics.conventions import POWER
 from qmoe.studies import (
     PHASES,
     load_preset,
@@ -218,7 +219,7 @@ def power(
     study: Annotated[str, typer.Argument(help="A TOML file, or the name of a preset.", metavar="STUDY")],
     pilot: Annotated[Path, typer.Option("--pilot", help="A folder with runs of it from another root seed.")],
     claims: Claims = None,
-    chance: Annotated[float, typer.Option("--power", help="Chance to find a difference of the margin.")] = 0.8,
+    chance: Annotated[float, typer.Option("--power", help="Chance to find a difference of the margin.")] = POWER,
     as_json: Json = False,
 ) -> None:
     """Say how many draws of the data each test of the claims on a study needs, from a pilot.

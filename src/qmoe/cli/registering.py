@@ -13,10 +13,11 @@ from rich.table import Table
 import qmoe
 from qmoe.claims import Claim, Registration, load_claims, plan, register, runs_of, shipped_claims, verify
 from qmoe.claims.registration import older_runs, seeded
-from qmoe.claims.spec import MeasurementTest
 from qmoe.cli.console import make_console
 from qmoe.errors import ConfigError, unknown
 from qmoe.studies import Store, Study, load_preset, load_study, preset_names
+from qmoe.studies.boundary_measures import agreement_on, straightness_on
+from qmoe.studies.measurements import effective_dimension_on
 
 STORE = "store.sqlite"
 
@@ -110,21 +111,21 @@ def _all_claims(path: Path | None) -> list[Claim]:
 
 
 def _claims_on(studies: Sequence[Study], path: Path | None) -> list[Claim]:
-    """The claims whose studies are all among these; those of the user's own whatever they are on."""
+    """The claims of which all studies and quantities are those of these studies; your own whatever they are on."""
     names = {study.name for study in studies}
-    shipped = [c for c in shipped_claims() if (asked := _studies_of(c)) and asked <= names]
+    measured = {quantity for study in studies for quantity in quantities_of(study)}
+    shipped = [c for c in shipped_claims() if c.named_studies <= names and c.quantities <= measured]
     return shipped + ([] if path is None else load_claims(path))
 
 
-def _studies_of(claim: Claim) -> set[str]:
-    """Studies that a claim's tests are done on; measurements are named after theirs."""
-    tests = claim.tests
-    named = {n for t in tests if not isinstance(t, MeasurementTest) for n in claim.studies_of(t)}
-    return named | {t.quantity.rpartition(" on ")[2] for t in tests if isinstance(t, MeasurementTest)}
-
-
 def _asks(claim: Claim, study: Study) -> bool:
-    return study.name in _studies_of(claim)
+    """Whether a claim says anything of a study."""
+    return study.name in claim.named_studies or not claim.quantities.isdisjoint(quantities_of(study))
+
+
+def quantities_of(study: Study) -> set[str]:
+    """The names of all quantities that are measured beside the trials of a study."""
+    return {effective_dimension_on(study), straightness_on(study), agreement_on(study)}
 
 
 def _figure(value: float | None) -> str:

@@ -24,13 +24,13 @@ import numpy as np
 from qmoe.claims.deciding.evidence import Decision, Evidence
 from qmoe.claims.pairs import Pairs
 from qmoe.claims.runs import ArmRuns, StudyRuns
+from qmoe.statistics.conventions import ALPHA, UNEQUAL
+from qmoe.studies.metrics import metric_facts
 
 #: Share of pairs that may break off.
 MAX_FAILED = 0.05
 #: A mean loss that fell by more than this share over the last three epochs had not settled.
 FALLING = 0.05
-#: Arms whose numbers of parameters differ by more than this factor are not of one size.
-UNEQUAL = 1.5
 
 
 def obstacles(pairs: Pairs, a: ArmRuns, b: ArmRuns, min_seeds: int) -> list[str]:
@@ -73,7 +73,7 @@ def objections(
             "all differences are exactly equal, which happens when both arms are one and the same or the seed did not "
             "reach the model"
         )
-    if study is not None and metric.endswith("accuracy") and evidence.contrast.scale == "difference":
+    if study is not None and metric_facts(metric).is_accuracy and evidence.contrast.scale == "difference":
         lowest, highest = sorted((evidence.mean_a, evidence.mean_b))
         margin = max(evidence.contrast.margin, evidence.contrast.at_least or 0.0)
         chance = study.guessing(metric)
@@ -106,7 +106,7 @@ def caveats(pairs: Pairs, a: ArmRuns, b: ArmRuns, evidence: Evidence, study: Stu
     found = []
     if pairs.lost:
         found.append(f"{where}: {pairs.lost} of {pairs.planned} pairs broke off and are left out.")
-    if metric.endswith(("accuracy", "loss")):
+    if metric_facts(metric).kind in ("accuracy", "loss"):
         sizes = [float(np.nanmean(r.values["parameters"])) for r in (a, b) if "parameters" in r.values]
         if len(sizes) == 2 and max(sizes) > UNEQUAL * max(1.0, min(sizes)):
             found.append(f"{where}: {sizes[0]:.0f} against {sizes[1]:.0f} parameters, so the arms are not of one size.")
@@ -114,8 +114,10 @@ def caveats(pairs: Pairs, a: ArmRuns, b: ArmRuns, evidence: Evidence, study: Stu
         found.append(
             f"{study.name}: the data never vary, so the verdict is about this one data set, over initialisations."
         )
-    significant = min(evidence.p_support, evidence.p_refute) < 0.05
-    unranked = evidence.contrast.direction in ("greater", "less") and evidence.beyond_support and evidence.rank_p > 0.05
+    significant = min(evidence.p_support, evidence.p_refute) < ALPHA
+    unranked = (
+        evidence.contrast.direction in ("greater", "less") and evidence.beyond_support and evidence.rank_p > ALPHA
+    )
     if significant and unranked:
         found.append(f"{where}: the mean differs but the typical pair does not: a few runs make the difference.")
     return found
