@@ -6,7 +6,7 @@ from calibration.analyses import Analyses, ByAxis, Everywhere
 from calibration.family import Family
 from calibration.pools import Pools
 from calibration.synthetic import bimodal, ceiling, failing, lossy, shifted, swapped, tied
-from calibration.trying import Limit, Question, TwoArms, from_pool, from_pools
+from calibration.trying import ANY_CLAIM, Limit, Question, TwoArms, from_pool, from_pools
 from qmoe.statistics.conventions import ALPHA, MARGIN
 
 #: Shares that the judge must keep: of false verdicts, of planted effects found, of equivalence and of dependence shown.
@@ -91,12 +91,12 @@ def _of_a_family() -> list[Question]:
         Question(
             "the paper's claims, none holds",
             f"all claims of the paper on studies as they ship, each with one comparison on the edge; {kinds}",
-            "any claim", Family("supported"), (Limit("supported", FALSE),),
+            ANY_CLAIM, Family("supported"), (Limit("supported", FALSE),),
         ),
         Question(
             "the paper's claims, all hold",
             f"the same with all comparisons on the edge: every claim holds, barely; {kinds}",
-            "any claim", Family("refuted"), (Limit("refuted", FALSE),),
+            ANY_CLAIM, Family("refuted"), (Limit("refuted", FALSE),),
         ),
     ]  # fmt: skip
 

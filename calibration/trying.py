@@ -17,6 +17,8 @@ from qmoe.statistics.proportions import success_rate
 SEEDS = 30
 #: Simulated studies for each question.
 STUDIES = 2000
+#: What is asked of many claims at once, which is no sentence as the others are.
+ANY_CLAIM = "any claim"
 
 #: Draws the scores of both arms, ``(seeds, per_data)`` each.
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]

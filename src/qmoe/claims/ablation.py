@@ -1,4 +1,4 @@
-"""The ladder on a table of the user's own."""
+"""The ladder on your own table."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def ablation_study(
 
     Args:
         path: a CSV file with a header and numeric features.
-        target: the column of the classes.
+        target: the label column.
         qubits: number of qubits, each of which takes one principal component; by default a qubit for each feature, up to 4.
         layers: trainable layers.
         experts: number of experts.

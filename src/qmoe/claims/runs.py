@@ -41,7 +41,7 @@ class ArmRuns:
         init_seeds: ``(n,)`` seed of its first weights and batch order.
         values: for each metric ``(n,)`` figures, NaN where there is none.
         done: ``(n,)`` whether it finished; all by default.
-        failed: ``(n,)`` whether it broke off, as when its loss was no longer finite; none by default.
+        failed: ``(n,)`` whether it failed, as when its loss was no longer finite; none by default.
         lrs: ``(n,)`` learning rates; NaN where they are not known.
         epochs: ``(n,)`` passes over the data; 0 where not known.
         batch_sizes: ``(n,)`` samples a step; 0 where not known.
@@ -275,7 +275,7 @@ class StudyRuns:
     def best_starts(self, by: str = "loss") -> StudyRuns:
         """The study with one run for each arm and draw of the data: that of the least training loss among its starts.
 
-        Starts that broke off have no loss and are passed over. A draw of which a start has not run yet is unfinished.
+        Starts that failed have no loss and are passed over. A draw of which a start has not run yet is unfinished.
 
         Raises:
             ConfigError: for a metric of the test part, which would choose on what the verdict is about.

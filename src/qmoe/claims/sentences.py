@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from qmoe.claims.analyses.choices import alternative_words, choice_words
 from qmoe.claims.deciding.evidence import Decision, Evidence
+from qmoe.statistics.conventions import POWER
 from qmoe.studies.metrics import Kind, metric_facts
 
 if TYPE_CHECKING:
@@ -39,12 +40,12 @@ def compared(comparison: Comparison) -> str:
     on = f"On {comparison.study}, " if comparison.study else ""
     a, b, decision = f"the {comparison.a}", f"the {comparison.b}", comparison.decision
     if decision is None:
-        return _capital(f"{on}{a} against {b} stays open: {comparison.why_open}.")
+        return _capital(f"{on}{a} against {b} is inconclusive: {comparison.why_open}.")
     metric = estimand_words(comparison.metric, comparison.estimand)
     figures = _figures(decision.evidence, metric, comparison.unit)
     if comparison.outcome == "inconclusive":
         return _capital(
-            f"{on}{a} against {b} stays open: {comparison.why_open} ({figures}{_power(decision.evidence)})."
+            f"{on}{a} against {b} is inconclusive: {comparison.why_open} ({figures}{_power(decision, comparison.unit)})."
         )
     # A share of runs lies above or below another, whatever it is a share by.
     kind = metric_facts(comparison.metric).kind if comparison.estimand != "success" else "other"
@@ -61,7 +62,7 @@ def estimand_words(metric: str, estimand: str) -> str:
 def tested(test: TestVerdict) -> str:
     """Why a test has its outcome, in one or two sentences."""
     if test.obstacle:
-        return f"Nothing to judge by: {test.obstacle}."
+        return f"Not tested: {test.obstacle}."
     return test.test.reason(test)
 
 
@@ -96,7 +97,7 @@ def over_specifications(multiverse: Multiverse) -> list[str]:
 
 
 def caveats(verdict: Verdict) -> tuple[str, ...]:
-    """What a careful reader should hold against a verdict."""
+    """What speaks against a verdict."""
     found = [
         words for test in verdict.tests for words in [*(w for c in test.comparisons for w in c.caveats), *test.caveats]
     ]
@@ -111,7 +112,7 @@ def caveats(verdict: Verdict) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-_SPECIFICATIONS = {"supported": "support it", "refuted": "refute it", "inconclusive": "leave it open"}
+_SPECIFICATIONS = {"supported": "support it", "refuted": "refute it", "inconclusive": "are inconclusive"}
 
 
 def _listed(parts: list[str]) -> str:
@@ -126,15 +127,15 @@ def _some(labels: list[str], most: int = 4) -> str:
     return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")
 
 
-def _power(e: Evidence) -> str:
+def _power(decision: Decision, unit: str) -> str:
     """What an inconclusive comparison could have found."""
+    e = decision.evidence
     smallest, needed = e.smallest_effect, e.draws_needed
     if smallest is None or not math.isfinite(smallest):
         return ""
-    words = f"; the smallest effect found with a chance of 80% is {smallest:.2g}"
-    if e.contrast.scale == "ratio":
-        words = f"; the smallest effect found with a chance of 80% is a factor of {smallest:.3g}"
-    return words + (f", and one of the margin needs {needed} of them" if needed is not None else "")
+    least = f"a factor of {smallest:.3g}" if e.contrast.scale == "ratio" else f"{smallest:.2g}"
+    words = f"; the smallest effect found with a power of {POWER:.0%} is {least}"
+    return words + (f", and an effect as large as the margin needs {needed} {unit}" if needed is not None else "")
 
 
 def _relation(decision: Decision, kind: Kind) -> str:

@@ -202,7 +202,7 @@ class Verdict:
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What a careful reader should hold against it, in sentences."""
+        """What speaks against it, in sentences."""
         return sentences.caveats(self)
 
     @property

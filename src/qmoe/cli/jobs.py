@@ -74,7 +74,7 @@ def run_job(
         except KeyboardInterrupt:
             progress.stop()
             typer.echo(
-                f"\nStopped. What was finished is in {out / STORE}; the same command goes on from there.", err=True
+                f"\nStopped. What was finished is in {out / STORE}; the same command continues from there.", err=True
             )
             raise typer.Exit(130) from None
         progress.update(task, completed=progress.tasks[task].total or 0)
@@ -91,13 +91,13 @@ def _named(study: Study, store: Store, console: Console, own_name: bool) -> Stud
     words = ""
     if named.name != study.name:
         words = (
-            f"{study.name} is another study in {store.path.parent}/, with other data or settings; this one is named "
+            f"{store.path.parent}/ already has another study {study.name}, with other data or settings; this one is named "
             f"{named.name}."
         )
     elif named.name in store.study_names() and (earlier is None or not continues(named, earlier)):
         words = (
-            f"{study.name} was another study in {store.path.parent}/ before, with other data or settings. What it trained "
-            "stays in the store, but the report shows the study as it is now; to see both, give one another name."
+            f"{store.path.parent}/ had another study {study.name}, with other data or settings. Its trials stay in the "
+            "store, but the report shows the study as it is now; to see both, rename one of them."
         )
     if words:
         say(console, words)
@@ -204,7 +204,7 @@ def _table(rows: Sequence[HeadlineRow], studies: Mapping[str, Study]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("study")
     table.add_column("arm")
-    for column in ("paper", "ours, its protocol", "percentile", "ours, held out") if compared else ("test accuracy",):
+    for column in ("paper", "ours, same protocol", "percentile", "ours, held-out data") if compared else ("accuracy",):
         table.add_column(column, justify="right", no_wrap=True)
     # Both protocols of one experiment share a row. The percentile is of the paper's figure among ours of its protocol.
     merged: dict[tuple[str, str, float | None], dict[str, HeadlineRow]] = {}

@@ -32,7 +32,7 @@ def study_of(name: str) -> Study:
 
 
 def register_job(names: Sequence[str], claims: Path | None, out: Path) -> None:
-    """Freezes studies, with the claims on them, into a file."""
+    """Registers studies, with the claims on them, in a file."""
     studies = [study_of(name) for name in names]
     made = register(_claims_on(studies, claims), studies, qmoe.__version__)
     made.write(out)
@@ -52,12 +52,14 @@ def registered(study: Study, path: Path, claims: Path | None) -> Study:
     departures = [d for d in verify(made, asked, [study]) if d.kind == "claim" or d.name == study.name]
     if departures:
         told = " ".join(d.words for d in departures)
-        raise ConfigError(f"{path} registered something else. {told} Register anew, or run without --registration.")
+        raise ConfigError(
+            f"The study is not as registered in {path}. {told} Register it again, or run without --registration."
+        )
     return study
 
 
 def verify_job(path: Path, names: Sequence[str], claims: Path | None, results: Path | None) -> None:
-    """Tells what differs from a registration; a difference ends with status 1."""
+    """Prints what differs from a registration; any difference ends with status 1."""
     made = Registration.read(path)
     studies = [seeded(study_of(name), made) for name in names or made.studies]
     asked = [c for c in _all_claims(claims) if c.id in made.claims]
@@ -68,17 +70,19 @@ def verify_job(path: Path, names: Sequence[str], claims: Path | None, results: P
             loaded = [store.load(name) for name in store.study_names() if name in made.studies]
         found += [d.words for d in verify(made, asked, [r.study for r in loaded]) if d.what == "seed"]
         older = older_runs(made.date, loaded)
-        typer.echo(f"{older} runs are older than the registration." if older else "No run is older.")
+        typer.echo(
+            f"{older} runs are older than the registration." if older else "No run is older than the registration."
+        )
         found += [f"{older} runs are older than the registration."] if older else []
     for words in found:
         typer.echo(words)
     if found:
         raise typer.Exit(1)
-    typer.echo("All is as it was registered.")
+    typer.echo("Everything is as registered.")
 
 
 def power_job(name: str, pilot: Path, claims: Path | None, power: float, as_json: bool) -> None:
-    """Tells the draws that each test of the claims on a study needs, from a pilot."""
+    """Prints the draws of the data that each test of the claims on a study needs, by a pilot."""
     study = study_of(name)
     with Store(pilot / STORE, create=False) as store:
         if study.name not in store.study_names():

@@ -145,14 +145,14 @@ class Evidence:
 
     @property
     def smallest_effect(self) -> float | None:
-        """The difference (or factor) that so many clusters find with a chance of 80%; None for counts."""
+        """The difference (or factor) that so many clusters find with a power of 80%; None for counts."""
         if self.exact:
             return None
         return self.contrast.back(math.inf if self.n_clusters < 2 else smallest_effect(self.sd, self.n_clusters))
 
     @property
     def draws_needed(self) -> int | None:
-        """Clusters that find a difference of the margin with a chance of 80%.
+        """Clusters that find a difference of the margin with a power of 80%.
 
         None without a margin, for counts, and where it is more than anybody could run.
         """
@@ -330,17 +330,17 @@ def conclude(evidence: Evidence, p_support: float, p_refute: float, alpha: float
     if shown and not (lead and (e.inside_margin or not e.matters)):
         return Decision("supported", e, p_support, p_refute, alpha)
     if shown and e.inside_margin:
-        why = "a lead too small to matter: all of its interval lies inside the margin"
+        why = "the lead is too small to matter: its confidence interval lies inside the margin"
     elif shown:
-        why = "a lead is shown, but its estimate is below the smallest difference that matters"
+        why = "a lead is significant, but its estimate is below the smallest difference that matters"
     elif not enough:
-        why = f"only {e.n_clusters} independent seeds, and fewer than {MIN_CLUSTERS} decide nothing"
+        why = f"there are only {e.n_clusters} independent seeds, and a verdict needs at least {MIN_CLUSTERS}"
     elif (p_support < alpha and e.beyond_support) or (p_refute < alpha and e.beyond_refute):
-        why = "the mean says one thing and the typical pair of runs another"
+        why = "the test of the mean and the signed-rank test contradict each other"
     elif min(e.p_support, e.p_refute) < alpha <= min(p_support, p_refute):
-        why = "it would count as shown if it were the only test, but not among so many"
+        why = "it is significant by itself, but not after the correction for multiple comparisons"
     else:
-        why = "the difference is uncertain: the runs allow one that matters and one that does not"
+        why = "the figures are compatible with a difference that matters and with one that does not"
     return Decision("inconclusive", e, p_support, p_refute, alpha, why)
 
 

@@ -42,7 +42,7 @@ class MeasurementTest(MeasuredTest, ContrastTest):
                 "expected (n,) finite numbers each, paired by position."
             )
         if len(a) < least:
-            asked.obstacles = [f"it rests on {len(a)} repeated measurements, and the claim asks for {least}"]
+            asked.obstacles = [f"there are {len(a)} repeated measurements, and the claim asks for {least}"]
         else:
             poser.weigh_measured(asked, a, b, fixed)
         return Posed(self, "", [asked])

@@ -1,4 +1,4 @@
-"""A table of the user's own, from a CSV file."""
+"""A table of your own, from a CSV file."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from qmoe.seeding import Seed
 
 @dataclass(frozen=True)
 class UserTable(Dataset):
-    """A CSV file with a header: numeric columns are the features, ``target`` holds the classes.
+    """A CSV file with a header: numeric columns are the features, ``target`` is the label column.
 
     The rows are given and the same for every seed; the seed varies the split. Values are separated by commas, semicolons,
     tabs or bars. A value that is missing is refused, and so is a column that numbers the rows.
 
     Attributes:
         path: the file; or a store of results, which keeps the tables of its studies.
-        target: the column of the classes; their values count as words, in sorted order (numbers by value).
+        target: the label column; its values count as words, in sorted order (numbers by value).
         digest: the first 16 hexadecimal digits of the file's SHA-256, so that results name the rows they came from; filled
             in where it is left out, and refused where the file has another.
         keep: columns that are features although they seem to number the rows.
