@@ -8,6 +8,7 @@ its comparisons lie on the edge, so that any one could refute it.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -17,10 +18,13 @@ from calibration.scores import SHAPES, arms_of, as_runs, luck
 from calibration.trying import Played
 from qmoe.claims import ArmRuns, Claim, StudyRuns, judge, shipped_claims
 from qmoe.claims.deciding.assay import SWITCHED_OFF
+from qmoe.claims.kinds.base import ClaimTest, StudyTest
 from qmoe.claims.runs import ArmKey
 from qmoe.claims.spec import BreakdownTest, DifferenceTest, MeasurementTest, ParametersTest
 from qmoe.seeding import child, numpy_generator
-from qmoe.studies import Study, load_preset
+from qmoe.studies import Study, load_preset, preset_names
+from qmoe.studies.boundary_measures import straightness_on
+from qmoe.studies.measurements import effective_dimension_on
 
 #: Offset of an arm that is clearly worse.
 WORSE = -0.08
@@ -82,7 +86,7 @@ class Family:
             for i, (test, name) in enumerate(tests):
                 self._test(test, name, i == turn, number, truth)
 
-    def _test(self, test: object, study: str, turn: bool, number: int, truth: _Truth) -> None:
+    def _test(self, test: ClaimTest, study: str, turn: bool, number: int, truth: _Truth) -> None:
         support = self.side == "supported"
         if isinstance(test, MeasurementTest):
             _measurement(test, support, turn, truth)
@@ -90,7 +94,8 @@ class Family:
             self._breakdown(test, study, number, truth)
         elif isinstance(test, ParametersTest):
             truth.at(study, test.a.key, 0.0)
-            small = [r.key for r in test.rivals if _size(r.key) < test.factor * _size(test.a.key)]
+            most = test.factor * _size(study, test.a.key)
+            small = [r.key for r in test.rivals if _size(study, r.key) < most]
             chosen = small[number // 2 % len(small)] if turn else None
             for rival in test.rivals:
                 offset = 0.0 if rival.key == chosen else WORSE
@@ -131,8 +136,8 @@ def paper() -> list[Claim]:
     return [claim for claim in shipped_claims() if claim.family == "paper"]
 
 
-def _studies(claim: Claim, test: object) -> tuple[str, ...]:
-    return ("",) if isinstance(test, MeasurementTest) else claim.studies_of(test)  # type: ignore[arg-type]
+def _studies(claim: Claim, test: ClaimTest) -> tuple[str, ...]:
+    return claim.studies_of(test) if isinstance(test, StudyTest) else ("",)
 
 
 def _measurement(test: MeasurementTest, support: bool, turn: bool, truth: _Truth) -> None:
@@ -151,6 +156,12 @@ def _preset(name: str) -> Study:
     return load_preset(name)
 
 
+@functools.cache
+def _quantities(named: Callable[[Study], str]) -> frozenset[str]:
+    """A quantity of every study that ships, under its names."""
+    return frozenset(named(_preset(name)) for name in preset_names())
+
+
 def _simulated(name: str, truth: _Truth, shape: object, generator: np.random.Generator) -> StudyRuns:
     seeds = _preset(name).seeds
     size = seeds.data, seeds.per_data
@@ -159,20 +170,20 @@ def _simulated(name: str, truth: _Truth, shape: object, generator: np.random.Gen
         offsets[SWITCHED_OFF] = WORSE
     arms = arms_of(generator, shape, offsets, *size) if offsets else {}  # type: ignore[arg-type]
     for key, runs in arms.items():
-        arms[key] = _sized(key, runs)
+        arms[key] = _sized(name, key, runs)
     arms |= _timed(truth.ratios.get(name, {}), size, generator)
     return StudyRuns(name, arms, 0.5)
 
 
-def _sized(key: ArmKey, runs: ArmRuns) -> ArmRuns:
-    values = {**runs.values, "router_parameters": np.full(len(runs.data_seeds), _size(key))}
+def _sized(study: str, key: ArmKey, runs: ArmRuns) -> ArmRuns:
+    values = {**runs.values, "router_parameters": np.full(len(runs.data_seeds), _size(study, key))}
     return replace(runs, values=values)
 
 
-def _size(key: ArmKey) -> float:
+def _size(study: str, key: ArmKey) -> float:
     """Router parameters of an arm: of a hidden layer five a unit and two biases, else as many as the quantum router has."""
-    hidden = key.name.removeprefix("mlp")
-    return float(5 * int(hidden) + 2 if hidden.isdigit() else PARAMETERS)
+    router = next(arm.model.router for arm in _preset(study).arms if arm.name == key.name)
+    return float(5 * router.hidden + 2 if router.kind == "mlp" else PARAMETERS)
 
 
 def _timed(
@@ -196,10 +207,10 @@ def _measured(truth: _Truth, generator: np.random.Generator) -> dict[str, dict[s
     """30 values of each quantity; shares are of two runs on each draw of the data."""
     found: dict[str, dict[str, np.ndarray]] = {}
     for quantity, means in truth.measured.items():
-        if quantity.startswith("share"):
+        if quantity in _quantities(straightness_on):
             found[quantity] = {name: generator.binomial(2, mean, 30) / 2 for name, mean in means.items()}
             continue
-        sd = 1.5 if quantity.startswith("effective dimension") else 0.03
+        sd = 1.5 if quantity in _quantities(effective_dimension_on) else 0.03
         level = generator.normal(0, sd, 30)
         found[quantity] = {name: level + generator.normal(mean, sd, 30) for name, mean in means.items()}
     return found

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from qmoe.claims import ArmKey, ArmRuns, Claim, StudyRuns, judge
-from qmoe.claims.spec import Direction
+from qmoe.claims.vocabulary import Direction
 from qmoe.seeding import child, numpy_generator
+from qmoe.statistics.conventions import MARGIN
 from qmoe.statistics.proportions import success_rate
 
-#: What the claims of the paper use, for the reason that C2.toml gives.
-MARGIN = 0.02
 #: Data seeds of a simulated study, as in the headline studies.
 SEEDS = 30
 #: Simulated studies for each question.
 STUDIES = 2000
+#: What is asked of many claims at once, which is no sentence as the others are.
+ANY_CLAIM = "any claim"
 
 #: Draws the scores of both arms, ``(seeds, per_data)`` each.
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]

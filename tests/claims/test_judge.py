@@ -70,7 +70,7 @@ def test_verdicts_do_not_depend_on_the_order_of_runs_arms_or_call():
     [
         (arm(0.95, n=20), "rests on 20 draws of the data, and the claim asks for 30"),
         (arm(0.95, done=np.arange(60) < 40), "20 of 60 pairs of runs are not finished"),
-        (arm(0.95, done=np.arange(60) < 50, failed=np.arange(60) >= 50), "10 of 60 pairs broke off"),
+        (arm(0.95, done=np.arange(60) < 50, failed=np.arange(60) >= 50), "10 of 60 pairs failed"),
         (arm(0.95, epochs=np.full(60, 99)), "different epochs"),
         (arm(0.95, lrs=np.full(60, 0.5)), "different learning rates"),
         (arm(0.95, tried=(0.1, 0.2, 0.3)), "3 and 1 learning rates"),
@@ -99,7 +99,7 @@ def test_single_failed_runs_are_left_out_and_told():
     broken = np.arange(60) == 3
     found = verdict(claim(), study(x=arm(0.95, done=~broken, failed=broken), y=BASE))
     assert found.outcome == "supported"
-    assert any("1 of 60 pairs broke off" in held for held in found.caveats)
+    assert any("1 of 60 pairs failed" in held for held in found.caveats)
 
 
 def test_equal_differences_everywhere_decide_nothing():
@@ -215,7 +215,7 @@ def test_a_breakdown_is_robust_first_and_lasting_later():
     assert verdict(asked, noisy(0.95, 0.85, 0.85, 0.85)).outcome == "refuted"
     no_breakdown = verdict(asked, noisy(0.95, 0.95, 0.95, 0.95))
     assert no_breakdown.outcome == "refuted"
-    assert "no breakdown shows" in no_breakdown.reasons[0]
+    assert "there is no breakdown" in no_breakdown.reasons[0]
     assert verdict(asked, noisy(0.95, 0.95, 0.85, 0.95)).outcome == "inconclusive"  # not lasting
     assert "no arm 'x' at noise 0" in verdict(asked, study(x=BASE)).reasons[0]
 

@@ -132,7 +132,10 @@ def test_the_table_of_choices_counts_by_alternative():
 def test_a_claim_on_several_data_sets_has_a_row_and_a_panel_for_each():
     results = [results_of("a", by_axis), results_of("b", everywhere)]
     _, card = drawn(results, claim_on("a", "b", per_study=True))
-    assert [(part.study, part.outcome) for part in card.by_study] == [("Circles a", "depends"), ("Circles b", "supported")]
+    assert [(part.study, part.outcome) for part in card.by_study] == [
+        ("Circles a", "depends"),
+        ("Circles b", "supported"),
+    ]
     assert card.by_study[1].analyses == "supported at all 4 analyses"
     assert "By data set: depends on the analysis on Circles a; supported on Circles b." in card.meaning
     (curve,) = card.curves

@@ -7,8 +7,8 @@ from invented_results import invented
 from qmoe.report.findings.arms import finished
 from qmoe.report.findings.beside_ladder import baseline_words, baselines_of, dephasing_words, ranks_of
 from qmoe.report.findings.contents import Contents
-from qmoe.report.findings.rung_results import routing_matters, rungs_of
 from qmoe.report.findings.over_data_sets import Effect, effect_on, pooled, pooled_words
+from qmoe.report.findings.rung_results import routing_matters, rungs_of
 from qmoe.report.pictures.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
 from qmoe.report.pictures.style import style
 from qmoe.report.sections.all_ladders import ladders_section, pooled_blocks

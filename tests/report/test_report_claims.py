@@ -84,7 +84,7 @@ def test_the_card_and_the_opening_follow_the_data(quantum, outcome, label):
 def test_too_few_seeds_are_open_and_say_why():
     judged, (card,) = drawn([phase2(0.97, seeds=8)])
     assert card.outcome == "inconclusive"
-    assert card.meaning == "Inconclusive: it rests on 8 draws of the data, and the claim asks for 30."
+    assert card.meaning == "Inconclusive: there are 8 draws of the data, and the claim asks for 30."
     assert any("asks for 30" in reason for reason in card.reasons)
     assert card.panel is None
     assert card.effect == ""

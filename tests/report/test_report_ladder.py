@@ -8,8 +8,15 @@ import pytest
 from invented_results import OWN, invented
 
 from qmoe.report import build_report
-from qmoe.report.findings.rung_results import CONTROLS, COUNTERPARTS, QUANTUM_PARTS, group_of, ladder_sentences, rungs_of
 from qmoe.report.findings.over_data_sets import rank_sentences, ranked
+from qmoe.report.findings.rung_results import (
+    CONTROLS,
+    COUNTERPARTS,
+    QUANTUM_PARTS,
+    group_of,
+    ladder_sentences,
+    rungs_of,
+)
 from qmoe.report.pictures.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
 from qmoe.report.pictures.rank_diagram import rank_plot
 from qmoe.report.pictures.style import style

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qmoe.claims.runs import ArmRuns, StudyRuns
-from qmoe.claims.spec import Estimand
+from qmoe.claims.vocabulary import Estimand
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +19,7 @@ class Pairs:
         b: ``(n,)`` scores of b, of the same seeds.
         clusters: ``(n,)`` the seed that is the unit of inference.
         planned: pairs there would be had all trials run well.
-        lost: planned pairs in which a trial broke off.
+        lost: planned pairs in which a trial failed.
         missing: planned pairs in which a trial has not run yet.
         unit: what a cluster is, in words.
         starts: initialisations that a cluster has in each arm, the fewest of any.

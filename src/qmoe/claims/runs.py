@@ -14,6 +14,7 @@ import numpy as np
 from qmoe.errors import ConfigError, unknown
 from qmoe.statistics import PairedDifference, Summary, mean_interval, paired_difference, summarize
 from qmoe.statistics.bootstrap import cluster_means
+from qmoe.studies.metrics import metric_facts
 from qmoe.studies.store import Record
 
 
@@ -40,7 +41,7 @@ class ArmRuns:
         init_seeds: ``(n,)`` seed of its first weights and batch order.
         values: for each metric ``(n,)`` figures, NaN where there is none.
         done: ``(n,)`` whether it finished; all by default.
-        failed: ``(n,)`` whether it broke off, as when its loss was no longer finite; none by default.
+        failed: ``(n,)`` whether it failed, as when its loss was no longer finite; none by default.
         lrs: ``(n,)`` learning rates; NaN where they are not known.
         epochs: ``(n,)`` passes over the data; 0 where not known.
         batch_sizes: ``(n,)`` samples a step; 0 where not known.
@@ -213,9 +214,10 @@ class StudyRuns:
 
     def guessing(self, metric: str) -> float | None:
         """What guessing gives in a metric; None where that is not known, or the metric is no accuracy."""
-        if not metric.endswith("accuracy"):
+        facts = metric_facts(metric)
+        if not facts.is_accuracy:
             return None
-        return self.balanced_chance if metric.endswith("balanced_accuracy") else self.chance
+        return self.balanced_chance if facts.balanced else self.chance
 
     @property
     def clustered(self) -> bool:
@@ -238,15 +240,16 @@ class StudyRuns:
 
         Args:
             by: a metric of training or validation, such as ``"loss"``, ``"train_accuracy"`` or ``"validation_accuracy"``.
-            higher_is_better: by default, what is called an accuracy.
+            higher_is_better: by default, for accuracies.
 
         Raises:
             ConfigError: for a metric of the test part, which would tune on what the verdict is about, and for one that no
                 trial has.
         """
-        if by.startswith("test"):
+        if metric_facts(by).held_out:
             raise ConfigError(f"by is {by!r}: choosing a learning rate by test data flatters every arm; use 'loss'.")
-        sign = 1.0 if (by.endswith("accuracy") if higher_is_better is None else higher_is_better) else -1.0
+        rising = metric_facts(by).higher_is_better if higher_is_better is None else higher_is_better
+        sign = 1.0 if rising else -1.0
         arms = {}
         for key, runs in self.arms.items():
             rates = sorted(set(runs.lrs[~np.isnan(runs.lrs)].tolist()))
@@ -272,12 +275,12 @@ class StudyRuns:
     def best_starts(self, by: str = "loss") -> StudyRuns:
         """The study with one run for each arm and draw of the data: that of the least training loss among its starts.
 
-        Starts that broke off have no loss and are passed over. A draw of which a start has not run yet is unfinished.
+        Starts that failed have no loss and are passed over. A draw of which a start has not run yet is unfinished.
 
         Raises:
             ConfigError: for a metric of the test part, which would choose on what the verdict is about.
         """
-        if by.startswith("test"):
+        if metric_facts(by).held_out:
             raise ConfigError(f"by is {by!r}: choosing a start by test data flatters every arm; use 'loss'.")
         arms = {}
         for key, runs in self.arms.items():

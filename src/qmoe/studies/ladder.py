@@ -48,7 +48,7 @@ def with_ladder(study: Study, ladder: bool | Iterable[str] = True) -> Study:
 
     Args:
         study: a study with a quantum router; the first such arm is what all rungs are compared with.
-        ladder: True for all rungs that make sense here, or names out of `RUNGS`.
+        ladder: True for all rungs that apply, or names out of `RUNGS`.
 
     Raises:
         ConfigError: for an unknown rung, or a study without a quantum router or with a single expert behind it.
@@ -71,7 +71,7 @@ def ladder_rungs(study: Study) -> list[Rung]:
 
 
 def ladder_omitted(study: Study) -> list[tuple[str, str]]:
-    """Name and reason of each rung that a study asks for and that makes no sense for it."""
+    """Name and reason of each rung that a study asks for and that does not apply to it."""
     return [(rung.name, rung.omitted) for rung in ladder_rungs(study) if rung.omitted]
 
 

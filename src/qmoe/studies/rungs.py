@@ -1,4 +1,4 @@
-"""What each rung of the ladder changes, and where it makes no sense."""
+"""What each rung of the ladder changes, and where it does not apply."""
 
 from __future__ import annotations
 

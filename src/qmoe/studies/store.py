@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic_core import from_json
 
-from qmoe.data import Table
+from qmoe.data import UserTable
 from qmoe.data.tables.kept import keep_table, keeps, key_of
 from qmoe.errors import QMoEError, StoreError
 from qmoe.studies.files import parse_study
@@ -214,8 +214,8 @@ class Store:
                 (study.name, position, study.model_dump_json(exclude_defaults=True)),
             )
             self._save_places(study)
-            if study.data.kind is Table:
-                table = Table(**study.data.options)
+            if study.data.kind is UserTable:
+                table = UserTable(**study.data.options)
                 if not keeps(self._db, table.key):
                     keep_table(self._db, table.key, table.content)
 
@@ -245,7 +245,7 @@ class Store:
 
         So neither a worker nor a report goes back to the file, which may have moved or changed by then.
         """
-        if study.data.kind is not Table:
+        if study.data.kind is not UserTable:
             return study
         data = study.data.model_copy(update={"options": self._from_here(study.data.options)})
         return study.model_copy(update={"data": data})
@@ -268,7 +268,7 @@ class Store:
         """
         try:
             values = json.loads(text)
-            if values["data"]["name"] == Table.name:
+            if values["data"]["name"] == UserTable.name:
                 values["data"]["options"] = self._from_here(values["data"]["options"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"{self.path}: the study {name} cannot be read: {error!r}; run it again.") from None
@@ -278,7 +278,7 @@ class Store:
         """Options of a table, with this store in place of its file where it keeps that table."""
         key = key_of(options.get("digest", ""), options["target"], options.get("keep", ()))
         with self._explained():
-            return {**options, Table.located: str(self.path.resolve())} if keeps(self._db, key) else options
+            return {**options, UserTable.located: str(self.path.resolve())} if keeps(self._db, key) else options
 
     def save(self, records: Iterable[Record]) -> None:
         """Commits finished trials, all or none."""

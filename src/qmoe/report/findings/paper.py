@@ -11,8 +11,7 @@ from typing import Any
 
 from qmoe.claims.runs import ArmKey
 from qmoe.studies import Study, load_preset, preset_names
-
-_ACCURACIES = ("test_accuracy", "train_accuracy")
+from qmoe.studies.metrics import metric_facts
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Published:
     @property
     def is_outcome(self) -> bool:
         """Whether it is a result of training that our runs can be set against one to one."""
-        return self.quantity in (*_ACCURACIES, "loss")
+        return metric_facts(self.quantity).kind in ("accuracy", "loss")
 
     @property
     def key(self) -> ArmKey:
@@ -101,7 +100,7 @@ def paper() -> Paper:
                 for quantity, value in quantities.items():
                     by_epoch = {int(k): v for k, v in value.items()} if isinstance(value, dict) else {None: value}
                     for epoch, number in by_epoch.items():
-                        at = epochs.get(study) if quantity in _ACCURACIES else epoch
+                        at = epochs.get(study) if metric_facts(quantity).is_accuracy else epoch
                         figures.append(
                             Published(study, arm, strength, quantity, at, float(number), decimals[study], where[study])
                         )

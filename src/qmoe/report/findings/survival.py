@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from qmoe.claims import Outcome, Verdict
 from qmoe.claims.analyses.choices import alternative_words, choice_words
 from qmoe.claims.analyses.over_analyses import SpecificationRow
-from qmoe.claims.verdicts import combined
+from qmoe.claims.deciding.combining import combined
 from qmoe.report.findings.judged import Judged
 from qmoe.report.findings.other_analyses import Analysed, analysed, decided_once
 from qmoe.report.tables import DASH, Column, Table, outcome_words, text

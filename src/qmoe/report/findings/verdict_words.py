@@ -14,6 +14,7 @@ from qmoe.report.findings.other_analyses import analysed, counted_words
 from qmoe.report.tables import outcome_words, signed, signed_number
 from qmoe.report.words import capital, count, join
 from qmoe.statistics.conventions import POWER
+from qmoe.studies.metrics import metric_facts
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def effect_sentence(
             f"{start}{a} {e.mean_a:.3g}, {b} {e.mean_b:.3g}. That is {e.effect:.2g} times as much, and {e.low:.2g} to "
             f"{e.high:.2g} times with 95% confidence, over {n} repeats."
         )
-    if comparison.metric.endswith("accuracy"):
+    if metric_facts(comparison.metric).is_accuracy:
         side = "ahead" if e.effect > 0 else "behind"
         low, high = (signed_number(100 * v, 1) for v in (e.low, e.high))
         return (

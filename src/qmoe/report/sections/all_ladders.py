@@ -8,7 +8,6 @@ from math import isfinite
 from qmoe.analysis import ParameterCount
 from qmoe.report.findings.arms import finished
 from qmoe.report.findings.contents import study_titles
-from qmoe.report.findings.rung_results import group_of, quantum_name, rungs_of
 from qmoe.report.findings.over_data_sets import (
     Ladders,
     Pooled,
@@ -19,6 +18,7 @@ from qmoe.report.findings.over_data_sets import (
     rank_sentences,
     ranked,
 )
+from qmoe.report.findings.rung_results import group_of, quantum_name, rungs_of
 from qmoe.report.pictures.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
 from qmoe.report.pictures.rank_diagram import rank_plot
 from qmoe.report.pictures.style import INK, QUANTUM, Panel

@@ -13,8 +13,8 @@ from qmoe.report.findings.arms import router_parameters
 from qmoe.report.findings.contents import Contents, Times
 from qmoe.report.findings.headline import HeadlineRow
 from qmoe.report.findings.judged import Judged
-from qmoe.report.findings.rung_results import has_ladder
 from qmoe.report.findings.paper import is_preset
+from qmoe.report.findings.rung_results import has_ladder
 from qmoe.report.pictures.style import Panel
 from qmoe.report.tables import (
     Column,

@@ -29,14 +29,16 @@ from qmoe.report.pictures.specification_curve import Curve, CurvePoint, specific
 from qmoe.report.pictures.style import OUTCOME_MARKS, Panel
 from qmoe.report.words import join
 from qmoe.studies import StudyResults
+from qmoe.studies.metrics import metric_facts
 
 _BEARS = {"supported": "supports the claim", "refuted": "refutes it", "inconclusive": "decides nothing"}
+#: What lying left and right of no difference means, for each kind of metric.
 _SIDES = {
     "accuracy": ("less accurate", "more accurate"),
     "seconds": ("quicker", "slower"),
     "loss": ("lower loss", "higher loss"),
-    "parameters": ("fewer", "more"),
-    "": ("lower", "higher"),
+    "count": ("fewer", "more"),
+    "other": ("lower", "higher"),
 }
 
 
@@ -211,7 +213,7 @@ def _part(
         sides = f"{first.a if one_a else 'first'} {what} {first.b if one_b else 'the other'}"
     else:
         sides = f"{'ratio' if ratio else 'difference'} to the {first.b}"
-    below, above = next(words for end, words in _SIDES.items() if metric.endswith(end))
+    below, above = _SIDES[metric_facts(metric).kind]
     axis = ForestAxis(f"{metric_words(metric)}: {sides}", margin, ratio, below, above)
     return axis, [ForestGroup(title, tuple(rows)) for title, rows in groups.items()]
 
