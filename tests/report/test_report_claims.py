@@ -127,9 +127,9 @@ def test_a_breakdown_is_told_at_the_strength_it_is_about():
     assert effect_words(telling(c5)).startswith("−0.1")
     told = forest_of(c5, {}).alt
     assert "p = 0.02 against" in told
-    assert re.search(r"p = 0\.7 against [^;]*bears it out", told)
+    assert re.search(r"p = 0\.7 against [^;]*supports the claim", told)
     assert re.search(r"p = 0\.3 against [^;]*decides nothing", told)
-    assert re.search(r"p = 0\.2 against [^;]*speaks against it", forest_of(t3, {}).alt)
+    assert re.search(r"p = 0\.2 against [^;]*refutes it", forest_of(t3, {}).alt)
 
 
 def test_verdicts_at_other_learning_rates():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -136,15 +135,13 @@ def _page(contents: Contents, out: Path, step: OnStep, workers: Workers) -> str:
 
 def _sections(contents: Contents, step: OnStep) -> list[Section]:
     sections: list[Section] = []
-    for done, build in enumerate(SECTIONS):
-        # Reading and judging takes about a fifth of the time, the sections as long as their pictures.
-        on_step = functools.partial(_report_at, step, 0.2 + 0.4 * done / len(SECTIONS))
-        sections += build(Context(contents, on_step))
+    done = 0.0
+    # Reading and judging takes about a fifth of the time, the sections as long as their pictures.
+    context = Context(contents, lambda words: step(words, 0.2 + 0.4 * done))
+    for number, build in enumerate(SECTIONS):
+        done = number / len(SECTIONS)
+        sections += build(context)
     return sections
-
-
-def _report_at(step: OnStep, share: float, words: str) -> None:
-    step(words, share)
 
 
 def _pictures(cards: Sequence[Card], sections: Sequence[Section], folder: Path) -> Iterator[Picture]:

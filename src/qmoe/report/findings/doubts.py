@@ -1,4 +1,4 @@
-"""The caveats of a page: what speaks against its own figures."""
+"""The caveats of a page: what a careful reader should hold against its figures."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def group_of(rung: str) -> str:
 
 def has_ladder(results: StudyResults) -> bool:
     """Whether a study asks for a ladder and has a finished run."""
-    return bool(results.study.ladder) and bool(finished(results))
+    return bool(results.study.ladder) and any(record.error is None for record in results.records.values())
 
 
 def quantum_name(results: StudyResults) -> str:

@@ -21,7 +21,7 @@ from qmoe.claims.runs import ArmKey
 INK, MUTED, FAINT, PAPER = "#1b1b1b", "#6b6b6b", "#d9d9d9", "#fefefe"
 CLASSICAL, QUANTUM, QNN, OTHER = "#d55e00", "#0072b2", "#009e73", "#cc79a7"
 CLASS_0, CLASS_1 = "#e69f00", "#56b4e9"
-#: What bears a claim out and what speaks against it; marks differ in form too.
+#: What supports a claim and what refutes it; marks differ in form too.
 GOOD, BAD = "#1c6b3f", "#a33a12"
 #: Colour in a file -> variable of the page's style sheet, so that figures follow its light or dark theme.
 VARIABLES = {

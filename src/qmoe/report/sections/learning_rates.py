@@ -42,7 +42,7 @@ def sensitivity_sentences(judged: Judged) -> list[str]:
     same = [v.claim.id for v in varied if v.claim.id not in changed]
     lines = []
     if several:
-        lines.append(f"Of claims with several analyses ({join(several)}), the table of choices at the top tells.")
+        lines.append(f"For claims with several analyses ({join(several)}), see the table of choices at the top.")
     if varied and not changed:
         lines.append(f"No: {join(same)} {_get(same)} the same verdict at every learning rate tried.")
     elif changed:
@@ -72,9 +72,9 @@ def sensitivity_sentences(judged: Judged) -> list[str]:
         )
     lines.append(
         "Every arm had the same learning rates to choose from. 'Best' takes for each arm the rate with the lowest training "
-        "loss over all seeds; test data have no say in it. The time that training takes does not depend on the rate, and is "
-        "that of the study's own. Each column is judged by itself, with its own correction for "
-        "the number of tests."
+        "loss over all seeds; held-out data play no part in this choice. The time that training takes does not depend on "
+        "the rate, and is that of the study's own. Each column is judged by itself, with its own correction for multiple "
+        "comparisons."
     )
     return lines
 

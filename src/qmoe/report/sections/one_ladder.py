@@ -100,9 +100,10 @@ def _figure(
         f"{stem}-ladder", forest_plot([(axis, groups)], 6.6), f"Forest plot of the ladder on {title}. {told}."
     )
     caption = (
-        f"Each rung minus the quantum router, on the same seeds: mean and 95% interval over {_units(arm)}. The vertical "
-        f"line is no difference; within the grey band it is too small to matter ({MARGIN:g}). Arrows at the edge lie "
-        "beyond it, with their mean."
+        "Each rung of the ladder changes one thing about the quantum router. Shown is the accuracy of the rung minus that "
+        f"of the quantum router, on the same seeds: mean and 95% interval over {_units(arm)}. The vertical line is no "
+        f"difference; within the grey band it is too small to matter ({MARGIN:g}). Arrows at the edge lie beyond it, with "
+        "their mean."
     )
     if others:
         caption += (

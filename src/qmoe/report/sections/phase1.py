@@ -56,7 +56,7 @@ def _blocks(context: Context, stem: str, words: str, digits: int) -> list[Block]
         held = finished(heldout) if stem != "phase1-mnist" else []
         when = "after epoch 7 (the eighth)"
         if not same:
-            when = "after shortened training, which stands beside nothing that was published"
+            when = "after shortened training, so no published figure is comparable"
         caption = f"{capital(words)}: test accuracy {when}."
         if stem == "phase1-mnist":
             caption += " The test set is the official one, so this is held-out accuracy already."

@@ -59,7 +59,7 @@ def straightness(n_straight: int, n: int, n_straight_quantum: int, n_quantum: in
     words = (
         "The paper states that the linear router draws straight lines and the quantum router wraps the data. Here the "
         f"linear router's boundary is a straight line in {n_straight} of {n} runs, the quantum router's in "
-        f"{n_straight_quantum} of {n_quantum}. Straight means: one line predicts 99% of the plane alike."
+        f"{n_straight_quantum} of {n_quantum}. Straight means that a straight line gives the same class on 99% of the plane."
     )
     if n_straight < n:
         words += " A soft linear gate between two linear experts can bend a boundary too: the mixture is not linear."

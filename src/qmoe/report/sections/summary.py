@@ -193,7 +193,7 @@ def provenance_items(about: Provenance) -> list[tuple[str, str]]:
         ("commit", join(about.commits) or "installed package"),
         ("engine", join(about.engines) or "none (no circuit)"),
         ("threads", f"{join([str(t) for t in about.threads])} in each process"),
-        ("numbers", join(about.dtypes)),
+        ("precision", join(about.dtypes)),
         ("trials", f"{about.n_trials:,}"),
         ("seeds", f"{about.n_data_seeds} draws of data, {about.n_init_seeds} initialisations"),
         ("training time", duration(about.seconds) + ", summed over processes"),
