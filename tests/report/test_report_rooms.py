@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from qmoe.report import findings, pictures, sections
+from qmoe.report import build_report, findings, pictures, sections
+from qmoe.report.sections.blocks import Section, Text
 
 FINDINGS, PICTURES, SECTIONS = (Path(room.__file__).parent for room in (findings, pictures, sections))
 REPORT = FINDINGS.parent
@@ -58,3 +59,13 @@ def test_the_sections_are_listed_in_the_order_of_the_page():
     assert names[:4] == ["phase1_section", "phase2_section", "phase3a_section", "phase3b_section"]
     assert names[-1] == "methods_section"
     assert len(set(names)) == len(names)
+
+
+def test_a_section_is_a_function_and_a_line_in_the_list(one_study, tmp_path, monkeypatch):
+    def mine(context):
+        return [Section("mine", "A section of my own", "Mine", [Text((f"{len(context.results)} study",))])]
+
+    monkeypatch.setattr("qmoe.report.build.SECTIONS", (mine,))
+    text = build_report(one_study("my.own-study"), tmp_path).read_text(encoding="utf-8")
+    assert '<a href="#mine">Mine</a>' in text
+    assert "<h2>A section of my own</h2>\n<p>1 study</p>" in text

@@ -1,4 +1,4 @@
-"""Small pieces of English: lists, counts and capitals."""
+"""Small pieces of text: lists, counts, capitals, and names of files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ def join(names: Sequence[str]) -> str:
 def count(number: int, noun: str) -> str:
     """``1 run``, ``60 runs``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def file_name(name: str) -> str:
+    """A name without dots, as files and anchors have it."""
+    return name.replace(".", "-")
 
 
 def capital(text: str) -> str:

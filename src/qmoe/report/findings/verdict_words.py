@@ -115,10 +115,8 @@ def _inconclusive(verdict: Verdict) -> str:
         return "Inconclusive: part of the results is missing."
     first = next((c for c in undecided if c.decision is not None), undecided[0])
     why = first.why_open or "it could not be tested"
-    return (
-        f"Inconclusive: {len(undecided)} of {len(found)} comparisons decide nothing, such as {first.a} against {first.b}: "
-        f"{why}."
-    )
+    decide = f"{len(undecided)} of {len(found)} comparisons {'decides' if len(undecided) == 1 else 'decide'} nothing"
+    return f"Inconclusive: {decide}, such as {first.a} against {first.b}: {why}."
 
 
 def effect_sentence(

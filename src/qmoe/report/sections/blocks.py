@@ -111,9 +111,9 @@ class Context:
         return self.contents.results
 
     @cached_property
-    def phases(self) -> dict[str, StudyResults]:
-        """Presets by name; a study that borrowed a preset's name for something else is none."""
-        return {r.study.name: r for r in self.results if is_preset(r.study)}
+    def presets(self) -> list[StudyResults]:
+        """Studies that ship with qmoe; one that borrowed the name of such a study for something else is none."""
+        return [r for r in self.results if is_preset(r.study)]
 
     @cached_property
     def ladders(self) -> list[StudyResults]:
@@ -123,7 +123,7 @@ class Context:
     @cached_property
     def others(self) -> list[StudyResults]:
         """Studies that are neither a preset nor a ladder."""
-        return [r for r in self.results if not is_preset(r.study) and r not in self.ladders]
+        return [r for r in self.results if not is_preset(r.study) and not has_ladder(r)]
 
     @property
     def rows(self) -> Sequence[HeadlineRow]:
@@ -140,9 +140,10 @@ class Context:
         """Verdicts on claims."""
         return self.contents.judged
 
-    def pair(self, stem: str) -> tuple[StudyResults | None, StudyResults | None]:
-        """The published and the held-out study of one part of the paper."""
-        return self.phases.get(f"{stem}-published"), self.phases.get(f"{stem}-heldout")
+    def pair(self, experiment: str) -> tuple[StudyResults | None, StudyResults | None]:
+        """The published and the held-out study of one of the paper's experiments."""
+        found = {r.study.protocol: r for r in self.presets if r.study.experiment == experiment}
+        return found.get("published"), found.get("heldout")
 
 
 def comparison_table(

@@ -27,7 +27,7 @@ from qmoe.report.findings.verdict_words import (
 from qmoe.report.pictures.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
 from qmoe.report.pictures.specification_curve import Curve, CurvePoint, specification_curve
 from qmoe.report.pictures.style import OUTCOME_MARKS, Panel
-from qmoe.report.words import join
+from qmoe.report.words import file_name, join
 from qmoe.studies import StudyResults
 from qmoe.studies.metrics import metric_facts
 
@@ -107,7 +107,7 @@ def forest_of(verdict: Verdict, titles: Mapping[str, str]) -> Panel | None:
         f"{c.a} against {c.b}{_on(c, titles) if several else ''}: {effect_words(c)}, {_BEARS[mark]}"
         for c, mark in found
     )
-    name = f"claim-{verdict.claim.id.replace('.', '-')}"
+    name = f"claim-{file_name(verdict.claim.id)}"
     return Panel(name, forest_plot(parts), f"Comparisons behind {verdict.claim.id}. {told}.")
 
 
@@ -148,7 +148,7 @@ def _curve_panel(
         told.append(f"{title}: from {min(effects):+.3f} to {max(effects):+.3f} over {len(points)} analyses")
     if shown is None:
         return None
-    name = f"claim-{verdict.claim.id.replace('.', '-')}-analyses{'' if not place else f'-{place + 1}'}"
+    name = f"claim-{file_name(verdict.claim.id)}-analyses{'' if not place else f'-{place + 1}'}"
     first, contrast = shown
     what = f"{first.a} minus {first.b}"
     label = f"{what}, {estimand_words(first.metric, first.estimand)}"

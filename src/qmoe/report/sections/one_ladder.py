@@ -20,6 +20,7 @@ from qmoe.report.pictures.forest import ForestAxis, ForestGroup, ForestRow, fore
 from qmoe.report.pictures.style import CLASSICAL, MUTED, OTHER, QUANTUM, Panel
 from qmoe.report.sections.blocks import Block, Context, FigureBlock, Section, Text
 from qmoe.report.tables import DASH, Column, Table, fixed, known, signed, text, with_interval
+from qmoe.report.words import file_name
 from qmoe.statistics import PairedDifference
 from qmoe.statistics.conventions import MARGIN, SUCCESS
 from qmoe.studies import StudyResults, TrialSpec
@@ -41,7 +42,7 @@ def ladder_section(
         rest: what is to follow them.
     """
     study = results.study
-    stem = study.name.replace(".", "-")
+    stem = file_name(study.name)
     context.on_step(study.name)
     title = study.short_title
     full_title = study.title if study.title == title else f"The ladder: {title}"

@@ -14,6 +14,7 @@ from qmoe.report.pictures.style import Colours, Panel, arm_colours
 from qmoe.report.sections.blocks import Block, Context, FigureBlock, Section, Text, arms_table
 from qmoe.report.sections.boundary_figures import boundaries
 from qmoe.report.tables import Column, Table, known, signed, text, with_interval
+from qmoe.report.words import file_name
 from qmoe.statistics import PairedDifference
 from qmoe.studies import StudyResults
 
@@ -31,13 +32,13 @@ def _study_section(context: Context, results: StudyResults, arms: Sequence[ArmRu
     context.on_step(study.name)
     about: list[Block] = [Text((study.about,))] if study.about else []
     blocks = about + study_blocks(context, results, arms)
-    return Section(_stem(study.name), study.title, study.short_title, blocks, studies=(study.name,))
+    return Section(file_name(study.name), study.title, study.short_title, blocks, studies=(study.name,))
 
 
 def study_blocks(context: Context, results: StudyResults, arms: Sequence[ArmRuns]) -> list[Block]:
     """Tables and pictures of some arms of a study."""
     name = results.study.name
-    stem = _stem(name)
+    stem = file_name(name)
     colours = _colours(arms)
     blocks: list[Block] = []
     blocks.append(arms_table(f"{stem}-arms", f"Study {name}, {results.study.protocol} protocol.", arms))
@@ -63,10 +64,6 @@ def study_blocks(context: Context, results: StudyResults, arms: Sequence[ArmRuns
         clean = [arm for arm in arms if not arm.strength][:MAX_PLANES]
         blocks += boundaries(planes_of(clean), stem, colours) if clean else []
     return blocks
-
-
-def _stem(name: str) -> str:
-    return name.replace(".", "-")
 
 
 def differences(arms: Sequence[ArmRuns], stem: str) -> list[Block]:

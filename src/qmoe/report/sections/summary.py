@@ -218,7 +218,9 @@ def gaps(results: Sequence[StudyResults], unreadable: Sequence[tuple[str, str]] 
     if failed:
         plural = "s" if len(failed) > 1 else ""
         lines.append(f"{len(failed)} of {total} trials failed and are left out of every figure:")
-        lines += [f"{m.arm}{'' if m.strength is None else f', p = {m.strength:g}'}: {r.error}" for m, r in failed[:20]]
+        lines += [
+            f"{m.arm}{'' if m.strength is None else f' at p = {m.strength:g}'}: {r.error}" for m, r in failed[:20]
+        ]
         if len(failed) > 20:
             lines.append(f"and {len(failed) - 20} more failed trial{plural}.")
     return lines
