@@ -9,19 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.scores import SHAPES, as_runs, luck
-from calibration.trying import MARGIN, Played
+from calibration.trying import Played
 from qmoe.claims import Claim, StudyRuns, Universe, judge, shipped_claims
+from qmoe.claims.deciding.assay import SWITCHED_OFF
 from qmoe.claims.runs import ArmKey
 from qmoe.seeding import child, numpy_generator
+from qmoe.statistics.conventions import MARGIN
 from qmoe.studies import Specification, load_preset, specifications
 
 #: The study whose specifications are taken; L-BFGS has few draws of the data there.
 STUDY = "ladder-circles"
 #: The claim, of one comparison that all specifications have.
 CLAIM = "C6b"
-A: ArmKey = ("quantum", None)
-B: ArmKey = ("no-entangler", None)
-SWITCHED_OFF: ArmKey = ("mean", None)
+A = ArmKey("quantum")
+B = ArmKey("no-entangler")
 #: Mean of the arm with its router switched off, beside the best arm's.
 OFF = -0.08
 

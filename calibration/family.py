@@ -8,18 +8,23 @@ its comparisons lie on the edge, so that any one could refute it.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from calibration.scores import SHAPES, arms_of, as_runs, luck
 from calibration.trying import Played
-from qmoe.claims import Claim, Runs, StudyRuns, judge, shipped_claims
+from qmoe.claims import ArmRuns, Claim, StudyRuns, judge, shipped_claims
+from qmoe.claims.deciding.assay import SWITCHED_OFF
+from qmoe.claims.kinds.base import ClaimTest, StudyTest
 from qmoe.claims.runs import ArmKey
 from qmoe.claims.spec import BreakdownTest, DifferenceTest, MeasurementTest, ParametersTest
 from qmoe.seeding import child, numpy_generator
-from qmoe.studies import Study, load_preset
+from qmoe.studies import Study, load_preset, preset_names
+from qmoe.studies.boundary_measures import straightness_on
+from qmoe.studies.measurements import effective_dimension_on
 
 #: Offset of an arm that is clearly worse.
 WORSE = -0.08
@@ -81,7 +86,7 @@ class Family:
             for i, (test, name) in enumerate(tests):
                 self._test(test, name, i == turn, number, truth)
 
-    def _test(self, test: object, study: str, turn: bool, number: int, truth: _Truth) -> None:
+    def _test(self, test: ClaimTest, study: str, turn: bool, number: int, truth: _Truth) -> None:
         support = self.side == "supported"
         if isinstance(test, MeasurementTest):
             _measurement(test, support, turn, truth)
@@ -89,7 +94,8 @@ class Family:
             self._breakdown(test, study, number, truth)
         elif isinstance(test, ParametersTest):
             truth.at(study, test.a.key, 0.0)
-            small = [r.key for r in test.rivals if _size(r.key) < test.factor * _size(test.a.key)]
+            most = test.factor * _size(study, test.a.key)
+            small = [r.key for r in test.rivals if _size(study, r.key) < most]
             chosen = small[number // 2 % len(small)] if turn else None
             for rival in test.rivals:
                 offset = 0.0 if rival.key == chosen else WORSE
@@ -121,7 +127,7 @@ class Family:
                 offset = -test.margin if p == tried[-1] else WORSE
             else:
                 offset = -test.margin if p == tried[-1] else 0.0
-            truth.at(study, (test.arm, p), offset)
+            truth.at(study, ArmKey(test.arm, p), offset)
 
 
 @functools.cache
@@ -130,8 +136,8 @@ def paper() -> list[Claim]:
     return [claim for claim in shipped_claims() if claim.family == "paper"]
 
 
-def _studies(claim: Claim, test: object) -> tuple[str, ...]:
-    return ("",) if isinstance(test, MeasurementTest) else claim.studies_of(test)  # type: ignore[arg-type]
+def _studies(claim: Claim, test: ClaimTest) -> tuple[str, ...]:
+    return claim.studies_of(test) if isinstance(test, StudyTest) else ("",)
 
 
 def _measurement(test: MeasurementTest, support: bool, turn: bool, truth: _Truth) -> None:
@@ -150,33 +156,39 @@ def _preset(name: str) -> Study:
     return load_preset(name)
 
 
+@functools.cache
+def _quantities(named: Callable[[Study], str]) -> frozenset[str]:
+    """A quantity of every study that ships, under its names."""
+    return frozenset(named(_preset(name)) for name in preset_names())
+
+
 def _simulated(name: str, truth: _Truth, shape: object, generator: np.random.Generator) -> StudyRuns:
     seeds = _preset(name).seeds
     size = seeds.data, seeds.per_data
     offsets = dict(truth.offsets.get(name, {}))
     if any(arm.name == "mean" for arm in _preset(name).arms):
-        offsets["mean", None] = WORSE
+        offsets[SWITCHED_OFF] = WORSE
     arms = arms_of(generator, shape, offsets, *size) if offsets else {}  # type: ignore[arg-type]
     for key, runs in arms.items():
-        arms[key] = _sized(key, runs)
+        arms[key] = _sized(name, key, runs)
     arms |= _timed(truth.ratios.get(name, {}), size, generator)
     return StudyRuns(name, arms, 0.5)
 
 
-def _sized(key: ArmKey, runs: Runs) -> Runs:
-    values = {**runs.values, "router_parameters": np.full(len(runs.data_seeds), _size(key))}
-    return Runs(runs.label, runs.data_seeds, runs.init_seeds, values)
+def _sized(study: str, key: ArmKey, runs: ArmRuns) -> ArmRuns:
+    values = {**runs.values, "router_parameters": np.full(len(runs.data_seeds), _size(study, key))}
+    return replace(runs, values=values)
 
 
-def _size(key: ArmKey) -> float:
+def _size(study: str, key: ArmKey) -> float:
     """Router parameters of an arm: of a hidden layer five a unit and two biases, else as many as the quantum router has."""
-    hidden = key[0].removeprefix("mlp")
-    return float(5 * int(hidden) + 2 if hidden.isdigit() else PARAMETERS)
+    router = next(arm.model.router for arm in _preset(study).arms if arm.name == key.name)
+    return float(5 * router.hidden + 2 if router.kind == "mlp" else PARAMETERS)
 
 
 def _timed(
     ratios: dict[tuple[str, str], float], size: tuple[int, int], generator: np.random.Generator
-) -> dict[ArmKey, Runs]:
+) -> dict[ArmKey, ArmRuns]:
     """Seconds of a few models that trained alone and mean losses of all: log-normal, with the geometric means given."""
     names = list(dict.fromkeys(arm for _, arm in ratios))
     metrics = dict.fromkeys(metric for metric, _ in ratios)
@@ -188,17 +200,17 @@ def _timed(
             if metric == "seconds":
                 figures = np.where(np.arange(figures.size).reshape(size) < TIMED, figures, np.nan)
             values[name][metric] = figures
-    return {(name, None): as_runs((name, None), values[name]) for name in names}
+    return {key: as_runs(key, values[key.name]) for key in map(ArmKey, names)}
 
 
 def _measured(truth: _Truth, generator: np.random.Generator) -> dict[str, dict[str, np.ndarray]]:
     """30 values of each quantity; shares are of two runs on each draw of the data."""
     found: dict[str, dict[str, np.ndarray]] = {}
     for quantity, means in truth.measured.items():
-        if quantity.startswith("share"):
+        if quantity in _quantities(straightness_on):
             found[quantity] = {name: generator.binomial(2, mean, 30) / 2 for name, mean in means.items()}
             continue
-        sd = 1.5 if quantity.startswith("effective dimension") else 0.03
+        sd = 1.5 if quantity in _quantities(effective_dimension_on) else 0.03
         level = generator.normal(0, sd, 30)
         found[quantity] = {name: level + generator.normal(mean, sd, 30) for name, mean in means.items()}
     return found

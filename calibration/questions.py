@@ -6,10 +6,11 @@ from calibration.analyses import Analyses, ByAxis, Everywhere
 from calibration.family import Family
 from calibration.pools import Pools
 from calibration.synthetic import bimodal, ceiling, failing, lossy, shifted, swapped, tied
-from calibration.trying import MARGIN, Limit, Question, TwoArms, from_pool, from_pools
+from calibration.trying import ANY_CLAIM, Limit, Question, TwoArms, from_pool, from_pools
+from qmoe.statistics.conventions import ALPHA, MARGIN
 
 #: Shares that the judge must keep: of false verdicts, of planted effects found, of equivalence and of dependence shown.
-FALSE, FOUND, EQUIVALENT, DEPENDS = 0.05, 0.95, 0.90, 0.90
+FALSE, FOUND, EQUIVALENT, DEPENDS = ALPHA, 0.95, 0.90, 0.90
 #: Initialisations for each draw of the data, as in the headline studies.
 PER_DATA = 2
 #: The same for equivalence within 0.02, which takes more of them where outcomes fall into two groups.
@@ -90,12 +91,12 @@ def _of_a_family() -> list[Question]:
         Question(
             "the paper's claims, none holds",
             f"all claims of the paper on studies as they ship, each with one comparison on the edge; {kinds}",
-            "any claim", Family("supported"), (Limit("supported", FALSE),),
+            ANY_CLAIM, Family("supported"), (Limit("supported", FALSE),),
         ),
         Question(
             "the paper's claims, all hold",
             f"the same with all comparisons on the edge: every claim holds, barely; {kinds}",
-            "any claim", Family("refuted"), (Limit("refuted", FALSE),),
+            ANY_CLAIM, Family("refuted"), (Limit("refuted", FALSE),),
         ),
     ]  # fmt: skip
 

@@ -15,7 +15,8 @@ import numpy as np
 import qmoe
 from calibration.pools import Pools, Size, Teacher, moons, quantum_router, same_router, train_pool
 from calibration.questions import questions
-from calibration.trying import MARGIN, SEEDS, STUDIES, Answer, Played, Question, answered
+from calibration.trying import ANY_CLAIM, SEEDS, STUDIES, Answer, Played, Question, answered
+from qmoe.statistics.conventions import MARGIN
 
 #: Seed of the teacher circuit.
 TEACHER = 0
@@ -161,5 +162,5 @@ def table(record: dict[str, Any]) -> str:
 
 
 def _said(answer: Answer) -> str:
-    claim = answer.asked if answer.asked.startswith("any") else f"'{answer.asked}'"
+    claim = answer.asked if answer.asked == ANY_CLAIM else f"'{answer.asked}'"
     return f"{claim} {'depends on the analysis' if answer.outcome == 'depends' else answer.outcome}"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from scipy import special, stats
 
-from qmoe.claims import Runs
+from qmoe.claims import ArmRuns
 from qmoe.claims.runs import ArmKey
 
 #: Shares of the variance of luck: of a draw, of an arm on a draw, of an initialisation, and of a run by itself.
@@ -73,7 +73,7 @@ def luck(generator: np.random.Generator, arms: int, draws: int, starts: int, man
 
 def arms_of(
     generator: np.random.Generator, shape: Shape, offsets: Mapping[ArmKey, float], draws: int, starts: int
-) -> dict[ArmKey, Runs]:
+) -> dict[ArmKey, ArmRuns]:
     """The arms of a study, each at its offset."""
     both = [luck(generator, len(offsets), draws, starts) for _ in range(2)]
     return {
@@ -82,10 +82,9 @@ def arms_of(
     }
 
 
-def as_runs(key: ArmKey, values: Mapping[str, np.ndarray]) -> Runs:
+def as_runs(key: ArmKey, values: Mapping[str, np.ndarray]) -> ArmRuns:
     """Figures ``(draws, starts)`` of an arm as runs."""
     draws, starts = next(iter(values.values())).shape
     seeds = np.divmod(np.arange(draws * starts), starts)
-    name, noise = key
-    label = name if noise is None else f"{name} at p = {noise:g}"
-    return Runs(label, *seeds, {metric: np.ravel(figures) for metric, figures in values.items()})
+    figures = {metric: np.ravel(found) for metric, found in values.items()}
+    return ArmRuns(key.name, *seeds, figures, name=key.name, strength=key.strength)

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qmoe.claims import Claim, Runs, StudyRuns, judge
-from qmoe.claims.spec import Direction
+from qmoe.claims import ArmKey, ArmRuns, Claim, StudyRuns, judge
+from qmoe.claims.vocabulary import Direction
 from qmoe.seeding import child, numpy_generator
+from qmoe.statistics.conventions import MARGIN
 from qmoe.statistics.proportions import success_rate
 
-#: What the claims of the paper use, for the reason that C2.toml gives.
-MARGIN = 0.02
 #: Data seeds of a simulated study, as in the headline studies.
 SEEDS = 30
 #: Simulated studies for each question.
 STUDIES = 2000
+#: What is asked of many claims at once, which is no sentence as the others are.
+ANY_CLAIM = "any claim"
 
 #: Draws the scores of both arms, ``(seeds, per_data)`` each.
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
@@ -145,8 +146,8 @@ class TwoArms:
 def as_study(name: str, a: np.ndarray, b: np.ndarray) -> StudyRuns:
     """Scores ``(seeds, per_data)`` of two arms as a study that the judge reads."""
     seeds, per_data = np.divmod(np.arange(a.size), a.shape[1])
-    arms: dict[tuple[str, float | None], Runs] = {
-        (arm, None): Runs(f"arm {arm}", seeds, per_data, {"test_accuracy": scores.ravel()})
+    arms = {
+        ArmKey(arm): ArmRuns(f"arm {arm}", seeds, per_data, {"test_accuracy": scores.ravel()})
         for arm, scores in (("a", a), ("b", b))
     }
     return StudyRuns(name, arms, chance=0.5)

@@ -44,11 +44,11 @@ def expected(name: str, folder: Path) -> list[str]:
         results = store.load(name)
     lines = []
     for arm in results.study.arms:
-        for variant in arm.noise or (None,):
-            records = results.of(arm.name, variant)
+        for strength in arm.noise or (None,):
+            records = results.of(arm.name, strength)
             metric = "test_accuracy" if "test_accuracy" in records[0].metrics else "train_accuracy"
             values = np.array([record.metrics[metric] for record in records])
-            label = arm.name if variant is None else f"{arm.name} at p = {variant:g}"
+            label = arm.name if strength is None else f"{arm.name} at p = {strength:g}"
             lines.append(f"#   {label:22} {values.mean():.3f} +- {values.std(ddof=1):.3f}  (n = {len(values)})")
     what = metric.replace("_", " ")
     return [f"# Expected {what}, mean +- standard deviation over trials:", *lines]

@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from qmoe.report import HeadlineRow, effect_words, headline, read_store, telling
+from qmoe.report.findings.contents import study_titles
 from qmoe.report.findings.judged import Judged
-from qmoe.report.sections.claim_cards import meaning_of, study_titles
-from qmoe.report.sections.other_analyses import counted_words
+from qmoe.report.findings.other_analyses import counted_words
+from qmoe.report.findings.verdict_words import meaning_of
 from qmoe.report.tables import outcome_words
 from qmoe.studies import load_preset
 
@@ -36,7 +37,7 @@ def table(rows: list[HeadlineRow]) -> str:
     for row in rows:
         if row.quantity != "loss":
             study, _, protocol = row.study.rpartition("-")
-            found.setdefault((study, row.arm, row.variant), {})[protocol] = row
+            found.setdefault((study, row.arm, row.strength), {})[protocol] = row
     lines = [
         "| phase | arm | paper (one seed) | same protocol, our seeds: mean (min to max) | percentile of the paper's figure "
         "| held out: mean [95% interval] |",

@@ -150,7 +150,7 @@ class Checker:
         """Compares every mean accuracy, every effect and interval, and every effect of a multiverse."""
         for row in report["headline"]:
             if row["mean"] is not None and row["epoch"] is None and row["quantity"] != "loss":
-                runs = self._of(row["study"])[row["arm"], row["variant"]]
+                runs = self._of(row["study"])[row["arm"], row["strength"]]
                 mean = float(np.mean(runs.values(row["quantity"])))
                 self._same(f"{row['study']}, {row['arm']}, mean", mean, row["mean"])
         for verdict in report["verdicts"]:

@@ -61,10 +61,10 @@ def show_headline(rows: Sequence[HeadlineRow]) -> None:
 
 
 def scores(
-    results: StudyResults, arm: str, variant: float | None = None, metric: str = "test_accuracy"
+    results: StudyResults, arm: str, strength: float | None = None, metric: str = "test_accuracy"
 ) -> dict[tuple[int, int], float]:
     """The final figure of every run of an arm, by its seeds (data, initialisation)."""
-    return {(r.trial.data_seed, r.trial.init_seed): r.metrics[metric] for r in results.of(arm, variant)}
+    return {(r.trial.data_seed, r.trial.init_seed): r.metrics[metric] for r in results.of(arm, strength)}
 
 
 def mean(values: Scores) -> float:

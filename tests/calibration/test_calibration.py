@@ -16,12 +16,13 @@ from calibration.pools import (
 )
 from calibration.questions import DEPENDS, EQUIVALENT, FALSE, FOUND, questions
 from calibration.synthetic import bimodal, ceiling, failing, lossy, shifted, swapped, tied
-from calibration.trying import MARGIN, SEEDS, TwoArms, as_study, from_pool, from_pools
+from calibration.trying import SEEDS, TwoArms, as_study, from_pool, from_pools
 
 from calibration import Limit, Question, Size, answers_of, ask, load_record, table
 from calibration import __main__ as command
 from qmoe.claims import shipped_claims
 from qmoe.routers import QuantumRouter
+from qmoe.statistics.conventions import MARGIN
 from qmoe.testing import RouterConformance
 
 PAGE = Path(__file__).parents[2] / "docs" / "claims.md"

@@ -6,8 +6,8 @@ import safetensors.torch
 import torch
 from sklearn.metrics import balanced_accuracy_score
 
-from qmoe.claims import Runs, StudyRuns, judge, parse_claims, runs_of
-from qmoe.report.findings.doubts import accusations
+from qmoe.claims import ArmRuns, StudyRuns, judge, parse_claims, runs_of
+from qmoe.report.findings.doubts import page_caveats
 from qmoe.studies import StudyResults, load_preset, make_trials, parse_study, run_stack
 from qmoe.studies.assembly import build_model, prepare_data
 from qmoe.training import balanced_accuracy
@@ -73,7 +73,7 @@ def runs(chance, mean_a, mean_b, spread=0.004):
     """Two arms of 30 draws with two initialisations each around these means."""
     generator, rows = np.random.default_rng(1), np.arange(2 * N)
     arms = {
-        (name, None): Runs(
+        (name, None): ArmRuns(
             name, rows // 2, rows % 2, {"test_accuracy": mean + spread * generator.standard_normal(2 * N)}
         )
         for name, mean in (("x", mean_a), ("y", mean_b))
@@ -121,9 +121,9 @@ def test_the_page_names_arms_that_guess():
         return StudyResults(study, tuple(members), records)
 
     said = "No better than guessing the commonest class: tiny (linear and quantum)."
-    assert any(line.startswith(said) for line in accusations([results(0.8, 0.8)]))
-    assert any(line.startswith(said) for line in accusations([results(0.5, 0.7)]))
-    assert not any("guessing" in line for line in accusations([results(0.81, 0.8)]))
+    assert any(line.startswith(said) for line in page_caveats([results(0.8, 0.8)]))
+    assert any(line.startswith(said) for line in page_caveats([results(0.5, 0.7)]))
+    assert not any("guessing" in line for line in page_caveats([results(0.81, 0.8)]))
 
 
 def test_balanced_accuracy_is_the_mean_over_the_classes_that_occur():

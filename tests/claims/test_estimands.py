@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qmoe.claims import Contrast, Runs, StudyRuns, decide, judge, parse_claims, plan, shipped_claims
+from qmoe.claims import ArmRuns, Contrast, StudyRuns, decide, judge, parse_claims, plan, shipped_claims
 from qmoe.claims.deciding.evidence import conclude
 from qmoe.errors import ConfigError
 
@@ -15,7 +15,7 @@ DRAWS, STARTS = 30, 8
 def arm(scores, losses=None, label="new"):
     rows = np.arange(scores.size)
     values = {"test_accuracy": scores.ravel()} | ({} if losses is None else {"loss": losses.ravel()})
-    return Runs(label, rows // scores.shape[1], rows % scores.shape[1], values)
+    return ArmRuns(label, rows // scores.shape[1], rows % scores.shape[1], values)
 
 
 def claim(identity="X", family="own", **test):
@@ -96,7 +96,7 @@ def test_a_small_lead_and_an_uncertain_one_have_reasons_of_their_own():
     assert unsure.evidence.high > 0.02
     inside = decide(base + 0.012 + 0.01 * noise, base, Contrast("greater", 0.02)).evidence
     assert inside.inside_margin
-    assert conclude(inside, 0.01, 1.0).why_open.startswith("a lead too small to matter")
+    assert conclude(inside, 0.01, 1.0).why_open.startswith("the lead is too small to matter")
 
 
 def test_every_inconclusive_comparison_says_what_it_could_have_found():
@@ -107,7 +107,7 @@ def test_every_inconclusive_comparison_says_what_it_could_have_found():
     assert found.outcome == "inconclusive"
     assert 0.02 < e.smallest_effect < 0.08
     assert e.draws_needed > DRAWS
-    assert f"the smallest effect found with a chance of 80% is {e.smallest_effect:.2g}" in found.reasons[0]
+    assert f"the smallest effect found with a power of 80% is {e.smallest_effect:.2g}" in found.reasons[0]
     assert f"one of the margin needs {e.draws_needed} of them" in found.reasons[0]
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmoe.claims import Contrast, decide
+from qmoe.claims.deciding.combining import combined
 from qmoe.claims.deciding.evidence import conclude, weigh
-from qmoe.claims.verdicts import combined
 from qmoe.errors import ConfigError, ShapeError
 
 GREATER = Contrast("greater", 0.02)

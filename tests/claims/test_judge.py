@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from qmoe.claims import Runs, StudyRuns, judge, parse_claims, runs_of, shipped_claims
+from qmoe.claims import ArmRuns, StudyRuns, judge, parse_claims, runs_of, shipped_claims
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.studies import Store, run_studies
 from qmoe.studies.measurements import effective_dimensions
@@ -22,7 +22,7 @@ def arm(mean, spread=0.01, label="some router", *, seed=0, size=24, n=N, **more)
     values = {"test_accuracy": scores, "loss": 1 - scores} | {
         name: np.full(len(rows), float(size)) for name in ("parameters", "router_parameters")
     }
-    runs = Runs(label, rows // PER_DATA, rows % PER_DATA, values | more.pop("values", {}), **more)
+    runs = ArmRuns(label, rows // PER_DATA, rows % PER_DATA, values | more.pop("values", {}), **more)
     return runs.take(rows < n * PER_DATA)
 
 
@@ -58,7 +58,7 @@ def test_a_verdict_has_outcome_effect_interval_and_a_sentence_with_labels_and_fi
 
 def test_verdicts_do_not_depend_on_the_order_of_runs_arms_or_call():
     mixed = np.random.default_rng(0).permutation(N * PER_DATA)
-    shuffled = Runs(
+    shuffled = ArmRuns(
         "new", BETTER.data_seeds[mixed], BETTER.init_seeds[mixed], {k: v[mixed] for k, v in BETTER.values.items()}
     )
     one, other = verdict(claim(), study(x=BETTER, y=BASE)), verdict(claim(), study(y=BASE, x=shuffled))
@@ -70,7 +70,7 @@ def test_verdicts_do_not_depend_on_the_order_of_runs_arms_or_call():
     [
         (arm(0.95, n=20), "rests on 20 draws of the data, and the claim asks for 30"),
         (arm(0.95, done=np.arange(60) < 40), "20 of 60 pairs of runs are not finished"),
-        (arm(0.95, done=np.arange(60) < 50, failed=np.arange(60) >= 50), "10 of 60 pairs broke off"),
+        (arm(0.95, done=np.arange(60) < 50, failed=np.arange(60) >= 50), "10 of 60 pairs failed"),
         (arm(0.95, epochs=np.full(60, 99)), "different epochs"),
         (arm(0.95, lrs=np.full(60, 0.5)), "different learning rates"),
         (arm(0.95, tried=(0.1, 0.2, 0.3)), "3 and 1 learning rates"),
@@ -99,7 +99,7 @@ def test_single_failed_runs_are_left_out_and_told():
     broken = np.arange(60) == 3
     found = verdict(claim(), study(x=arm(0.95, done=~broken, failed=broken), y=BASE))
     assert found.outcome == "supported"
-    assert any("1 of 60 pairs broke off" in held for held in found.caveats)
+    assert any("1 of 60 pairs failed" in held for held in found.caveats)
 
 
 def test_equal_differences_everywhere_decide_nothing():
@@ -134,7 +134,9 @@ def test_unequal_size_and_unfinished_training_are_told_beside_the_verdict():
 def test_where_the_data_never_vary_the_initialisation_is_the_unit_and_that_is_told():
     rows = np.arange(30)
     x, y = (
-        Runs(n, np.zeros(30, dtype=int), rows, {"test_accuracy": m + 0.01 * np.random.default_rng(i).normal(size=30)})
+        ArmRuns(
+            n, np.zeros(30, dtype=int), rows, {"test_accuracy": m + 0.01 * np.random.default_rng(i).normal(size=30)}
+        )
         for i, (n, m) in enumerate((("new", 0.95), ("old", 0.9)))
     )
     found = verdict(claim(), study(x=x, y=y))
@@ -213,7 +215,7 @@ def test_a_breakdown_is_robust_first_and_lasting_later():
     assert verdict(asked, noisy(0.95, 0.85, 0.85, 0.85)).outcome == "refuted"
     no_breakdown = verdict(asked, noisy(0.95, 0.95, 0.95, 0.95))
     assert no_breakdown.outcome == "refuted"
-    assert "no breakdown shows" in no_breakdown.reasons[0]
+    assert "there is no breakdown" in no_breakdown.reasons[0]
     assert verdict(asked, noisy(0.95, 0.95, 0.85, 0.95)).outcome == "inconclusive"  # not lasting
     assert "no arm 'x' at noise 0" in verdict(asked, study(x=BASE)).reasons[0]
 
@@ -263,7 +265,7 @@ def at_rates(*means, label="new", seed=0):
     ]
     joined = {name: np.concatenate([p.values[name] for p in parts]) for name in parts[0].values}
     columns = {n: np.concatenate([getattr(p, n) for p in parts]) for n in ("data_seeds", "init_seeds", "lrs")}
-    return Runs(label, values=joined, **columns)
+    return ArmRuns(label, values=joined, **columns)
 
 
 def test_verdicts_can_be_had_for_each_learning_rate_and_for_the_best_of_each_arm():
@@ -285,7 +287,7 @@ def test_a_learning_rate_at_which_runs_diverge_is_not_chosen():
     x = at_rates(0.85, 0.95)
     failed = np.arange(120) == 100
     values = {name: np.where(failed, np.nan, column) for name, column in x.values.items()}
-    diverging = Runs("new", x.data_seeds, x.init_seeds, values, ~failed, failed, x.lrs)
+    diverging = ArmRuns("new", x.data_seeds, x.init_seeds, values, ~failed, failed, x.lrs)
     assert set(study(x=diverging).tuned().arms["x", None].lrs.tolist()) == {0.01}
 
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from qmoe.claims import Runs, StudyRuns, Universe, judge, parse_claims
+from qmoe.claims import ArmRuns, StudyRuns, Universe, judge, parse_claims
 from qmoe.claims.analyses.over_analyses import Point, Pool, SpecificationRow, over_specifications
 from qmoe.errors import ConfigError
 
@@ -26,7 +26,7 @@ def study(effect, seed, name="s", arms=("x", "y"), draws=DRAWS):
     return StudyRuns(
         name,
         {
-            (arm, None): Runs(
+            (arm, None): ArmRuns(
                 arm, rows // 2, rows % 2,
                 {"test_accuracy": level + (effect if arm == "x" else 0) + generator.normal(0, 0.01, 2 * draws)},
             )
@@ -209,7 +209,7 @@ def test_each_study_can_have_its_own_verdict():
 def with_losses(seeds=4, starts=3):
     rows = np.arange(seeds * starts)
     loss = np.tile([0.3, 0.1, 0.2], seeds)
-    return Runs("x", rows // starts, rows % starts, {"test_accuracy": rows / 100, "loss": loss})
+    return ArmRuns("x", rows // starts, rows % starts, {"test_accuracy": rows / 100, "loss": loss})
 
 
 def test_the_best_start_is_that_of_the_least_training_loss():
@@ -225,7 +225,7 @@ def test_the_best_start_is_that_of_the_least_training_loss():
 def test_a_start_that_broke_off_is_passed_over_and_one_that_waits_is_waited_for():
     runs = with_losses()
     failed, done = np.arange(12) == 1, (np.arange(12) != 1) & (np.arange(12) != 5)
-    partly = Runs("x", runs.data_seeds, runs.init_seeds, runs.values, done, failed)
+    partly = ArmRuns("x", runs.data_seeds, runs.init_seeds, runs.values, done, failed)
     best = StudyRuns("s", {("x", None): partly}).selected("best_start").arms["x", None]
     assert best.values["test_accuracy"][0] == 0.02
     assert best.done.tolist() == [True, False, True, True]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qmoe.claims import Runs, StudyRuns, runs_of
+from qmoe.claims import ArmRuns, StudyRuns, runs_of
 from qmoe.claims.analyses.choices import alternative_words, choice_words, specification_words
 from qmoe.claims.analyses.universes import universes
 from qmoe.studies import Store, parse_study, run_studies
@@ -15,7 +15,7 @@ def runs(loss, done=None, failed=None):
     done = np.ones(4, dtype=bool) if done is None else np.array(done)
     failed = np.zeros(4, dtype=bool) if failed is None else np.array(failed)
     values = {"test_accuracy": np.array([0.1, 0.2, 0.3, 0.4]), "loss": np.array(loss)}
-    return Runs("arm", np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]), values, done, failed)
+    return ArmRuns("arm", np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]), values, done, failed)
 
 
 def best(arm):

@@ -88,7 +88,7 @@ def test_a_study_that_takes_the_place_of_another_says_so(finished, tiny_file, tm
     out = shutil.copytree(finished[0], tmp_path / "results")
     other = tmp_path / "other.toml"
     other.write_text(TINY.replace("epochs = 2", "epochs = 3"))
-    said = "tiny was another study in"
+    said = "had another study tiny"
     assert said in qmoe("run", other, "--out", out, "--workers", 0).stdout
     assert said not in qmoe("run", other, "--out", out, "--workers", 0, "--seeds", 3).stdout
     assert said in qmoe("run", tiny_file, "--out", out, "--workers", 0, "--json").stderr

@@ -63,12 +63,12 @@ def test_a_registered_study_runs_from_the_seed_of_its_hash_and_is_verified(folde
     assert f"1 claims on 1 studies: {made['digest']}" in said
     qmoe("run", "tiny.toml", "--claims", "claim.toml", "--registration", "r.json", "--out", "out", "--workers", "0")
     said = qmoe("verify", "r.json", "tiny.toml", "--claims", "claim.toml", "--results", "out")
-    assert "No run is older." in said
-    assert "All is as it was registered." in said
+    assert "No run is older than the registration." in said
+    assert "Everything is as registered." in said
     (folder / "claim.toml").write_text(CLAIM.replace("0.02", "0.01"))
     said = qmoe("verify", "r.json", "tiny.toml", "--claims", "claim.toml", code=1)
     assert "The claim mine has changed in tests.0.margin." in said
-    with pytest.raises(ConfigError, match=r"registered something else.*tests\.0\.margin"):
+    with pytest.raises(ConfigError, match=r"not as registered.*tests\.0\.margin"):
         qmoe("run", "tiny.toml", "--claims", "claim.toml", "--registration", "r.json", "--out", "out", "--workers", "0")
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qmoe.data import Table
+from qmoe.data import UserTable
 from qmoe.data.tables import delimited
 from qmoe.data.tables.delimited import read_cells
 from qmoe.errors import ConfigError
@@ -142,7 +142,7 @@ def test_numbers_have_the_digits_of_pythons_float() -> None:
 def test_the_encodings_of_windows_are_read(encoding: str, tmp_path) -> None:
     path = tmp_path / "f.csv"
     path.write_bytes("länge,kind\n1.5,weiß\n2,grün\n0,weiß\n".encode(encoding))
-    table = Table(path, "kind")
+    table = UserTable(path, "kind")
     assert table.columns == ("länge",)
     assert table.classes == ("grün", "weiß")
 
@@ -152,4 +152,4 @@ def test_what_is_no_text_is_refused_with_the_remedy(data: bytes, tmp_path) -> No
     path = tmp_path / "f.csv"
     path.write_bytes(data)
     with pytest.raises(ConfigError, match=r"f\.csv cannot be read as text: .*UTF-8"):
-        Table(path, "kind")
+        UserTable(path, "kind")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qmoe.data import Table
+from qmoe.data import UserTable
 from qmoe.data.tables.labels import as_classes
 from qmoe.errors import ConfigError
 
@@ -72,4 +72,4 @@ def test_a_table_refuses_them_as_it_does_for_features(tmp_path) -> None:
     for target, cell in (("NA", "0.5"), ("a", "NA")):
         path.write_text(f"x,y\n0.5,a\n1.5,b\n{cell},{target}\n0.1,b\n0.7,a\n", encoding="utf-8")
         with pytest.raises(ConfigError, match=r"row 3 of .* has 'NA' in column"):
-            Table(path, "y")
+            UserTable(path, "y")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qmoe.data import Table
+from qmoe.data import UserTable
 from qmoe.data.tables.numbering import numbers_rows
 from qmoe.errors import ConfigError
 
@@ -75,15 +75,15 @@ def test_it_is_refused_by_name_with_the_way_to_keep_it(tmp_path, name: str) -> N
     with pytest.raises(
         ConfigError, match=rf"column '{name}' of .* numbers the rows \(100, 101, 102, \.\.\.\).*keep=\['{name}'"
     ):
-        Table(path, "kind")
-    kept = Table(path, "kind", keep=[name])
+        UserTable(path, "kind")
+    kept = UserTable(path, "kind", keep=[name])
     assert kept.columns == (name, "width")
-    assert hash(kept) == hash(Table(path, "kind", keep=(name,)))
+    assert hash(kept) == hash(UserTable(path, "kind", keep=(name,)))
 
 
 def test_a_column_to_keep_must_be_one(tmp_path) -> None:
     path = written(tmp_path, "id", list(range(40)))
     with pytest.raises(ConfigError, match=r"keep names 'Id', no feature of .* did you mean 'id'"):
-        Table(path, "kind", keep=["id", "Id"])
+        UserTable(path, "kind", keep=["id", "Id"])
     with pytest.raises(ConfigError, match="keep is 'id', expected names of columns"):
-        Table(path, "kind", keep="id")  # type: ignore[arg-type]
+        UserTable(path, "kind", keep="id")  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmoe.data import Mnist4x4, Mnist4x4Sample, Table, make_dataset
+from qmoe.data import Mnist4x4, Mnist4x4Sample, UserTable, make_dataset
 from qmoe.errors import ConfigError
 
 GOOD = "length,kind,width\n1.5,b,2\n-3,a,4e1\n0,b,0.5\n2,a,1\n"
@@ -25,7 +25,7 @@ def write(tmp_path: Path):
 
 def test_columns_but_the_target_are_features_and_its_values_the_classes(write) -> None:
     table = make_dataset("table", path=write(GOOD), target="kind")
-    assert isinstance(table, Table)
+    assert isinstance(table, UserTable)
     assert (table.n_features, table.n_classes) == (2, 2)
     assert (table.columns, table.classes) == (("length", "width"), ("a", "b"))
     points = table.sample(0)
@@ -35,23 +35,23 @@ def test_columns_but_the_target_are_features_and_its_values_the_classes(write) -
 
 def test_numbers_as_classes_are_sorted_by_value(write) -> None:
     rows = "".join(f"{i},{label}\n" for i, label in enumerate([10, 9, 2, 10, 9, 2]))
-    assert Table(write("x,y\n" + rows), "y").classes == ("2", "9", "10")
+    assert UserTable(write("x,y\n" + rows), "y").classes == ("2", "9", "10")
 
 
 def test_digest_names_the_content(write) -> None:
     path = write(GOOD)
-    first = Table(path, "kind")
+    first = UserTable(path, "kind")
     assert len(first.digest) == 16
-    assert Table(path, "kind", first.digest) == first
+    assert UserTable(path, "kind", first.digest) == first
     write(GOOD + "7,a,7\n")
-    assert Table(path, "kind").digest != first.digest
+    assert UserTable(path, "kind").digest != first.digest
     with pytest.raises(ConfigError, match="the file has changed since"):
-        Table(path, "kind", first.digest)
+        UserTable(path, "kind", first.digest)
 
 
 def test_seed_varies_the_split_alone(write) -> None:
     text = "x,y\n" + "".join(f"{i},{i % 2}\n" for i in range(40))
-    table = Table(write(text), "y", keep=["x"])
+    table = UserTable(write(text), "y", keep=["x"])
     one, other = table.split(1, 0.25), table.split(2, 0.25)
     assert set(one.x_test[:, 0]) != set(other.x_test[:, 0])
     assert sorted([*one.x_train[:, 0], *one.x_test[:, 0]]) == list(range(40))
@@ -75,13 +75,13 @@ def test_seed_varies_the_split_alone(write) -> None:
 )
 def test_bad_table_is_refused_with_the_place_and_the_remedy(write, text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        Table(write(text), "kind")
+        UserTable(write(text), "kind")
 
 
 def test_a_table_is_read_once_and_its_rows_are_nobodys_to_change(write, monkeypatch) -> None:
-    table = Table(write(GOOD), "kind")
+    table = UserTable(write(GOOD), "kind")
     monkeypatch.setattr("qmoe.data.tables.table.read_cells", None)
-    again = Table(table.path, "kind")
+    again = UserTable(table.path, "kind")
     assert again.content is table.content
     again.sample(0).x[:] = 7
     assert table.sample(0).x[0, 0] == 1.5
@@ -91,9 +91,9 @@ def test_a_table_is_read_once_and_its_rows_are_nobodys_to_change(write, monkeypa
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
-        Table(str(tmp_path / "none.csv"), "y")
+        UserTable(str(tmp_path / "none.csv"), "y")
     with pytest.raises(ConfigError, match="expected a CSV file"):
-        Table()
+        UserTable()
 
 
 def test_rows_of_the_small_mnist_are_drawn_without_replacement() -> None:

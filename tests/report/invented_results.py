@@ -32,7 +32,7 @@ OWN = {
 
 
 def invented(name, mean, seeds=30, rates=False, spread=0.01):
-    """A study with invented accuracies: ``mean(arm, variant, factor)``, the factor that of the learning rate."""
+    """A study with invented accuracies: ``mean(arm, strength, factor)``, the factor that of the learning rate."""
     study = load_preset(name).resized(seeds=seeds)
     if not rates:
         study = study.model_copy(update={"lr_factors": (), "multiverse": None})
@@ -42,7 +42,7 @@ def invented(name, mean, seeds=30, rates=False, spread=0.01):
     for m in members:
         factor = m.trial.training.lr / study.training.lr
         luck = common.setdefault((m.trial.data_seed, m.trial.init_seed), generator.normal(0, spread))
-        score = float(mean(m.arm, m.variant, round(factor, 6)) + luck + generator.normal(0, spread / 2))
+        score = float(mean(m.arm, m.strength, round(factor, 6)) + luck + generator.normal(0, spread / 2))
         metrics = {"test_accuracy": score, "train_accuracy": score, "loss": 1 / score, "parameters": 36.0}
         metrics["router_parameters"] = 24.0
         history = {"loss": [1.0] * study.training.epochs}

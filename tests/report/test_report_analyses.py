@@ -11,12 +11,13 @@ from qmoe.claims import SpecificationRow, parse_claims
 from qmoe.claims.analyses.over_analyses import join
 from qmoe.report import Contents, build_report, judge_all
 from qmoe.report.findings.judged import telling
+from qmoe.report.findings.other_analyses import analysed, analyses_words, counted_words
 from qmoe.report.findings.survival import survival
 from qmoe.report.pictures.style import style
-from qmoe.report.sections.claim_cards import cards_of
-from qmoe.report.sections.learning_rates import leads, opening_sentence, sensitivity_section, verdict_table
-from qmoe.report.sections.other_analyses import analysed, analyses_words, counted_words, curves_of
-from qmoe.report.sections.summary import gaps
+from qmoe.report.sections.blocks import Context
+from qmoe.report.sections.claim_cards import cards_of, curves_of
+from qmoe.report.sections.learning_rates import learning_rates_section
+from qmoe.report.sections.summary import gaps, leads, opening_sentence, verdict_table
 from qmoe.studies import Record, StudyResults, make_trials, parse_study
 from qmoe.studies.specifications import specifications
 
@@ -99,7 +100,7 @@ def test_a_claim_that_one_choice_turns_round_depends_on_it():
     )
     assert [lead.label for lead in leads(judged)] == ["What depends on the analysis"]
     assert verdict_table(judged).cells()[0][2] == "depends on the analysis"
-    assert sensitivity_section(judged, results) is None
+    assert learning_rates_section(Context(Contents(tuple(results), {}, (claim_on("a"),)), lambda _words: None)) == []
     plain = judged.verdicts[0].as_dict()
     assert plain["outcome"] == "depends"
     json.dumps(plain, allow_nan=False)
@@ -131,8 +132,11 @@ def test_the_table_of_choices_counts_by_alternative():
 def test_a_claim_on_several_data_sets_has_a_row_and_a_panel_for_each():
     results = [results_of("a", by_axis), results_of("b", everywhere)]
     _, card = drawn(results, claim_on("a", "b", per_study=True))
-    assert [(part.study, part.outcome) for part in card.parts] == [("Circles a", "depends"), ("Circles b", "supported")]
-    assert card.parts[1].analyses == "supported at all 4 analyses"
+    assert [(part.study, part.outcome) for part in card.by_study] == [
+        ("Circles a", "depends"),
+        ("Circles b", "supported"),
+    ]
+    assert card.by_study[1].analyses == "supported at all 4 analyses"
     assert "By data set: depends on the analysis on Circles a; supported on Circles b." in card.meaning
     (curve,) = card.curves
     assert curve.name == "claim-mine-1-analyses"
@@ -152,7 +156,7 @@ def test_what_was_compared_at_the_studys_own_choices_alone_is_no_analysis():
     tests.append({**tests[0], "name": "u", "b": "linear"})
     judged, card = drawn(results, claim_on("a", tests=tests))
     assert len(analysed(judged.verdicts[0])) == 1
-    assert card.accusations[0] == "Analysed in one way only: quantum router against other router."
+    assert card.caveats[0] == "Analysed in one way only: quantum router against other router."
 
 
 def test_a_claim_refuted_by_what_was_compared_once_says_so():
@@ -212,8 +216,8 @@ def test_the_page_shows_the_choices(tmp_path, monkeypatch):
     ("outcomes", "words"),
     [
         ("rrrr", "refuted at all 4 analyses"),
-        ("rrri", "refuted at 3 of 4 analyses, undecided at 1"),
-        ("iisr", "undecided at 2 of 4 analyses, supported at 1, refuted at 1"),
+        ("rrri", "refuted at 3 of 4 analyses, inconclusive at 1"),
+        ("iisr", "inconclusive at 2 of 4 analyses, supported at 1, refuted at 1"),
     ],
 )
 def test_outcomes_are_counted_the_commonest_first(outcomes, words):

@@ -5,21 +5,21 @@ import pytest
 from invented_results import invented
 
 from qmoe.report.findings.arms import finished
-from qmoe.report.findings.contents import Times
-from qmoe.report.findings.judged import judge_all
+from qmoe.report.findings.beside_ladder import baseline_words, baselines_of, dephasing_words, ranks_of
+from qmoe.report.findings.contents import Contents
+from qmoe.report.findings.over_data_sets import Effect, effect_on, pooled, pooled_words
+from qmoe.report.findings.rung_results import routing_matters, rungs_of
 from qmoe.report.pictures.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
-from qmoe.report.pictures.pooled import Effect, effect_on, pooled, pooled_blocks, pooled_words
 from qmoe.report.pictures.style import style
-from qmoe.report.sections.all_ladders import ladders_section
-from qmoe.report.sections.beside_ladder import baseline_words, baselines_of, dephasing_blocks, dephasing_words, ranks_of
+from qmoe.report.sections.all_ladders import ladders_section, pooled_blocks
 from qmoe.report.sections.blocks import Context, Text
-from qmoe.report.sections.one_ladder import routing_matters, steps_of
+from qmoe.report.sections.one_ladder import dephasing_blocks, ladder_section
 from qmoe.report.tables import Table
 from qmoe.studies.baselines import baseline_quantity
 
 
 def ladder(name="ladder-moons", drop=0.1, twin=0.0):
-    def mean(arm, _variant, _factor):
+    def mean(arm, _strength, _factor):
         return 0.9 - {"quantum": 0.0, "twin": twin, "linear": 0.2}.get(arm, drop)
 
     return invented(name, mean, seeds=12, spread=0.004)
@@ -50,14 +50,11 @@ def test_baselines_are_set_against_the_quantum_router_draw_by_draw():
 
 
 def test_the_ladder_shows_its_baselines(tmp_path):
-    from qmoe.report.sections.one_ladder import ladder_section
-
     results = ladder()
     measured = {baseline_quantity(results.study): {"logistic": np.full(12, 0.8) + np.arange(12) / 1000}}
-    judged = judge_all([])
-    context = Context({}, (), Times([results]), judged, lambda _words: None, measured)
+    context = Context(Contents((results,), measured), lambda _words: None)
     with style():
-        section = ladder_section(context, results, steps_of(results, {}), [])
+        section = ladder_section(context, results, rungs_of(results, {}), [])
     table = next(b for b in section.blocks if isinstance(b, Table) and b.name == "ladder-moons-ladder")
     assert table.rows[-1]["label"] == "logistic regression"
     assert table.rows[-1]["group"] == "Other classifiers"
@@ -93,9 +90,9 @@ def test_data_sets_where_the_switched_off_router_does_as_well_are_set_apart():
         ladder("ladder-checkerboard"),
         ladder("ladder-xor", 0.0),
     ]
-    ladders = {r.study.name: steps_of(r, {}) for r in results}
-    assert [routing_matters(steps) for steps in ladders.values()] == [True, True, True, False]
-    context = Context({}, (), Times(results), judge_all([]), lambda _words: None)
+    ladders = {r.study.name: rungs_of(r, {}) for r in results}
+    assert [routing_matters(rungs) for rungs in ladders.values()] == [True, True, True, False]
+    context = Context(Contents(tuple(results), {}), lambda _words: None)
     with style():
         section = ladders_section(context, ladders, results)
     tables = {b.name: b for b in section.blocks if isinstance(b, Table)}
@@ -121,7 +118,7 @@ def test_effects_over_data_sets_have_a_mean_and_a_prediction():
     assert found.summary.mean == pytest.approx(one.difference.mean)
     assert "On a new data set of this kind it would lie between" in pooled_words(found)
     with style():
-        text, figure = pooled_blocks([found, pooled("c", effects[:1])], 0.02)
+        text, figure = pooled_blocks([found, pooled("c", effects[:1])])
     assert len(text.lines) == 1
     labels = [label.get_text() for label in figure.panels[0].figure.axes[0].get_yticklabels()]
     assert labels == ["set 0", "set 1", "set 2", "all data sets"]

@@ -10,17 +10,12 @@ from invented_results import OWN, invented
 
 from qmoe.claims import parse_claims
 from qmoe.errors import ConfigError
-from qmoe.report import build_report, effect_words, judge_all, read_store, telling
+from qmoe.report import Contents, build_report, effect_words, judge_all, read_store, telling
 from qmoe.report.pictures.style import style
+from qmoe.report.sections.blocks import Context
 from qmoe.report.sections.claim_cards import cards_of, forest_of
-from qmoe.report.sections.learning_rates import (
-    leads,
-    opening_sentence,
-    sensitivity_section,
-    sensitivity_sentences,
-    unexamined_sentence,
-    verdict_table,
-)
+from qmoe.report.sections.learning_rates import learning_rates_section, sensitivity_sentences
+from qmoe.report.sections.summary import leads, opening_sentence, unexamined_sentence, verdict_table
 from qmoe.studies import Record, Store, StudyResults, load_preset, make_trials, parse_study, run_studies
 
 CLAIM = {
@@ -89,11 +84,11 @@ def test_the_card_and_the_opening_follow_the_data(quantum, outcome, label):
 def test_too_few_seeds_are_open_and_say_why():
     judged, (card,) = drawn([phase2(0.97, seeds=8)])
     assert card.outcome == "inconclusive"
-    assert card.meaning == "Open: it rests on 8 draws of the data, and the claim asks for 30."
+    assert card.meaning == "Inconclusive: there are 8 draws of the data, and the claim asks for 30."
     assert any("asks for 30" in reason for reason in card.reasons)
     assert card.panel is None
     assert card.effect == ""
-    assert leads(judged)[0].label == "What is still open"
+    assert leads(judged)[0].label == "What is inconclusive"
 
 
 def test_a_claim_of_which_part_is_missing_says_so():
@@ -132,9 +127,9 @@ def test_a_breakdown_is_told_at_the_strength_it_is_about():
     assert effect_words(telling(c5)).startswith("−0.1")
     told = forest_of(c5, {}).alt
     assert "p = 0.02 against" in told
-    assert re.search(r"p = 0\.7 against [^;]*bears it out", told)
-    assert re.search(r"p = 0\.3 against [^;]*leaves it open", told)
-    assert re.search(r"p = 0\.2 against [^;]*speaks against it", forest_of(t3, {}).alt)
+    assert re.search(r"p = 0\.7 against [^;]*supports the claim", told)
+    assert re.search(r"p = 0\.3 against [^;]*decides nothing", told)
+    assert re.search(r"p = 0\.2 against [^;]*refutes it", forest_of(t3, {}).alt)
 
 
 def test_verdicts_at_other_learning_rates():
@@ -149,7 +144,8 @@ def test_verdicts_at_other_learning_rates():
     assert "C2 gets another verdict at some other learning rate" in sentences
     assert "For C2 the verdict even turns into its opposite" in sentences
     assert "with every arm at its own best rate, all verdicts stand" in opening_sentence(judged)
-    table = sensitivity_section(judged, results).blocks[1]
+    (section,) = learning_rates_section(Context(Contents(tuple(results), {}), lambda _words: None))
+    table = section.blocks[1]
     assert table.cells()[0][2:] == ["supported", "refuted*", "supported", "supported", "all its studies"]
     assert table.rows[0]["x0.25_effect"] == pytest.approx(0, abs=0.01)
 
@@ -189,7 +185,7 @@ def test_shortened_training_is_held_against_the_verdict():
     }
     _, (card,) = drawn([StudyResults(short, members, records)])
     assert card.outcome == "supported"
-    assert card.accusations[0] == "Not what the preset of phase2-heldout asks: training.lr is 0.2, not 0.1."
+    assert card.caveats[0] == "Other than the preset of phase2-heldout: training.lr is 0.2, not 0.1."
 
 
 def test_claims_of_a_users_own_are_judged_and_escaped(tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from qmoe.report import headline
-from qmoe.report.findings.doubts import accusations
+from qmoe.report.findings.doubts import page_caveats
 from qmoe.report.findings.paper import departures, paper
 from qmoe.report.sections.summary import gaps
 from qmoe.studies import Record, StudyResults, load_preset, make_trials
@@ -14,7 +14,7 @@ ROUTER = {"mlp2": 12, "mlp4": 22, "mlp8": 42, "mlp16": 82, "mlp32": 162, "mlp64"
 
 
 def made(name, means, seeds=40, spread=0.004, losses=None, histories=None):
-    """A study with invented results: ``means`` by arm, or by (arm, variant)."""
+    """A study with invented results: ``means`` by arm, or by (arm, strength)."""
     study = load_preset(name).resized(seeds=seeds)
     members = make_trials(study)
     generator = np.random.default_rng(3)
@@ -23,7 +23,7 @@ def made(name, means, seeds=40, spread=0.004, losses=None, histories=None):
     for m in members:
         seed = (m.trial.data_seed, m.trial.init_seed)
         common = noise.setdefault(seed, generator.normal(0, spread))
-        score = means.get((m.arm, m.variant), means.get(m.arm)) + common + generator.normal(0, spread / 4)
+        score = means.get((m.arm, m.strength), means.get(m.arm)) + common + generator.normal(0, spread / 4)
         loss = (losses or {}).get(m.arm, 1.0) + abs(common)
         metric = {"train_accuracy": score, "loss": loss, "parameters": 36.0}
         metric["router_parameters"] = float(ROUTER.get(m.arm, 51))
@@ -46,7 +46,7 @@ def test_the_published_figures_are_all_there():
     for figure in paper().figures:
         study = load_preset(figure.study)
         arms = {(arm.name, v) for arm in study.arms for v in arm.noise or (None,)}
-        assert (figure.arm, figure.variant) in arms
+        assert (figure.arm, figure.strength) in arms
 
 
 def test_percentiles_of_known_samples():
@@ -118,20 +118,20 @@ def test_few_runs_mark_no_figure_as_lying_outside():
     assert all(row.outside for row in headline([made("phase1-synthetic-published", means, seeds=40, spread=0.0)]))
 
 
-def test_accusations_come_and_go():
-    calm = accusations([made("phase2-heldout", {"linear": 0.9, "quantum": 0.95})])
+def test_caveats_come_and_go():
+    calm = page_caveats([made("phase2-heldout", {"linear": 0.9, "quantum": 0.95})])
     text = " ".join(calm)
     for words in ("Too few runs", "Not converged", "No spread", "two groups", "not of one size"):
         assert words not in text
-    few = " ".join(accusations([made("phase2-heldout", {"linear": 0.9, "quantum": 0.95}, seeds=3, spread=0.0)]))
+    few = " ".join(page_caveats([made("phase2-heldout", {"linear": 0.9, "quantum": 0.95}, seeds=3, spread=0.0)]))
     for words in ("Too few runs", "No spread", "fewer than ten independent seeds", "percentile moves"):
         assert words in few
     falling = {"loss": [float(2**-e) for e in range(50)]}
     results = made("phase2-heldout", {"linear": 0.9, "quantum": 0.95}, histories={"linear": falling})
-    assert "Not converged" in " ".join(accusations([results]))
-    assert "(linear router)" in " ".join(accusations([results]))
+    assert "Not converged" in " ".join(page_caveats([results]))
+    assert "(linear router)" in " ".join(page_caveats([results]))
     means = {"linear": 0.9, "quantum": 0.95}
     results = made("phase2-heldout", means)
     for i, record in enumerate(r for r in results.of("quantum")):
         record.metrics["test_accuracy"] += 0.2 * (i % 2) - 0.2
-    assert "two groups" in " ".join(accusations([results]))
+    assert "two groups" in " ".join(page_caveats([results]))

@@ -8,11 +8,18 @@ import pytest
 from invented_results import OWN, invented
 
 from qmoe.report import build_report
+from qmoe.report.findings.over_data_sets import rank_sentences, ranked
+from qmoe.report.findings.rung_results import (
+    CONTROLS,
+    COUNTERPARTS,
+    QUANTUM_PARTS,
+    group_of,
+    ladder_sentences,
+    rungs_of,
+)
 from qmoe.report.pictures.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
 from qmoe.report.pictures.rank_diagram import rank_plot
 from qmoe.report.pictures.style import style
-from qmoe.report.sections.all_ladders import rank_sentences, ranked
-from qmoe.report.sections.one_ladder import CONTROLS, COUNTERPARTS, QUANTUM_PARTS, group_of, sentences, steps_of
 from qmoe.studies import RUNGS, Store, ladder_rungs, load_preset, parse_study, run_studies
 
 DROP = {"quantum": 0.0, "twin": 0.0, "no-entangler": 0.05, "tanh": -0.05, "linear": 0.02, "random-labels": 0.45}
@@ -30,43 +37,43 @@ def test_every_rung_has_its_group():
     assert group_of("permuted") == CONTROLS
 
 
-def test_steps_hold_differences_success_and_parameters():
+def test_rungs_hold_differences_success_and_parameters():
     results = ladder()
     counted = {}
-    steps = {s.rung.name: s for s in steps_of(results, counted)}
-    assert list(steps) == ["", *(r.name for r in ladder_rungs(results.study))]
-    assert [steps[n].verdict for n in ("", "twin", "no-entangler", "tanh", "linear")] == [
+    rungs = {s.rung.name: s for s in rungs_of(results, counted)}
+    assert list(rungs) == ["", *(r.name for r in ladder_rungs(results.study))]
+    assert [rungs[n].verdict for n in ("", "twin", "no-entangler", "tanh", "linear")] == [
         "", "alike", "worse", "better", "open",
     ]  # fmt: skip
     expected = np.mean([r.metrics["test_accuracy"] for r in results.of("tanh")]) - np.mean(
         [r.metrics["test_accuracy"] for r in results.of("quantum")]
     )
-    assert steps["tanh"].difference.mean == pytest.approx(expected, abs=1e-12)
-    assert steps["tanh"].success.value == 1.0
-    size = steps[""].size
+    assert rungs["tanh"].difference.mean == pytest.approx(expected, abs=1e-12)
+    assert rungs["tanh"].success.value == 1.0
+    size = rungs[""].size
     assert (size.nominal, size.live, size.rank) == (24, 22, 9)
     n_counted = len(counted)
-    steps_of(ladder("ladder-circles"), counted)
+    rungs_of(ladder("ladder-circles"), counted)
     assert len(counted) == n_counted  # the same routers on as many features
 
 
 def test_sentences_follow_the_data():
-    parts, classical, controls = sentences(steps_of(ladder(), {}))
+    parts, classical, controls = ladder_sentences(rungs_of(ladder(), {}))
     assert "worse by more than 0.02: without entanglers" in parts
     assert "the same within 0.02: classical twin" in classical
     assert "better by more than 0.02: MLP router (tanh)" in classical
-    assert "not decided by these runs: linear router" in classical
+    assert "inconclusive: linear router" in classical
     assert "quantum router (random labels)" in controls
 
 
 def test_data_on_which_routing_does_not_matter_are_named():
-    assert len(sentences(steps_of(ladder(), {}))) == 3
+    assert len(ladder_sentences(rungs_of(ladder(), {}))) == 3
     idle = invented("ladder-moons", lambda arm, _v, _f: 0.5 if arm == "random-labels" else 0.95, seeds=12, spread=0.004)
-    assert "routing is not shown to matter on these data" in sentences(steps_of(idle, {}))[-1]
+    assert "routing is not shown to matter on these data" in ladder_sentences(rungs_of(idle, {}))[-1]
 
 
 def test_ranks_say_what_seven_data_sets_cannot_tell():
-    ladders = {f"d{i}": steps_of(ladder(), {}) for i in range(2)}
+    ladders = {f"d{i}": rungs_of(ladder(), {}) for i in range(2)}
     found = ranked(ladders)
     assert found.names[0] == "tanh"
     assert "random-labels" not in found.names

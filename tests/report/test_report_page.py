@@ -113,7 +113,7 @@ def test_tables_hold_the_means_of_the_store(built, tiny_store):
         study = results[name.replace("my-own", "my.own")]
         assert len(rows) == sum(len(arm.noise or (0,)) for arm in study.study.arms)
         for row in rows:
-            records = study.of(row["arm"], float(row["variant"]) if row["variant"] else None)
+            records = study.of(row["arm"], float(row["strength"]) if row["strength"] else None)
             scores = [r.metrics["test_accuracy"] for r in records]
             assert float(row["mean"]) == pytest.approx(np.mean(scores), abs=1e-15)
             assert int(row["n"]) == len(scores)

@@ -7,10 +7,9 @@ from PIL import Image
 
 from qmoe.report import build_report
 from qmoe.report.findings.arms import finished
-from qmoe.report.findings.contents import Times
-from qmoe.report.findings.headline import headline
-from qmoe.report.findings.judged import judge_all
-from qmoe.report.pictures.boundary_pictures import mean_plot, planes_of, single_plot
+from qmoe.report.findings.contents import Contents
+from qmoe.report.findings.planes import planes_of
+from qmoe.report.pictures.boundary_pictures import mean_plot, single_plot
 from qmoe.report.pictures.distributions import curve_plot
 from qmoe.report.pictures.style import CLASS_0, CLASS_1, QUANTUM, Panel, arm_colours, save, style
 from qmoe.report.sections.blocks import Context
@@ -176,12 +175,10 @@ def test_phase_2_tells_losses_from_accuracies_and_runs_from_draws(tmp_path):
     with Store(tmp_path / "s.sqlite") as store:
         run_studies([study], store, workers=0)
         results = store.load(study.name)
-    rows = tuple(headline([results]))
-    assert {row.quantity for row in rows} > {"loss"}
+    contents = Contents((results,), {})
+    assert {row.quantity for row in contents.rows} > {"loss"}
     with style():
-        section = phase2_section(
-            Context({study.name: results}, rows, Times([results]), judge_all([results]), lambda _words: None)
-        )
+        (section,) = phase2_section(Context(contents, lambda _words: None))
     (losses,) = [b for b in section.blocks if isinstance(b, Table) and b.name == "phase2-comparison"]
     assert {row["quantity"] for row in losses.rows} == {"loss"}
     straight, first, mean = section.blocks[:3]

@@ -8,7 +8,7 @@ import sqlite3
 import numpy as np
 import pytest
 
-from qmoe.data import Table
+from qmoe.data import UserTable
 from qmoe.errors import ConfigError, StoreError
 from qmoe.report import build_report, read_store
 from qmoe.studies import Store, TrialSpec, load_study, make_trials, parse_study, run_studies
@@ -37,7 +37,7 @@ def hashes(study):
 def test_the_digest_is_filled_in_when_a_study_is_read(tmp_path):
     path = write_table(tmp_path / "data.csv")
     study = parse_study(table_values(path))
-    assert study.data.options["digest"] == Table(path, "side").digest
+    assert study.data.options["digest"] == UserTable(path, "side").digest
     assert hashes(study) == hashes(parse_study(table_values(path, options={"digest": study.data.options["digest"]})))
     trial = make_trials(study)[0].trial
     assert TrialSpec.model_validate_json(trial.canonical).hash == trial.hash
@@ -173,12 +173,12 @@ def test_one_study_that_cannot_be_read_does_not_take_the_others_along(tmp_path, 
 def test_a_store_without_the_table_says_so(tmp_path):
     path = finished(tmp_path, parse_study(tiny_values(arms=tiny_values()["arms"][:1])))
     with pytest.raises(ConfigError, match="cannot be read as a store"):
-        Table(path, "side", "0" * 16)
+        UserTable(path, "side", "0" * 16)
     table = write_table(tmp_path / "data.csv")
     with Store(path) as store:
         store.save_study(parse_study(table_values(table)))
     with pytest.raises(ConfigError, match="does not keep the table"):
-        Table(path, "side", "0" * 16)
-    kept = Table(path, "side", Table(table, "side").digest)
-    np.testing.assert_array_equal(kept.sample(0).x, Table(table, "side").sample(0).x)
+        UserTable(path, "side", "0" * 16)
+    kept = UserTable(path, "side", UserTable(table, "side").digest)
+    np.testing.assert_array_equal(kept.sample(0).x, UserTable(table, "side").sample(0).x)
     assert kept.classes == ("a", "b")

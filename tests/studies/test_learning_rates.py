@@ -8,7 +8,7 @@ import pytest
 from qmoe.claims import judge, parse_claims, runs_of
 from qmoe.errors import ConfigError
 from qmoe.studies import Store, Workers, make_trials, parse_study, plan_stacks, run_studies
-from qmoe.studies.measurements import measure, missing_measurements, quantity_of
+from qmoe.studies.measurements import effective_dimension_on, measure, missing_measurements
 from tiny_study import tiny_values
 
 
@@ -84,7 +84,7 @@ def test_effective_dimensions_are_measured_once_and_kept(tmp_path):
         assert missing_measurements([study], store) == []
     with Store(tmp_path / "s.sqlite") as store:
         found = store.measurements()
-    values = found[quantity_of(study)]["linear"]
+    values = found[effective_dimension_on(study)]["linear"]
     assert values.shape == (6,)
     assert len(calls) == 6
     assert np.isfinite(values).all()

@@ -89,7 +89,7 @@ def test_the_trials_of_a_specification_are_those_of_a_plain_study_written_by_han
     plain = parse_study(tiny_values(**by_hand))
     (found,) = [one for one in specifications(parse_study(values())) if tuple(one.choices.values()) == choice]
     assert hashes(found.study) == hashes(plain)
-    assert [(m.arm, m.variant) for m in make_trials(found.study)] == [(m.arm, m.variant) for m in make_trials(plain)]
+    assert [(m.arm, m.strength) for m in make_trials(found.study)] == [(m.arm, m.strength) for m in make_trials(plain)]
     assert found.select == select
     assert found.study.multiverse is None
     assert parse_study(json.loads(found.study.model_dump_json())) == found.study

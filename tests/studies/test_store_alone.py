@@ -36,7 +36,7 @@ def test_every_trial_has_its_places(folder):
         ]
     plain = [study, *(s.study for s in specifications(study)[1:])]
     expected = [
-        (n, m.arm, m.variant, m.trial.data_seed, m.trial.init_seed, m.trial.hash)
+        (n, m.arm, m.strength, m.trial.data_seed, m.trial.init_seed, m.trial.hash)
         for n, one in enumerate(plain)
         for m in make_trials(one)
     ]

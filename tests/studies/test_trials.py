@@ -149,7 +149,7 @@ def test_hashes_of_trials_that_are_in_stores_stay(preset, digest):
 
 @pytest.mark.parametrize("preset", ["phase1-mnist-published", "phase3b-heldout", "ladder-hyperplanes"])
 def test_a_trial_is_put_together_from_its_parts_as_its_json_is(preset):
-    for trial in {(m.arm, m.variant): m.trial for m in make_trials(load_preset(preset))}.values():
+    for trial in {(m.arm, m.strength): m.trial for m in make_trials(load_preset(preset))}.values():
         values = trial.model_dump(mode="json", exclude_defaults=True)
         assert trial.canonical == json.dumps(values, sort_keys=True, separators=(",", ":"))
 
@@ -323,7 +323,7 @@ def test_trials_of_one_stack_have_functions_fitted_to_their_own_draws():
 def test_dephasing_is_part_of_the_model_with_and_without_noise():
     bare, noisy = dephased_arm("all"), dephased_arm("layers", noise=[0.0, 0.2])
     members = make_trials(parse_study(tiny_values(arms=[bare, noisy])))
-    circuits = {(m.arm, m.variant): build_model(m.trial).router.circuit for m in members}
+    circuits = {(m.arm, m.strength): build_model(m.trial).router.circuit for m in members}
     assert {key: circuit.noise for key, circuit in circuits.items()} == {
         ("dephased-all", None): NoiseModel(dephasing="all"),
         ("dephased-layers", 0.0): NoiseModel(0.0, dephasing="layers"),

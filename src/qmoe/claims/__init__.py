@@ -4,33 +4,36 @@ from __future__ import annotations
 
 from qmoe.claims.ablation import ablation_study, ladder_claims
 from qmoe.claims.analyses.over_analyses import ChoiceEffect, Multiverse, Point, Pool, SpecificationRow
-from qmoe.claims.deciding.evidence import Contrast, Decision, Evidence, Outcome, decide
+from qmoe.claims.deciding.evidence import Contrast, Decision, Evidence, decide
+from qmoe.claims.from_records import runs_of
 from qmoe.claims.judge import judge
-from qmoe.claims.planning import Plan, plan
+from qmoe.claims.planning import DrawPlan, plan
 from qmoe.claims.registration import Departure, Registration, register, root_seed, verify
-from qmoe.claims.runs import Runs, StudyRuns, Universe, runs_of
+from qmoe.claims.runs import ArmKey, ArmRuns, StudyRuns, Universe
 from qmoe.claims.shipped import CLAIMS, Registered, claim_text, registered, shipped_claims
 from qmoe.claims.spec import Claim, load_claims, parse_claims
 from qmoe.claims.verdicts import Comparison, Estimate, TestVerdict, Verdict
+from qmoe.claims.vocabulary import Outcome
 
 __all__ = [
     "CLAIMS",
+    "ArmKey",
+    "ArmRuns",
     "ChoiceEffect",
     "Claim",
     "Comparison",
     "Contrast",
     "Decision",
     "Departure",
+    "DrawPlan",
     "Estimate",
     "Evidence",
     "Multiverse",
     "Outcome",
-    "Plan",
     "Point",
     "Pool",
     "Registered",
     "Registration",
-    "Runs",
     "SpecificationRow",
     "StudyRuns",
     "TestVerdict",

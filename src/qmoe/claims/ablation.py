@@ -1,4 +1,4 @@
-"""The ladder on a table of the user's own."""
+"""The ladder on your own table."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from qmoe.claims.spec import Claim, parse_claims
-from qmoe.data import Table
+from qmoe.data import UserTable
 from qmoe.errors import ConfigError
+from qmoe.statistics.conventions import MARGIN
 from qmoe.studies.files import parse_study
-from qmoe.studies.specs.study import Study
+from qmoe.studies.specs.study import LADDER_TITLE, Study
 
 #: Beyond this many features a qubit for each is slow, and the first principal components take their place.
 MAX_QUBITS = 4
@@ -33,7 +34,7 @@ def ablation_study(
 
     Args:
         path: a CSV file with a header and numeric features.
-        target: the column of the classes.
+        target: the label column.
         qubits: number of qubits, each of which takes one principal component; by default a qubit for each feature, up to 4.
         layers: trainable layers.
         experts: number of experts.
@@ -47,7 +48,7 @@ def ablation_study(
         ConfigError: for a table that cannot be used, or sizes that do not fit.
     """
     # The same command goes on from wherever its user stands.
-    table = Table(str(Path(path).resolve()), target, keep=tuple(keep))
+    table = UserTable(str(Path(path).resolve()), target, keep=tuple(keep))
     wanted = qubits or min(table.n_features, MAX_QUBITS)
     if wanted > table.n_features:
         raise ConfigError(
@@ -71,7 +72,7 @@ def ablation_study(
     router = {"kind": "quantum", "n_qubits": wanted, "n_layers": layers}
     values = {
         "name": _name(Path(path).stem, target),
-        "title": f"What carries the effect: {target} in {Path(path).name}",
+        "title": f"{LADDER_TITLE}{target} in {Path(path).name}",
         "phase": "ladder",
         "protocol": "heldout",
         "about": about,
@@ -119,7 +120,7 @@ def ladder_claims(study: Study, first: int = 1) -> list[Claim]:
             "id": f"A{number}",
             "headline": True,
             "topic": words,
-            "statement": f"On {study.data.name if study.data.name != 'table' else study.title.partition(': ')[2]}, the "
+            "statement": f"On {study.data.name if study.data.name != 'table' else study.short_title}, the "
             f"quantum router {words}.",
             "source": "qmoe ablate",
             "studies": [study.name],
@@ -127,7 +128,7 @@ def ladder_claims(study: Study, first: int = 1) -> list[Claim]:
             "if_refuted": no,
             "tests": [
                 {"kind": "difference", "name": f"{key}-{rival}" if len(rivals) > 1 else key, "a": base, "b": arms[rival],
-                 "direction": "greater", "margin": 0.02}
+                 "direction": "greater", "margin": MARGIN}
                 for rival in rivals
                 if rival in arms
             ],

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from qmoe.claims.analyses.over_analyses import Multiverse, Point, Pool, SpecificationRow, join
 from qmoe.claims.deciding.assay import Assays
+from qmoe.claims.deciding.combining import combined
 from qmoe.claims.deciding.correction import over, step_up
 from qmoe.claims.deciding.decisions import Unit, leaning, settle
-from qmoe.claims.deciding.evidence import ALPHA
+from qmoe.claims.from_records import by_name
 from qmoe.claims.questions import Measurements, Poser, at_specifications
-from qmoe.claims.runs import StudyRuns, Universe, by_name, pooled
+from qmoe.claims.runs import StudyRuns, Universe, pooled
 from qmoe.claims.spec import Claim
-from qmoe.claims.verdicts import Comparison, Outcome, TestVerdict, Verdict, combined
+from qmoe.claims.verdicts import Comparison, TestVerdict, Verdict
+from qmoe.claims.vocabulary import Outcome
+from qmoe.statistics.conventions import ALPHA
 from qmoe.studies.store import StudyResults
 
 #: A unit as it is settled at one specification.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qmoe.claims.runs import Runs, StudyRuns
-from qmoe.claims.spec import Estimand
+from qmoe.claims.runs import ArmRuns, StudyRuns
+from qmoe.claims.vocabulary import Estimand
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +19,7 @@ class Pairs:
         b: ``(n,)`` scores of b, of the same seeds.
         clusters: ``(n,)`` the seed that is the unit of inference.
         planned: pairs there would be had all trials run well.
-        lost: planned pairs in which a trial broke off.
+        lost: planned pairs in which a trial failed.
         missing: planned pairs in which a trial has not run yet.
         unit: what a cluster is, in words.
         starts: initialisations that a cluster has in each arm, the fewest of any.
@@ -39,14 +39,14 @@ class Pairs:
     loss_b: np.ndarray
 
 
-def pair(study: StudyRuns, a: Runs, b: Runs, metric: str) -> Pairs | str:
+def pair(study: StudyRuns, a: ArmRuns, b: ArmRuns, metric: str) -> Pairs | str:
     """Pairs two arms by their seeds, or says in words why that cannot be done.
 
     Metrics that only part of the trials have, such as ``seconds``, are paired where both have them.
     """
     for runs in (a, b):
         if metric not in runs.values:
-            return f"{runs.label} has no finished run with the metric {metric!r} in {study.name}"
+            return f"{runs.title} has no finished run with the metric {metric!r} in {study.name}"
     keys = [list(zip(r.data_seeds.tolist(), r.init_seeds.tolist(), strict=True)) for r in (a, b)]
     if any(len(set(k)) < len(k) for k in keys):
         return (

@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qmoe.claims.deciding.assay import Assays
-from qmoe.claims.deciding.evidence import ALPHA, draws_for
+from qmoe.claims.deciding.evidence import draws_for
 from qmoe.claims.questions import Measurements, Poser
 from qmoe.claims.runs import ArmKey, StudyRuns
-from qmoe.claims.spec import Claim, Estimand
+from qmoe.claims.spec import Claim
+from qmoe.claims.vocabulary import Estimand
+from qmoe.statistics.conventions import ALPHA, POWER
 from qmoe.statistics.power import smallest_effect
 
 
 @dataclass(frozen=True)
-class Plan:
+class DrawPlan:
     """What one comparison of a claim needs.
 
     Attributes:
@@ -60,9 +62,9 @@ def plan(
     pilot: Mapping[str, StudyRuns],
     measurements: Measurements | None = None,
     *,
-    power: float = 0.8,
+    power: float = POWER,
     alpha: float = ALPHA,
-) -> list[Plan]:
+) -> list[DrawPlan]:
     """What every comparison of some claims needs, from a pilot whose seeds are not those of the study itself.
 
     Args:
@@ -78,16 +80,16 @@ def plan(
         for posed in poser.all(claim, pilot, measurements or {}):
             for q in [] if posed.absent else posed.questions:
                 c, e = q.contrast, q.evidence
-                told = Plan(
+                told = DrawPlan(
                     claim.id, posed.test.name, q.study, q.metric, q.estimand, q.a_key, q.b_key, q.a, q.b, c.margin, c.scale
                 )  # fmt: skip
                 if e is None or e.exact:
                     obstacle = "; ".join(q.obstacles) or "a count has no spread"
-                    found.append(Plan(**{**vars(told), "obstacle": obstacle}))
+                    found.append(DrawPlan(**{**vars(told), "obstacle": obstacle}))
                     continue
                 margin = c.distance(c.margin)
                 smallest = c.back(smallest_effect(e.sd, e.n_clusters, power, alpha))
                 needed = draws_for(e.sd, margin, power, alpha) if margin > 0 else None
                 figures = {"sd": e.sd, "pilot_draws": e.n_clusters, "smallest_effect": smallest, "draws_needed": needed}
-                found.append(Plan(**{**vars(told), **figures}))
+                found.append(DrawPlan(**{**vars(told), **figures}))
     return found

@@ -4,33 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from qmoe.claims.deciding.assay import Assays
 from qmoe.claims.deciding.caveats import caveats, objections, obstacles, still_falling
-from qmoe.claims.deciding.evidence import ALPHA, Contrast, Evidence, weigh
+from qmoe.claims.deciding.correction import PValues
+from qmoe.claims.deciding.evidence import Contrast, Evidence, weigh
+from qmoe.claims.kinds.base import ClaimTest, MeasuredTest, StudyTest
 from qmoe.claims.pairs import Pairs, pair, scores
-from qmoe.claims.runs import ArmKey, Runs, StudyRuns
-from qmoe.claims.spec import (
-    BreakdownTest,
-    Claim,
-    ClaimTest,
-    DifferenceTest,
-    Estimand,
-    MeasurementTest,
-    ParametersTest,
-)
+from qmoe.claims.runs import ArmKey, ArmRuns, StudyRuns
 from qmoe.claims.verdicts import Estimate
-from qmoe.errors import ShapeError
+from qmoe.claims.vocabulary import Estimand
 from qmoe.statistics.bootstrap import cluster_means, paired_difference
+from qmoe.statistics.conventions import ALPHA, SUCCESS
+from qmoe.studies.metrics import metric_facts
 
+if TYPE_CHECKING:
+    from qmoe.claims.spec import Claim
+
+#: For each quantity and name ``(n,)`` repeated measurements, paired by position.
 Measurements = Mapping[str, Mapping[str, Sequence[float] | np.ndarray]]
 
-#: Metrics that are counts: the same for every run of an arm, and without error.
-COUNTS = ("parameters", "router_parameters")
-#: Threshold of success where accuracies are compared and a test states none; for the facts beside a verdict alone.
-SUCCESS = 0.95
 #: Draws of the data that a specification other than the study's own must have, where the claim asks for more.
 SPECIFICATION_DRAWS = 10
 
@@ -80,7 +76,7 @@ class Question:
     @property
     def strength(self) -> float:
         """Noise strength of a; 0 where it has none."""
-        return self.a_key[1] or 0.0
+        return self.a_key.strength or 0.0
 
 
 @dataclass(eq=False)
@@ -102,6 +98,12 @@ class Posed:
     caveats: list[str] = field(default_factory=list)
     broken: str = ""
     absent: bool = False
+
+    @property
+    def p_values(self) -> list[PValues]:
+        """P-values with which each question could be supported and refuted; None where it was not tested."""
+        found = [q.evidence for q in self.questions]
+        return [(None, None) if e is None else (e.p_support, e.p_refute) for e in found]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +131,8 @@ class Poser:
         posed = []
         for test in claim.tests:
             least = test.min_seeds or claim.min_seeds
-            if isinstance(test, MeasurementTest):
-                posed.append(self._measurement(test, measured, least))
+            if isinstance(test, MeasuredTest):
+                posed.append(test.pose(self, measured, least))
                 continue
             for name in [only] if only else claim.studies_of(test):
                 study = studies.get(name)
@@ -145,7 +147,7 @@ class Poser:
         posed = []
         for before in base:
             study = studies.get(before.study)
-            if study is None or isinstance(before.test, MeasurementTest):
+            if study is None or not isinstance(before.test, StudyTest):
                 posed.append(before)
                 continue
             found = self.one(before.test, study, before.test.min_seeds or claim.min_seeds)
@@ -155,29 +157,19 @@ class Poser:
             posed.append(before if found.broken or not found.questions else found)
         return posed
 
-    def one(self, test: ClaimTest, study: StudyRuns, least: int) -> Posed:
+    def one(self, test: StudyTest, study: StudyRuns, least: int) -> Posed:
         """A test on one study."""
-        assert not isinstance(test, MeasurementTest)
-        least = least if self.most is None else min(least, self.most)
-        if isinstance(test, DifferenceTest):
-            contrast = Contrast(test.direction, test.margin, test.at_least, test.scale)
-            return Posed(test, study.name, [self._ask(test, study, test.a.key, test.b.key, contrast, least)])
-        return (self._parameters if isinstance(test, ParametersTest) else self._breakdown)(test, study, least)  # type: ignore[arg-type]
+        return test.pose(self, study, least if self.most is None else min(least, self.most))
 
-    def _ask(
-        self,
-        test: DifferenceTest | ParametersTest | BreakdownTest,
-        study: StudyRuns,
-        a: ArmKey,
-        b: ArmKey,
-        contrast: Contrast,
-        min_seeds: int,
+    def ask(
+        self, test: StudyTest, study: StudyRuns, a: ArmKey, b: ArmKey, contrast: Contrast, min_seeds: int
     ) -> Question:
+        """A question about two arms of a study, with the evidence weighed and all that forbids or qualifies a verdict."""
         left, right = study.arms.get(a), study.arms.get(b)
-        label_a, label_b = (_named(k) if runs is None else runs.label for runs, k in ((left, a), (right, b)))
+        label_a, label_b = (arm_words(k) if runs is None else runs.title for runs, k in ((left, a), (right, b)))
         asked = Question(a, b, label_a, label_b, test.metric, study.name, contrast, test.estimand)
         if left is None or right is None:
-            missing = [_named(key) for runs, key in ((left, a), (right, b)) if runs is None]
+            missing = [arm_words(key) for runs, key in ((left, a), (right, b)) if runs is None]
             asked.missing, asked.obstacles = True, [f"there is no arm {' and no arm '.join(missing)}"]
             return asked
         pairs = pair(study, left, right, test.metric)
@@ -185,7 +177,7 @@ class Poser:
             asked.obstacles = [pairs]
             return asked
         asked.unit = pairs.unit
-        exact = test.metric in COUNTS
+        exact = metric_facts(test.metric).is_count
         asked.obstacles = obstacles(pairs, left, right, 1 if exact else min_seeds)
         picked = scores(pairs, test.estimand, test.success)
         if isinstance(picked, str):
@@ -198,7 +190,7 @@ class Poser:
                     f"{study.name}, {asked.a} against {asked.b}: the best of {pairs.starts} initialisations; fewer than "
                     f"{test.starts} say little about what an arm can do."
                 )
-            if self.facts and test.metric.endswith("accuracy") and contrast.scale == "difference":
+            if self.facts and metric_facts(test.metric).is_accuracy and contrast.scale == "difference":
                 asked.estimates = self._estimates(pairs, SUCCESS if test.success is None else test.success)
         return asked
 
@@ -218,14 +210,15 @@ class Poser:
             a, b, asked.contrast, clusters, alpha=self.alpha, success=success, exact=exact, seed=self.seed
         )
 
-    def _object(self, asked: Question, pairs: Pairs, left: Runs, right: Runs, study: StudyRuns) -> None:
+    def _object(self, asked: Question, pairs: Pairs, left: ArmRuns, right: ArmRuns, study: StudyRuns) -> None:
         if asked.evidence is None:
             return
         metric = asked.metric if asked.estimand != "success" else "success"
         sensitive = self.assays.sensitive(study, asked.a_key, asked.b_key, asked.metric, asked.evidence)
         asked.never, asked.no_sameness = objections(asked.evidence, study, metric, sensitive)
         asked.caveats = caveats(pairs, left, right, asked.evidence, study, asked.metric)
-        asked.falling = [runs.label for runs in (left, right) if asked.metric not in COUNTS and still_falling(runs)]
+        if not metric_facts(asked.metric).is_count:
+            asked.falling = [runs.title for runs in (left, right) if still_falling(runs)]
 
     def _estimates(self, pairs: Pairs, success: float) -> tuple[Estimate, ...]:
         found = []
@@ -242,84 +235,11 @@ class Poser:
             found.append(Estimate(estimand, *figures, d.n_clusters, pairs.starts, threshold))
         return tuple(found)
 
-    def _parameters(self, test: ParametersTest, study: StudyRuns, least: int) -> Posed:
-        """Each rival below ``factor`` times a's size is a question; larger ones tell whether size is what they lack."""
-        contrast = Contrast("greater", test.margin)
-        arm = study.arms.get(test.a.key)
-        size = None if arm is None else _size(arm, test.size)
-        if arm is None or size is None:
-            return Posed(
-                test, study.name, [], broken=f"{study.name} has no finished run of the arm {_named(test.a.key)}"
-            )
-        posed = Posed(test, study.name, [])
-        larger = []
-        for rival in test.rivals:
-            runs = study.arms.get(rival.key)
-            theirs = None if runs is None else _size(runs, test.size)
-            if runs is None or theirs is None or theirs < test.factor * size:
-                posed.questions.append(self._ask(test, study, test.a.key, rival.key, contrast, least))
-                continue
-            pairs = pair(study, arm, runs, test.metric)
-            if not isinstance(pairs, str) and len(pairs.a):
-                larger.append((theirs, runs.label, float(pairs.b.mean() - pairs.a.mean())))
-        if not posed.questions:
-            posed.broken = f"no rival with fewer than {test.factor * size:.0f} parameters was tried"
-        reached = min((rival for rival in larger if rival[2] > -test.margin), default=None)
-        if reached is not None:
-            posed.caveats.append(
-                f"{study.name}: the smallest larger rival within {test.margin:g} of the {arm.label} ({size:.0f} parameters) "
-                f"has {reached[0]:.0f} ({reached[1]})."
-            )
-        elif larger:
-            posed.caveats.append(
-                f"{study.name}: no larger rival reaches the {arm.label} either, up to {max(larger)[0]:.0f} parameters; "
-                "what they lack may be training, not size."
-            )
-        return posed
-
-    def _breakdown(self, test: BreakdownTest, study: StudyRuns, least: int) -> Posed:
-        contrast = Contrast("not_less", test.margin)
-        strengths = sorted(
-            v for name, v in study.arms if name == test.arm and v is not None and 0 < v <= test.breaks_by
-        )
-        posed = Posed(test, study.name, [])
-        if (test.arm, 0.0) not in study.arms:
-            posed.broken = f"{study.name} has no arm {test.arm!r} at noise 0 to compare with"
-        elif not any(v <= test.robust_to for v in strengths) or not any(v > test.robust_to for v in strengths):
-            posed.broken = (
-                f"{study.name} lacks noise strengths up to {test.robust_to:g}, or between there and {test.breaks_by:g}"
-            )
-        else:
-            posed.questions = [
-                self._ask(test, study, (test.arm, v), (test.arm, 0.0), contrast, least) for v in strengths
-            ]
-        return posed
-
-    def _measurement(self, test: MeasurementTest, measured: Measurements, least: int) -> Posed:
-        values = measured.get(test.quantity, {})
-        fixed = isinstance(test.b, float)
-        sides = [test.a] if fixed else [test.a, str(test.b)]
-        missing = [name for name in sides if name not in values]
-        if missing:
-            return Posed(test, "", [], broken=f"{test.quantity} was not measured for {' and '.join(missing)}")
-        contrast = Contrast(test.direction, test.margin, test.at_least, test.scale)
-        label = f"value {test.b:g}" if fixed else str(test.b)
-        asked = Question((test.a, None), (label, None), test.a, label, test.quantity, "", contrast)
-        asked.unit = "repeated measurements"
-        a = np.asarray(values[test.a], dtype=np.float64)
-        b = np.full(a.shape, test.b) if fixed else np.asarray(values[str(test.b)], dtype=np.float64)
-        if a.shape != b.shape or a.ndim != 1 or not (np.isfinite(a).all() and np.isfinite(b).all()):
-            raise ShapeError(
-                f"measurements[{test.quantity!r}] has shapes {a.shape} for {test.a!r} and {b.shape} for {test.b!r}; "
-                "expected (n,) finite numbers each, paired by position."
-            )
-        if len(a) < least:
-            asked.obstacles = [f"it rests on {len(a)} repeated measurements, and the claim asks for {least}"]
-        else:
-            self._weigh(asked, a, b, None, None, False)
-            if asked.evidence is not None and not fixed:
-                asked.never, _ = objections(asked.evidence, None, test.quantity)
-        return Posed(test, "", [asked])
+    def weigh_measured(self, asked: Question, a: np.ndarray, b: np.ndarray, fixed: bool) -> None:
+        """Weighs measurements ``(n,)`` of a against those of b, or against a number where they are ``fixed``."""
+        self._weigh(asked, a, b, None, None, False)
+        if asked.evidence is not None and not fixed:
+            asked.never, _ = objections(asked.evidence, None, asked.metric)
 
 
 def at_specifications(poser: Poser) -> Poser:
@@ -327,10 +247,6 @@ def at_specifications(poser: Poser) -> Poser:
     return replace(poser, most=SPECIFICATION_DRAWS, facts=False)
 
 
-def _size(runs: Runs, metric: str) -> float | None:
-    values = runs.values.get(metric)
-    return None if values is None or not np.isfinite(values).any() else float(np.nanmean(values))
-
-
-def _named(key: ArmKey) -> str:
-    return repr(key[0]) if key[1] is None else f"{key[0]!r} at p = {key[1]:g}"
+def arm_words(key: ArmKey) -> str:
+    """An arm that a study may not have, in words."""
+    return repr(key.name) if key.strength is None else f"{key.name!r} at p = {key.strength:g}"

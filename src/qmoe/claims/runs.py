@@ -4,48 +4,54 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from qmoe.data import make_dataset
 from qmoe.errors import ConfigError, unknown
-from qmoe.studies.store import Record, StudyResults
-from qmoe.studies.trials import Member
+from qmoe.statistics import PairedDifference, Summary, mean_interval, paired_difference, summarize
+from qmoe.statistics.bootstrap import cluster_means
+from qmoe.studies.metrics import metric_facts
+from qmoe.studies.store import Record
 
-ArmKey = tuple[str, float | None]
+
+class ArmKey(NamedTuple):
+    """What tells an arm from the others of its study: its name, and its noise strength (None where it has none)."""
+
+    name: str
+    strength: float | None = None
+
 
 #: More than any study has initialisations of one draw.
 _INITS = 1_000_000
 #: Epochs at the end of training that show whether the loss was still falling.
 RECENT = 4
 
-#: Figures that are not in a trial's metrics, from its record; NaN where the record does not have them.
-DERIVED: dict[str, Callable[[Record], float]] = {
-    # Only what trained alone: a trial in a stack has no time of its own.
-    "seconds": lambda record: record.seconds if record.stack_size == 1 else math.nan,
-    # The mean over all epochs: of two models with one final loss, the lower has converged sooner.
-    "mean_loss": lambda record: float(np.mean(record.history["loss"])) if record.history.get("loss") else math.nan,
-}
-
 
 @dataclass(frozen=True, eq=False)
-class Runs:
+class ArmRuns:
     """The n planned trials of one arm (at one noise strength), finished or not.
 
     Attributes:
-        label: what readers call the arm.
+        label: what readers call the arm, without its noise strength; `title` has both.
         data_seeds: ``(n,)`` seed of the data of each trial.
         init_seeds: ``(n,)`` seed of its first weights and batch order.
         values: for each metric ``(n,)`` figures, NaN where there is none.
         done: ``(n,)`` whether it finished; all by default.
-        failed: ``(n,)`` whether it broke off, as when its loss was no longer finite; none by default.
+        failed: ``(n,)`` whether it failed, as when its loss was no longer finite; none by default.
         lrs: ``(n,)`` learning rates; NaN where they are not known.
         epochs: ``(n,)`` passes over the data; 0 where not known.
         batch_sizes: ``(n,)`` samples a step; 0 where not known.
         recent: ``(n, 4)`` loss of the last four epochs, NaN where not recorded.
         tried: the learning rates that a choice was made from, by `StudyRuns.tuned`; empty where none was.
+        study: name of the study; "" where the runs are of none.
+        name: name of the arm in its study.
+        strength: depolarizing probability; None where the arm has none.
+        records: n records as the store has them, None for a trial that has not run; empty where there is no store.
+        metric: the accuracy that its study is judged by.
     """
 
     label: str
@@ -59,6 +65,11 @@ class Runs:
     batch_sizes: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     recent: np.ndarray = field(default_factory=lambda: np.zeros((0, RECENT)))
     tried: tuple[float, ...] = ()
+    study: str = ""
+    name: str = ""
+    strength: float | None = None
+    records: tuple[Record | None, ...] = ()
+    metric: str = "test_accuracy"
 
     def __post_init__(self) -> None:
         n = len(self.data_seeds)
@@ -83,10 +94,102 @@ class Runs:
         """Trials that have not run yet."""
         return int((~self.done & ~self.failed).sum())
 
-    def take(self, mask: np.ndarray) -> Runs:
-        """The trials where ``mask`` ``(n,)`` holds."""
+    @property
+    def n(self) -> int:
+        """Trials that finished well."""
+        return int(self.done.sum())
+
+    @property
+    def key(self) -> ArmKey:
+        """What tells it from the other arms of its study."""
+        return ArmKey(self.name, self.strength)
+
+    @property
+    def title(self) -> str:
+        """Label, with the noise strength where there is one."""
+        return self.label if self.strength is None else f"{self.label} at p = {self.strength:g}"
+
+    @property
+    def clustered(self) -> bool:
+        """Whether the data vary, so that the seed of the data is the unit; otherwise the initialisation is."""
+        return len(np.unique(self.data_seeds)) > 1
+
+    @property
+    def finished(self) -> tuple[Record, ...]:
+        """``n`` records of the trials that finished well, in the order of the seeds; empty where there is no store."""
+        rows = zip(self.records, self.done, strict=False)
+        return tuple(record for record, done in rows if done and record is not None)
+
+    @cached_property
+    def clusters(self) -> np.ndarray:
+        """``(n,)`` the unit that each finished run belongs to."""
+        return (self.data_seeds if self.clustered else self.init_seeds)[self.done]
+
+    def figures(self, metric: str) -> np.ndarray:
+        """Values of a metric of the finished runs that have it, at most ``(n,)``."""
+        found = self.values.get(metric, np.full(len(self.done), math.nan))[self.done]
+        return found[np.isfinite(found)]
+
+    @cached_property
+    def scores(self) -> np.ndarray:
+        """``(n,)`` final accuracies of the finished runs."""
+        return self.figures(self.metric)
+
+    @cached_property
+    def summary(self) -> Summary:
+        """The final accuracies in eight figures."""
+        return summarize(self.scores)
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """95% interval of the mean final accuracy; NaN where there are fewer than two clusters."""
+        return mean_interval(self.scores, self.clusters) if len(np.unique(self.clusters)) > 1 else (math.nan, math.nan)
+
+    @property
+    def guesses(self) -> bool:
+        """Whether its mean accuracy is no better than that of saying the commonest class every time."""
+        chance = self.figures("chance")
+        return 0 < self.n == len(chance) and self.summary.mean <= float(chance.mean())
+
+    def minus(self, other: ArmRuns, metric: str | None = None) -> PairedDifference | None:
+        """Difference of the means of a metric over the seeds that both have, or None where they share fewer than two.
+
+        Args:
+            other: an arm of the same study.
+            metric: name of a metric; None for the accuracy of the study.
+        """
+        left, right = self._shared(other)
+        clusters = self.clusters[left]
+        if len(np.unique(clusters)) < 2:
+            return None
+        what = metric or self.metric
+        return paired_difference(self.values[what][self.done][left], other.values[what][other.done][right], clusters)
+
+    def differences(self, other: ArmRuns) -> np.ndarray:
+        """``(n,)`` differences of the accuracies over the seeds that both have, the mean of each of `clusters`."""
+        left, right = self._shared(other)
+        return cluster_means(self.scores[left] - other.scores[right], self.clusters[left])
+
+    def _shared(self, other: ArmRuns) -> tuple[list[int], list[int]]:
+        """Places of the finished runs of equal seeds, here and there."""
+        mine, theirs = (
+            list(zip(arm.data_seeds[arm.done].tolist(), arm.init_seeds[arm.done].tolist(), strict=True))
+            for arm in (self, other)
+        )
+        at = {seeds: i for i, seeds in enumerate(mine)}
+        return [at[seeds] for seeds in theirs if seeds in at], [j for j, seeds in enumerate(theirs) if seeds in at]
+
+    def curves(self, quantity: str) -> np.ndarray:
+        """``(n, epochs)`` histories of the finished runs that have them; ``(0, 0)`` where none has."""
+        lines = [r.history[quantity] for r in self.finished if quantity in r.history]
+        return np.array(lines) if lines else np.zeros((0, 0))
+
+    def take(self, mask: np.ndarray) -> ArmRuns:
+        """The trials where ``mask`` ``(n,)`` holds, or those at the places that it lists."""
         rows = ("data_seeds", "init_seeds", "done", "failed", "lrs", "epochs", "batch_sizes", "recent")
-        changed = {name: getattr(self, name)[mask] for name in rows}
+        changed: dict[str, Any] = {name: getattr(self, name)[mask] for name in rows}
+        if self.records:
+            changed["records"] = tuple(self.records[row] for row in np.arange(len(self.records))[mask])
         return dataclasses.replace(self, **changed, values={name: value[mask] for name, value in self.values.items()})
 
 
@@ -102,20 +205,24 @@ class StudyRuns:
     """
 
     name: str
-    arms: Mapping[ArmKey, Runs]
+    arms: Mapping[ArmKey, ArmRuns]
     chance: float | None = None
     balanced_chance: float | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "arms", {ArmKey(*key): runs for key, runs in self.arms.items()})
+
     def guessing(self, metric: str) -> float | None:
         """What guessing gives in a metric; None where that is not known, or the metric is no accuracy."""
-        if not metric.endswith("accuracy"):
+        facts = metric_facts(metric)
+        if not facts.is_accuracy:
             return None
-        return self.balanced_chance if metric.endswith("balanced_accuracy") else self.chance
+        return self.balanced_chance if facts.balanced else self.chance
 
     @property
     def clustered(self) -> bool:
         """Whether the data vary, so that the seed of the data is the unit; otherwise the initialisation is."""
-        return any(len(np.unique(runs.data_seeds)) > 1 for runs in self.arms.values())
+        return any(runs.clustered for runs in self.arms.values())
 
     @property
     def learning_rates(self) -> tuple[float, ...]:
@@ -133,15 +240,16 @@ class StudyRuns:
 
         Args:
             by: a metric of training or validation, such as ``"loss"``, ``"train_accuracy"`` or ``"validation_accuracy"``.
-            higher_is_better: by default, what is called an accuracy.
+            higher_is_better: by default, for accuracies.
 
         Raises:
             ConfigError: for a metric of the test part, which would tune on what the verdict is about, and for one that no
                 trial has.
         """
-        if by.startswith("test"):
+        if metric_facts(by).held_out:
             raise ConfigError(f"by is {by!r}: choosing a learning rate by test data flatters every arm; use 'loss'.")
-        sign = 1.0 if (by.endswith("accuracy") if higher_is_better is None else higher_is_better) else -1.0
+        rising = metric_facts(by).higher_is_better if higher_is_better is None else higher_is_better
+        sign = 1.0 if rising else -1.0
         arms = {}
         for key, runs in self.arms.items():
             rates = sorted(set(runs.lrs[~np.isnan(runs.lrs)].tolist()))
@@ -153,7 +261,7 @@ class StudyRuns:
                 arms[key] = dataclasses.replace(runs.take(runs.lrs == rates[0]), tried=tuple(rates))
                 continue
             if by not in runs.values:
-                raise unknown(f"metric of arm {key[0]!r} in study {self.name!r}:", by, runs.values)
+                raise unknown(f"metric of arm {key.name!r} in study {self.name!r}:", by, runs.values)
             means = []
             for lr in rates:
                 at = (runs.lrs == lr) & runs.done & np.isfinite(runs.values[by])
@@ -167,12 +275,12 @@ class StudyRuns:
     def best_starts(self, by: str = "loss") -> StudyRuns:
         """The study with one run for each arm and draw of the data: that of the least training loss among its starts.
 
-        Starts that broke off have no loss and are passed over. A draw of which a start has not run yet is unfinished.
+        Starts that failed have no loss and are passed over. A draw of which a start has not run yet is unfinished.
 
         Raises:
             ConfigError: for a metric of the test part, which would choose on what the verdict is about.
         """
-        if by.startswith("test"):
+        if metric_facts(by).held_out:
             raise ConfigError(f"by is {by!r}: choosing a start by test data flatters every arm; use 'loss'.")
         arms = {}
         for key, runs in self.arms.items():
@@ -235,88 +343,16 @@ def pooled(studies: Sequence[StudyRuns]) -> StudyRuns:
         parts = [(at, study.arms[key]) for at, study in enumerate(studies) if key in study.arms]
         runs = [part for _, part in parts]
         metrics = [name for name in runs[0].values if all(name in part.values for part in runs)]
-        arms[key] = Runs(
+        arms[key] = ArmRuns(
             runs[0].label,
             np.concatenate([part.data_seeds for part in runs]),
             np.concatenate([part.init_seeds + at * _INITS for at, part in parts]),
             {name: np.concatenate([part.values[name] for part in runs]) for name in metrics},
             np.concatenate([part.done for part in runs]),
             np.concatenate([part.failed for part in runs]),
+            study=runs[0].study,
+            name=runs[0].name,
+            strength=runs[0].strength,
+            metric=runs[0].metric,
         )
     return dataclasses.replace(studies[0], arms=arms)
-
-
-def runs_of(results: StudyResults, *others: StudyResults, name: str | None = None) -> StudyRuns:
-    """Turns the results of a study into arrays.
-
-    Args:
-        results: a study with the records it has.
-        others: the same question at other learning rates, taken in as further trials of the same arms.
-        name: what claims call the study; by default the name of the first.
-    """
-    rows: dict[ArmKey, list[tuple[Member, Record | None]]] = {}
-    labels: dict[str, str] = {}
-    for each in (results, *others):
-        labels |= {arm.name: arm.label for arm in each.study.arms if arm.name not in labels}
-        for member in each.members:
-            rows.setdefault((member.arm, member.variant), []).append((member, each.records.get(member.trial.hash)))
-    arms = {key: _runs(_labelled(labels[key[0]], key[1]), found) for key, found in rows.items()}
-    data = results.study.data
-    balanced = 1 / make_dataset(data.name, **data.options).n_classes
-    return StudyRuns(name or results.study.name, arms, _chance(arms.values(), balanced), balanced)
-
-
-def _chance(arms: Iterable[Runs], balanced: float) -> float:
-    """The mean share of the commonest class, over all runs; that of equal classes where no run says."""
-    shares = [runs.values["chance"] for runs in arms if "chance" in runs.values]
-    known = np.concatenate(shares) if shares else np.zeros(0)
-    known = known[np.isfinite(known)]
-    return float(known.mean()) if len(known) else balanced
-
-
-def by_name(results: Iterable[StudyResults | StudyRuns]) -> dict[str, StudyRuns]:
-    """Studies as arrays under their names; those from a store at their own learning rate.
-
-    Raises:
-        ConfigError: for two of one name.
-    """
-    found: dict[str, StudyRuns] = {}
-    for each in results:
-        study = runs_of(each).at(each.study.training.lr) if isinstance(each, StudyResults) else each
-        if study.name in found:
-            raise ConfigError(f"Two results are named {study.name!r}; join them with runs_of(first, second).")
-        found[study.name] = study
-    return found
-
-
-def _runs(label: str, found: list[tuple[Member, Record | None]]) -> Runs:
-    members, records = [m for m, _ in found], [r if r is not None and r.error is None else None for _, r in found]
-    metrics = dict.fromkeys(name for r in records if r is not None for name in r.metrics)
-    values = {name: _column(records, lambda r, name=name: r.metrics.get(name, math.nan)) for name in metrics}  # type: ignore[misc]
-    values |= {name: column for name, get in DERIVED.items() if np.isfinite(column := _column(records, get)).any()}
-    recent = np.full((len(found), RECENT), math.nan)
-    for row, record in zip(recent, records, strict=True):
-        tail = record.history.get("loss", [])[-RECENT:] if record is not None else []
-        if len(tail) == RECENT:
-            row[:] = tail
-    training = [m.trial.training for m in members]
-    return Runs(
-        label,
-        np.array([m.trial.data_seed for m in members]),
-        np.array([m.trial.init_seed for m in members]),
-        values,
-        np.array([r is not None for r in records]),
-        np.array([r is not None and r.error is not None for _, r in found]),
-        np.array([t.lr for t in training]),
-        np.array([t.epochs for t in training]),
-        np.array([t.batch_size for t in training]),
-        recent,
-    )
-
-
-def _column(records: list[Record | None], get: Callable[[Record], float]) -> np.ndarray:
-    return np.array([math.nan if record is None else get(record) for record in records], dtype=np.float64)
-
-
-def _labelled(label: str, variant: float | None) -> str:
-    return label if variant is None else f"{label} at p = {variant:g}"

@@ -8,24 +8,14 @@ from typing import TYPE_CHECKING
 
 from qmoe.claims.analyses.choices import alternative_words, choice_words
 from qmoe.claims.deciding.evidence import Decision, Evidence
-from qmoe.claims.spec import BreakdownTest
+from qmoe.statistics.conventions import POWER
+from qmoe.studies.metrics import Kind, metric_facts
 
 if TYPE_CHECKING:
     from qmoe.claims.analyses.over_analyses import Multiverse
     from qmoe.claims.verdicts import Comparison, TestVerdict, Verdict
 
-_METRICS = {
-    "test_accuracy": "test accuracy",
-    "test_balanced_accuracy": "balanced test accuracy",
-    "train_accuracy": "training accuracy",
-    "loss": "final training loss",
-    "mean_loss": "training loss, mean over the epochs",
-    "seconds": "seconds to train one model",
-    "parameters": "trainable parameters",
-    "router_parameters": "trainable parameters of the router",
-}
-
-#: How a metric says above, below, not above and not below, by how its name ends.
+#: How a kind of metric says above, below, not above and not below.
 _WORDS = {
     "accuracy": (
         "is more accurate than",
@@ -35,14 +25,14 @@ _WORDS = {
     ),
     "seconds": ("is slower than", "is faster than", "is not slower than", "is not faster than"),
     "loss": ("has a higher loss than", "has a lower loss than", "has no higher loss than", "has no lower loss than"),
-    "parameters": ("has more than", "has fewer than", "does not have more than", "does not have fewer than"),
-    "": ("lies above", "lies below", "does not lie above", "does not lie below"),
+    "count": ("has more than", "has fewer than", "does not have more than", "does not have fewer than"),
+    "other": ("lies above", "lies below", "does not lie above", "does not lie below"),
 }
 
 
 def metric_words(metric: str) -> str:
     """A metric in words."""
-    return _METRICS.get(metric, metric.replace("_", " "))
+    return metric_facts(metric).words
 
 
 def compared(comparison: Comparison) -> str:
@@ -50,14 +40,16 @@ def compared(comparison: Comparison) -> str:
     on = f"On {comparison.study}, " if comparison.study else ""
     a, b, decision = f"the {comparison.a}", f"the {comparison.b}", comparison.decision
     if decision is None:
-        return _capital(f"{on}{a} against {b} stays open: {comparison.why_open}.")
+        return _capital(f"{on}{a} against {b} is inconclusive: {comparison.why_open}.")
     metric = estimand_words(comparison.metric, comparison.estimand)
     figures = _figures(decision.evidence, metric, comparison.unit)
     if comparison.outcome == "inconclusive":
         return _capital(
-            f"{on}{a} against {b} stays open: {comparison.why_open} ({figures}{_power(decision.evidence)})."
+            f"{on}{a} against {b} is inconclusive: {comparison.why_open} ({figures}{_power(decision, comparison.unit)})."
         )
-    relation = _relation(decision, comparison.metric if comparison.estimand != "success" else "")
+    # A share of runs lies above or below another, whatever it is a share by.
+    kind = metric_facts(comparison.metric).kind if comparison.estimand != "success" else "other"
+    relation = _relation(decision, kind)
     return _capital(f"{on}{a} {relation} {b}{_qualified(decision)} ({figures}).")
 
 
@@ -70,25 +62,8 @@ def estimand_words(metric: str, estimand: str) -> str:
 def tested(test: TestVerdict) -> str:
     """Why a test has its outcome, in one or two sentences."""
     if test.obstacle:
-        return f"Nothing to judge by: {test.obstacle}."
-    if isinstance(test.test, BreakdownTest):
-        return _broken_down(test, test.test)
-    deciding = [c.reason for c in test.comparisons if c.outcome == test.outcome]
-    return " ".join(deciding[:2]) + (f" So it is for {len(deciding)} rivals." if len(deciding) > 2 else "")
-
-
-def _broken_down(test: TestVerdict, asked: BreakdownTest) -> str:
-    weak = [c for c in test.comparisons if (c.strength or 0) <= asked.robust_to]
-    strong = [c for c in test.comparisons if (c.strength or 0) > asked.robust_to]
-    if any(c.outcome != "supported" for c in weak):
-        return next((c.reason for c in weak if c.outcome == test.outcome), weak[0].reason)
-    little = f"Noise up to p = {asked.robust_to:g} costs no more than {asked.margin:g}."
-    if test.breaks_at is not None:
-        first = next(c for c in strong if c.strength == test.breaks_at)
-        return f"{little} From p = {test.breaks_at:g} on it does: {first.reason}"
-    if test.outcome == "refuted":
-        return f"{little} Nor does any up to p = {asked.breaks_by:g}, so no breakdown shows. {strong[-1].reason}"
-    return f"{little} Whether it breaks by p = {asked.breaks_by:g} stays open. {strong[-1].reason}"
+        return f"Not tested: {test.obstacle}."
+    return test.test.reason(test)
 
 
 def reasons(verdict: Verdict) -> tuple[str, ...]:
@@ -122,7 +97,7 @@ def over_specifications(multiverse: Multiverse) -> list[str]:
 
 
 def caveats(verdict: Verdict) -> tuple[str, ...]:
-    """What a careful reader should hold against a verdict."""
+    """What speaks against a verdict."""
     found = [
         words for test in verdict.tests for words in [*(w for c in test.comparisons for w in c.caveats), *test.caveats]
     ]
@@ -137,7 +112,7 @@ def caveats(verdict: Verdict) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-_SPECIFICATIONS = {"supported": "support it", "refuted": "refute it", "inconclusive": "leave it open"}
+_SPECIFICATIONS = {"supported": "support it", "refuted": "refute it", "inconclusive": "are inconclusive"}
 
 
 def _listed(parts: list[str]) -> str:
@@ -152,19 +127,19 @@ def _some(labels: list[str], most: int = 4) -> str:
     return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")
 
 
-def _power(e: Evidence) -> str:
+def _power(decision: Decision, unit: str) -> str:
     """What an inconclusive comparison could have found."""
+    e = decision.evidence
     smallest, needed = e.smallest_effect, e.draws_needed
     if smallest is None or not math.isfinite(smallest):
         return ""
-    words = f"; the smallest effect found with a chance of 80% is {smallest:.2g}"
-    if e.contrast.scale == "ratio":
-        words = f"; the smallest effect found with a chance of 80% is a factor of {smallest:.3g}"
-    return words + (f", and one of the margin needs {needed} of them" if needed is not None else "")
+    least = f"a factor of {smallest:.3g}" if e.contrast.scale == "ratio" else f"{smallest:.2g}"
+    words = f"; the smallest effect found with a power of {POWER:.0%} is {least}"
+    return words + (f", and an effect as large as the margin needs {needed} {unit}" if needed is not None else "")
 
 
-def _relation(decision: Decision, metric: str) -> str:
-    above, below, not_above, not_below = next(words for end, words in _WORDS.items() if metric.endswith(end))
+def _relation(decision: Decision, kind: Kind) -> str:
+    above, below, not_above, not_below = _WORDS[kind]
     e = decision.evidence
     direction, supported = e.contrast.direction, decision.outcome == "supported"
     up = e.effect > (1 if e.contrast.scale == "ratio" else 0)

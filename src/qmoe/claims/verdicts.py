@@ -6,15 +6,18 @@ All of it is facts; the sentences (``reason``, ``reasons``) are made from them w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qmoe.claims import sentences
 from qmoe.claims.analyses.over_analyses import Multiverse
-from qmoe.claims.deciding.evidence import Decision, Evidence, Outcome
+from qmoe.claims.deciding.evidence import Decision, Evidence
+from qmoe.claims.kinds.base import ClaimTest
 from qmoe.claims.runs import ArmKey
-from qmoe.claims.spec import Claim, ClaimTest, Combine, Estimand
+from qmoe.claims.vocabulary import Estimand, Outcome
+
+if TYPE_CHECKING:
+    from qmoe.claims.spec import Claim
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Comparison:
     @property
     def strength(self) -> float | None:
         """Noise strength of a; None where the arm has none."""
-        return self.a_key[1]
+        return self.a_key.strength
 
     @property
     def evidence(self) -> Evidence | None:
@@ -199,7 +202,7 @@ class Verdict:
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What a careful reader should hold against it, in sentences."""
+        """What speaks against it, in sentences."""
         return sentences.caveats(self)
 
     @property
@@ -250,26 +253,6 @@ class Verdict:
         if self.multiverse is not None:
             plain["multiverse"] = self.multiverse.as_dict()
         return plain
-
-
-def combined(outcomes: Sequence[Outcome], how: Combine) -> Outcome:
-    """Joins the outcomes of tests; what is inconclusive might still turn out either way.
-
-    ``"all"``: one refuted test refutes. ``"any"``: one supported test supports. ``"majority"``: more than half support;
-    it is refuted once that is out of reach. What neither supports nor refutes depends on the analysis if any part does.
-    """
-    n, yes, no = len(outcomes), outcomes.count("supported"), outcomes.count("refuted")
-    needed = needed_of(n, how)
-    if n and yes >= needed:
-        return "supported"
-    if n and n - no < needed:
-        return "refuted"
-    return "depends" if "depends" in outcomes else "inconclusive"
-
-
-def needed_of(n: int, how: Combine) -> int:
-    """How many of n tests must support for the whole to be supported."""
-    return {"all": n, "any": 1, "majority": n // 2 + 1}[how]
 
 
 def _figures(comparison: Comparison) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from qmoe.cli.jobs import report_only, run_job
 from qmoe.cli.registering import power_job, register_job, registered, study_of, verify_job
 from qmoe.data import DATASETS
 from qmoe.errors import ConfigError, QMoEError, unknown
+from qmoe.statistics.conventions import POWER
 from qmoe.studies import (
     PHASES,
     load_preset,
@@ -37,22 +38,23 @@ app = typer.Typer(
 Out = Annotated[Path, typer.Option("--out", help="Folder for the store, the report, figures and tables.")]
 Seeds = Annotated[
     int | None,
-    typer.Option(
-        "--seeds", min=1, help="Repetitions of every study, in place of those it asks for.", show_default=False
-    ),
+    typer.Option("--seeds", min=1, help="Seeds of every study, in place of its own number.", show_default=False),
 ]
 Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=0, help="Processes to use; 0 runs in this one. Default: one per core.", show_default=False
+        "--workers",
+        min=0,
+        help="Worker processes; 0: all in this process. Default: one per core.",
+        show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output, for programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output instead of tables.")]
 Claims = Annotated[
     Path | None,
-    typer.Option("--claims", help="Claims of your own to judge: a TOML file, or a folder of them.", show_default=False),
+    typer.Option("--claims", help="Your own claims to judge: a TOML file, or a folder of them.", show_default=False),
 ]
-Quick = Annotated[bool, typer.Option("--quick", help="A look: 3 seeds, shortened training, no ladder unless named.")]
+Quick = Annotated[bool, typer.Option("--quick", help="A quick check: 3 seeds, short training, no ladder unless named.")]
 
 
 def _version(show: bool) -> None:
@@ -83,7 +85,7 @@ def reproduce(
 ) -> None:
     """Run the paper's phases and the ladder of ablations over many seeds, and write the report.
 
-    Interrupt it whenever you like: the same command goes on where it stopped.
+    You can interrupt it at any time: the same command continues where it stopped.
 
     Example: qmoe reproduce phase2 --seeds 30 --out results
     """
@@ -107,7 +109,9 @@ def run(
     claims: Claims = None,
     registration: Annotated[
         Path | None,
-        typer.Option("--registration", help="Run what `qmoe register` froze, from its root seed.", show_default=False),
+        typer.Option(
+            "--registration", help="Run what `qmoe register` registered, from its root seed.", show_default=False
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -125,27 +129,31 @@ def run(
 @app.command()
 def ablate(
     data: Annotated[Path, typer.Option("--data", help="A CSV file with a header and numeric features.")],
-    target: Annotated[str, typer.Option("--target", help="The column of the classes.")],
+    target: Annotated[str, typer.Option("--target", help="The label column.")],
     qubits: Annotated[
         int | None,
         typer.Option(
-            "--qubits", min=1, help="Qubits, one for each feature or principal component.", show_default=False
+            "--qubits",
+            min=1,
+            help="Qubits: one for each feature or principal component.",
+            show_default=False,
         ),
     ] = None,
     layers: Annotated[int, typer.Option("--layers", min=0, help="Trainable layers.")] = 3,
     experts: Annotated[int, typer.Option("--experts", min=2, help="Linear experts.")] = 2,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the data.")] = 50,
     lr: Annotated[
-        float, typer.Option("--lr", help="Learning rate; a quarter and four times it are tried as well.")
+        float, typer.Option("--lr", help="Learning rate; a quarter of it and four times it are tried as well.")
     ] = 0.1,
     rung: Annotated[
-        list[str] | None, typer.Option("--rung", help="Only this rung; may be repeated.", show_default=False)
+        list[str] | None,
+        typer.Option("--rung", help="Only this rung of the ladder; may be repeated.", show_default=False),
     ] = None,
     keep: Annotated[
         list[str] | None,
         typer.Option(
             "--keep",
-            help="A column that is a feature though it seems to number the rows; may be repeated.",
+            help="Keep a column as a feature although it looks like a row number; may be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -156,7 +164,7 @@ def ablate(
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
-    """Find out on a table of your own what a quantum router gains, and what carries it.
+    """Find out on your own table what a quantum router gains, and which of its parts the gain comes from.
 
     Trains the router and the ladder of ablations, each of which changes one thing, and writes the report.
 
@@ -171,11 +179,11 @@ def ablate(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="A folder that reproduce or run wrote.", metavar="DIR")],
+    folder: Annotated[Path, typer.Argument(help="A folder that reproduce, run or ablate wrote.", metavar="DIR")],
     claims: Claims = None,
     as_json: Json = False,
 ) -> None:
-    """Write the report of a folder again, from its store.
+    """Write the report of a results folder again, without training.
 
     Example: qmoe report results
     """
@@ -188,7 +196,7 @@ def register(
     out: Annotated[Path, typer.Option("--out", help="The file to write, JSON.")] = Path("registration.json"),
     claims: Claims = None,
 ) -> None:
-    """Freeze studies and the claims on them to a hash, which gives the root seed that they are run from.
+    """Register studies and the claims on them before they are run: as a hash, from which their root seed comes.
 
     Example: qmoe register ladder-moons phase2-heldout --out registration.json
     """
@@ -199,14 +207,19 @@ def register(
 def verify(
     registration: Annotated[Path, typer.Argument(help="A file that register wrote.", metavar="FILE")],
     studies: Annotated[
-        list[str] | None, typer.Argument(help="The studies; presets of the registered names by default.")
+        list[str] | None, typer.Argument(help="The studies; by default the presets of the registered names.")
     ] = None,
     claims: Claims = None,
     results: Annotated[
-        Path | None, typer.Option("--results", help="A folder with runs, to see if any is older.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--results",
+            help="A results folder, to check for older runs.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
-    """Say whether claims, studies and runs are as they were registered.
+    """Check that claims, studies and runs are as registered.
 
     Example: qmoe verify registration.json --results results
     """
@@ -216,12 +229,14 @@ def verify(
 @app.command()
 def power(
     study: Annotated[str, typer.Argument(help="A TOML file, or the name of a preset.", metavar="STUDY")],
-    pilot: Annotated[Path, typer.Option("--pilot", help="A folder with runs of it from another root seed.")],
+    pilot: Annotated[Path, typer.Option("--pilot", help="The results of a pilot: the study from another root seed.")],
     claims: Claims = None,
-    chance: Annotated[float, typer.Option("--power", help="Chance to find a difference of the margin.")] = 0.8,
+    chance: Annotated[
+        float, typer.Option("--power", help="Chance to find a difference as large as the margin.")
+    ] = POWER,
     as_json: Json = False,
 ) -> None:
-    """Say how many draws of the data each test of the claims on a study needs, from a pilot.
+    """Estimate from a pilot how many draws of the data each test of the claims on a study needs.
 
     Example: qmoe power ladder-moons --pilot pilot-results
     """
@@ -259,7 +274,7 @@ def datasets() -> None:
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Say what is installed, which engine runs and why, what is missing and how to get it.
+    """Show what is installed, which engine runs and why, what is missing and how to get it.
 
     Example: qmoe doctor --json
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import typer
@@ -17,7 +17,16 @@ from qmoe.claims import CLAIMS, Claim, Verdict, load_claims
 from qmoe.cli.console import make_console, make_progress, say
 from qmoe.errors import ConfigError
 from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, outcome_words, read_store, telling
-from qmoe.studies import Store, Study, Workers, continues, default_workers, run_studies, with_free_name
+from qmoe.studies import (
+    Store,
+    Study,
+    Workers,
+    continues,
+    default_workers,
+    preset_names,
+    run_studies,
+    with_free_name,
+)
 from qmoe.studies.baselines import measure_baselines, missing_baselines
 from qmoe.studies.boundary_measures import measure_boundaries, missing_boundaries
 from qmoe.studies.measurements import measure, missing_measurements
@@ -65,7 +74,7 @@ def run_job(
         except KeyboardInterrupt:
             progress.stop()
             typer.echo(
-                f"\nStopped. What was finished is in {out / STORE}; the same command goes on from there.", err=True
+                f"\nStopped. What was finished is in {out / STORE}; the same command continues from there.", err=True
             )
             raise typer.Exit(130) from None
         progress.update(task, completed=progress.tasks[task].total or 0)
@@ -82,13 +91,13 @@ def _named(study: Study, store: Store, console: Console, own_name: bool) -> Stud
     words = ""
     if named.name != study.name:
         words = (
-            f"{study.name} is another study in {store.path.parent}/, with other data or settings; this one is named "
+            f"{store.path.parent}/ already has another study {study.name}, with other data or settings; this one is named "
             f"{named.name}."
         )
     elif named.name in store.study_names() and (earlier is None or not continues(named, earlier)):
         words = (
-            f"{study.name} was another study in {store.path.parent}/ before, with other data or settings. What it trained "
-            "stays in the store, but the report shows the study as it is now; to see both, give one another name."
+            f"{store.path.parent}/ had another study {study.name}, with other data or settings. Its trials stay in the "
+            "store, but the report shows the study as it is now; to see both, rename one of them."
         )
     if words:
         say(console, words)
@@ -159,8 +168,9 @@ def _tell(
         }
         typer.echo(json.dumps(summary, indent=2))
         return
-    ladders = {results.study.name for results in contents.results if results.study.ladder}
-    console.print(_table([row for row in rows if row.study not in ladders or row.arm in _OF_A_LADDER]))
+    studies = {results.study.name: results.study for results in contents.results}
+    shown = [row for row in rows if not studies[row.study].ladder or row.arm in _OF_A_LADDER]
+    console.print(_table(shown, studies))
     if contents.judged.verdicts:
         console.print(_verdicts(contents.judged.verdicts))
     say(console, f"Report: {page}  ({seconds:.0f} s)")
@@ -182,34 +192,36 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Table:
     return table
 
 
-def _table(rows: Sequence[HeadlineRow]) -> Table:
+def _table(rows: Sequence[HeadlineRow], studies: Mapping[str, Study]) -> Table:
     """Accuracies by arm: the paper's, ours under its protocol, ours on held-out data."""
-    compared = any(row.study.endswith("-published") or row.paper is not None for row in rows)
+    presets = preset_names()
+    compared = any(
+        row.paper is not None or (row.study in presets and studies[row.study].protocol == "published") for row in rows
+    )
     title = (
         "Accuracy: the paper's figures, and ours (mean, 95% interval)" if compared else "Accuracy (mean, 95% interval)"
     )
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("study")
     table.add_column("arm")
-    for column in ("paper", "ours, its protocol", "percentile", "ours, held out") if compared else ("test accuracy",):
+    for column in ("paper", "ours, same protocol", "percentile", "ours, held-out data") if compared else ("accuracy",):
         table.add_column(column, justify="right", no_wrap=True)
-    # The percentile is that of the paper's figure among ours of the same protocol.
+    # Both protocols of one experiment share a row. The percentile is of the paper's figure among ours of its protocol.
     merged: dict[tuple[str, str, float | None], dict[str, HeadlineRow]] = {}
     for row in rows:
         if row.quantity != "loss":
-            study, _, protocol = row.study.rpartition("-")
-            known = protocol in ("published", "heldout")
-            key = (study if known else row.study, row.arm, row.variant)
-            merged.setdefault(key, {})[protocol if known else "heldout"] = row
-    for (study, arm, variant), found in merged.items():
+            study = studies[row.study]
+            key = study.experiment if compared else study.name, row.arm, row.strength
+            merged.setdefault(key, {})[study.protocol] = row
+    for (name, arm, strength), found in merged.items():
         published, heldout = found.get("published"), found.get("heldout")
         first = published or heldout
         assert first is not None
         paper = "" if first.paper is None else f"{first.paper:.{first.decimals}f}"
         percentile = "" if published is None or published.percentile is None else f"{published.percentile:.0f}"
-        name = arm if variant is None else f"{arm}, p = {variant:g}"
-        cells = (paper, _figure(published), percentile, _figure(heldout)) if compared else (_figure(heldout),)
-        table.add_row(study, name, *cells)
+        shown = arm if strength is None else f"{arm} at p = {strength:g}"
+        cells = (paper, _figure(published), percentile, _figure(heldout)) if compared else (_figure(first),)
+        table.add_row(name, shown, *cells)
     return table
 
 

@@ -13,10 +13,11 @@ from rich.table import Table
 import qmoe
 from qmoe.claims import Claim, Registration, load_claims, plan, register, runs_of, shipped_claims, verify
 from qmoe.claims.registration import older_runs, seeded
-from qmoe.claims.spec import MeasurementTest
 from qmoe.cli.console import make_console
 from qmoe.errors import ConfigError, unknown
 from qmoe.studies import Store, Study, load_preset, load_study, preset_names
+from qmoe.studies.boundary_measures import agreement_on, straightness_on
+from qmoe.studies.measurements import effective_dimension_on
 
 STORE = "store.sqlite"
 
@@ -31,7 +32,7 @@ def study_of(name: str) -> Study:
 
 
 def register_job(names: Sequence[str], claims: Path | None, out: Path) -> None:
-    """Freezes studies, with the claims on them, into a file."""
+    """Registers studies, with the claims on them, in a file."""
     studies = [study_of(name) for name in names]
     made = register(_claims_on(studies, claims), studies, qmoe.__version__)
     made.write(out)
@@ -51,12 +52,14 @@ def registered(study: Study, path: Path, claims: Path | None) -> Study:
     departures = [d for d in verify(made, asked, [study]) if d.kind == "claim" or d.name == study.name]
     if departures:
         told = " ".join(d.words for d in departures)
-        raise ConfigError(f"{path} registered something else. {told} Register anew, or run without --registration.")
+        raise ConfigError(
+            f"The study is not as registered in {path}. {told} Register it again, or run without --registration."
+        )
     return study
 
 
 def verify_job(path: Path, names: Sequence[str], claims: Path | None, results: Path | None) -> None:
-    """Tells what differs from a registration; a difference ends with status 1."""
+    """Prints what differs from a registration; any difference ends with status 1."""
     made = Registration.read(path)
     studies = [seeded(study_of(name), made) for name in names or made.studies]
     asked = [c for c in _all_claims(claims) if c.id in made.claims]
@@ -67,17 +70,19 @@ def verify_job(path: Path, names: Sequence[str], claims: Path | None, results: P
             loaded = [store.load(name) for name in store.study_names() if name in made.studies]
         found += [d.words for d in verify(made, asked, [r.study for r in loaded]) if d.what == "seed"]
         older = older_runs(made.date, loaded)
-        typer.echo(f"{older} runs are older than the registration." if older else "No run is older.")
+        typer.echo(
+            f"{older} runs are older than the registration." if older else "No run is older than the registration."
+        )
         found += [f"{older} runs are older than the registration."] if older else []
     for words in found:
         typer.echo(words)
     if found:
         raise typer.Exit(1)
-    typer.echo("All is as it was registered.")
+    typer.echo("Everything is as registered.")
 
 
 def power_job(name: str, pilot: Path, claims: Path | None, power: float, as_json: bool) -> None:
-    """Tells the draws that each test of the claims on a study needs, from a pilot."""
+    """Prints the draws of the data that each test of the claims on a study needs, by a pilot."""
     study = study_of(name)
     with Store(pilot / STORE, create=False) as store:
         if study.name not in store.study_names():
@@ -110,21 +115,21 @@ def _all_claims(path: Path | None) -> list[Claim]:
 
 
 def _claims_on(studies: Sequence[Study], path: Path | None) -> list[Claim]:
-    """The claims whose studies are all among these; those of the user's own whatever they are on."""
+    """The claims of which all studies and quantities are those of these studies; your own whatever they are on."""
     names = {study.name for study in studies}
-    shipped = [c for c in shipped_claims() if (asked := _studies_of(c)) and asked <= names]
+    measured = {quantity for study in studies for quantity in quantities_of(study)}
+    shipped = [c for c in shipped_claims() if c.named_studies <= names and c.quantities <= measured]
     return shipped + ([] if path is None else load_claims(path))
 
 
-def _studies_of(claim: Claim) -> set[str]:
-    """Studies that a claim's tests are done on; measurements are named after theirs."""
-    tests = claim.tests
-    named = {n for t in tests if not isinstance(t, MeasurementTest) for n in claim.studies_of(t)}
-    return named | {t.quantity.rpartition(" on ")[2] for t in tests if isinstance(t, MeasurementTest)}
-
-
 def _asks(claim: Claim, study: Study) -> bool:
-    return study.name in _studies_of(claim)
+    """Whether a claim says anything of a study."""
+    return study.name in claim.named_studies or not claim.quantities.isdisjoint(quantities_of(study))
+
+
+def quantities_of(study: Study) -> set[str]:
+    """The names of all quantities that are measured beside the trials of a study."""
+    return {effective_dimension_on(study), straightness_on(study), agreement_on(study)}
 
 
 def _figure(value: float | None) -> str:

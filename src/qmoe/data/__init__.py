@@ -22,7 +22,7 @@ from qmoe.data.scaling import (
     UnitNorm,
     fit_scaling,
 )
-from qmoe.data.tables.table import Table
+from qmoe.data.tables.table import UserTable
 
 __all__ = [
     "DATASETS",
@@ -47,9 +47,9 @@ __all__ = [
     "Split",
     "Standard",
     "Synthetic",
-    "Table",
     "TwoCurves",
     "UnitNorm",
+    "UserTable",
     "Xor",
     "fit_scaling",
     "make_dataset",

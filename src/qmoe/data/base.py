@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 
-from qmoe.data.options import Real, Rule
+from qmoe.data.options import OptionRule, Real
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.seeding import Seed, child, random_state
 
@@ -49,7 +49,7 @@ class Split:
 class Dataset(ABC):
     """A family of classification problems with one difficulty knob.
 
-    The fields of a subclass are its options; each may carry a `Rule` in its annotation, which is enforced on
+    The fields of a subclass are its options; each may carry an `OptionRule` in its annotation, which is enforced on
     construction. Data sets are frozen and hashable; two with equal options are equal.
 
     Attributes:
@@ -154,13 +154,13 @@ _FRACTION = Real(0.0, 1.0, open_high=True)
 
 
 @functools.cache
-def option_rules(cls: type[Dataset]) -> dict[str, Rule]:
+def option_rules(cls: type[Dataset]) -> dict[str, OptionRule]:
     """Returns the rule of each option of a data set that has one."""
     hints = get_type_hints(cls, include_extras=True)
     found = {}
     for name, hint in hints.items():
         for extra in getattr(hint, "__metadata__", ()):
-            if isinstance(extra, Rule):
+            if isinstance(extra, OptionRule):
                 found[name] = extra
     return found
 

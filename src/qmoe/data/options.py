@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from qmoe.errors import ConfigError
 
 
-class Rule(ABC):
+class OptionRule(ABC):
     """One expectation of a value, which it can state in words and enforce."""
 
     @property
@@ -49,7 +49,7 @@ class Rule(ABC):
 
 
 @dataclass(frozen=True)
-class Whole(Rule):
+class Whole(OptionRule):
     """A whole number of at least ``low`` and at most ``high``."""
 
     low: int
@@ -72,7 +72,7 @@ class Whole(Rule):
 
 
 @dataclass(frozen=True)
-class Real(Rule):
+class Real(OptionRule):
     """A finite number from ``low`` to ``high``; ``high`` itself is excluded when ``open_high``, likewise ``low``."""
 
     low: float
@@ -109,7 +109,7 @@ ProblemSeed = Annotated[int, Whole(0, 2**32 - 1)]
 
 
 @dataclass(frozen=True)
-class OneOf(Rule):
+class OneOf(OptionRule):
     """One of the whole numbers ``values``."""
 
     values: tuple[int, ...]
@@ -128,7 +128,7 @@ class OneOf(Rule):
 
 
 @dataclass(frozen=True)
-class DistinctDigits(Rule):
+class DistinctDigits(OptionRule):
     """At least two different digits, in the order of the labels 0, 1, ... that they are given."""
 
     @property
@@ -147,7 +147,7 @@ class DistinctDigits(Rule):
 
 
 @dataclass(frozen=True)
-class Flag(Rule):
+class Flag(OptionRule):
     """True or False."""
 
     @property

@@ -10,7 +10,7 @@ from qmoe.data.fourier import TwoCurves
 from qmoe.data.generated import HiddenManifold, Synthetic
 from qmoe.data.parity import Checkerboard, Hyperplanes, Xor
 from qmoe.data.planar import Circles, Moons, Spirals
-from qmoe.data.tables.table import Table
+from qmoe.data.tables.table import UserTable
 from qmoe.errors import unknown
 
 _ALL: tuple[type[Dataset], ...] = (
@@ -27,7 +27,7 @@ _ALL: tuple[type[Dataset], ...] = (
     Mnist4x4,
     Mnist4x4Sample,
     Mnist,
-    Table,
+    UserTable,
 )
 
 DATASETS: dict[str, type[Dataset]] = {cls.name: cls for cls in _ALL}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,35 +13,31 @@ from markupsafe import Markup
 import qmoe
 from qmoe.claims import CLAIMS, Claim
 from qmoe.errors import QMoEError
-from qmoe.report.findings.contents import Contents, Times, provenance, read_store
+from qmoe.report.findings.contents import Contents, provenance, read_store, study_titles
 from qmoe.report.findings.judged import Judged
-from qmoe.report.findings.paper import is_preset, paper
+from qmoe.report.findings.paper import paper
 from qmoe.report.findings.survival import survival
-from qmoe.report.pictures.all_pictures import draw_all, pictures
-from qmoe.report.pictures.style import FigureBlock, style
-from qmoe.report.sections.all_ladders import ladder_sections
-from qmoe.report.sections.blocks import Context, Picker, Section
-from qmoe.report.sections.claim_cards import Card, cards_of, study_titles
-from qmoe.report.sections.learning_rates import (
+from qmoe.report.pictures.all_pictures import Picture, draw_all
+from qmoe.report.pictures.style import style
+from qmoe.report.sections import SECTIONS
+from qmoe.report.sections.blocks import Context, FigureBlock, Picker, Section
+from qmoe.report.sections.claim_cards import Card, cards_of
+from qmoe.report.sections.summary import (
+    gaps,
+    headline_table,
     leads,
     opening_sentence,
-    sensitivity_section,
+    provenance_items,
+    summary,
     unexamined_sentence,
     verdict_table,
 )
-from qmoe.report.sections.methods import accusation_section, cost_section, methods_section
-from qmoe.report.sections.one_ladder import has_ladder
-from qmoe.report.sections.own_study import study_section
-from qmoe.report.sections.phase1 import phase1_section
-from qmoe.report.sections.phase2 import phase2_section
-from qmoe.report.sections.phase3 import phase3a_section, phase3b_section
-from qmoe.report.sections.summary import gaps, headline_table, provenance_items, summary
 from qmoe.report.single_thread import one_thread
 from qmoe.report.tables import Table, outcome_words
 from qmoe.studies import Workers
 
 #: Called with a few words and the share of the work that is done, 0 to 1.
-Step = Callable[[str, float], None]
+OnStep = Callable[[str, float], None]
 #: Pixels of the page that an inch of a specification curve takes.
 _PIXELS = 92
 
@@ -50,7 +45,7 @@ _PIXELS = 92
 def build_report(
     store: str | Path | Contents,
     out_dir: str | Path,
-    on_step: Step | None = None,
+    on_step: OnStep | None = None,
     claims: Sequence[Claim] | None = None,
     workers: Workers | None = None,
 ) -> Path:
@@ -97,7 +92,7 @@ def build_report(
     return path
 
 
-def _page(contents: Contents, out: Path, step: Step, workers: Workers) -> str:
+def _page(contents: Contents, out: Path, step: OnStep, workers: Workers) -> str:
     results, rows = list(contents.results), tuple(contents.rows)
     step("judging the claims", 0.1)
     judged = contents.judged
@@ -108,7 +103,7 @@ def _page(contents: Contents, out: Path, step: Step, workers: Workers) -> str:
     for one in (table, verdicts, None if choices is None else choices.table()):
         if one is not None:
             _write(one, out)
-    figures = list(pictures(cards, sections, out / "figures"))
+    figures = list(_pictures(cards, sections, out / "figures"))
     shares = (0.6 + 0.4 * done / len(figures) for done in range(1, len(figures) + 1))
     drawn = draw_all(figures, workers, lambda: step("drawing", next(shares)))
     rendered = [_rendered(section, judged, drawn, out) for section in sections]
@@ -138,42 +133,28 @@ def _page(contents: Contents, out: Path, step: Step, workers: Workers) -> str:
     )
 
 
-def _sections(contents: Contents, step: Step) -> list[Section]:
-    """All sections after the summary: phases of the paper, ladders, studies of the user's own, and the end."""
-    results, rows, judged = list(contents.results), tuple(contents.rows), contents.judged
-    times = Times(results)
-    ladders = [r for r in results if has_ladder(r)]
-    # A study that borrowed a preset's name for something else is no phase of the paper.
-    own = [r for r in results if not is_preset(r.study) and r not in ladders]
-    phases = {r.study.name: r for r in results if is_preset(r.study)}
-    builders: list[Callable[[Context], list[Section]]] = [
-        *(_one(build) for build in (phase1_section, phase2_section, phase3a_section, phase3b_section)),
-        functools.partial(ladder_sections, results=ladders),
-        *(_one(functools.partial(study_section, results=r)) for r in own),
-    ]
+def _sections(contents: Contents, step: OnStep) -> list[Section]:
     sections: list[Section] = []
-    for done, build in enumerate(builders):
-        # Reading and judging takes about a fifth of the time, the sections as long as their pictures.
-        share = 0.2 + 0.4 * done / len(builders)
-        report_at = functools.partial(_report_at, step, share)
-        sections += build(Context(phases, rows, times, judged, report_at, contents.measurements))
-    everything = {r.study.name: r for r in results}
-    context = Context(everything, rows, times, judged, functools.partial(_report_at, step, 0.6))
-    rates = sensitivity_section(judged, results)
-    sections += [] if rates is None else [rates]
-    return [*sections, accusation_section(context), cost_section(context), methods_section(context)]
-
-
-def _one(build: Callable[[Context], Section | None]) -> Callable[[Context], list[Section]]:
-    def sections(context: Context) -> list[Section]:
-        section = build(context)
-        return [] if section is None else [section]
-
+    done = 0.0
+    # Reading and judging takes about a fifth of the time, the sections as long as their pictures.
+    context = Context(contents, lambda words: step(words, 0.2 + 0.4 * done))
+    for number, build in enumerate(SECTIONS):
+        done = number / len(SECTIONS)
+        sections += build(context)
     return sections
 
 
-def _report_at(step: Step, share: float, words: str) -> None:
-    step(words, share)
+def _pictures(cards: Sequence[Card], sections: Sequence[Section], folder: Path) -> Iterator[Picture]:
+    """Every panel of the page, in its order."""
+    for card in cards:
+        for panel in (*([] if card.panel is None else [card.panel]), *card.curves):
+            yield Picture(panel, folder)
+    for section in sections:
+        for block in section.blocks:
+            if isinstance(block, FigureBlock):
+                yield from (Picture(panel, folder) for panel in block.panels)
+            elif isinstance(block, Picker):
+                yield from (Picture(panel, None) for _, panels in block.choices for panel in panels)
 
 
 def _card(card: Card, drawn: Mapping[str, str]) -> dict[str, Any]:
@@ -186,7 +167,8 @@ def _rendered(section: Section, judged: Judged, drawn: Mapping[str, str], out: P
     return {
         "id": section.id,
         "title": section.title,
-        "short": section.contents_title,
+        "short": section.short_title,
+        "boxed": section.boxed,
         "verdicts": judged.about(section.studies),
         "blocks": [_block(block, drawn, out) for block in section.blocks],
     }
@@ -211,7 +193,8 @@ def _write(table: Table, out: Path) -> None:
 
 
 def _table(table: Table) -> dict[str, Any]:
-    return {"kind": "table", "table": table, "cells": table.cells()}
+    rows = [[(column, column.cell(row), column.stars(row)) for column in table.columns] for row in table.rows]
+    return {"kind": "table", "table": table, "rows": rows}
 
 
 def _environment() -> jinja2.Environment:

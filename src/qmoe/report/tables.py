@@ -30,6 +30,7 @@ class Column:
         show: makes text of them.
         number: whether it is set flush right.
         wraps: whether it is text that may break over several lines.
+        starred: which value of a row says whether the cell gets a star, and is set apart on the page; "" for none.
     """
 
     label: str
@@ -37,6 +38,15 @@ class Column:
     show: Callable[..., str] = str
     number: bool = True
     wraps: bool = False
+    starred: str = ""
+
+    def stars(self, row: Mapping[str, Any]) -> bool:
+        """Whether its cell of a row gets a star."""
+        return bool(self.starred and row.get(self.starred))
+
+    def cell(self, row: Mapping[str, Any]) -> str:
+        """The text of its cell of a row."""
+        return self.show(*(row.get(key) for key in self.keys)) + "*" * self.stars(row)
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ class Table:
 
     def cells(self) -> list[list[str]]:
         """The text of all cells, a list for each row."""
-        return [[column.show(*(row.get(k) for k in column.keys)) for column in self.columns] for row in self.rows]
+        return [[column.cell(row) for column in self.columns] for row in self.rows]
 
     def write_csv(self, folder: Path) -> None:
         """Writes ``NAME.csv``: a header of keys, values unrounded, empty where there is none."""
@@ -140,10 +150,20 @@ def printed_span(low: float | None, high: float | None, decimals: int | None) ->
     return span(max(3, decimals or 0))(low, high)
 
 
-def signed(mean: float, low: float, high: float) -> str:
-    """Shows a difference with its interval, each number with its sign."""
-    digits = 3 if abs(mean) >= 0.01 else 4
-    return "{} [{}, {}]".format(*(f"{value:+.{digits}f}" for value in (mean, low, high))).replace("-", "−")
+def signed(mean: float, low: float, high: float, decimals: int | None = None) -> str:
+    """Shows a difference with its interval, each number with its sign; by default small ones with a decimal more."""
+    decimals = decimals or (3 if abs(mean) >= 0.01 else 4)
+    return "{} [{}, {}]".format(*(signed_number(value, decimals) for value in (mean, low, high)))
+
+
+def signed_number(value: float, decimals: int = 3) -> str:
+    """Shows a number with its sign."""
+    return f"{value:+.{decimals}f}".replace("-", "−")
+
+
+def known(value: float) -> float | None:
+    """None for NaN, as rows have what is not known."""
+    return None if math.isnan(value) else value
 
 
 def span(decimals: int) -> Callable[[float | None, float | None], str]:
@@ -152,13 +172,13 @@ def span(decimals: int) -> Callable[[float | None, float | None], str]:
     return lambda low, high: DASH if low is None else f"{show(low)} … {show(high)}"
 
 
-def percentile(value: float | None, outside: bool | None = False) -> str:
-    """Shows a percentile, such as ``37th``, with a star where it lies outside."""
+def percentile(value: float | None) -> str:
+    """Shows a percentile, such as ``37th``."""
     if value is None:
         return DASH
     number = round(value)
     ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}{'*' if outside else ''}"
+    return f"{number}{ending}"
 
 
 def seconds(value: float | None) -> str:

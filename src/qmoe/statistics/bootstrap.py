@@ -12,6 +12,7 @@ import numpy as np
 from scipy import special, stats
 
 from qmoe.errors import ConfigError, ShapeError, StatisticalWarning
+from qmoe.statistics.conventions import LEVEL
 
 Values: TypeAlias = Sequence[float] | np.ndarray
 Clusters: TypeAlias = Sequence[int] | np.ndarray | None
@@ -96,7 +97,9 @@ def summarize(values: Values) -> Summary:
     return Summary(len(x), float(x.mean()), sd, median, q1, q3, float(x.min()), float(x.max()))
 
 
-def mean_interval(values: Values, clusters: Clusters = None, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
+def mean_interval(
+    values: Values, clusters: Clusters = None, level: float = LEVEL, seed: int = 0
+) -> tuple[float, float]:
     """Bounds the mean by a bias-corrected and accelerated bootstrap (BCa; Efron 1987) over clusters.
 
     Args:
@@ -115,7 +118,7 @@ def mean_interval(values: Values, clusters: Clusters = None, level: float = 0.95
         ShapeError: when values and clusters do not fit together, or values are not finite.
     """
     if not 0 < level < 1:
-        raise ConfigError(f"level is {level!r}, expected a number between 0 and 1, such as 0.95.")
+        raise ConfigError(f"level is {level!r}, expected a number between 0 and 1, such as {LEVEL:g}.")
     means = cluster_means(values, clusters)
     if len(means) < 2:
         warnings.warn(
@@ -169,7 +172,7 @@ def _drawn_counts(n: int, seed: int) -> np.ndarray:
 
 
 def paired_difference(
-    a: Values, b: Values, clusters: Clusters = None, level: float = 0.95, seed: int = 0
+    a: Values, b: Values, clusters: Clusters = None, level: float = LEVEL, seed: int = 0
 ) -> PairedDifference:
     """The mean of ``a - b`` with its BCa interval; ``a[i]`` and ``b[i]`` come from the same seeds.
 

@@ -11,6 +11,7 @@ from scipy import special
 
 from qmoe.errors import ConfigError, StatisticalWarning
 from qmoe.statistics.bootstrap import MIN_CLUSTERS, Clusters, Values
+from qmoe.statistics.conventions import ALPHA
 from qmoe.statistics.paired_tests import paired_values, rank_distribution, wilcoxon_test
 
 
@@ -45,7 +46,7 @@ class Equivalence:
 
 
 def equivalence_test(
-    a: Values, b: Values, margin: float, clusters: Clusters = None, alpha: float = 0.05, *, robust: bool = False
+    a: Values, b: Values, margin: float, clusters: Clusters = None, alpha: float = ALPHA, *, robust: bool = False
 ) -> Equivalence:
     """Two one-sided tests (TOST; Schuirmann 1987) of ``-margin < a - b < margin``.
 
@@ -70,7 +71,7 @@ def equivalence_test(
             f"margin is {margin!r}, expected a positive number: the largest difference that does not matter."
         )
     if not 0 < alpha < 0.5:
-        raise ConfigError(f"alpha is {alpha!r}, expected a number between 0 and 0.5, such as 0.05.")
+        raise ConfigError(f"alpha is {alpha!r}, expected a number between 0 and 0.5, such as {ALPHA:g}.")
     d = paired_values(a, b, clusters)
     n, middle = len(d), float(d.mean())
     flat = bool((d == d[0]).all())

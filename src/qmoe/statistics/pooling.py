@@ -10,6 +10,7 @@ from scipy import optimize, stats
 
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.statistics.bootstrap import Values
+from qmoe.statistics.conventions import LEVEL
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class RandomEffects:
     level: float
 
 
-def random_effects(effects: Values, standard_errors: Values, level: float = 0.95) -> RandomEffects:
+def random_effects(effects: Values, standard_errors: Values, level: float = LEVEL) -> RandomEffects:
     """Pools effects y_i of standard errors s_i on k data sets: y_i ~ N(theta_i, s_i^2), theta_i ~ N(mean, tau^2).
 
     * tau^2 solves sum_i (y_i - mean)^2 / (s_i^2 + tau^2) = k - 1, or is 0 where the sum at 0 is no larger (Paule and Mandel
@@ -82,7 +83,7 @@ def random_effects(effects: Values, standard_errors: Values, level: float = 0.95
         ShapeError: for fewer than two effects, lengths that differ, or effects that are not finite.
     """
     if not 0 < level < 1:
-        raise ConfigError(f"level is {level!r}, expected a number between 0 and 1, such as 0.95.")
+        raise ConfigError(f"level is {level!r}, expected a number between 0 and 1, such as {LEVEL:g}.")
     y, errors = np.asarray(effects, dtype=np.float64), np.asarray(standard_errors, dtype=np.float64)
     _check(y, errors)
     scale = float(errors.max())  # keeps tau^2 near 1 for the solver, whatever the unit

@@ -14,13 +14,14 @@ import numpy as np
 from scipy import optimize, stats
 
 from qmoe.errors import ConfigError
+from qmoe.statistics.conventions import ALPHA, POWER
 
 #: A study of more draws than this is not planned.
 MAX_DRAWS = 1_000_000
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(80)
 
 
-def t_test_power(sd: float, n: int, effect: float, alpha: float = 0.05, *, n_comparisons: int = 1) -> float:
+def t_test_power(sd: float, n: int, effect: float, alpha: float = ALPHA, *, n_comparisons: int = 1) -> float:
     """The chance that a two-sided paired t test finds a mean difference of ``effect``.
 
     It is P(|T| > t), T of the noncentral t distribution with n - 1 degrees of freedom and shift effect sqrt(n) / sd.
@@ -43,7 +44,7 @@ def t_test_power(sd: float, n: int, effect: float, alpha: float = 0.05, *, n_com
     return _power(abs(effect) * math.sqrt(n) / sd, n - 1, level)
 
 
-def smallest_effect(sd: float, n: int, power: float = 0.8, alpha: float = 0.05, *, n_comparisons: int = 1) -> float:
+def smallest_effect(sd: float, n: int, power: float = POWER, alpha: float = ALPHA, *, n_comparisons: int = 1) -> float:
     """The smallest mean difference that a two-sided paired t test on ``n`` draws finds with the given power.
 
     Args:
@@ -67,7 +68,9 @@ def smallest_effect(sd: float, n: int, power: float = 0.8, alpha: float = 0.05, 
     return float(shift) * sd / math.sqrt(n)
 
 
-def draws_needed(sd: float, effect: float, power: float = 0.8, alpha: float = 0.05, *, n_comparisons: int = 1) -> int:
+def draws_needed(
+    sd: float, effect: float, power: float = POWER, alpha: float = ALPHA, *, n_comparisons: int = 1
+) -> int:
     """The draws that a two-sided paired t test needs to find a mean difference of ``effect`` with the given power.
 
     Args:
@@ -90,7 +93,7 @@ def draws_needed(sd: float, effect: float, power: float = 0.8, alpha: float = 0.
 
 
 def equivalence_power(
-    sd: float, n: int, margin: float, effect: float = 0.0, alpha: float = 0.05, *, n_comparisons: int = 1
+    sd: float, n: int, margin: float, effect: float = 0.0, alpha: float = ALPHA, *, n_comparisons: int = 1
 ) -> float:
     """The chance that two one-sided t tests (`equivalence_test`) find ``n`` draws to be equivalent.
 
@@ -115,7 +118,7 @@ def equivalence_power(
 
 
 def equivalence_draws(
-    sd: float, margin: float, effect: float = 0.0, power: float = 0.8, alpha: float = 0.05, *, n_comparisons: int = 1
+    sd: float, margin: float, effect: float = 0.0, power: float = POWER, alpha: float = ALPHA, *, n_comparisons: int = 1
 ) -> int:
     """The draws that two one-sided t tests (`equivalence_test`) need to find equivalence with the given power.
 
@@ -202,13 +205,13 @@ def _check(sd: float, alpha: float, power: float | None = None, n_comparisons: i
     if not 0 <= sd < math.inf:
         raise ConfigError(f"sd is {sd!r}, expected a standard deviation: a finite number of at least 0.")
     if not 0 < alpha < 0.5:
-        raise ConfigError(f"alpha is {alpha!r}, expected a number between 0 and 0.5, such as 0.05.")
+        raise ConfigError(f"alpha is {alpha!r}, expected a number between 0 and 0.5, such as {ALPHA:g}.")
     if n_comparisons < 1:
         raise ConfigError(f"n_comparisons is {n_comparisons!r}, expected at least 1.")
     if n < 2:
         raise ConfigError(f"n is {n!r}, expected at least 2 draws: one draw has no spread.")
     if power is not None and not alpha / n_comparisons < power < 1:
-        raise ConfigError(f"power is {power!r}, expected a number between alpha and 1, such as 0.8.")
+        raise ConfigError(f"power is {power!r}, expected a number between alpha and 1, such as {POWER:g}.")
     return alpha / n_comparisons
 
 

@@ -13,6 +13,7 @@ from scipy import special
 
 from qmoe.errors import ConfigError
 from qmoe.statistics.bootstrap import Clusters, Values, cluster_means
+from qmoe.statistics.conventions import LEVEL
 from qmoe.statistics.paired_tests import paired_values
 
 
@@ -33,7 +34,7 @@ class Proportion:
     n_clusters: int
 
 
-def probability_of_superiority(a: Values, b: Values, clusters: Clusters = None, level: float = 0.95) -> Proportion:
+def probability_of_superiority(a: Values, b: Values, clusters: Clusters = None, level: float = LEVEL) -> Proportion:
     """``P(A > B) + P(A = B) / 2`` over pairs, with its Wilson interval; 1/2 where no arm wins more often.
 
     Ties have less variance than wins and losses, so with them the interval is wider than it need be.
@@ -52,7 +53,7 @@ def probability_of_superiority(a: Values, b: Values, clusters: Clusters = None, 
     return _wilson(float((np.sign(d) + 1).mean() / 2), len(d), level)
 
 
-def success_rate(values: Values, threshold: float, clusters: Clusters = None, level: float = 0.95) -> Proportion:
+def success_rate(values: Values, threshold: float, clusters: Clusters = None, level: float = LEVEL) -> Proportion:
     """The share of runs above ``threshold``, with its Wilson interval; for outcomes that are good or bad, not in between.
 
     Args:
@@ -76,7 +77,7 @@ def success_rate(values: Values, threshold: float, clusters: Clusters = None, le
 def _wilson(share: float, n: int, level: float) -> Proportion:
     """Wilson's score interval; scipy has it for whole numbers of successes, ties and clusters have fractions."""
     if not 0 < level < 1:
-        raise ConfigError(f"level is {level!r}, expected a number between 0 and 1, such as 0.95.")
+        raise ConfigError(f"level is {level!r}, expected a number between 0 and 1, such as {LEVEL:g}.")
     z2 = float(special.ndtri((1 + level) / 2)) ** 2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     # Around a share of 0 or 1 rounding could leave it outside of its own interval.

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from qmoe.errors import ConfigError, ShapeError
+from qmoe.statistics.conventions import ALPHA
 from qmoe.statistics.paired_tests import wilcoxon_test
 
 
@@ -60,7 +61,7 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def critical_difference(
-    scores: np.ndarray, names: Sequence[str], *, higher_is_better: bool = True, alpha: float = 0.05
+    scores: np.ndarray, names: Sequence[str], *, higher_is_better: bool = True, alpha: float = ALPHA
 ) -> CriticalDifference:
     """Ranks A arms over N data sets: Friedman's test, then Wilcoxon tests of all pairs with Holm's correction.
 
@@ -88,7 +89,7 @@ def critical_difference(
     if len(arms) != table.shape[1] or len(set(arms)) != len(arms):
         raise ShapeError(f"Got {len(set(arms))} different names for {table.shape[1]} arms; pass one each.")
     if not 0 < alpha < 1:
-        raise ConfigError(f"alpha is {alpha!r}, expected a number between 0 and 1, such as 0.05.")
+        raise ConfigError(f"alpha is {alpha!r}, expected a number between 0 and 1, such as {ALPHA:g}.")
     # Scores that differ by rounding alone are ties.
     table = np.round(table / (float(np.abs(table).max()) or 1.0), 12)
     ranks = stats.rankdata(-table if higher_is_better else table, axis=1)

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from qmoe.errors import ConfigError, ShapeError
+from qmoe.statistics.conventions import LEVEL
 
 #: A gradient whose variance is below this is 0 but for rounding: the weight does nothing.
 DEAD = 1e-25
@@ -34,7 +35,7 @@ class LogSlope:
     r_squared: float
 
 
-def fit_log_slope(sizes: Sequence[float], variances: Sequence[float], level: float = 0.95) -> LogSlope:
+def fit_log_slope(sizes: Sequence[float], variances: Sequence[float], level: float = LEVEL) -> LogSlope:
     """Fits ``ln variance = intercept + slope * size`` by least squares.
 
     Args:
@@ -47,7 +48,7 @@ def fit_log_slope(sizes: Sequence[float], variances: Sequence[float], level: flo
         ShapeError: for fewer than three sizes, or lengths that differ.
     """
     if not 0 < level < 1:
-        raise ConfigError(f"level is {level!r}, expected a number between 0 and 1, such as 0.95.")
+        raise ConfigError(f"level is {level!r}, expected a number between 0 and 1, such as {LEVEL:g}.")
     at, values = np.asarray(sizes, dtype=np.float64), np.asarray(variances, dtype=np.float64)
     if at.ndim != 1 or at.shape != values.shape or len(np.unique(at)) < 3:
         raise ShapeError(

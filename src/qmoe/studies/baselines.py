@@ -14,8 +14,9 @@ from qmoe.errors import ConfigError
 from qmoe.routers import TwinRouter
 from qmoe.seeding import random_state
 from qmoe.studies.assembly import PreparedData, prepare_data
+from qmoe.studies.ladder_base import find_base
 from qmoe.studies.run.workers import Workers
-from qmoe.studies.rungs import MAX_TWIN, find_base
+from qmoe.studies.rungs import MAX_TWIN
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store import Store
 from qmoe.studies.trials import NUMERICS, TrialSpec, make_trials

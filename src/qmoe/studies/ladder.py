@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qmoe.errors import unknown
-from qmoe.studies.rungs import STEPS, find_base
+from qmoe.studies.ladder_base import find_base
+from qmoe.studies.rungs import STEPS
 from qmoe.studies.specs.study import ArmSpec, QuantumSpec, Study
 
 #: Names of all rungs, in order.
@@ -26,6 +27,8 @@ class Rung:
         changes: the one thing that differs from the quantum arm, in plain words; "" where the rung is left out.
         arm: name of the arm that stands on it, which may be one that the study has anyway; None where it is left out.
         omitted: why it is left out, or "".
+        router: the first part of the label, the router that stands on it; "" for the quantum router itself.
+        variation: the rest of the label, which sets it apart from others of that kind; "" for nothing.
     """
 
     name: str
@@ -33,6 +36,8 @@ class Rung:
     changes: str
     arm: str | None
     omitted: str = ""
+    router: str = ""
+    variation: str = ""
 
 
 def with_ladder(study: Study, ladder: bool | Iterable[str] = True) -> Study:
@@ -43,7 +48,7 @@ def with_ladder(study: Study, ladder: bool | Iterable[str] = True) -> Study:
 
     Args:
         study: a study with a quantum router; the first such arm is what all rungs are compared with.
-        ladder: True for all rungs that make sense here, or names out of `RUNGS`.
+        ladder: True for all rungs that apply, or names out of `RUNGS`.
 
     Raises:
         ConfigError: for an unknown rung, or a study without a quantum router or with a single expert behind it.
@@ -66,7 +71,7 @@ def ladder_rungs(study: Study) -> list[Rung]:
 
 
 def ladder_omitted(study: Study) -> list[tuple[str, str]]:
-    """Name and reason of each rung that a study asks for and that makes no sense for it."""
+    """Name and reason of each rung that a study asks for and that does not apply to it."""
     return [(rung.name, rung.omitted) for rung in ladder_rungs(study) if rung.omitted]
 
 
@@ -88,19 +93,19 @@ def _climb(study: Study, names: Iterable[str]) -> tuple[tuple[ArmSpec, ...], lis
         label, step = STEPS[name]
         found = step(base)
         if isinstance(found, str):
-            rungs.append(Rung(name, label, "", None, found))
+            rungs.append(Rung(name, str(label), "", None, found, label.router, label.variation))
             continue
         model, changes = found
         labels = "random" if name == "random-labels" else base.arm.labels
         noise = base.arm.noise if isinstance(model.router, QuantumSpec) else None
-        arm = ArmSpec(name=name, label=label, model=model, noise=noise, labels=labels)
+        arm = ArmSpec(name=name, label=str(label), model=model, noise=noise, labels=labels)
         same = [a.name for a in arms if _same(a, arm, study)]
         if not same:
             while arm.name in [a.name for a in arms]:
                 arm = arm.model_copy(update={"name": f"ladder-{arm.name}"})
             arms.append(arm)
             same = [arm.name]
-        rungs.append(Rung(name, label, changes, same[0]))
+        rungs.append(Rung(name, str(label), changes, same[0], "", label.router, label.variation))
     return tuple(arms), rungs
 
 

@@ -26,7 +26,7 @@ N_DRAWS = 100
 _INITS = 2**31
 
 
-def quantity_of(study: Study) -> str:
+def effective_dimension_on(study: Study) -> str:
     """What claims call the effective dimensions of a study's routers."""
     return f"effective dimension on {study.name}"
 
@@ -46,7 +46,7 @@ def measure(
         store.at_hand(study), arms, repeats=study.seeds.data, n_draws=N_DRAWS, on_repeat=on_repeat, workers=workers
     )
     for arm, values in found.items():
-        store.save_measurement(_key(study, arm), quantity_of(study), arm, values.tolist())
+        store.save_measurement(_key(study, arm), effective_dimension_on(study), arm, values.tolist())
 
 
 def _key(study: Study, arm: str) -> str:

@@ -1,4 +1,4 @@
-"""What each rung of the ladder changes, and where it makes no sense."""
+"""What each rung of the ladder changes, and where it does not apply."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import Any, Literal
 import torch
 
 from qmoe.circuits import Circuit, NoiseModel
-from qmoe.data import make_dataset
-from qmoe.errors import ConfigError
 from qmoe.routers import QuantumRouter, StochasticRouter
 from qmoe.routers.functions.ranks import is_constant, jacobian_rank
 from qmoe.routers.stochastic import MAX_FEATURES
-from qmoe.studies.assembly import Generators, build_mixture, n_trainable
+from qmoe.studies.assembly import n_trainable
+from qmoe.studies.ladder_base import Base
 from qmoe.studies.specs.routers import (
     ConstantRouterSpec,
     LinearRouterSpec,
@@ -29,13 +28,10 @@ from qmoe.studies.specs.routers import (
     UniformRouterSpec,
 )
 from qmoe.studies.specs.study import (
-    ArmSpec,
     CircuitSpec,
     MLPExpertsSpec,
     ModelSpec,
-    QuantumSpec,
     RouterSpec,
-    Study,
     TwinRouterSpec,
 )
 
@@ -46,73 +42,15 @@ _MAX_RANKED = 150
 
 
 @dataclass(frozen=True)
-class Base:
-    """The quantum arm, with the sizes that the rungs are matched to.
+class RungLabel:
+    """What readers call a rung: its router, and what sets that apart from others of its kind."""
 
-    Attributes:
-        arm: the arm.
-        router: its router's spec.
-        built: the router itself.
-        labels: ``"true"`` or ``"random"``.
-        n_features: number of features F.
-        n_classes: number of classes C.
-        n_outputs: outputs O of each expert.
-        expert_size: parameters of one expert.
-        head_size: parameters of the head.
-    """
+    router: str
+    variation: str = ""
+    joint: str = ", "
 
-    arm: ArmSpec
-    router: QuantumSpec
-    built: QuantumRouter
-    labels: str
-    n_features: int
-    n_classes: int
-    n_outputs: int
-    expert_size: int
-    head_size: int
-
-    @property
-    def model(self) -> ModelSpec:
-        """The whole model's spec."""
-        return self.arm.model
-
-    @property
-    def n_experts(self) -> int:
-        """Number of experts E."""
-        return self.model.n_experts
-
-    @property
-    def router_size(self) -> int:
-        """Parameters of the router."""
-        return n_trainable(self.built)
-
-    @property
-    def size(self) -> int:
-        """Parameters of the whole mixture."""
-        return self.router_size + self.n_experts * self.expert_size + self.head_size
-
-    @property
-    def n_qubits(self) -> int:
-        """Number of qubits Q, the default resolved."""
-        return self.built.circuit.n_qubits
-
-    @property
-    def uploads(self) -> int:
-        """How often the features are encoded."""
-        return self.built.circuit.encoding.uploads
-
-    @property
-    def entangles(self) -> bool:
-        """Whether there is an entangler in the circuit."""
-        return self.n_qubits > 1 and self.router.n_layers > 0 and self.router.ansatz != "no_entangler"
-
-    def circuit(self, **changes: object) -> ModelSpec:
-        """The same model with another circuit."""
-        return self.with_router(self.router.model_copy(update=changes))
-
-    def with_router(self, router: RouterSpec) -> ModelSpec:
-        """The same model with another router."""
-        return self.model.model_copy(update={"router": router})
+    def __str__(self) -> str:
+        return self.router + (self.joint + self.variation if self.variation else "")
 
 
 #: The model of a rung and what it changes, or why it is left out.
@@ -284,95 +222,70 @@ def _router(spec: RouterSpec, words: str) -> Callable[[Base], Step]:
 _COHERENCE = "nothing follows the encoding but the measurement, which coherence does not change"
 _THROUGHOUT = "after each encoding and between layers"
 _NO_LAYERS = "without layers there is nothing to follow the dephased encoding but the measurement"
+_along = functools.partial(_dephased, "all", _THROUGHOUT, 1, _NO_LAYERS)
+_QUANTUM = "quantum router"
 #: Name of each rung to its label and to the function that finds its model.
-STEPS: dict[str, tuple[str, Callable[[Base], Step]]] = {
-    "no-entangler": ("quantum router without entanglers", _no_entangler),
+STEPS: dict[str, tuple[RungLabel, Callable[[Base], Step]]] = {
+    "no-entangler": (RungLabel(_QUANTUM, "without entanglers", " "), _no_entangler),
     "dephased-encoding": (
-        "quantum router, dephased after the encoding",
+        RungLabel(_QUANTUM, "dephased after the encoding"),
         _dephased("encoding", "after each encoding of the features", 1, _COHERENCE),
     ),
     "dephased-layers": (
-        "quantum router, dephased between layers",
+        RungLabel(_QUANTUM, "dephased between layers"),
         _dephased("layers", "between the trainable layers", 2, "one layer has nothing between layers"),
     ),
     "dephased-all": (
-        "quantum router, dephased throughout",
+        RungLabel(_QUANTUM, "dephased throughout"),
         _dephased("all", _THROUGHOUT, 2, "without two layers it is dephased-encoding"),
     ),
-    "dephased-x": ("quantum router, dephased throughout along X", _dephased("all", _THROUGHOUT, 1, _NO_LAYERS, "X")),
-    "dephased-y": ("quantum router, dephased throughout along Y", _dephased("all", _THROUGHOUT, 1, _NO_LAYERS, "Y")),
-    "frozen": ("quantum router, random frozen circuit", _frozen),
-    "embedding-only": ("quantum router, encoding alone", _embedding_only),
-    "twin": ("classical twin", _twin),
-    "stochastic": ("incoherent chain of equal span", _stochastic),
-    "trigonometric": ("trigonometric router without products", _trigonometric),
-    "random-fourier": ("random Fourier router", _random_fourier),
+    "dephased-x": (RungLabel(_QUANTUM, "dephased throughout along X"), _along("X")),
+    "dephased-y": (RungLabel(_QUANTUM, "dephased throughout along Y"), _along("Y")),
+    "frozen": (RungLabel(_QUANTUM, "random frozen circuit"), _frozen),
+    "embedding-only": (RungLabel(_QUANTUM, "encoding alone"), _embedding_only),
+    "twin": (RungLabel("classical twin"), _twin),
+    "stochastic": (RungLabel("incoherent chain of equal span"), _stochastic),
+    "trigonometric": (RungLabel("trigonometric router without products"), _trigonometric),
+    "random-fourier": (RungLabel("random Fourier router"), _random_fourier),
     "quadratic": (
-        "quadratic router",
+        RungLabel("quadratic router"),
         _router(QuadraticRouterSpec(kind="quadratic"), "no circuit: a linear gate on the features and their products"),
     ),
-    "relu": ("MLP router, ReLU", _mlp("relu")),
-    "tanh": ("MLP router, tanh", _mlp("tanh")),
-    "silu": ("MLP router, SiLU", _mlp("silu")),
-    "more-experts": ("linear router, more experts", _more_experts),
-    "linear": ("linear router", _router(LinearRouterSpec(kind="linear"), "no circuit: a linear gate on the features")),
+    "relu": (RungLabel("MLP router", "ReLU"), _mlp("relu")),
+    "tanh": (RungLabel("MLP router", "tanh"), _mlp("tanh")),
+    "silu": (RungLabel("MLP router", "SiLU"), _mlp("silu")),
+    "more-experts": (RungLabel("linear router", "more experts"), _more_experts),
+    "linear": (
+        RungLabel("linear router"),
+        _router(LinearRouterSpec(kind="linear"), "no circuit: a linear gate on the features"),
+    ),
     "mean": (
-        "quantum router, switched off",
+        RungLabel(_QUANTUM, "switched off"),
         _routing("mean", "every sample gets the mean of a batch's routing weights"),
     ),
-    "permuted": ("quantum router, permuted", _routing("permuted", "every sample gets the routing weights of another")),
-    "random-labels": ("quantum router, random labels", _random_labels),
-    "uniform": ("no router", _router(UniformRouterSpec(kind="uniform"), "all experts count alike, for every input")),
+    "permuted": (
+        RungLabel(_QUANTUM, "permuted"),
+        _routing("permuted", "every sample gets the routing weights of another"),
+    ),
+    "random-labels": (RungLabel(_QUANTUM, "random labels"), _random_labels),
+    "uniform": (
+        RungLabel("no router"),
+        _router(UniformRouterSpec(kind="uniform"), "all experts count alike, for every input"),
+    ),
     "constant": (
-        "constant router",
+        RungLabel("constant router"),
         _router(ConstantRouterSpec(kind="constant"), "routing weights train, but do not look at the input"),
     ),
     "random": (
-        "random router",
+        RungLabel("random router"),
         _router(RandomRouterSpec(kind="random"), "every point is routed at random, but always alike; nothing trains"),
     ),
-    "single-expert": ("one expert of them", _router(SingleRouterSpec(kind="single"), "one expert decides alone")),
-    "one-mlp": ("one MLP", _one_mlp),
+    "single-expert": (
+        RungLabel("one expert of them"),
+        _router(SingleRouterSpec(kind="single"), "one expert decides alone"),
+    ),
+    "one-mlp": (RungLabel("one MLP"), _one_mlp),
 }
-
-
-def find_base(study: Study) -> Base:
-    """The first quantum arm of a study.
-
-    Raises:
-        ConfigError: when there is none, or one with a single expert.
-    """
-    for arm in study.arms:
-        router = arm.model.router
-        if isinstance(router, QuantumSpec):
-            break
-    else:
-        kinds = ", ".join(f"{arm.name} ({arm.model.router.kind})" for arm in study.arms)
-        raise ConfigError(
-            f"A ladder takes a quantum router apart, but no arm of {study.name} has one: {kinds}; add such an arm, or drop "
-            "ladder."
-        )
-    if arm.model.n_experts == 1:
-        raise ConfigError(
-            f"The quantum arm {arm.name!r} has one expert, so its router decides nothing; raise n_experts, or drop ladder."
-        )
-    dataset = make_dataset(study.data.name, **study.data.options)
-    plain = arm.model.model_copy(update={"routing": "input"})
-    n_features = study.data.components or dataset.n_features
-    unused = Generators(*(torch.Generator() for _ in range(3)))
-    mixture = build_mixture(plain, n_features, dataset.n_classes, unused, torch.float32)
-    assert isinstance(mixture.router, QuantumRouter)
-    return Base(
-        arm,
-        router,
-        mixture.router,
-        arm.labels or study.data.labels,
-        n_features,
-        dataset.n_classes,
-        mixture.experts.out_features,
-        n_trainable(mixture.experts) // arm.model.n_experts,
-        0 if mixture.head is None else n_trainable(mixture.head),
-    )
 
 
 def _nearest(budget: int, fixed: int, each: int) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic_core import from_json
 
-from qmoe.data import Table
+from qmoe.data import UserTable
 from qmoe.data.tables.kept import keep_table, keeps, key_of
 from qmoe.errors import QMoEError, StoreError
 from qmoe.studies.files import parse_study
@@ -101,16 +101,16 @@ class StudyResults:
     records: dict[str, Record]
     store: Path | None = None
 
-    def of(self, arm: str, variant: float | None = None, lr: float | None = None) -> list[Record]:
+    def of(self, arm: str, strength: float | None = None, lr: float | None = None) -> list[Record]:
         """Records of one arm (and noise strength), in the order of the seeds; failed trials left out.
 
         Args:
             arm: name of the arm.
-            variant: noise strength, where the arm has several.
+            strength: depolarizing probability, where the arm lists several.
             lr: one of the study's learning rates; by default the first.
         """
         lr = self.study.training.lr if lr is None else lr
-        found = [self.records.get(digest) for digest in self._hashes.get((arm, variant, lr), ())]
+        found = [self.records.get(digest) for digest in self._hashes.get((arm, strength, lr), ())]
         return [record for record in found if record is not None and record.error is None]
 
     @cached_property
@@ -118,7 +118,7 @@ class StudyResults:
         """Hashes of the trials by arm, noise strength and learning rate."""
         found: dict[tuple[str, float | None, float], list[str]] = {}
         for m in self.members:
-            found.setdefault((m.arm, m.variant, m.trial.training.lr), []).append(m.trial.hash)
+            found.setdefault((m.arm, m.strength, m.trial.training.lr), []).append(m.trial.hash)
         return found
 
     @cached_property
@@ -214,8 +214,8 @@ class Store:
                 (study.name, position, study.model_dump_json(exclude_defaults=True)),
             )
             self._save_places(study)
-            if study.data.kind is Table:
-                table = Table(**study.data.options)
+            if study.data.kind is UserTable:
+                table = UserTable(**study.data.options)
                 if not keeps(self._db, table.key):
                     keep_table(self._db, table.key, table.content)
 
@@ -228,11 +228,12 @@ class Store:
         if len(plain) > 1:
             plain = [(study, plain[1][1], "all"), *plain[2:]]
         for number, (one, choices, selects) in enumerate(plain):
+            has_rate = one.training.optimiser != "lbfgs"
             row = (study.name, number, json.dumps(dict(choices)), selects)
             self._db.execute("INSERT INTO specifications VALUES (?, ?, ?, ?)", row)
             rows = (
                 (
-                    study.name, number, m.arm, m.variant, None if one.training.optimiser == "lbfgs" else m.trial.training.lr,
+                    study.name, number, m.arm, m.strength, m.trial.training.lr if has_rate else None,
                     m.trial.training.lr == one.training.lr, m.trial.data_seed, m.trial.init_seed, m.trial.hash,
                 )
                 for m in make_trials(one)
@@ -244,7 +245,7 @@ class Store:
 
         So neither a worker nor a report goes back to the file, which may have moved or changed by then.
         """
-        if study.data.kind is not Table:
+        if study.data.kind is not UserTable:
             return study
         data = study.data.model_copy(update={"options": self._from_here(study.data.options)})
         return study.model_copy(update={"data": data})
@@ -267,7 +268,7 @@ class Store:
         """
         try:
             values = json.loads(text)
-            if values["data"]["name"] == Table.name:
+            if values["data"]["name"] == UserTable.name:
                 values["data"]["options"] = self._from_here(values["data"]["options"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"{self.path}: the study {name} cannot be read: {error!r}; run it again.") from None
@@ -277,7 +278,7 @@ class Store:
         """Options of a table, with this store in place of its file where it keeps that table."""
         key = key_of(options.get("digest", ""), options["target"], options.get("keep", ()))
         with self._explained():
-            return {**options, Table.located: str(self.path.resolve())} if keeps(self._db, key) else options
+            return {**options, UserTable.located: str(self.path.resolve())} if keeps(self._db, key) else options
 
     def save(self, records: Iterable[Record]) -> None:
         """Commits finished trials, all or none."""

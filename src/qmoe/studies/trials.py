@@ -137,17 +137,17 @@ class Member:
 
     Attributes:
         arm: name of the arm.
-        variant: noise strength within the arm; None where the arm has no variants.
+        strength: depolarizing probability; None where the arm lists none.
         trial: what to run.
     """
 
     arm: str
-    variant: float | None
+    strength: float | None
     trial: TrialSpec
 
 
 def make_trials(study: Study) -> list[Member]:
-    """All trials of a study: learning rates times arms times variants times seeds, in that order.
+    """All trials of a study: learning rates times arms times noise strengths times seeds, in that order.
 
     Raises:
         ConfigError: when a file that the study is about has changed since it was read.
@@ -177,8 +177,8 @@ def _members(canonical: str) -> tuple[Member, ...]:
     for lr, arm in itertools.product(study.learning_rates, study.arms):
         training = study.training.model_copy(update={"lr": lr})
         data = study.data if arm.labels is None else study.data.model_copy(update={"labels": arm.labels})
-        for variant in arm.noise or (None,):
-            model = _with_noise(arm, variant)
+        for strength in arm.noise or (None,):
+            model = _with_noise(arm, strength)
             for data_seed, init_seed in itertools.product(range(study.seeds.data), range(study.seeds.per_data)):
                 # Of parts that are checked already; to check them again for each seed takes most of the time.
                 trial = TrialSpec.model_construct(
@@ -190,12 +190,12 @@ def _members(canonical: str) -> tuple[Member, ...]:
                     init_seed=init_seed,
                     fixed=study.seeds.fixed if resampled else 0,
                 )
-                members.append(Member(arm.name, variant, trial))
+                members.append(Member(arm.name, strength, trial))
     return tuple(members)
 
 
-def _with_noise(arm: ArmSpec, variant: float | None) -> ModelSpec:
-    if variant is None:
+def _with_noise(arm: ArmSpec, strength: float | None) -> ModelSpec:
+    if strength is None:
         return arm.model
     assert isinstance(arm.model.router, QuantumSpec)
-    return arm.model.model_copy(update={"router": arm.model.router.model_copy(update={"noise": variant})})
+    return arm.model.model_copy(update={"router": arm.model.router.model_copy(update={"noise": strength})})

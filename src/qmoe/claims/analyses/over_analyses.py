@@ -29,9 +29,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from qmoe.claims.deciding.evidence import Outcome
 from qmoe.claims.runs import ArmKey
-from qmoe.claims.spec import Scale
+from qmoe.claims.vocabulary import Outcome, Scale
+from qmoe.statistics.conventions import ALPHA
 
 #: Share of the specifications that must agree, those counted that are undecided and lean that way.
 AGREE = 0.9
@@ -232,8 +232,8 @@ def _differ(rows: Sequence[SpecificationRow], pools: Sequence[Pool]) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _critical_range(n: int, draws: int) -> float:
-    """What the largest difference of n means, in standard errors of a difference, exceeds in 5% of cases (Tukey 1949)."""
-    return float(stats.studentized_range.ppf(0.95, max(n, 2), max(draws - 1, 1))) / math.sqrt(2)
+    """What the largest difference of n means, in standard errors, exceeds with a chance of ALPHA (Tukey 1949)."""
+    return float(stats.studentized_range.ppf(1 - ALPHA, max(n, 2), max(draws - 1, 1))) / math.sqrt(2)
 
 
 def join(rows: Sequence[SpecificationRow], pools: Sequence[Pool] = ()) -> Multiverse:

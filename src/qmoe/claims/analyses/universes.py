@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qmoe.claims.runs import Universe, runs_of
+from qmoe.claims.from_records import runs_of
+from qmoe.claims.runs import Universe
 from qmoe.studies.store import StudyResults
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from qmoe.claims.deciding.evidence import ALPHA, Contrast, Evidence, conclude, weigh
+from qmoe.claims.deciding.evidence import Contrast, Evidence, conclude, weigh
 from qmoe.claims.pairs import pair
 from qmoe.claims.runs import ArmKey, StudyRuns
+from qmoe.statistics.conventions import ALPHA
+from qmoe.studies.metrics import metric_facts
 
 #: The arm whose router is switched off: every sample gets the mean of the routing weights.
-SWITCHED_OFF: ArmKey = ("mean", None)
+SWITCHED_OFF = ArmKey("mean")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,7 @@ class Assays:
         """
         contrast = evidence.contrast
         margin = max(contrast.margin, contrast.at_least or 0.0)
-        asked = metric.endswith("accuracy") and contrast.scale == "difference" and margin > 0
+        asked = metric_facts(metric).is_accuracy and contrast.scale == "difference" and margin > 0
         if not asked or SWITCHED_OFF in (a, b) or not _could_say_none(evidence, self.alpha):
             return None
         if SWITCHED_OFF not in study.arms:

@@ -1,9 +1,9 @@
-"""What speaks against a comparison of two arms: some of it forbids a verdict, the rest goes beside it.
+"""Caveats of a comparison of two arms: some forbid a verdict, the others are told beside it.
 
 What forbids a verdict, because the data cannot carry one whatever they say:
 
-* an arm, study or metric is missing, or trials have not run yet (a verdict must not depend on when one looked);
-* more than 5% of the pairs broke off: what is left is a selection;
+* an arm, study or metric is missing, or trials have not run yet (a verdict must not depend on when it was asked for);
+* more than 5% of the pairs failed: the remaining ones are a selection;
 * too few independent seeds;
 * epochs, batch size, the learning rate or the number of learning rates tried differ between the arms (each arm may have
   its own best rate, if all were chosen from equally many);
@@ -13,7 +13,7 @@ What forbids a verdict, because the data cannot carry one whatever they say:
   not shown to be above that arm by more than the margin (assay sensitivity). Without that arm, no room: both arms within
   the margin of 100% or of guessing, where no difference could show.
 
-What goes beside it: single runs that broke off, numbers of parameters that differ by more than half, a loss that was
+Told beside it: single runs that failed, numbers of parameters that differ by more than half, a loss that was
 still falling, data that never vary, a mean that rests on few pairs.
 """
 
@@ -23,26 +23,26 @@ import numpy as np
 
 from qmoe.claims.deciding.evidence import Decision, Evidence
 from qmoe.claims.pairs import Pairs
-from qmoe.claims.runs import Runs, StudyRuns
+from qmoe.claims.runs import ArmRuns, StudyRuns
+from qmoe.statistics.conventions import ALPHA, UNEQUAL
+from qmoe.studies.metrics import metric_facts
 
 #: Share of pairs that may break off.
 MAX_FAILED = 0.05
 #: A mean loss that fell by more than this share over the last three epochs had not settled.
 FALLING = 0.05
-#: Arms whose numbers of parameters differ by more than this factor are not of one size.
-UNEQUAL = 1.5
 
 
-def obstacles(pairs: Pairs, a: Runs, b: Runs, min_seeds: int) -> list[str]:
+def obstacles(pairs: Pairs, a: ArmRuns, b: ArmRuns, min_seeds: int) -> list[str]:
     """What forbids a verdict before anything is tested, in plain words."""
     found = []
     if pairs.missing:
         found.append(f"{pairs.missing} of {pairs.planned} pairs of runs are not finished")
     if pairs.lost > MAX_FAILED * pairs.planned:
-        found.append(f"{pairs.lost} of {pairs.planned} pairs broke off, so what is left is a selection")
+        found.append(f"{pairs.lost} of {pairs.planned} pairs failed, so the remaining ones are a selection")
     n = len(np.unique(pairs.clusters))
     if n < min_seeds:
-        found.append(f"it rests on {n} {pairs.unit}, and the claim asks for {min_seeds}")
+        found.append(f"there are {n} {pairs.unit}, and the claim asks for {min_seeds}")
     for name, left, right in (("epochs", a.epochs, b.epochs), ("batch size", a.batch_sizes, b.batch_sizes)):
         if set(left[left > 0].tolist()) != set(right[right > 0].tolist()) and (left > 0).any() and (right > 0).any():
             found.append(f"the arms were trained with different {name}")
@@ -73,7 +73,7 @@ def objections(
             "all differences are exactly equal, which happens when both arms are one and the same or the seed did not "
             "reach the model"
         )
-    if study is not None and metric.endswith("accuracy") and evidence.contrast.scale == "difference":
+    if study is not None and metric_facts(metric).is_accuracy and evidence.contrast.scale == "difference":
         lowest, highest = sorted((evidence.mean_a, evidence.mean_b))
         margin = max(evidence.contrast.margin, evidence.contrast.at_least or 0.0)
         chance = study.guessing(metric)
@@ -81,9 +81,9 @@ def objections(
             sameness.append("on this data set routing does not matter: switching the router off is not shown to cost more "
                             f"than {margin:g}")  # fmt: skip
         elif sensitive is None and lowest >= 1 - margin:
-            sameness.append("both arms are so near to 100% that a difference that matters could not show")
+            sameness.append("both arms are so close to 100% that a difference that matters could not appear")
         if chance is not None and highest <= chance + margin:
-            guessed = f"neither arm does better than guessing ({chance:.3g}), so nothing could show"
+            guessed = f"neither arm does better than guessing ({chance:.3g}), so no difference could appear"
             if highest <= chance:
                 always.append(guessed)
             elif sensitive is None:
@@ -100,28 +100,30 @@ def says_no_difference(decision: Decision) -> bool:
     return decision.outcome == "supported"
 
 
-def caveats(pairs: Pairs, a: Runs, b: Runs, evidence: Evidence, study: StudyRuns, metric: str) -> list[str]:
-    """What goes beside a verdict, in plain sentences."""
-    where = f"{study.name}, {a.label} against {b.label}"
+def caveats(pairs: Pairs, a: ArmRuns, b: ArmRuns, evidence: Evidence, study: StudyRuns, metric: str) -> list[str]:
+    """The caveats that are told beside a verdict, in sentences."""
+    where = f"{study.name}, {a.title} against {b.title}"
     found = []
     if pairs.lost:
-        found.append(f"{where}: {pairs.lost} of {pairs.planned} pairs broke off and are left out.")
-    if metric.endswith(("accuracy", "loss")):
+        found.append(f"{where}: {pairs.lost} of {pairs.planned} pairs failed and are left out.")
+    if metric_facts(metric).kind in ("accuracy", "loss"):
         sizes = [float(np.nanmean(r.values["parameters"])) for r in (a, b) if "parameters" in r.values]
         if len(sizes) == 2 and max(sizes) > UNEQUAL * max(1.0, min(sizes)):
-            found.append(f"{where}: {sizes[0]:.0f} against {sizes[1]:.0f} parameters, so the arms are not of one size.")
+            found.append(f"{where}: {sizes[0]:.0f} against {sizes[1]:.0f} parameters, so the arms differ in size.")
     if not study.clustered:
         found.append(
             f"{study.name}: the data never vary, so the verdict is about this one data set, over initialisations."
         )
-    significant = min(evidence.p_support, evidence.p_refute) < 0.05
-    unranked = evidence.contrast.direction in ("greater", "less") and evidence.beyond_support and evidence.rank_p > 0.05
+    significant = min(evidence.p_support, evidence.p_refute) < ALPHA
+    unranked = (
+        evidence.contrast.direction in ("greater", "less") and evidence.beyond_support and evidence.rank_p > ALPHA
+    )
     if significant and unranked:
-        found.append(f"{where}: the mean differs but the typical pair does not: a few runs make the difference.")
+        found.append(f"{where}: the mean differs but the typical pair does not: the difference comes from a few runs.")
     return found
 
 
-def still_falling(runs: Runs) -> bool:
+def still_falling(runs: ArmRuns) -> bool:
     """Whether the mean loss was still falling at the end of training."""
     tails = runs.recent[np.isfinite(runs.recent).all(axis=1)]
     if len(tails) == 0:

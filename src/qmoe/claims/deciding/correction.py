@@ -17,6 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+#: P-values with which something could be supported and refuted; None where it was not tested.
+PValues = tuple[float | None, float | None]
+
 
 @dataclass(frozen=True)
 class Correction:
@@ -37,6 +40,10 @@ class Correction:
     def times(self, factor: float) -> Correction:
         """The same with one more factor."""
         return Correction(self.factor * factor, self.floor)
+
+
+#: How the two of `PValues` are corrected.
+Corrections = tuple[Correction, Correction]
 
 
 def conjunction(p_values: Sequence[float | None], needed: int) -> float | None:

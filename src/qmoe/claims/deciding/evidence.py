@@ -27,19 +27,15 @@ from typing import Literal
 
 import numpy as np
 
-from qmoe.claims.spec import Direction, Scale
+from qmoe.claims.vocabulary import Direction, Outcome, Scale
 from qmoe.errors import ConfigError, ShapeError, unknown
 from qmoe.statistics.bootstrap import MIN_CLUSTERS, Clusters, Values, cluster_means, mean_interval
+from qmoe.statistics.conventions import ALPHA, POWER
 from qmoe.statistics.equivalence import equivalence_test
 from qmoe.statistics.paired_tests import sign_flip_test, wilcoxon_test
 from qmoe.statistics.power import draws_needed, smallest_effect
 from qmoe.statistics.proportions import Proportion, probability_of_superiority, success_rate
 
-#: Comparisons and tests never *depend*; a claim that is judged at several specifications may (on the analysis).
-Outcome = Literal["supported", "refuted", "inconclusive", "depends"]
-
-#: Level of the tests, after Holm's correction.
-ALPHA = 0.05
 #: Random sign flips where all cannot be counted: p-values go down to 1/20,000, enough for hundreds of tests.
 FLIPS = 19_999
 
@@ -149,14 +145,14 @@ class Evidence:
 
     @property
     def smallest_effect(self) -> float | None:
-        """The difference (or factor) that so many clusters find with a chance of 80%; None for counts."""
+        """The difference (or factor) that so many clusters find with a power of 80%; None for counts."""
         if self.exact:
             return None
         return self.contrast.back(math.inf if self.n_clusters < 2 else smallest_effect(self.sd, self.n_clusters))
 
     @property
     def draws_needed(self) -> int | None:
-        """Clusters that find a difference of the margin with a chance of 80%.
+        """Clusters that find a difference of the margin with a power of 80%.
 
         None without a margin, for counts, and where it is more than anybody could run.
         """
@@ -164,7 +160,7 @@ class Evidence:
         return draws_for(self.sd, margin) if margin > 0 and not self.exact else None
 
 
-def draws_for(sd: float, margin: float, power: float = 0.8, alpha: float = 0.05) -> int | None:
+def draws_for(sd: float, margin: float, power: float = POWER, alpha: float = ALPHA) -> int | None:
     """As `qmoe.statistics.power.draws_needed` for a positive margin; None where that is more than anybody could run."""
     try:
         return draws_needed(sd, margin, power, alpha)
@@ -243,17 +239,8 @@ def weigh(
 ) -> Evidence:
     """The evidence of paired scores for and against a contrast; arguments as for `decide`."""
     if not 0 < alpha < 0.5:
-        raise ConfigError(f"alpha is {alpha!r}, expected a number between 0 and 0.5, such as 0.05.")
-    if contrast.direction not in Direction.__args__:  # type: ignore[attr-defined]
-        raise unknown("direction", contrast.direction, Direction.__args__)  # type: ignore[attr-defined]
-    ratio = contrast.scale == "ratio"
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if x.shape != y.shape or x.ndim != 1:
-        raise ShapeError(f"a and b have shapes {x.shape} and {y.shape}, expected (n,) twice; pass pairs.")
-    if ratio:
-        if not (np.all(x > 0) and np.all(y > 0)):
-            raise ConfigError("A ratio needs positive values, got some that are not; use scale = 'difference'.")
-        x, y = np.log(x), np.log(y)
+        raise ConfigError(f"alpha is {alpha!r}, expected a number between 0 and 0.5, such as {ALPHA:g}.")
+    x, y = _paired(a, b, contrast)
     sign, (support, refute) = contrast.sign, contrast.bounds
     # One number for each cluster, from here on with a on the side where it is claimed to be.
     differences = cluster_means(x - y, clusters)
@@ -314,6 +301,20 @@ def weigh(
     )
 
 
+def _paired(a: Values, b: Values, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
+    """The scores ``(n,)`` as a contrast takes their differences: themselves, or on the ratio scale their logarithms."""
+    if contrast.direction not in Direction.__args__:  # type: ignore[attr-defined]
+        raise unknown("direction", contrast.direction, Direction.__args__)  # type: ignore[attr-defined]
+    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if x.shape != y.shape or x.ndim != 1:
+        raise ShapeError(f"a and b have shapes {x.shape} and {y.shape}, expected (n,) twice; pass pairs.")
+    if contrast.scale == "difference":
+        return x, y
+    if not (np.all(x > 0) and np.all(y > 0)):
+        raise ConfigError("A ratio needs positive values, got some that are not; use scale = 'difference'.")
+    return np.log(x), np.log(y)
+
+
 def conclude(evidence: Evidence, p_support: float, p_refute: float, alpha: float = ALPHA) -> Decision:
     """The outcome, given p-values after the correction for multiple comparisons.
 
@@ -329,17 +330,17 @@ def conclude(evidence: Evidence, p_support: float, p_refute: float, alpha: float
     if shown and not (lead and (e.inside_margin or not e.matters)):
         return Decision("supported", e, p_support, p_refute, alpha)
     if shown and e.inside_margin:
-        why = "a lead too small to matter: all of its interval lies inside the margin"
+        why = "the lead is too small to matter: its confidence interval lies inside the margin"
     elif shown:
-        why = "a lead is shown, but its estimate is below the smallest difference that matters"
+        why = "a lead is significant, but its estimate is below the smallest difference that matters"
     elif not enough:
-        why = f"only {e.n_clusters} independent seeds, and fewer than {MIN_CLUSTERS} decide nothing"
+        why = f"there are only {e.n_clusters} independent seeds, and a verdict needs at least {MIN_CLUSTERS}"
     elif (p_support < alpha and e.beyond_support) or (p_refute < alpha and e.beyond_refute):
-        why = "the mean says one thing and the typical pair of runs another"
+        why = "the test of the mean and the signed-rank test contradict each other"
     elif min(e.p_support, e.p_refute) < alpha <= min(p_support, p_refute):
-        why = "it would count as shown if it were the only test, but not among so many"
+        why = "it is significant by itself, but not after the correction for multiple comparisons"
     else:
-        why = "the difference is uncertain: the runs allow one that matters and one that does not"
+        why = "the figures are compatible with a difference that matters and with one that does not"
     return Decision("inconclusive", e, p_support, p_refute, alpha, why)
 
 

@@ -1,4 +1,4 @@
-"""A table of the user's own, from a CSV file."""
+"""A table of your own, from a CSV file."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from qmoe.seeding import Seed
 
 
 @dataclass(frozen=True)
-class Table(Dataset):
-    """A CSV file with a header: numeric columns are the features, ``target`` holds the classes.
+class UserTable(Dataset):
+    """A CSV file with a header: numeric columns are the features, ``target`` is the label column.
 
     The rows are given and the same for every seed; the seed varies the split. Values are separated by commas, semicolons,
     tabs or bars. A value that is missing is refused, and so is a column that numbers the rows.
 
     Attributes:
         path: the file; or a store of results, which keeps the tables of its studies.
-        target: the column of the classes; their values count as words, in sorted order (numbers by value).
+        target: the label column; its values count as words, in sorted order (numbers by value).
         digest: the first 16 hexadecimal digits of the file's SHA-256, so that results name the rows they came from; filled
             in where it is left out, and refused where the file has another.
         keep: columns that are features although they seem to number the rows.
@@ -71,7 +71,7 @@ class Table(Dataset):
             with Path(path).open("rb") as file:
                 start = file.read(len(MAGIC))
                 if start != MAGIC:
-                    return _parsed(_Source(path, start + file.read()), self.target, self.keep)
+                    return _parsed(_File(path, start + file.read()), self.target, self.keep)
         except OSError as error:
             raise ConfigError(f"table: {path} cannot be read: {error.strerror}.") from None
         return kept_table(path, self.key)
@@ -111,7 +111,7 @@ class Table(Dataset):
         return Points(content.x.copy(), content.y.copy())
 
 
-class _Source:
+class _File:
     """The bytes of a file, which equal others by their digest and are let go once they are read."""
 
     def __init__(self, path: str, data: bytes) -> None:
@@ -119,7 +119,7 @@ class _Source:
         self._data = data
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Source) and (self.path, self.digest) == (other.path, other.digest)
+        return isinstance(other, _File) and (self.path, self.digest) == (other.path, other.digest)
 
     def __hash__(self) -> int:
         return hash((self.path, self.digest))
@@ -134,7 +134,7 @@ class _Source:
 
 
 @functools.lru_cache(maxsize=4)
-def _parsed(source: _Source, target: str, keep: tuple[str, ...]) -> Content:
+def _parsed(source: _File, target: str, keep: tuple[str, ...]) -> Content:
     cells = read_cells(source.path, source.text(), target)
     y, classes = as_classes(source.path, target, cells.words)
     for name, values in zip(cells.columns, cells.x.T, strict=True):

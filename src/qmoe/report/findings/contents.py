@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from qmoe.claims import Claim, ladder_claims
+from qmoe.claims import ArmRuns, Claim, ladder_claims
 from qmoe.errors import QMoEError, StoreError
-from qmoe.report.findings.arms import Arm
 from qmoe.report.findings.headline import HeadlineRow, headline
 from qmoe.report.findings.judged import Judged, Measurements, judge_all
 from qmoe.studies import Record, Store, StudyResults, preset_names
@@ -70,6 +69,11 @@ class Contents:
         return headline(self.results)
 
     @cached_property
+    def times(self) -> Times:
+        """Seconds that training takes."""
+        return Times(self.results)
+
+    @cached_property
     def judged(self) -> Judged:
         """The verdicts on all claims."""
         return judge_all(self.results, self.claims, self.measurements)
@@ -101,6 +105,12 @@ def read_store(path: str | Path, claims: Sequence[Claim] | None = None) -> Conte
     own = [study.study for study in results if study.study.name not in preset_names()]
     asked = [claim for number, study in enumerate(own) for claim in ladder_claims(study, 1 + 4 * number)]
     return Contents(tuple(results), measurements, (*asked, *(claims or ())), tuple(unreadable))
+
+
+def study_titles(results: Sequence[StudyResults]) -> dict[str, str]:
+    """What readers call each study: its short title, or its name where two have one title."""
+    short = {r.study.name: r.study.short_title for r in results}
+    return {name: title if list(short.values()).count(title) == 1 else name for name, title in short.items()}
 
 
 def provenance(results: Sequence[StudyResults]) -> Provenance:
@@ -135,13 +145,13 @@ class Times:
                 alone.setdefault(record.trial.shape_key, []).append(record.seconds)
         self._alone = {key: float(np.median(values)) for key, values in alone.items()}
 
-    def alone(self, arm: Arm) -> float | None:
+    def alone(self, arm: ArmRuns) -> float | None:
         """Seconds of one model trained alone on one process, the median over those that were; None where none was."""
-        return self._alone.get(arm.records[0].trial.shape_key) if arm.records else None
+        return self._alone.get(arm.finished[0].trial.shape_key) if arm.finished else None
 
-    def in_stack(self, arm: Arm) -> float | None:
+    def in_stack(self, arm: ArmRuns) -> float | None:
         """Seconds for each model where many were trained side by side, None where none were."""
-        shares = [r.seconds / r.stack_size for r in arm.records if r.stack_size > 1]
+        shares = [r.seconds / r.stack_size for r in arm.finished if r.stack_size > 1]
         return float(np.mean(shares)) if shares else None
 
 

@@ -1,4 +1,4 @@
-"""What speaks against our own figures."""
+"""The caveats of a page: what a careful reader should hold against its figures."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
-from qmoe.report.findings.arms import MIN_SEEDS, Arm, finished
+from qmoe.claims import ArmRuns
+from qmoe.report.findings.arms import MIN_SEEDS, finished
 from qmoe.report.findings.headline import two_groups
 from qmoe.report.findings.paper import departures
-from qmoe.report.pictures.style import join
+from qmoe.report.words import join
+from qmoe.statistics.conventions import UNEQUAL
 from qmoe.studies import StudyResults
 
 MOST = 6  # arms that are named one by one
 FALLING = 0.05  # a mean loss that fell by more than this share over the last three epochs has not settled
 
 
-def accusations(results: Sequence[StudyResults], judged: Collection[str] = ()) -> list[str]:
+def page_caveats(results: Sequence[StudyResults], judged: Collection[str] = ()) -> list[str]:
     """Everything a careful reader should hold against the page, one sentence or two each.
 
     Args:
@@ -63,7 +65,7 @@ def accusations(results: Sequence[StudyResults], judged: Collection[str] = ()) -
     return found
 
 
-def not_settled(arm: Arm) -> bool:
+def not_settled(arm: ArmRuns) -> bool:
     """Whether the mean loss was still falling at the end."""
     lines = arm.curves("loss")
     if lines.shape[1] < 4:
@@ -72,7 +74,9 @@ def not_settled(arm: Arm) -> bool:
     return bool(mean[-1] < (1 - FALLING) * mean[-4])
 
 
-def _by_study(studies: Sequence[tuple[str, list[Arm]]], rule: Callable[[list[Arm]], str], sentence: str) -> list[str]:
+def _by_study(
+    studies: Sequence[tuple[str, list[ArmRuns]]], rule: Callable[[list[ArmRuns]], str], sentence: str
+) -> list[str]:
     """The sentence with all studies that a rule speaks of, those of which it says the same together."""
     grouped: dict[str, list[str]] = {}
     for name, arms in studies:
@@ -82,33 +86,33 @@ def _by_study(studies: Sequence[tuple[str, list[Arm]]], rule: Callable[[list[Arm
     return [sentence.format("; ".join(parts))] if parts else []
 
 
-def _listed(arms: Sequence[Arm]) -> str:
+def _listed(arms: Sequence[ArmRuns]) -> str:
     """Labels of arms; noise strengths of one arm together."""
     grouped: dict[str, list[str]] = {}
     for arm in arms:
-        grouped.setdefault(arm.label, []).extend([] if arm.variant is None else [f"{arm.variant:g}"])
+        grouped.setdefault(arm.label, []).extend([] if arm.strength is None else [f"{arm.strength:g}"])
     labels = [label + (f" at p = {', '.join(p)}" if p else "") for label, p in grouped.items()]
     return join(labels if len(labels) <= MOST else [*labels[: MOST - 1], f"{len(labels) - MOST + 1} more"])
 
 
-def _unequal(arms: list[Arm]) -> str:
-    counts = [arm.records[0].metrics["parameters"] for arm in arms]
+def _unequal(arms: list[ArmRuns]) -> str:
+    counts = [arm.finished[0].metrics["parameters"] for arm in arms]
     ratio = max(counts) / max(1.0, min(counts))
-    return f"{ratio:.1f} times between {min(counts):.0f} and {max(counts):.0f} parameters" if ratio > 1.5 else ""
+    return f"{ratio:.1f} times between {min(counts):.0f} and {max(counts):.0f} parameters" if ratio > UNEQUAL else ""
 
 
-def _guessing(arms: list[Arm]) -> str:
+def _guessing(arms: list[ArmRuns]) -> str:
     # Random labels are a control that has nothing else to do.
-    return _listed([arm for arm in arms if arm.guesses and arm.records[0].trial.data.labels == "true"])
+    return _listed([arm for arm in arms if arm.guesses and arm.finished[0].trial.data.labels == "true"])
 
 
-def _falling(arms: list[Arm]) -> str:
+def _falling(arms: list[ArmRuns]) -> str:
     return _listed([arm for arm in arms if not_settled(arm)])
 
 
-def _equal(arms: list[Arm]) -> str:
+def _equal(arms: list[ArmRuns]) -> str:
     return _listed([arm for arm in arms if arm.n > 1 and np.ptp(arm.scores) == 0])
 
 
-def _bimodal(arms: list[Arm]) -> str:
+def _bimodal(arms: list[ArmRuns]) -> str:
     return _listed([arm for arm in arms if arm.n >= 10 and two_groups(arm.scores) is not None])

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import isnan
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from qmoe.report.findings.arms import MIN_SEEDS, Arm, arms_of, interval_of, metric_name
+from qmoe.claims import ArmRuns
+from qmoe.claims.runs import ArmKey
+from qmoe.claims.sentences import metric_words
+from qmoe.report.findings.arms import MIN_SEEDS, arms_of, at_epoch, interval_of
 from qmoe.report.findings.paper import Published, departures, paper
+from qmoe.report.tables import known
+from qmoe.report.words import join
 from qmoe.statistics import percentile_of
 from qmoe.studies import StudyResults
 
@@ -26,8 +30,8 @@ class HeadlineRow:
         phase: phase of the paper.
         study: name of the study.
         arm: name of the arm.
-        variant: noise strength, or None.
-        what: what is measured, in words.
+        strength: noise strength, or None.
+        label: what readers call the arm.
         quantity: name of the metric or history.
         epoch: epoch counted from 0, or None for the end of training.
         paper: the published figure, or None.
@@ -46,8 +50,8 @@ class HeadlineRow:
     phase: str
     study: str
     arm: str
-    variant: float | None
-    what: str
+    strength: float | None
+    label: str
     quantity: str
     epoch: int | None
     paper: float | None
@@ -69,9 +73,26 @@ class HeadlineRow:
             return False
         return not OUTSIDE <= self.percentile <= 100 - OUTSIDE
 
+    @property
+    def key(self) -> ArmKey:
+        """What tells the arm from the others of its study."""
+        return ArmKey(self.arm, self.strength)
+
+    @property
+    def measured(self) -> str:
+        """Arm and metric in words: ``"quantum router: test accuracy"``."""
+        return f"{self.label}: {'loss' if self.quantity == 'loss' else metric_words(self.quantity)}"
+
+    @property
+    def what(self) -> str:
+        """The same with the epoch, where it is not the end of training."""
+        return self.measured if self.epoch is None else f"{self.measured}, epoch {self.epoch}"
+
     def to_dict(self) -> dict[str, Any]:
-        """The row as plain values for JSON."""
-        return asdict(self)
+        """The row as plain values for JSON, with `what` in place of the label."""
+        return {
+            ("what" if key == "label" else key): value for key, value in (asdict(self) | {"label": self.what}).items()
+        }
 
 
 def headline(results: Sequence[StudyResults]) -> list[HeadlineRow]:
@@ -88,18 +109,24 @@ def headline(results: Sequence[StudyResults]) -> list[HeadlineRow]:
         changed = departures(result.study)
         arms = {arm.key: arm for arm in arms_of(result)}
         published = [f for f in paper().of(result.study.name) if f.is_outcome]
-        rows += [_compared(result, arms.get((f.arm, f.variant)), f, changed) for f in published]
-        compared = {(f.arm, f.variant) for f in published if f.quantity != "loss"}
+        rows += [_compared(result, arms.get(f.key), f, changed) for f in published]
+        compared = {f.key for f in published if f.quantity != "loss"}
         rows += [_alone(result, arm) for key, arm in arms.items() if key not in compared]
     return rows
 
 
-def _compared(result: StudyResults, arm: Arm | None, figure: Published, changed: list[str]) -> HeadlineRow:
+def _compared(result: StudyResults, arm: ArmRuns | None, figure: Published, changed: list[str]) -> HeadlineRow:
     label = arm.title if arm else figure.arm
-    at = "" if figure.epoch is None else f", epoch {figure.epoch}"
-    what = f"{label}: {'loss' if figure.quantity == 'loss' else metric_name(figure.quantity)}{at}"
-    values = arm.values(figure.quantity, figure.epoch) if arm else np.zeros(0)
-    start: _Start = (result.study.phase, figure.study, figure.arm, figure.variant, what, figure.quantity, figure.epoch)
+    values = at_epoch(arm, figure.quantity, figure.epoch) if arm else np.zeros(0)
+    start: _Start = (
+        result.study.phase,
+        figure.study,
+        figure.arm,
+        figure.strength,
+        label,
+        figure.quantity,
+        figure.epoch,
+    )
     if not len(values) or arm is None:
         note = "not the published protocol: " + "; ".join(changed) if changed else "not run yet"
         return HeadlineRow(*start, figure.value, 0, note=note, decimals=figure.decimals)
@@ -116,9 +143,8 @@ def _compared(result: StudyResults, arm: Arm | None, figure: Published, changed:
     return replace(row, note=note, decimals=figure.decimals)
 
 
-def _alone(result: StudyResults, arm: Arm) -> HeadlineRow:
-    what = f"{arm.title}: {metric_name(arm.metric)}"
-    start: _Start = (result.study.phase, arm.study, arm.name, arm.variant, what, arm.metric, None)
+def _alone(result: StudyResults, arm: ArmRuns) -> HeadlineRow:
+    start: _Start = (result.study.phase, arm.study, arm.name, arm.strength, arm.title, arm.metric, None)
     if not arm.n:
         return HeadlineRow(*start, None, 0, note="not run yet")
     note = "" if arm.n >= MIN_SEEDS else f"Only {arm.n} seed{'s' * (arm.n > 1)}"
@@ -136,8 +162,8 @@ def _filled(
     low, high = interval_of(values, clusters)
     sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
     return HeadlineRow(
-        *start, published, len(values), float(values.mean()), None if isnan(low) else low, None if isnan(high) else high,
-        sd, float(values.min()), float(values.max()), percentile, note,
+        *start, published, len(values), float(values.mean()), known(low), known(high), sd,
+        float(values.min()), float(values.max()), percentile, note,
     )  # fmt: skip
 
 
@@ -152,11 +178,8 @@ def reason(row: HeadlineRow, values: np.ndarray) -> str:
             "likely because the loss of one epoch depends on the first weights and on the order of the batches, and "
             "the authors' seeds for both are not published"
         )
-    elif row.study.startswith("phase1-synthetic"):
-        why = (
-            "likely because the seed of the authors' split is not published, so that their 100 test rows need not be "
-            "ours"
-        )
+    elif other_data := paper().other_data.get(row.study):
+        why = f"likely because {other_data}"
     elif np.ptp(values) == 0:
         why = "likely because our runs do not spread at all here, so that any other figure lies outside"
     elif (groups := two_groups(values)) is not None:
@@ -167,9 +190,9 @@ def reason(row: HeadlineRow, values: np.ndarray) -> str:
         )
     else:
         nearest = float(values[np.abs(values - row.paper).argmin()])
-        unknown = "the authors' first weights and batch order"
-        if row.study.startswith("phase3b"):
-            unknown += " and their number of points (we take the 1,000 of phase 3A)"
+        unknown = join(
+            ["the authors' first weights and batch order", *filter(None, [paper().unpublished.get(row.study)])]
+        )
         why = f"likely because of what is not published: {unknown}; our nearest run has {nearest:.{row.decimals}f}"
     return f"{start}, {why}."
 

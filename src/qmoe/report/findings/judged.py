@@ -11,7 +11,7 @@ import numpy as np
 
 from qmoe.claims import Claim, Comparison, StudyRuns, Universe, Verdict, judge, runs_of, shipped_claims
 from qmoe.claims.analyses.universes import universes
-from qmoe.claims.spec import MeasurementTest
+from qmoe.claims.kinds.base import MeasuredTest
 from qmoe.errors import ConfigError
 from qmoe.report.findings.paper import is_preset
 from qmoe.report.tables import signed
@@ -166,9 +166,7 @@ _Choice = tuple[str, str, frozenset[str], list[StudyRuns]]
 def _examined(claim: Claim, studies: frozenset[str], measured: Measurements) -> bool:
     """Whether anything is there that the claim speaks of."""
     return any(
-        test.quantity in measured
-        if isinstance(test, MeasurementTest)
-        else not studies.isdisjoint(claim.studies_of(test))
+        test.quantity in measured if isinstance(test, MeasuredTest) else not studies.isdisjoint(claim.studies_of(test))
         for test in claim.tests
     )
 

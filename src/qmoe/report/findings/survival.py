@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from qmoe.claims import Outcome, Verdict
 from qmoe.claims.analyses.choices import alternative_words, choice_words
 from qmoe.claims.analyses.over_analyses import SpecificationRow
-from qmoe.claims.verdicts import combined
+from qmoe.claims.deciding.combining import combined
 from qmoe.report.findings.judged import Judged
-from qmoe.report.pictures.style import join
-from qmoe.report.sections.other_analyses import Analysed, analysed, decided_once
+from qmoe.report.findings.other_analyses import Analysed, analysed, decided_once
 from qmoe.report.tables import DASH, Column, Table, outcome_words, text
+from qmoe.report.words import join
 
 #: The choices of a specification, and what it says of a claim.
 _Said = tuple[Mapping[str, str], Outcome]
@@ -36,8 +36,7 @@ class Cell:
     @property
     def words(self) -> str:
         """``"refuted 5/6"``, as a table of words has it."""
-        name = {"inconclusive": "undecided"}.get(self.outcome, self.outcome)
-        return name if self.outcome == "split" else f"{name} {self.n}/{self.total}"
+        return self.outcome if self.outcome == "split" else f"{self.outcome} {self.n}/{self.total}"
 
 
 @dataclass(frozen=True)

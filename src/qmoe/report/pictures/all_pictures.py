@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qmoe.report.pictures.style import FigureBlock, Panel, inline, save
-from qmoe.report.sections.blocks import Picker, Section
-from qmoe.report.sections.claim_cards import Card
+from qmoe.report.pictures.style import Panel, inline, save
 from qmoe.studies import Workers
 
 
@@ -23,19 +21,6 @@ class Picture:
 
     panel: Panel
     folder: Path | None
-
-
-def pictures(cards: Iterable[Card], sections: Iterable[Section], folder: Path) -> Iterator[Picture]:
-    """Every panel of a page, in its order."""
-    for card in cards:
-        for panel in (*([] if card.panel is None else [card.panel]), *card.curves):
-            yield Picture(panel, folder)
-    for section in sections:
-        for block in section.blocks:
-            if isinstance(block, FigureBlock):
-                yield from (Picture(panel, folder) for panel in block.panels)
-            elif isinstance(block, Picker):
-                yield from (Picture(panel, None) for _, panels in block.choices for panel in panels)
 
 
 def draw_all(found: Sequence[Picture], workers: Workers, on_drawn: Callable[[], None]) -> dict[str, str]:

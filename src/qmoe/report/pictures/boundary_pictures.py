@@ -1,9 +1,7 @@
-"""Decision boundaries: trained models read back from the store and drawn over the data they saw."""
+"""Decision boundaries, drawn over the data that the models were trained on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,57 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 
-from qmoe.analysis import Grid, MeanBoundary, make_grid, mean_boundary, off_a_line, probabilities
-from qmoe.data import Split
-from qmoe.report.findings.arms import Arm
-from qmoe.report.pictures.style import CLASS_0, CLASS_1, COLUMN, colour_of, count, new_axes
+from qmoe.report.findings.planes import Planes, points_of
+from qmoe.report.pictures.style import CLASS_0, CLASS_1, COLUMN, colour_of, new_axes
+from qmoe.report.words import count
 from qmoe.studies import Record
-from qmoe.studies.assembly import prepare_data, raw_sizes
-from qmoe.studies.boundary_measures import TOLERANCE, trained_model
 
 SIZE = (COLUMN[0], 2.7)
-
-
-@dataclass(frozen=True, eq=False)
-class Planes:
-    """What the models of one arm predict over the plane of the data.
-
-    Attributes:
-        arm: whose models.
-        grid: where, in the units of the data.
-        probability: ``(M, N)`` probability of class 1, in the order of the arm's records.
-    """
-
-    arm: Arm
-    grid: Grid
-    probability: np.ndarray
-
-    @property
-    def mean(self) -> MeanBoundary:
-        """Mean over the runs."""
-        return mean_boundary(self.probability)
-
-    def n_straight(self, tolerance: float = TOLERANCE) -> int:
-        """How many boundaries a straight line reproduces but for this share of the plane."""
-        every_second = np.ix_(np.arange(0, len(self.grid.y), 2), np.arange(0, len(self.grid.x), 2))
-        nodes = np.arange(len(self.grid.points)).reshape(len(self.grid.y), len(self.grid.x))[every_second].ravel()
-        return int((off_a_line(self.probability[:, nodes], self.grid.points[nodes]) <= tolerance).sum())
-
-
-def is_planar(arms: Sequence[Arm]) -> bool:
-    """Whether the data of these arms have two features and two classes."""
-    return raw_sizes(arms[0].records[0].trial) == (2, 2)
-
-
-def planes_of(arms: Sequence[Arm], nodes: int = 70) -> list[Planes]:
-    """Evaluates every model of the arms on one grid around the points of all seeds."""
-    draws = {record.trial.draw for arm in arms for record in arm.records}
-    grid = make_grid(np.concatenate([_points(prepare_data(draw).raw)[0] for draw in draws]), nodes, 0.06)
-    found = []
-    for arm in arms:
-        scaled = np.stack([prepare_data(r.trial.draw).scaler(grid.points) for r in arm.records])
-        found.append(Planes(arm, grid, probabilities([trained_model(r) for r in arm.records], scaled)))
-    return found
 
 
 def single_plot(planes: Planes, index: int = 0, title: str | None = None, colour: str | None = None) -> Figure:
@@ -71,7 +24,7 @@ def single_plot(planes: Planes, index: int = 0, title: str | None = None, colour
     axes.contourf(
         planes.grid.x, planes.grid.y, values, levels=[0, 0.5, 1], colors=[CLASS_0, CLASS_1], alpha=0.16, zorder=0
     )
-    record = planes.arm.records[index]
+    record = planes.arm.finished[index]
     _dots(axes, record)
     if values.min() < 0.5 < values.max():
         axes.contour(
@@ -86,7 +39,7 @@ def mean_plot(planes: Planes, colour: str | None = None) -> Figure:
     mean, colour = planes.mean, colour or _colour(planes)
     x, y = planes.grid.x, planes.grid.y
     share, values = planes.grid.image(mean.share), planes.grid.image(mean.mean)
-    _dots(axes, planes.arm.records[0], alpha=0.5)
+    _dots(axes, planes.arm.finished[0], alpha=0.5)
     axes.contourf(x, y, share, levels=[0.1, 0.9], colors=[colour], alpha=0.25, zorder=1)
     for level in (0.1, 0.9):
         if share.min() < level < share.max():
@@ -109,14 +62,9 @@ def _colour(planes: Planes) -> str:
     return colour_of(planes.arm.name)
 
 
-def _points(split: Split) -> tuple[np.ndarray, np.ndarray]:
-    x = np.concatenate([split.x_train, split.x_test])
-    return x, np.concatenate([split.y_train, split.y_test])
-
-
 def _dots(axes: Any, record: Record, alpha: float = 0.9) -> None:
     """The data as two paths, one for each class: round and square dots, a few bytes each."""
-    x, y = _points(prepare_data(record.trial.draw).raw)
+    x, y = points_of(record)
     short = np.array([5e-5 * np.ptp(axes.get_xlim()), 0.0])
     for label, colour, cap in ((0, CLASS_0, "round"), (1, CLASS_1, "projecting")):
         rows = x[y == label]

@@ -9,7 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from qmoe.report.findings.arms import Arm, metric_name
+from qmoe.claims import ArmRuns
+from qmoe.claims.sentences import metric_words
+from qmoe.report.findings.arms import router_parameters
 from qmoe.report.findings.paper import Published
 from qmoe.report.pictures.style import COLUMN, INK, MUTED, PAPER, Colours, colour_of, new_axes
 
@@ -20,7 +22,7 @@ _LINES = ("solid", "dashed", "dashdot", "dotted")  # tell arms of one colour apa
 
 
 def curve_plot(
-    arms: Sequence[Arm],
+    arms: Sequence[ArmRuns],
     quantity: str,
     ylabel: str,
     published: Sequence[Published] = (),
@@ -54,7 +56,7 @@ def curve_plot(
 
 
 def strip_plot(
-    arms: Sequence[Arm], published: dict[str, float] | None = None, colours: Colours | None = None
+    arms: Sequence[ArmRuns], published: dict[str, float] | None = None, colours: Colours | None = None
 ) -> Figure:
     """Every run as a dot, one row for each arm, with the mean and its 95% interval below the dots."""
     figure, axes = new_axes((COLUMN[0], 0.75 + 0.52 * len(arms)))
@@ -69,7 +71,7 @@ def strip_plot(
     axes.set_yticks(range(len(arms)), [arm.title for arm in arms])
     axes.set_ylim(len(arms) - 0.4, -0.5)
     axes.grid(False, axis="y")
-    axes.set_xlabel(metric_name(arms[0].metric))
+    axes.set_xlabel(metric_words(arms[0].metric))
     return figure
 
 
@@ -86,20 +88,20 @@ def spread(values: np.ndarray, height: float = 0.24) -> np.ndarray:
     return offsets
 
 
-def efficiency_plot(arms: Sequence[Arm], published: dict[str, tuple[float, float]]) -> Figure:
+def efficiency_plot(arms: Sequence[ArmRuns], published: dict[str, tuple[float, float]]) -> Figure:
     """Accuracy against router parameters: seeds as dots, means with intervals, published points."""
     figure, axes = new_axes((COLUMN[0], 2.9))
     seen: set[str] = set()
     for row, arm in enumerate(arms):
         colour = colour_of(arm.name, row)
-        jitter = arm.parameters * np.exp(0.35 * spread(arm.scores))
+        jitter = router_parameters(arm) * np.exp(0.35 * spread(arm.scores))
         axes.scatter(jitter, arm.scores, s=7, color=colour, alpha=0.35, linewidth=0)
         low, high = arm.interval
         mean = arm.summary.mean
         quantum = colour_of("quantum") == colour
         label = "quantum router" if quantum else "classical routers"
         axes.errorbar(
-            arm.parameters, mean, yerr=[[np.nan_to_num(mean - low)], [np.nan_to_num(high - mean)]],
+            router_parameters(arm), mean, yerr=[[np.nan_to_num(mean - low)], [np.nan_to_num(high - mean)]],
             fmt="s" if quantum else "o", color=colour, markersize=5.5, elinewidth=1.6, capsize=2.5,
             label=None if label in seen else label, zorder=4,
         )  # fmt: skip
@@ -107,22 +109,22 @@ def efficiency_plot(arms: Sequence[Arm], published: dict[str, tuple[float, float
     if published:
         values = list(published.values())
         axes.scatter([v[0] for v in values], [v[1] for v in values], **_PAPER_MARK)
-    counts = sorted({arm.parameters for arm in arms})
+    counts = sorted({router_parameters(arm) for arm in arms})
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_locator(FixedLocator(counts))
     shown = [str(c) if not i or c / counts[i - 1] > 1.15 else "" for i, c in enumerate(counts)]
     axes.xaxis.set_major_formatter(FixedFormatter(shown))
-    axes.set(xlabel="trainable parameters of the router (log scale)", ylabel=metric_name(arms[0].metric))
+    axes.set(xlabel="trainable parameters of the router (log scale)", ylabel=metric_words(arms[0].metric))
     _legend(figure)
     return figure
 
 
-def noise_plot(arms: Sequence[Arm], published: dict[float, float], colours: Colours | None = None) -> Figure:
+def noise_plot(arms: Sequence[ArmRuns], published: dict[float, float], colours: Colours | None = None) -> Figure:
     """Accuracy against noise strength: mean, its interval, the middle 80% of the seeds, and every seed."""
     figure, axes = new_axes((COLUMN[0], 2.9))
-    arms = [arm for arm in arms if arm.variant is not None]
-    strength = np.array([arm.variant for arm in arms], dtype=float)
+    arms = [arm for arm in arms if arm.strength is not None]
+    strength = np.array([arm.strength for arm in arms], dtype=float)
     colour = _colour(arms[0], 0, colours)
     low, high = np.array([np.quantile(arm.scores, (0.1, 0.9)) for arm in arms]).T
     axes.fill_between(strength, low, high, color=colour, alpha=0.15, linewidth=0, label="middle 80% of the runs")
@@ -134,16 +136,16 @@ def noise_plot(arms: Sequence[Arm], published: dict[float, float], colours: Colo
     if published:
         axes.scatter(list(published), list(published.values()), **_PAPER_MARK)
     axes.axvline(0.75, color=MUTED, linewidth=0.8, linestyle=":")
-    axes.set(xlabel="depolarizing strength p", ylabel=metric_name(arms[0].metric))
+    axes.set(xlabel="depolarizing strength p", ylabel=metric_words(arms[0].metric))
     _legend(figure)
     return figure
 
 
-def _colour(arm: Arm, position: int, colours: Colours | None) -> str:
+def _colour(arm: ArmRuns, position: int, colours: Colours | None) -> str:
     return colour_of(arm.name, position) if colours is None else colours[arm.key]
 
 
-def _label(arms: Sequence[Arm], name: str) -> str:
+def _label(arms: Sequence[ArmRuns], name: str) -> str:
     return next((arm.label for arm in arms if arm.name == name), name)
 
 

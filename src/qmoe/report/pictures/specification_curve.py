@@ -15,15 +15,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from qmoe.report.pictures.style import BAD, FAINT, GOOD, INK, MUTED, PAPER
+from qmoe.report.pictures.style import FAINT, INK, MUTED, OUTCOME_MARKS, PAPER
 
 _WRAP = 26  # characters of the label of effects on a line
-#: Colour, marker and filling of a specification by its outcome.
-OUTCOME_MARKS: dict[str, tuple[str, str, bool]] = {
-    "supported": (GOOD, "o", True),
-    "refuted": (BAD, "X", True),
-    "inconclusive": (MUTED, "o", False),
-}
 
 
 @dataclass(frozen=True)
@@ -63,7 +57,7 @@ class Curve:
 def specification_curve(
     curves: Sequence[Curve], label: str, margin: float = 0.0, below: str = "", above: str = "", width: float = 7.1
 ) -> Figure:
-    """Draws curves side by side, with the choices behind each specification below; call it inside `figures.style`.
+    """Draws curves side by side, with the choices behind each specification below; call it inside `style.style`.
 
     Args:
         curves: one for each data set; they share the axis of effects and the rows of choices.

@@ -14,12 +14,14 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from qmoe.claims.runs import ArmKey
+
 # Okabe-Ito, told apart in every common form of colour blindness. In the paper's phases one colour is quantum, one
 # classical; in a study of a user's own, which may have several of each, every arm has its own (see `arm_colours`).
 INK, MUTED, FAINT, PAPER = "#1b1b1b", "#6b6b6b", "#d9d9d9", "#fefefe"
 CLASSICAL, QUANTUM, QNN, OTHER = "#d55e00", "#0072b2", "#009e73", "#cc79a7"
 CLASS_0, CLASS_1 = "#e69f00", "#56b4e9"
-#: What bears a claim out and what speaks against it; marks differ in form too.
+#: What supports a claim and what refutes it; marks differ in form too.
 GOOD, BAD = "#1c6b3f", "#a33a12"
 #: Colour in a file -> variable of the page's style sheet, so that figures follow its light or dark theme.
 VARIABLES = {
@@ -27,13 +29,17 @@ VARIABLES = {
     QUANTUM: "--quantum", QNN: "--qnn", OTHER: "--other", CLASS_0: "--class0", CLASS_1: "--class1",
     GOOD: "--good", BAD: "--bad",
 }  # fmt: skip
+#: Colour, marker and filling of what supports a claim, what refutes it, and what leaves it undecided.
+OUTCOME_MARKS: dict[str, tuple[str, str, bool]] = {
+    "supported": (GOOD, "o", True),
+    "refuted": (BAD, "X", True),
+    "inconclusive": (MUTED, "o", False),
+}
 CYCLE = (CLASSICAL, QUANTUM, QNN, OTHER, CLASS_0, CLASS_1)
 #: For arms that are not quantum; the colours of the data points and of the text come last.
 _OWN = (CLASSICAL, QNN, OTHER, MUTED, CLASS_0, CLASS_1, INK)
 
-#: Name and noise strength of an arm.
-Key: TypeAlias = tuple[str, float | None]
-Colours: TypeAlias = Mapping[Key, str]
+Colours: TypeAlias = Mapping[ArmKey, str]
 
 STYLE: dict[str, Any] = {
     "font.family": ["sans-serif"], "font.sans-serif": ["DejaVu Sans"], "font.size": 8.0, "axes.titlesize": 8.5,
@@ -69,15 +75,6 @@ class Panel:
     alt: str
 
 
-@dataclass(frozen=True)
-class FigureBlock:
-    """Panels that belong together, with their caption; ``wide`` ones take the whole width each."""
-
-    panels: tuple[Panel, ...]
-    caption: str
-    wide: bool = False
-
-
 @contextmanager
 def style() -> Iterator[None]:
     """The look, while figures are drawn; matplotlib's own settings are put back after it."""
@@ -105,7 +102,7 @@ def colour_of(arm: str, position: int = 0) -> str:
     return CYCLE[position % len(CYCLE)]
 
 
-def arm_colours(keys: Sequence[Key], quantum: Sequence[Key] = ()) -> dict[Key, str]:
+def arm_colours(keys: Sequence[ArmKey], quantum: Sequence[ArmKey] = ()) -> dict[ArmKey, str]:
     """A colour for each arm of a study whose arms are unlike the paper's, its own as far as there are colours.
 
     Args:
@@ -164,16 +161,6 @@ def adapt(svg: str, name: str, alt: str) -> str:
     inner = re.sub("\0", lambda _: next(words), inner)
     assert box is not None
     return f'<svg viewBox="{box.group(1)}" role="img" aria-label="{_escaped(alt)}">{inner.strip()}</svg>'
-
-
-def join(names: Sequence[str]) -> str:
-    """``a, b and c``."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
-
-
-def count(number: int, noun: str) -> str:
-    """``1 run``, ``60 runs``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _escaped(text: str) -> str:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
-import numpy as np
-
-from qmoe.report.findings.arms import Arm, metric_name
-from qmoe.report.findings.contents import Times
+from qmoe.claims import ArmRuns
+from qmoe.claims.sentences import metric_words
+from qmoe.report.findings.arms import router_parameters
+from qmoe.report.findings.contents import Contents, Times
 from qmoe.report.findings.headline import HeadlineRow
-from qmoe.report.findings.judged import Judged, Measurements
-from qmoe.report.pictures.style import FigureBlock, Panel
+from qmoe.report.findings.judged import Judged
+from qmoe.report.findings.paper import is_preset
+from qmoe.report.findings.rung_results import has_ladder
+from qmoe.report.pictures.style import Panel
 from qmoe.report.tables import (
     Column,
     Table,
     drop_empty,
     fixed,
     general,
+    known,
     percentile,
     printed,
     seconds,
@@ -37,6 +41,15 @@ class Text:
     lines: tuple[str, ...]
     points: bool = False
     title: str = ""
+
+
+@dataclass(frozen=True)
+class FigureBlock:
+    """Panels that belong together, with their caption; ``wide`` ones take the whole width each."""
+
+    panels: tuple[Panel, ...]
+    caption: str
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,68 +79,92 @@ class Section:
     Attributes:
         id: anchor.
         title: heading; says what it is about.
+        short_title: heading in the table of contents.
         blocks: what it consists of, in order.
-        short: heading in the table of contents; "" for the title up to its colon.
         studies: studies it shows; verdicts that rest on them are named under its heading.
+        boxed: whether it stands in a box.
     """
 
     id: str
     title: str
+    short_title: str
     blocks: list[Block] = field(default_factory=list)
-    short: str = ""
     studies: tuple[str, ...] = ()
-
-    @property
-    def contents_title(self) -> str:
-        """Heading in the table of contents."""
-        return self.short or self.title.split(":")[0]
+    boxed: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Context:
-    """What every section builder gets.
+    """What every section is made from.
 
     Attributes:
-        results: studies by name.
-        rows: published figures beside ours.
-        times: seconds of training.
-        judged: verdicts on claims.
-        step: called with a few words before each piece of work.
-        measurements: measured values that are no metric of a trial.
+        contents: the results and their verdicts.
+        on_step: called with a few words before each piece of work.
     """
 
-    results: dict[str, StudyResults]
-    rows: tuple[HeadlineRow, ...]
-    times: Times
-    judged: Judged
-    step: Callable[[str], None]
-    measurements: Measurements = field(default_factory=dict)
+    contents: Contents
+    on_step: Callable[[str], None]
 
-    def pair(self, stem: str) -> tuple[StudyResults | None, StudyResults | None]:
-        """The published and the held-out study of one name."""
-        return self.results.get(f"{stem}-published"), self.results.get(f"{stem}-heldout")
+    @property
+    def results(self) -> tuple[StudyResults, ...]:
+        """All studies."""
+        return self.contents.results
+
+    @cached_property
+    def presets(self) -> list[StudyResults]:
+        """Studies that ship with qmoe; one that borrowed the name of such a study for something else is none."""
+        return [r for r in self.results if is_preset(r.study)]
+
+    @cached_property
+    def ladders(self) -> list[StudyResults]:
+        """Studies with a ladder."""
+        return [r for r in self.results if has_ladder(r)]
+
+    @cached_property
+    def others(self) -> list[StudyResults]:
+        """Studies that are neither a preset nor a ladder."""
+        return [r for r in self.results if not is_preset(r.study) and not has_ladder(r)]
+
+    @property
+    def rows(self) -> Sequence[HeadlineRow]:
+        """Published figures beside ours."""
+        return self.contents.rows
+
+    @property
+    def times(self) -> Times:
+        """Seconds of training."""
+        return self.contents.times
+
+    @property
+    def judged(self) -> Judged:
+        """Verdicts on claims."""
+        return self.contents.judged
+
+    def pair(self, experiment: str) -> tuple[StudyResults | None, StudyResults | None]:
+        """The published and the held-out study of one of the paper's experiments."""
+        found = {r.study.protocol: r for r in self.presets if r.study.experiment == experiment}
+        return found.get("published"), found.get("heldout")
 
 
 def comparison_table(
-    name: str, caption: str, rows: Sequence[HeadlineRow], heldout: Sequence[Arm], digits: int
+    name: str, caption: str, rows: Sequence[HeadlineRow], heldout: Sequence[ArmRuns], digits: int
 ) -> Table:
     """Published figures, our distribution under the same protocol, and the held-out mean where there is one."""
     arms = {arm.key: arm for arm in heldout}
     body = []
     for row in rows:
         values: dict[str, object] = {**row.to_dict(), "heldout_mean": None, "heldout_low": None, "heldout_high": None}
-        short = row.what.split(": ")
         values["outside"] = row.outside
-        values["shown"] = short[0] if row.quantity != "loss" else ", ".join([short[0], *row.what.split(", ")[-1:]])
-        arm = arms.get((row.arm, row.variant))
+        values["shown"] = f"{row.label}, epoch {row.epoch}" if row.quantity == "loss" else row.label
+        arm = arms.get(row.key)
         if arm is not None and row.quantity != "loss":
-            values |= {"heldout_mean": arm.summary.mean, "heldout_low": _known(arm.interval[0])}
-            values |= {"heldout_high": _known(arm.interval[1]), "heldout_n": arm.n}
+            values |= {"heldout_mean": arm.summary.mean, "heldout_low": known(arm.interval[0])}
+            values |= {"heldout_high": known(arm.interval[1]), "heldout_n": arm.n}
         body.append(values)
     columns = (
         Column("", ("shown",), text, number=False),
         Column("paper", ("paper", "decimals"), printed),
-        Column("percentile", ("percentile", "outside"), percentile),
+        Column("percentile", ("percentile",), percentile, starred="outside"),
         Column("ours: mean", ("mean",), fixed(digits)),
         Column("sd", ("sd",), fixed(digits)),
         Column("min … max", ("minimum", "maximum"), span(digits)),
@@ -137,21 +174,21 @@ def comparison_table(
     return Table(name, caption, drop_empty(columns, body), tuple(body))
 
 
-def arms_table(name: str, caption: str, arms: Sequence[Arm]) -> Table:
+def arms_table(name: str, caption: str, arms: Sequence[ArmRuns]) -> Table:
     """Arms of a study that has no published counterpart."""
     body = [
         {
-            "arm": arm.name, "label": arm.title, "variant": arm.variant, "metric": arm.metric, "n": arm.n,
-            "mean": arm.summary.mean, "low": _known(arm.interval[0]), "high": _known(arm.interval[1]),
+            "arm": arm.name, "label": arm.title, "strength": arm.strength, "metric": arm.metric, "n": arm.n,
+            "mean": arm.summary.mean, "low": known(arm.interval[0]), "high": known(arm.interval[1]),
             "sd": arm.summary.sd, "median": arm.summary.median, "minimum": arm.summary.minimum,
-            "maximum": arm.summary.maximum, "router_parameters": arm.parameters,
-            "parameters": int(arm.records[0].metrics["parameters"]),
+            "maximum": arm.summary.maximum, "router_parameters": router_parameters(arm),
+            "parameters": int(arm.finished[0].metrics["parameters"]),
         }
         for arm in arms
     ]  # fmt: skip
     columns = (
         Column("arm", ("label",), text, number=False),
-        Column(f"{metric_name(arms[0].metric)}, mean [95%]", ("mean", "low", "high"), with_interval(3)),
+        Column(f"{metric_words(arms[0].metric)}, mean [95%]", ("mean", "low", "high"), with_interval(3)),
         Column("sd", ("sd",), fixed(3)),
         Column("median", ("median",), fixed(3)),
         Column("min … max", ("minimum", "maximum"), span(3)),
@@ -162,7 +199,9 @@ def arms_table(name: str, caption: str, arms: Sequence[Arm]) -> Table:
     return Table(name, caption, columns, tuple(body))
 
 
-def times_table(name: str, caption: str, arms: Sequence[Arm], times_of: Times, published: dict[str, float]) -> Table:
+def times_table(
+    name: str, caption: str, arms: Sequence[ArmRuns], times_of: Times, published: dict[str, float]
+) -> Table:
     """Seconds of one model alone and in a stack, beside the authors'."""
     body = []
     for arm in arms:
@@ -194,7 +233,3 @@ def outside_notes(rows: Sequence[HeadlineRow]) -> list[Text]:
         for note, members in grouped.items()
     )
     return [Text(lines, points=True, title="Published figures that lie outside our runs")] if lines else []
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else value

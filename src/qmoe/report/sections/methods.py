@@ -7,32 +7,56 @@ from collections.abc import Sequence
 from qmoe.claims import registered
 from qmoe.claims.registration import older_runs
 from qmoe.report.findings.arms import arms_of, finished
-from qmoe.report.findings.doubts import accusations
-from qmoe.report.pictures.style import count
+from qmoe.report.findings.rung_results import has_ladder
 from qmoe.report.sections.blocks import Block, Context, Section, Text
-from qmoe.report.sections.one_ladder import has_ladder
 from qmoe.report.tables import Column, Table, drop_empty, general, seconds, text, times
+from qmoe.report.words import count
 from qmoe.studies import Study, StudyResults, load_preset, preset_names
 
+_PROTOCOL = (
+    "Published protocol: the authors' data (where a seed is known, with that seed) and their measure. Only the first "
+    "weights and the order of the batches differ between our runs.",
+    "Held-out protocol: new points for every data seed, scaling fitted on the training part, accuracy on held-out data. "
+    "Planar and other sampled data sets have 5,000 new test points. Each draw of the data has initialisations of its own. "
+    "All arms meet the same pairs of seeds, with the same first weights of the experts.",
+    "Training: Adam on cross-entropy. The printed loss is summed over the batches of an epoch, as in the paper. Epochs are "
+    "counted from 0, so 'after epoch 7' is the eighth. Analyses by L-BFGS go to a minimum from several starts, and the "
+    "start with the least training loss counts.",
+    "Routers of fixed functions (the twin, trigonometric, random Fourier, quadratic) see these functions standardised on "
+    "the training part.",
+    "Percentile: the share of our runs below the published figure, ties counted half, after rounding ours to its decimals. "
+    "A figure below the 1st or above the 99th percentile lies outside the middle 98%.",
+    "Confidence interval: 95% for the mean, by a bias-corrected and accelerated (BCa) bootstrap. Runs on the same data are "
+    "averaged first, so that the interval is over data seeds. Where all runs share the data it is over initialisations.",
+    "Differences between arms are paired: equal data seed and equal initialisation seed. In tables, 'clearly' means that "
+    "the 95% interval of the difference excludes 0 on at least six independent seeds. These intervals are not corrected for "
+    "multiple comparisons.",
+    "Verdicts: each claim names its comparisons and the smallest difference that matters. 'Supported' and 'refuted' both "
+    "have to be shown: by a sign-flip test, corrected for multiple comparisons over the claims of a family (Holm), and by "
+    "the 95% interval. A difference that was not found refutes nothing; what shows neither is inconclusive. Where a study "
+    "lists other analyses, the claim is judged at each of them. A verdict that turns with them 'depends on the analysis'.",
+    "No seed was chosen for its result: single-seed pictures show the first seed.",
+)
 
-def cost_section(context: Context) -> Section:
+
+def cost_section(context: Context) -> list[Section]:
     """Seconds of one model for every arm, and of each study."""
     body = []
-    for results in context.results.values():
+    for results in context.results:
         if has_ladder(results):
             body.append(_ladder_cost(results))
             continue
         arms = {arm.name: arm for arm in reversed(finished(results))}
         for arm in reversed(arms.values()):
             same = [a for a in arms_of(results) if a.name == arm.name]
-            total = sum(r.seconds / r.stack_size for a in same for r in a.records)
+            total = sum(r.seconds / r.stack_size for a in same for r in a.finished)
             n = sum(a.n for a in same)
             alone = context.times.alone(arm)
             per_run = total / n
             body.append(
                 {
-                    "study": arm.study, "arm": arm.name, "label": arm.label, "engine": arm.records[0].engine,
-                    "epochs": arm.records[0].trial.training.epochs, "alone_seconds": alone, "seconds_a_run": per_run,
+                    "study": arm.study, "arm": arm.name, "label": arm.label, "engine": arm.finished[0].engine,
+                    "epochs": arm.finished[0].trial.training.epochs, "alone_seconds": alone, "seconds_a_run": per_run,
                     "gain": alone / per_run if alone else None, "n": n, "total_seconds": total,
                 }
             )  # fmt: skip
@@ -52,7 +76,8 @@ def cost_section(context: Context) -> Section:
         "side; studies may share trials."
     )
     table = Table("cost", caption, drop_empty(columns, body), tuple(body))
-    return Section("cost", "Times and cost", blocks=[table] if body else [Text(("No trial is finished yet.",))])
+    blocks: list[Block] = [table] if body else [Text(("No trial is finished yet.",))]
+    return [Section("cost", "Times and cost", "Times and cost", blocks)]
 
 
 def _ladder_cost(results: StudyResults) -> dict[str, object]:
@@ -66,62 +91,28 @@ def _ladder_cost(results: StudyResults) -> dict[str, object]:
     }  # fmt: skip
 
 
-def methods_section(context: Context) -> Section:
+def methods_section(context: Context) -> list[Section]:
     """How to repeat the page, and how it was done."""
-    presets = [name for name in context.results if name in preset_names()]
-    own = [name for name in context.results if name not in preset_names()]
-    repeat = []
-    if presets:
-        repeat.append(
-            "pip install qmoe && qmoe reproduce repeats the paper's studies into a store and makes this page."
-        )
-    if own:
-        repeat.append(f"qmoe run FILE.toml repeats a study of your own (here: {', '.join(own)}).")
-    repeat.append("A run that was interrupted goes on where it stopped when the same command is given again.")
-    repeat.append("Every table is in tables/ as CSV and LaTeX, every figure in figures/ as SVG and PNG.")
-    protocol = [
-        "Published protocol: the authors' data (where a seed is known, with that seed) and their measure; only the first "
-        "weights and the order of the batches differ between our runs.",
-        "Held-out protocol: new points for every data seed, scaling fitted on the training part, accuracy on points that "
-        "no model saw in training; planar and other sampled sets have 5,000 fresh test points. Each draw of the data has "
-        "initialisations of its own, and all arms meet the same pairs, with the same first weights of the experts.",
-        "Training: Adam on cross-entropy; the printed loss is summed over the batches of an epoch, as in the paper. "
-        "Epochs are counted from 0, so 'after epoch 7' is the eighth. Analyses by L-BFGS go to a minimum from several "
-        "starts, and the start with the least training loss counts.",
-        "Routers of fixed functions (the twin, trigonometric, random Fourier, quadratic) see them standardised on the "
-        "training part.",
-        "Percentile: the share of our runs below the published figure, ties counted half, after rounding ours to its "
-        "decimals. One below the 1st or above the 99th lies outside the middle 98%.",
-        "Interval: 95% for the mean, by a bias-corrected and accelerated (BCa) bootstrap. Runs on the same data are "
-        "averaged first, so that the interval is over data seeds; where all runs share the data it is over "
-        "initialisations.",
-        "Differences between arms are paired: equal data seed and equal initialisation seed. In tables, 'clearly' means "
-        "that the 95% interval of the difference excludes 0 on at least six independent seeds, and nothing is corrected for "
-        "the number of comparisons.",
-        "Verdicts: each claim names its comparisons and the smallest difference that matters. 'Supported' and 'refuted' "
-        "both have to be shown: by a sign-flip test after Holm's correction over the claims of a family, and by the 95% "
-        "interval. A difference that was not found refutes nothing; what shows neither is inconclusive. Where a study lists "
-        "other analyses, the claim is judged at each of them, and a verdict that turns with them 'depends on the analysis'.",
-        "No seed was chosen for its result: single-seed pictures show the first seed.",
-    ]
-    seeds = [_seeds(results.study) for results in context.results.values()]
     blocks: list[Block] = [
-        Text(tuple(repeat), points=True, title="How to repeat this"),
-        Text(tuple(protocol), points=True, title="How it was done"),
-        Text(tuple(seeds), points=True, title="Seeds of each study"),
-        Text(tuple(_registered(list(context.results.values()))), points=True, title="Registration"),
+        Text(tuple(_repeating(context.results)), points=True, title="How to repeat this"),
+        Text(_PROTOCOL, points=True, title="How it was done"),
+        Text(tuple(_seeds(r.study) for r in context.results), points=True, title="Seeds of each study"),
+        Text(tuple(_registered(context.results)), points=True, title="Registration"),
     ]
-    return Section("methods", "Methods", blocks=blocks)
+    return [Section("methods", "Methods", "Methods", blocks)]
 
 
-def accusation_section(context: Context) -> Section:
-    """What speaks against the page."""
-    lines = tuple(accusations(list(context.results.values()), context.judged.covered))
-    return Section(
-        "accusations",
-        "What speaks against these figures",
-        blocks=[Text(lines or ("Nothing that the rules of this page look for.",), points=bool(lines))],
-    )
+def _repeating(results: Sequence[StudyResults]) -> list[str]:
+    names = [r.study.name for r in results]
+    own = [name for name in names if name not in preset_names()]
+    lines = []
+    if len(own) < len(names):
+        lines.append("pip install qmoe && qmoe reproduce repeats the paper's studies into a store and makes this page.")
+    if own:
+        lines.append(f"qmoe run FILE.toml repeats a study of your own (here: {', '.join(own)}).")
+    lines.append("A run that was interrupted goes on where it stopped when the same command is given again.")
+    lines.append("Every table is in tables/ as CSV and LaTeX, every figure in figures/ as SVG and PNG.")
+    return lines
 
 
 def _registered(results: Sequence[StudyResults]) -> list[str]:

@@ -2,235 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from math import isnan, nan
 
-from qmoe.analysis import ParameterCount, count_parameters
-from qmoe.report.findings.arms import Arm, finished, metric_name
+from qmoe.claims import ArmRuns
+from qmoe.claims.sentences import metric_words
+from qmoe.report.findings.beside_ladder import (
+    AXES,
+    Baseline,
+    baseline_words,
+    baselines_of,
+    dephasing_words,
+    ranks_of,
+)
+from qmoe.report.findings.rung_results import CONTROLS, COUNTERPARTS, QUANTUM_PARTS, RungResult, ladder_sentences
 from qmoe.report.pictures.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
-from qmoe.report.pictures.style import CLASSICAL, MUTED, OTHER, QUANTUM, FigureBlock, Panel, join
-from qmoe.report.sections.beside_ladder import AXES, Baseline, baseline_words, baselines_of, dephasing_blocks
-from qmoe.report.sections.blocks import Block, Context, Section, Text
-from qmoe.report.tables import DASH, Column, Table, fixed, text, with_interval
-from qmoe.statistics import PairedDifference, Proportion, success_rate
-from qmoe.studies import Rung, StudyResults, TrialSpec, ladder_rungs
-from qmoe.studies.assembly import build_model
-
-#: The smallest difference in accuracy that matters, as in the claims on accuracy that ship with qmoe.
-MARGIN = 0.02
-#: A run above this accuracy is a success: outcomes of training are often good or bad, and not in between.
-SUCCESS = 0.95
+from qmoe.report.pictures.style import CLASSICAL, MUTED, OTHER, QUANTUM, Panel
+from qmoe.report.sections.blocks import Block, Context, FigureBlock, Section, Text
+from qmoe.report.tables import DASH, Column, Table, fixed, known, signed, text, with_interval
+from qmoe.report.words import file_name
+from qmoe.statistics import PairedDifference
+from qmoe.statistics.conventions import MARGIN, SUCCESS
+from qmoe.studies import StudyResults, TrialSpec
 
 BESIDE = "Other classifiers"
-QUANTUM_PARTS, COUNTERPARTS, CONTROLS = "Parts of the circuit taken away", "Classical in its place", "Controls"
-_REMOVED = (
-    "no-entangler",
-    "dephased-encoding",
-    "dephased-layers",
-    "dephased-all",
-    "dephased-x",
-    "dephased-y",
-    "frozen",
-    "embedding-only",
-)
-_CONTROLS = ("mean", "permuted", "random-labels", "uniform", "constant", "random", "single-expert")
 #: Title, colour and marker of each group of rungs.
 GROUPS = {QUANTUM_PARTS: (QUANTUM, "s"), COUNTERPARTS: (CLASSICAL, "o"), CONTROLS: (MUTED, "D")}
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
-    """A rung with its finished runs.
-
-    Attributes:
-        rung: the rung; for the quantum router itself one without a name.
-        arm: its runs; None where it was left out or has no finished run.
-        difference: its accuracy minus that of the quantum router over the seeds that both have.
-        success: share of runs above `SUCCESS`.
-        size: its router's parameters.
-    """
-
-    rung: Rung
-    arm: Arm | None
-    difference: PairedDifference | None = None
-    success: Proportion | None = None
-    size: ParameterCount | None = None
-
-    @property
-    def group(self) -> str:
-        """Which kind of rung it is."""
-        return group_of(self.rung.name)
-
-    @property
-    def verdict(self) -> str:
-        """Clearly worse or better by more than the margin, clearly within it, or open; in one word."""
-        d = self.difference
-        if d is None or not d.enough:
-            return ""
-        if d.high < -MARGIN or d.low > MARGIN:
-            return "worse" if d.mean < 0 else "better"
-        return "alike" if d.low > -MARGIN and d.high < MARGIN else "open"
-
-
-def routing_matters(steps: Sequence[Step]) -> bool:
-    """Whether switching the router off is shown to cost more than the margin, as far as that was tried.
-
-    Where the rung ``mean`` was not run, it is whether no router without a look at the input does as well.
-    """
-    tried = [s.verdict for s in steps if s.rung.name == "mean" and s.verdict]
-    if tried:
-        return tried[0] == "worse"
-    return not any(s.rung.name in ("uniform", "constant") and s.verdict in ("alike", "better") for s in steps)
-
-
-def group_of(rung: str) -> str:
-    """The group that a rung belongs to."""
-    return QUANTUM_PARTS if rung in _REMOVED else CONTROLS if rung in _CONTROLS else COUNTERPARTS
-
-
-def has_ladder(results: StudyResults) -> bool:
-    """Whether a study asks for a ladder and has a finished run."""
-    return bool(results.study.ladder) and bool(finished(results))
-
-
-def quantum_name(results: StudyResults) -> str:
-    """Name of the arm that all rungs are compared with."""
-    return next(arm.name for arm in results.study.arms if arm.model.router.kind == "quantum")
-
-
-def steps_of(results: StudyResults, counted: dict[str, ParameterCount]) -> list[Step]:
-    """The quantum router and all rungs, in order.
-
-    Args:
-        results: a study with a ladder.
-        counted: parameters by router and number of features, so that studies share them; filled here.
-    """
-    arms: dict[str, Arm] = {}
-    for arm in finished(results):
-        arms.setdefault(arm.name, arm)  # of an arm under noise, the first strength
-    trials: dict[str, TrialSpec] = {}
-    for member in results.members:
-        trials.setdefault(member.arm, member.trial)
-    base = arms.get(quantum_name(results))
-    label = base.label if base is not None else "quantum router"
-    found = []
-    for rung in [Rung("", label, "", quantum_name(results)), *ladder_rungs(results.study)]:
-        here = arms.get(rung.arm or "")
-        if here is None:
-            found.append(Step(rung, None))
-            continue
-        if here.label != rung.label:  # an arm that the study had before its ladder, under a name of its own
-            rung = replace(rung, label=f"{rung.label} ({here.label})")
-        difference = None if base is None or not rung.name else here.minus(base)
-        success = success_rate(here.scores, SUCCESS, here.clusters)
-        found.append(Step(rung, here, difference, success, _size(trials[here.name], counted)))
-    return found
-
-
-def ladder_section(context: Context, results: StudyResults, steps: Sequence[Step], rest: Sequence[Block]) -> Section:
+def ladder_section(
+    context: Context, results: StudyResults, rungs: Sequence[RungResult], rest: Sequence[Block]
+) -> Section:
     """The section of one study.
 
     Args:
         context: of the page.
         results: the study.
-        steps: its rungs.
+        rungs: its rungs.
         rest: what is to follow them.
     """
     study = results.study
-    stem = study.name.replace(".", "-")
-    context.step(study.name)
-    title = study.title.split(": ")[-1]
-    section = Section(stem, f"The ladder: {title}" if study.title != title else study.title, short=f"Ladder: {title}")
-    section.studies = (study.name,)
-    done = [s for s in steps if s.arm is not None]
+    stem = file_name(study.name)
+    context.on_step(study.name)
+    title = study.short_title
+    full_title = study.title if study.title == title else f"The ladder: {title}"
+    section = Section(stem, full_title, f"Ladder: {title}", studies=(study.name,))
+    done = [r for r in rungs if r.arm is not None]
     section.blocks += [Text((study.about,))] if study.about else []
-    quantum = next((s.arm for s in done if not s.rung.name), None)
-    beside = baselines_of(study, context.measurements, quantum)
+    quantum = next((r.arm for r in done if not r.rung.name), None)
+    beside = baselines_of(study, context.contents.measurements, quantum)
     words = baseline_words(beside)
-    section.blocks.append(Text((*sentences(steps), *([words] if words else []))))
-    rungs = [s for s in done if s.rung.name]
-    if rungs:
-        section.blocks.append(_figure(stem, title, rungs, quantum, beside))
+    section.blocks.append(Text((*ladder_sentences(rungs), *([words] if words else []))))
+    named = [r for r in done if r.rung.name]
+    if named:
+        section.blocks.append(_figure(stem, title, named, quantum, beside))
     if done:
         section.blocks.append(_table(stem, title, done, beside))
-    axes = {s.rung.name: (s.arm, s.difference) for s in done if s.rung.name in AXES and s.arm is not None}
-    base = None if quantum is None else (quantum, quantum.records[0].trial)
+    axes = {r.rung.name: (r.arm, r.difference) for r in named if r.rung.name in AXES and r.arm is not None}
+    base = None if quantum is None else (quantum, quantum.finished[0].trial)
     section.blocks += dephasing_blocks(stem, axes, base)
-    omitted = tuple(f"{s.rung.label}: {s.rung.omitted}." for s in steps if s.rung.omitted)
+    omitted = tuple(f"{r.rung.label}: {r.rung.omitted}." for r in rungs if r.rung.omitted)
     if omitted:
         section.blocks.append(Text(omitted, points=True, title="Rungs that do not apply here"))
     section.blocks += rest
     return section
 
 
-def sentences(steps: Sequence[Step]) -> list[str]:
-    """What the ladder shows, by rule."""
-    rungs = [s for s in steps if s.rung.name and s.difference is not None and s.difference.enough]
-    if not rungs:
-        return ["The rungs share too few seeds with the quantum router to tell anything."]
-    lines = []
-    base = next((s.arm for s in steps if not s.rung.name), None)
-    if base is not None and base.guesses:
-        lines.append(
-            f"The {base.label} does no better than guessing the commonest class, so nothing here is about its parts."
-        )
-    for group, opening in (
-        (QUANTUM_PARTS, "Parts of the circuit taken away"),
-        (COUNTERPARTS, "Classical routers and models in its place"),
-        (CONTROLS, "Controls that should fail"),
-    ):
-        members = [s for s in rungs if s.group == group]
-        said = [
-            f"{words}: {join(named)}"
-            for verdict, words in (
-                ("worse", f"worse by more than {MARGIN:g}"),
-                ("alike", f"the same within {MARGIN:g}"),
-                ("better", f"better by more than {MARGIN:g}"),
-                ("open", "not decided by these runs"),
-            )
-            if (named := [_in_text(s) for s in members if s.verdict == verdict])
-        ]
-        lines += [f"{opening}: {'; '.join(said)}."] if said else []
-    if not routing_matters(rungs):
-        lines.append(
-            f"Switching the router off is not shown to cost more than {MARGIN:g} here. So routing is not shown to matter on "
-            "these data, and equal accuracies say nothing about routers."
-        )
-    return lines
-
-
-def _short(step: Step) -> str:
-    """The label of a rung; without the words that those under the heading "parts of the circuit" have in common."""
-    label = step.rung.label
-    return label.removeprefix("quantum router").removeprefix(",").strip() if step.group == QUANTUM_PARTS else label
-
-
-def _in_text(step: Step) -> str:
-    """The label of a rung where others stand beside it: ``MLP router (tanh)`` for ``MLP router, tanh``."""
-    what, _, which = _short(step).partition(", ")
-    return f"{what} ({which})" if which else what
-
-
-def _size(trial: TrialSpec, counted: dict[str, ParameterCount]) -> ParameterCount | None:
-    router = build_model(trial).router
-    key = f"{trial.model.router.model_dump_json()} {trial.model.routing} {trial.model.n_experts} {router.in_features}"
-    if key not in counted:
-        counted[key] = count_parameters(router)
-    return counted[key]
-
-
 def _figure(
-    stem: str, title: str, rungs: Sequence[Step], quantum: Arm | None, beside: Sequence[Baseline]
+    stem: str, title: str, rungs: Sequence[RungResult], quantum: ArmRuns | None, beside: Sequence[Baseline]
 ) -> FigureBlock:
     groups = []
     for group, (colour, marker) in GROUPS.items():
         rows = tuple(
-            ForestRow(_short(s), None, nan, nan)
-            if s.difference is None
-            else ForestRow(_short(s), s.difference.mean, s.difference.low, s.difference.high, colour, marker)
-            for s in rungs
-            if s.group == group
+            ForestRow(r.short_label, None, nan, nan)
+            if r.difference is None
+            else ForestRow(r.short_label, r.difference.mean, r.difference.low, r.difference.high, colour, marker)
+            for r in rungs
+            if r.group == group
         )
         groups += [ForestGroup(group, rows)] if rows else []
     others = [(b.label, d) for b in beside if (d := b.difference) is not None]
@@ -241,21 +89,22 @@ def _figure(
     assert arm is not None
     against = quantum.label if quantum is not None else "quantum router"
     axis = ForestAxis(
-        f"{metric_name(arm.metric)}: difference to the {against}", MARGIN, below="worse", above="better",
+        f"{metric_words(arm.metric)}: difference to the {against}", MARGIN, below="worse", above="better",
         limits=_limits(rungs, [d for _, d in others]),
     )  # fmt: skip
     told = "; ".join(
-        f"{s.rung.label} {s.difference.mean:+.3f} from {s.difference.low:+.3f} to {s.difference.high:+.3f}"
-        for s in rungs
-        if s.difference is not None
+        f"{r.label} {r.difference.mean:+.3f} from {r.difference.low:+.3f} to {r.difference.high:+.3f}"
+        for r in rungs
+        if r.difference is not None
     )
     panel = Panel(
         f"{stem}-ladder", forest_plot([(axis, groups)], 6.6), f"Forest plot of the ladder on {title}. {told}."
     )
     caption = (
-        f"Each rung minus the quantum router, on the same seeds: mean and 95% interval over {_units(arm)}. The vertical "
-        f"line is no difference; within the grey band it is too small to matter ({MARGIN:g}). Arrows at the edge lie "
-        "beyond it, with their mean."
+        "Each rung of the ladder changes one thing about the quantum router. Shown is the accuracy of the rung minus that "
+        f"of the quantum router, on the same seeds: mean and 95% interval over {_units(arm)}. The vertical line is no "
+        f"difference; within the grey band it is too small to matter ({MARGIN:g}). Arrows at the edge lie beyond it, with "
+        "their mean."
     )
     if others:
         caption += (
@@ -264,44 +113,41 @@ def _figure(
     return FigureBlock((panel,), caption, wide=True)
 
 
-def _limits(rungs: Sequence[Step], others: Sequence[PairedDifference] = ()) -> tuple[float, float]:
+def _limits(rungs: Sequence[RungResult], others: Sequence[PairedDifference] = ()) -> tuple[float, float]:
     """Wide enough for all but the controls, which may lie far out."""
-    inner = [s.difference for s in rungs if s.difference is not None and s.group != CONTROLS] + list(others)
+    inner = [r.difference for r in rungs if r.difference is not None and r.group != CONTROLS] + list(others)
     values = [v for d in inner for v in (d.mean, d.low, d.high) if not isnan(v)]
     low, high = min([*values, -4 * MARGIN]), max([*values, 2 * MARGIN])
     return low - 0.1 * (high - low), high + 0.05 * (high - low)
 
 
-def _units(arm: Arm) -> str:
+def _units(arm: ArmRuns) -> str:
     n = len(set(arm.clusters.tolist()))
     return f"{n} {'draws of the data' if arm.clustered else 'initialisations'}"
 
 
-def _table(stem: str, title: str, steps: Sequence[Step], beside: Sequence[Baseline]) -> Table:
+def _table(stem: str, title: str, rungs: Sequence[RungResult], beside: Sequence[Baseline]) -> Table:
     body = []
-    for s in steps:
-        assert s.arm is not None
-        assert s.success is not None
-        d, size = s.difference, s.size
-        row: dict[str, object] = {"rung": s.rung.name or "quantum", "arm": s.arm.name, "label": s.rung.label}
-        row |= {"group": s.group if s.rung.name else "", "changes": s.rung.changes, "n": s.arm.n}
+    for r in rungs:
+        assert r.arm is not None
+        assert r.success is not None
+        size = r.size
+        row: dict[str, object] = {"rung": r.rung.name or "quantum", "arm": r.arm.name, "label": r.label}
+        row |= {"group": r.group if r.rung.name else "", "changes": r.rung.changes, "n": r.arm.n}
         row |= {"nominal": size.nominal if size else None, "live": size.live if size else None}
         row |= {"rank": size.rank if size else None, "frozen": size.frozen if size else None}
-        row |= {"mean": s.arm.summary.mean, "low": _known(s.arm.interval[0]), "high": _known(s.arm.interval[1])}
-        row |= {"success": s.success.value, "success_low": s.success.low, "success_high": s.success.high}
-        row |= {"difference": d.mean if d else None, "difference_low": _known(d.low) if d else None}
-        row |= {"difference_high": _known(d.high) if d else None, "compared": s.verdict}
+        row |= {"mean": r.arm.summary.mean, "low": known(r.arm.interval[0]), "high": known(r.arm.interval[1])}
+        row |= {"success": r.success.value, "success_low": r.success.low, "success_high": r.success.high}
+        row |= _difference_values(r.difference) | {"compared": r.verdict}
         body.append(row)
     for b in beside:
-        d = b.difference
-        known = b.name == "bayes"
+        exact = b.name == "bayes"
         row = {"rung": b.name, "label": b.label, "group": BESIDE, "n": b.n, "mean": b.mean}
-        row |= {"changes": "what is known of the data set" if known else "scikit-learn, on the same draws of the data"}
-        row |= {"low": None if known else _known(b.low), "high": None if known else _known(b.high)}
-        row |= {"difference": d.mean if d else None, "difference_low": _known(d.low) if d else None}
-        row |= {"difference_high": _known(d.high) if d else None}
+        row |= {"changes": "what is known of the data set" if exact else "scikit-learn, on the same draws of the data"}
+        row |= {"low": None if exact else known(b.low), "high": None if exact else known(b.high)}
+        row |= _difference_values(b.difference)
         body.append(row)
-    metric = metric_name(steps[0].arm.metric) if steps[0].arm else "accuracy"
+    metric = metric_words(rungs[0].arm.metric) if rungs[0].arm else "accuracy"
     columns = (
         Column("router", ("label",), text, number=False, wraps=True),
         Column("what changes", ("changes",), text, number=False, wraps=True),
@@ -317,6 +163,11 @@ def _table(stem: str, title: str, steps: Sequence[Step], beside: Sequence[Baseli
     return Table(f"{stem}-ladder", caption, columns, tuple(body))
 
 
+def _difference_values(d: PairedDifference | None) -> dict[str, object]:
+    names = ("difference", "difference_low", "difference_high")
+    return dict(zip(names, (None,) * 3 if d is None else (d.mean, known(d.low), known(d.high)), strict=True))
+
+
 def _sizes(nominal: int | None, live: int | None, rank: int | None) -> str:
     return DASH if nominal is None else f"{nominal} / {live} / {rank}"
 
@@ -328,8 +179,48 @@ def _share(value: float | None, low: float | None, high: float | None) -> str:
 def _difference(mean: float | None, low: float | None, high: float | None) -> str:
     if mean is None or low is None or high is None:
         return fixed(3)(mean).replace("-", "−")
-    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "−")
+    return signed(mean, low, high, 3)
 
 
-def _known(value: float) -> float | None:
-    return None if isnan(value) else value
+def dephasing_blocks(
+    stem: str, found: Mapping[str, tuple[ArmRuns, PairedDifference | None]], quantum: tuple[ArmRuns, TrialSpec] | None
+) -> list[Block]:
+    """What dephasing throughout costs along each axis, and how many functions it leaves; nothing for fewer than two axes.
+
+    Args:
+        stem: start of the name of the table.
+        found: for each rung of `AXES` that was run its arm and its difference to the quantum router.
+        quantum: the quantum router and one of its trials.
+    """
+    if len(found) < 2 or quantum is None:
+        return []
+    arm, trial = quantum
+    ranks = ranks_of(trial)
+    rows = [_dephasing_row("none", "none", arm, None, ranks)]
+    rows += [_dephasing_row(name, AXES[name], here, difference, ranks) for name, (here, difference) in found.items()]
+    columns = (
+        Column("dephased along", ("axis",), text, number=False),
+        Column("functions left", ("rank",), text),
+        Column("accuracy [95%]", ("mean", "low", "high"), with_interval(3)),
+        Column("difference to quantum [95%]", ("difference", "difference_low", "difference_high"), _dephasing_cost),
+    )
+    caption = (
+        "The quantum router dephased throughout, along each axis. Functions left: how many independent functions of the "
+        "features its parameters can make, beside the constant."
+    )
+    return [
+        Text(dephasing_words(found, ranks), title="Dephasing, axis by axis"),
+        Table(f"{stem}-dephasing", caption, columns, tuple(rows)),
+    ]
+
+
+def _dephasing_row(
+    name: str, axis: str, arm: ArmRuns, difference: PairedDifference | None, ranks: Mapping[str, int]
+) -> dict[str, object]:
+    row: dict[str, object] = {"rung": name, "axis": axis, "rank": ranks.get(axis), "mean": arm.summary.mean}
+    row |= {"low": known(arm.interval[0]), "high": known(arm.interval[1]), "n": arm.n}
+    return row | _difference_values(difference)
+
+
+def _dephasing_cost(mean: float | None, low: float | None, high: float | None) -> str:
+    return DASH if mean is None or low is None or high is None else signed(mean, low, high)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from math import isnan
 
-from qmoe.report.findings.arms import Arm, finished, metric_name
-from qmoe.report.pictures.boundary_pictures import is_planar, planes_of
+from qmoe.claims import ArmRuns
+from qmoe.claims.sentences import metric_words
+from qmoe.report.findings.arms import finished
+from qmoe.report.findings.planes import is_planar, planes_of
 from qmoe.report.pictures.distributions import curve_plot, noise_plot, strip_plot
-from qmoe.report.pictures.style import Colours, FigureBlock, Panel, arm_colours
-from qmoe.report.sections.blocks import Block, Context, Section, Text, arms_table
-from qmoe.report.sections.phase2 import boundaries
-from qmoe.report.tables import Column, Table, signed, text, with_interval
+from qmoe.report.pictures.style import Colours, Panel, arm_colours
+from qmoe.report.sections.blocks import Block, Context, FigureBlock, Section, Text, arms_table
+from qmoe.report.sections.boundary_figures import boundaries
+from qmoe.report.tables import Column, Table, known, signed, text, with_interval
+from qmoe.report.words import file_name
 from qmoe.statistics import PairedDifference
 from qmoe.studies import StudyResults
 
@@ -20,54 +22,51 @@ MAX_PLANES = 8  # arms whose boundaries are drawn
 MAX_ALL_PAIRS = 5  # arms of which every pair is compared; of more, each with the first
 
 
-def study_section(context: Context, results: StudyResults) -> Section | None:
-    """The section of one study, or None where no trial is finished."""
-    arms = finished(results)
-    if not arms:
-        return None
-    name = results.study.name
-    context.step(name)
-    about: list[Block] = [Text((results.study.about,))] if results.study.about else []
+def own_study_sections(context: Context) -> list[Section]:
+    """A section for each study that is none of the paper's and no ladder, as far as a trial is finished."""
+    return [_study_section(context, r, arms) for r in context.others if (arms := finished(r))]
+
+
+def _study_section(context: Context, results: StudyResults, arms: Sequence[ArmRuns]) -> Section:
+    study = results.study
+    context.on_step(study.name)
+    about: list[Block] = [Text((study.about,))] if study.about else []
     blocks = about + study_blocks(context, results, arms)
-    return Section(_stem(name), results.study.title, blocks, studies=(name,))
+    return Section(file_name(study.name), study.title, study.short_title, blocks, studies=(study.name,))
 
 
-def study_blocks(context: Context, results: StudyResults, arms: Sequence[Arm]) -> list[Block]:
+def study_blocks(context: Context, results: StudyResults, arms: Sequence[ArmRuns]) -> list[Block]:
     """Tables and pictures of some arms of a study."""
     name = results.study.name
-    stem = _stem(name)
+    stem = file_name(name)
     colours = _colours(arms)
     blocks: list[Block] = []
     blocks.append(arms_table(f"{stem}-arms", f"Study {name}, {results.study.protocol} protocol.", arms))
     blocks += differences(arms, stem)
     panels = []
-    if any("loss" in r.history for r in arms[0].records):
+    if any("loss" in r.history for r in arms[0].finished):
         loss = curve_plot(arms, "loss", "loss summed over batches", log=True, colours=colours)
         panels.append(Panel(f"{stem}-loss", loss, "Loss by epoch."))
-    if any("test_accuracy" in r.history for r in arms[0].records):
+    if any("test_accuracy" in r.history for r in arms[0].finished):
         drawing = curve_plot(arms, "test_accuracy", "test accuracy", colours=colours)
         panels.append(Panel(f"{stem}-accuracy", drawing, "Test accuracy by epoch."))
     panels.append(Panel(f"{stem}-seeds", strip_plot(arms, colours=colours), "Final accuracy of every run, by arm."))
     panels += [
-        Panel(f"{stem}-noise-{arm.name}", noise_plot(variants, {}, colours), f"Accuracy against noise, {arm.label}.")
+        Panel(f"{stem}-noise-{arm.name}", noise_plot(strengths, {}, colours), f"Accuracy against noise, {arm.label}.")
         for arm in results.study.arms
-        if arm.noise and len(variants := [a for a in arms if a.name == arm.name]) > 1
+        if arm.noise and len(strengths := [a for a in arms if a.name == arm.name]) > 1
     ]
     blocks.append(
         FigureBlock(tuple(panels), f"Study {name}: medians with the middle 80% of the runs; every run as a dot.")
     )
     if is_planar(arms):
-        context.step(f"{name}, boundaries")
-        clean = [arm for arm in arms if not arm.variant][:MAX_PLANES]
+        context.on_step(f"{name}, boundaries")
+        clean = [arm for arm in arms if not arm.strength][:MAX_PLANES]
         blocks += boundaries(planes_of(clean), stem, colours) if clean else []
     return blocks
 
 
-def _stem(name: str) -> str:
-    return name.replace(".", "-")
-
-
-def differences(arms: Sequence[Arm], stem: str) -> list[Block]:
+def differences(arms: Sequence[ArmRuns], stem: str) -> list[Block]:
     """A table of paired differences between arms, and a sentence for each; nothing for a single arm."""
     every = len(arms) <= MAX_ALL_PAIRS
     pairs = list(itertools.combinations(arms, 2)) if every else [(arms[0], other) for other in arms[1:]]
@@ -81,18 +80,18 @@ def differences(arms: Sequence[Arm], stem: str) -> list[Block]:
         lines.append(_sentence(first, other, difference, units))
     columns = (
         Column("difference", ("what",), text, number=False),
-        Column(f"in {metric_name(arms[0].metric)} [95%]", ("mean", "low", "high"), _shown),
+        Column(f"in {metric_words(arms[0].metric)} [95%]", ("mean", "low", "high"), _shown),
         Column(units, ("clusters",), text),
         Column("", ("verdict",), text, number=False),
     )
     basis = "runs on the same draw of the data are averaged first" if arms[0].clustered else "one pair for each seed"
     caption = (
-        f"Paired differences of the {metric_name(arms[0].metric)}, "
+        f"Paired differences of the {metric_words(arms[0].metric)}, "
         f"{'each pair of arms' if every else f'each arm against the first ({arms[0].title})'}, on the seeds that both "
         f"have; {basis}. Clearly ahead means that the whole 95% interval lies on one side of 0."
     )
     if len(pairs) > 1:
-        caption += f" The intervals are not widened for there being {len(pairs)} of them."
+        caption += f" The intervals are not corrected for {len(pairs)} comparisons."
     return [
         Table(f"{stem}-differences", caption, columns, tuple(rows)),
         Text(tuple(lines), points=True, title="Which arm is ahead"),
@@ -103,22 +102,22 @@ def _shown(mean: float | None, low: float | None, high: float | None) -> str:
     return with_interval(4)(mean, low, high).replace("-", "−")
 
 
-def _row(first: Arm, other: Arm, difference: PairedDifference | None) -> dict[str, object]:
+def _row(first: ArmRuns, other: ArmRuns, difference: PairedDifference | None) -> dict[str, object]:
     what = f"{other.title} − {first.title}"
     row: dict[str, object] = {
-        "what": what, "arm": other.name, "variant": other.variant, "minus_arm": first.name,
-        "minus_variant": first.variant, "metric": first.metric, "mean": None, "low": None, "high": None,
+        "what": what, "arm": other.name, "strength": other.strength, "minus_arm": first.name,
+        "minus_strength": first.strength, "metric": first.metric, "mean": None, "low": None, "high": None,
         "clusters": None, "verdict": "too few to tell",
     }  # fmt: skip
     if difference is not None:
         row |= {"mean": difference.mean, "clusters": difference.n_clusters}
-        row |= {"low": _known(difference.low), "high": _known(difference.high)}
+        row |= {"low": known(difference.low), "high": known(difference.high)}
         if difference.enough:
             row["verdict"] = "ahead" if difference.above else "behind" if difference.below else "cannot be told apart"
     return row
 
 
-def _sentence(first: Arm, other: Arm, difference: PairedDifference | None, units: str) -> str:
+def _sentence(first: ArmRuns, other: ArmRuns, difference: PairedDifference | None, units: str) -> str:
     if difference is None:
         return f"{other.title} and {first.title} share fewer than two {units}: too few to tell which is ahead."
     if not difference.enough:
@@ -140,10 +139,6 @@ def _turned(difference: PairedDifference, swap: bool) -> PairedDifference:
     return PairedDifference(-difference.mean, -difference.high, -difference.low, difference.n_clusters)
 
 
-def _colours(arms: Sequence[Arm]) -> Colours:
-    quantum = [arm.key for arm in arms if arm.records[0].trial.model.router.kind == "quantum"]
+def _colours(arms: Sequence[ArmRuns]) -> Colours:
+    quantum = [arm.key for arm in arms if arm.finished[0].trial.model.router.kind == "quantum"]
     return arm_colours([arm.key for arm in arms], quantum)
-
-
-def _known(value: float) -> float | None:
-    return None if isnan(value) else value

@@ -7,28 +7,38 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qmoe.report.findings.arms import Arm, finished
+from qmoe.claims import ArmRuns
+from qmoe.report.findings.arms import finished
 from qmoe.report.findings.paper import departures, paper
 from qmoe.report.pictures.distributions import curve_plot, strip_plot
-from qmoe.report.pictures.style import FigureBlock, Panel
-from qmoe.report.sections.blocks import Block, Context, Section, Text, comparison_table, outside_notes, times_table
+from qmoe.report.pictures.style import Panel
+from qmoe.report.sections.blocks import (
+    Block,
+    Context,
+    FigureBlock,
+    Section,
+    Text,
+    comparison_table,
+    outside_notes,
+    times_table,
+)
+from qmoe.report.words import capital
 
 _DATA = (("phase1-synthetic", "synthetic data", 3), ("phase1-mnist", "MNIST 0/1 at 4×4", 4))
 MNIST_TEST = 2115  # official test images of the digits 0 and 1
 
 
-def phase1_section(context: Context) -> Section | None:
-    """The section, or None where none of its studies has a finished trial."""
-    section = Section(
-        "phase1", "Phase 1: baseline on simple data", studies=tuple(f"{stem}-heldout" for stem, _, _ in _DATA)
-    )
+def phase1_section(context: Context) -> list[Section]:
+    """The section; none where none of its studies has a finished trial."""
+    section = Section("phase1", "Phase 1: baseline on simple data", "Phase 1")
+    section.studies = tuple(f"{stem}-heldout" for stem, _, _ in _DATA)
     for stem, words, digits in _DATA:
         published, heldout = context.pair(stem)
         if not (finished(published) or finished(heldout)):
             continue
-        context.step(f"phase 1, {words}")
+        context.on_step(f"phase 1, {words}")
         section.blocks += _blocks(context, stem, words, digits)
-    return section if section.blocks else None
+    return [section] if section.blocks else []
 
 
 def _blocks(context: Context, stem: str, words: str, digits: int) -> list[Block]:
@@ -46,8 +56,8 @@ def _blocks(context: Context, stem: str, words: str, digits: int) -> list[Block]
         held = finished(heldout) if stem != "phase1-mnist" else []
         when = "after epoch 7 (the eighth)"
         if not same:
-            when = "after shortened training, which stands beside nothing that was published"
-        caption = f"{words.capitalize() if words[0].islower() else words}: test accuracy {when}."
+            when = "after shortened training, so no published figure is comparable"
+        caption = f"{capital(words)}: test accuracy {when}."
         if stem == "phase1-mnist":
             caption += " The test set is the official one, so this is held-out accuracy already."
         blocks.append(comparison_table(f"{stem}-comparison", caption, rows, held, digits))
@@ -64,7 +74,7 @@ def _blocks(context: Context, stem: str, words: str, digits: int) -> list[Block]
     blocks.append(
         FigureBlock(
             tuple(panels),
-            f"{words.capitalize() if words[0].islower() else words}, study {study}. Lines are medians over "
+            f"{capital(words)}, study {study}. Lines are medians over "
             f"{shown[0].n} runs, bands hold the middle 80%. Each dot is one run; bars are means with 95% intervals; "
             "diamonds are the paper's figures.",
         )
@@ -82,7 +92,7 @@ def _blocks(context: Context, stem: str, words: str, digits: int) -> list[Block]
     return blocks
 
 
-def _one_test_set(arms: Sequence[Arm]) -> list[str]:
+def _one_test_set(arms: Sequence[ArmRuns]) -> list[str]:
     """What varies between runs on MNIST, and differences of the means that come to less than two test images."""
     lines = [
         "All runs share one training set and one test set, the official ones; only the initialisation and the order of "

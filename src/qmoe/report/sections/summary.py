@@ -1,18 +1,132 @@
-"""The top of the page: what was seen, in one paragraph and one table, and where it comes from."""
+"""The top of the page: which claims held, the paper's figures beside ours, and where they come from."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from qmoe.claims import CLAIMS, Verdict
 from qmoe.report.findings.contents import Provenance
 from qmoe.report.findings.headline import MIN_SEEDS, HeadlineRow
+from qmoe.report.findings.judged import Judged, effect_words, telling
+from qmoe.report.findings.other_analyses import analysed
 from qmoe.report.findings.paper import is_preset
-from qmoe.report.pictures.style import join
-from qmoe.report.tables import Column, Table, drop_empty, percentile, printed, printed_interval, printed_span, text
+from qmoe.report.findings.verdict_words import by_study_words, changing
+from qmoe.report.tables import (
+    Column,
+    Table,
+    drop_empty,
+    outcome_words,
+    percentile,
+    printed,
+    printed_interval,
+    printed_span,
+    text,
+)
+from qmoe.report.words import count, join
 from qmoe.studies import StudyResults
 
 _PHASES = {"phase1": "1", "phase2": "2", "phase3": "3"}
 _DATA = {"phase1-synthetic-published": "synthetic, ", "phase1-mnist-published": "MNIST, "}
+#: What one claim did, and what several did.
+_HELD = {
+    "supported": ("held", "held"),
+    "refuted": ("did not hold", "did not hold"),
+    "depends": ("depends on the analysis", "depend on the analysis"),
+    "inconclusive": ("is inconclusive", "are inconclusive"),
+}
+_LEADS = {
+    "supported": "What held",
+    "refuted": "What did not hold",
+    "depends": "What depends on the analysis",
+    "inconclusive": "What is inconclusive",
+}
+
+
+@dataclass(frozen=True)
+class Lead:
+    """One line at the very top.
+
+    Attributes:
+        outcome: which verdict it tells of; "" for all.
+        label: what opens it.
+        items: id of a claim, its statement, and what its verdict means, or "".
+    """
+
+    outcome: str
+    label: str
+    items: tuple[tuple[str, str, str], ...]
+
+
+def opening_sentence(judged: Judged) -> str:
+    """How many claims held, did not, and are inconclusive; "" where none is shown."""
+    verdicts = [v for v in judged.verdicts if v.claim.headline]
+    others = [v for v in judged.verdicts if not v.claim.headline]
+    parts = []
+    if verdicts:
+        whose = (
+            "of the paper"
+            if all(v.claim.id in CLAIMS for v in verdicts)
+            else f"that matter{'s' * (len(verdicts) == 1)} most"
+        )
+        parts.append(f"Of {count(len(verdicts), 'claim')} {whose}, {_counted(verdicts)}.{_how_often(verdicts)}")
+    if others:
+        parts.append(f"Of {count(len(others), 'further claim')}, {_counted(others)}.")
+    turning = changing(judged, verdicts or others)
+    if turning:
+        at_best = changing(judged, verdicts or others, "best")
+        stand = f"{join(at_best)} {'does' if len(at_best) == 1 else 'do'} too" if at_best else "all verdicts stand"
+        parts.append(
+            f"{join(turning)} would get another verdict at some other learning rate than the study's own; with every arm "
+            f"at its own best rate, {stand}."
+        )
+    return " ".join(parts)
+
+
+def leads(judged: Judged, titles: Mapping[str, str] | None = None) -> list[Lead]:
+    """What held, what did not, what is inconclusive: the headline claims where there are any, else all.
+
+    Args:
+        judged: all verdicts.
+        titles: what readers call the studies.
+    """
+    verdicts = [v for v in judged.verdicts if v.claim.headline] or list(judged.verdicts)
+    found = []
+    for outcome, label in _LEADS.items():
+        members = [v for v in verdicts if v.outcome == outcome]
+        items = [(v.claim.id, v.claim.statement, _instead(v, titles or {})) for v in members]
+        found += [Lead(outcome, label, tuple(items))] if items else []
+    return found
+
+
+def unexamined_sentence(judged: Judged) -> str:
+    """Which headline claims have no study here; "" where all have, or where no claim is shown at all."""
+    missing = [c for c in judged.unexamined if c.headline]
+    if not missing or not judged.verdicts:
+        return ""
+    named = [f"{c.id} ({c.topic})" if c.topic else c.id for c in missing]
+    return f"Not examined on this page, because their results are not in the store: {join(named)}."
+
+
+def verdict_table(judged: Judged) -> Table | None:
+    """A row for each claim: verdict and effect."""
+    body = []
+    for v in judged.verdicts:
+        key = telling(v)
+        effect = key.interval if key is not None and key.interval is not None else (None, None, None)
+        row: dict[str, object] = {"claim": v.claim.id, "statement": v.claim.statement, "verdict": v.outcome}
+        row |= {"effect": effect[0], "low": effect[1], "high": effect[2], "shown": effect_words(key)}
+        row |= {"study": key.study if key else None, "metric": key.metric if key else None}
+        row |= {"a": key.a if key else None, "b": key.b if key else None}
+        body.append(row)
+    columns = (
+        Column("claim", ("claim",), text, number=False),
+        Column("statement", ("statement",), text, number=False, wraps=True),
+        Column("verdict", ("verdict",), outcome_words, number=False),
+        Column("effect [95%]", ("shown",), text),
+    )
+    caption = "Verdicts, each with the difference or ratio that decides it or comes nearest to deciding it."
+    return Table("verdicts", caption, columns, tuple(body)) if body else None
 
 
 def summary(results: Sequence[StudyResults], rows: Sequence[HeadlineRow]) -> list[str]:
@@ -48,7 +162,7 @@ def headline_table(rows: Sequence[HeadlineRow]) -> Table | None:
         {
             **row.to_dict(),
             "shown_phase": _PHASES.get(row.phase, row.phase),
-            "shown": _DATA.get(row.study, "") + row.what.replace(": test accuracy, epoch 7", ": test accuracy"),
+            "shown": _DATA.get(row.study, "") + (row.what if row.quantity == "loss" else row.measured),
             "outside": row.outside,
         }
         for row in rows
@@ -63,7 +177,7 @@ def headline_table(rows: Sequence[HeadlineRow]) -> Table | None:
         Column("ours, mean [95%]", ("mean", "low", "high", "decimals"), printed_interval),
         Column("min … max", ("minimum", "maximum", "decimals"), printed_span),
         Column("runs", ("n",), str),
-        Column("percentile", ("percentile", "outside"), percentile),
+        Column("percentile", ("percentile",), percentile, starred="outside"),
     )
     caption = (
         "Each published figure beside our runs of the same protocol. Percentile: share of our runs below the published "
@@ -79,7 +193,7 @@ def provenance_items(about: Provenance) -> list[tuple[str, str]]:
         ("commit", join(about.commits) or "installed package"),
         ("engine", join(about.engines) or "none (no circuit)"),
         ("threads", f"{join([str(t) for t in about.threads])} in each process"),
-        ("numbers", join(about.dtypes)),
+        ("precision", join(about.dtypes)),
         ("trials", f"{about.n_trials:,}"),
         ("seeds", f"{about.n_data_seeds} draws of data, {about.n_init_seeds} initialisations"),
         ("training time", duration(about.seconds) + ", summed over processes"),
@@ -104,7 +218,9 @@ def gaps(results: Sequence[StudyResults], unreadable: Sequence[tuple[str, str]] 
     if failed:
         plural = "s" if len(failed) > 1 else ""
         lines.append(f"{len(failed)} of {total} trials failed and are left out of every figure:")
-        lines += [f"{m.arm}{'' if m.variant is None else f', p = {m.variant:g}'}: {r.error}" for m, r in failed[:20]]
+        lines += [
+            f"{m.arm}{'' if m.strength is None else f' at p = {m.strength:g}'}: {r.error}" for m, r in failed[:20]
+        ]
         if len(failed) > 20:
             lines.append(f"and {len(failed) - 20} more failed trial{plural}.")
     return lines
@@ -130,3 +246,24 @@ def duration(value: float) -> str:
     if value < 90:
         return f"{value:.0f} s"
     return f"{value / 60:.0f} min" if value < 5400 else f"{value / 3600:.1f} h"
+
+
+def _how_often(verdicts: Sequence[Verdict]) -> str:
+    """At how many analyses claims were judged; "" where each was at one."""
+    several = [v for v in verdicts if analysed(v)]
+    if not several:
+        return ""
+    n = max(len(part.multiverse.rows) for v in several for part in analysed(v))
+    who = "All" if len(several) == len(verdicts) else f"{len(several)}"
+    return f" {who} of them {'was' if who == '1' else 'were'} judged at up to {n} analyses each."
+
+
+def _instead(verdict: Verdict, titles: Mapping[str, str]) -> str:
+    claim = verdict.claim
+    words = {"supported": claim.if_supported, "refuted": claim.if_refuted}.get(verdict.outcome, "")
+    return f"{words} {by_study_words(verdict, titles)}".strip()
+
+
+def _counted(verdicts: Sequence[Verdict]) -> str:
+    counts = {outcome: sum(v.outcome == outcome for v in verdicts) for outcome in _HELD}
+    return join([f"{n} {_HELD[outcome][n > 1]}" for outcome, n in counts.items() if n])

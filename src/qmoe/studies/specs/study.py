@@ -27,6 +27,9 @@ from qmoe.studies.specs.routers import (
 )
 from qmoe.studies.specs.training import SeedSpec, TrainingSpec
 
+#: How the title of a ladder begins; what follows says what it is climbed on.
+LADDER_TITLE = "What carries the effect: "
+
 
 class CircuitSpec(Spec):
     """What decides which functions of the features a circuit can give, whatever its weights."""
@@ -226,7 +229,7 @@ class DataSpec(Spec):
 
 
 class ArmSpec(Spec):
-    """One of the things compared. With ``noise``, one variant of the quantum router for each strength.
+    """One of the things compared. With ``noise``, the quantum router once at each of these strengths.
 
     ``labels`` takes the place of the study's own for this arm.
     """
@@ -321,6 +324,16 @@ class Study(Spec):
     def learning_rates(self) -> tuple[float, ...]:
         """The learning rate of the study, then the others that every arm is trained with."""
         return (self.training.lr, *(self.training.lr * factor for factor in self.lr_factors))
+
+    @property
+    def short_title(self) -> str:
+        """The title where there is little room: of a ladder what it is climbed on, of other studies the whole."""
+        return self.title.removeprefix(LADDER_TITLE)
+
+    @property
+    def experiment(self) -> str:
+        """The name without the protocol, equal for the two protocols of one experiment."""
+        return self.name.removesuffix(f"-{self.protocol}")
 
     def resized(self, seeds: int | None = None, quick: bool = False) -> Study:
         """The same study with another number of seeds and, for ``quick``, the training overrides of its ``[quick]``."""

@@ -1,18 +1,17 @@
-"""What stands beside a ladder: classifiers that everybody knows, and what dephasing costs along each axis."""
+"""What is known beside a ladder: well-known classifiers, and what dephasing costs along each axis."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
 
 import numpy as np
 
-from qmoe.report.findings.arms import Arm, interval_of
+from qmoe.claims import ArmRuns
+from qmoe.report.findings.arms import interval_of
 from qmoe.report.findings.judged import Measurements
-from qmoe.report.sections.blocks import Block, Text
-from qmoe.report.tables import DASH, Column, Table, signed, text, with_interval
+from qmoe.report.tables import signed, signed_number
 from qmoe.routers import QuantumRouter, dephased_ranks
 from qmoe.statistics import PairedDifference, paired_difference
 from qmoe.statistics.bootstrap import cluster_means
@@ -49,7 +48,7 @@ class Baseline:
     difference: PairedDifference | None
 
 
-def baselines_of(study: Study, measurements: Measurements, quantum: Arm | None) -> list[Baseline]:
+def baselines_of(study: Study, measurements: Measurements, quantum: ArmRuns | None) -> list[Baseline]:
     """The baselines of a study that were measured, in the order of `BASELINES`.
 
     Args:
@@ -76,47 +75,18 @@ def baselines_of(study: Study, measurements: Measurements, quantum: Arm | None) 
     return found
 
 
-def dephasing_blocks(
-    stem: str, found: Mapping[str, tuple[Arm, PairedDifference | None]], quantum: tuple[Arm, TrialSpec] | None
-) -> list[Block]:
-    """What dephasing throughout costs along each axis, and how many functions it leaves; nothing for fewer than two axes.
-
-    Args:
-        stem: start of the name of the table.
-        found: for each rung of `AXES` that was run its arm and its difference to the quantum router.
-        quantum: the quantum router and one of its trials.
-    """
-    if len(found) < 2 or quantum is None:
-        return []
-    arm, trial = quantum
-    ranks = ranks_of(trial)
-    rows: list[dict[str, object]] = [_row("none", "none", arm, None, ranks)]
-    rows += [_row(name, AXES[name], here, difference, ranks) for name, (here, difference) in found.items()]
-    columns = (
-        Column("dephased along", ("axis",), text, number=False),
-        Column("functions left", ("rank",), _count),
-        Column("accuracy [95%]", ("mean", "low", "high"), with_interval(3)),
-        Column("difference to quantum [95%]", ("difference", "difference_low", "difference_high"), _difference),
-    )
-    caption = (
-        "The quantum router dephased throughout, along each axis. Functions left: how many independent functions of the "
-        "features its parameters can make, beside the constant."
-    )
-    return [Text(dephasing_words(found, ranks), title="Dephasing, axis by axis"),
-            Table(f"{stem}-dephasing", caption, columns, tuple(rows))]  # fmt: skip
-
-
 def dephasing_words(
-    found: Mapping[str, tuple[Arm, PairedDifference | None]], ranks: Mapping[str, int]
+    found: Mapping[str, tuple[ArmRuns, PairedDifference | None]], ranks: Mapping[str, int]
 ) -> tuple[str, ...]:
     """The axes that cost least and most, and the spread between them."""
     costs = {AXES[name]: d.mean for name, (_, d) in found.items() if d is not None}
     if len(costs) < 2:
         return ()
     best, worst = max(costs, key=lambda axis: costs[axis]), min(costs, key=lambda axis: costs[axis])
+    changes = f"{signed_number(costs[best])} along {best} and by {signed_number(costs[worst])} along {worst}"
     words = (
-        f"Dephasing changes accuracy by {_signed(costs[best])} along {best} and by {_signed(costs[worst])} along {worst}: a "
-        f"spread of {costs[best] - costs[worst]:.3f} by the choice of the axis alone."
+        f"Dephasing changes accuracy by {changes}: a spread of {costs[best] - costs[worst]:.3f} by the choice of the axis "
+        "alone."
     )
     if ranks:
         words += (
@@ -137,31 +107,6 @@ def _ranks(canonical: str) -> dict[str, int]:
     if not isinstance(router, QuantumRouter) or router.circuit.n_qubits > _MOST_QUBITS:
         return {}
     return dephased_ranks(router) if router.circuit.n_weights <= _MOST_WEIGHTS else {}
-
-
-def _row(
-    name: str, axis: str, arm: Arm, difference: PairedDifference | None, ranks: Mapping[str, int]
-) -> dict[str, object]:
-    row: dict[str, object] = {"rung": name, "axis": axis, "rank": ranks.get(axis), "mean": arm.summary.mean}
-    row |= {"low": _known(arm.interval[0]), "high": _known(arm.interval[1]), "n": arm.n}
-    figures = (None, None, None) if difference is None else (difference.mean, difference.low, difference.high)
-    return row | dict(zip(("difference", "difference_low", "difference_high"), figures, strict=True))
-
-
-def _count(rank: int | None) -> str:
-    return DASH if rank is None else str(rank)
-
-
-def _difference(mean: float | None, low: float | None, high: float | None) -> str:
-    return DASH if mean is None or low is None or high is None or isnan(low) else signed(mean, low, high)
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
-
-
-def _known(value: float) -> float | None:
-    return None if isnan(value) else value
 
 
 def baseline_words(found: Sequence[Baseline]) -> str:
