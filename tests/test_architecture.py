@@ -89,7 +89,7 @@ def test_imports_go_downwards(module: str, path: Path) -> None:
     [
         ("errors", "import qmoe.layers"),
         ("circuits.circuit", "from qmoe.engines import TorchEngine"),
-        ("engines.native", "from qmoe.layers import LinearHead\nfrom qmoe.routers import Router"),
+        ("engines.native", "from qmoe.layers import Linear\nfrom qmoe.routers import Router"),
         ("routers.quantum", "from qmoe.experts import LinearExperts"),
         ("data.base", "def f():\n    from qmoe.training.loop import train_stack"),
         ("moe.mixture", "from qmoe import QuantumRouter"),

@@ -22,7 +22,7 @@ from qmoe.data import SCALINGS, fit_scaling
 from qmoe.engines import Engine, get_engine
 from qmoe.errors import ConfigError, TrainingError, check_sizes, unknown
 from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
-from qmoe.layers import LinearHead, Stackable
+from qmoe.layers import Linear, Stackable
 from qmoe.moe import MixtureOfExperts
 from qmoe.routers import (
     LinearRouter,
@@ -295,7 +295,7 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
                 _check_amplitudes(n_features)
         head: nn.Module | None = None
         if isinstance(experts, QuantumExperts):
-            head = LinearHead(experts.out_features, n_classes, **make)
+            head = Linear(experts.out_features, n_classes, **make)
         return MixtureOfExperts(router, experts, head, _plain(self.top_k), _plain(self.norm_topk_prob))
 
     def _router(self, n_features: int, make: dict[str, Any]) -> Router:
@@ -305,9 +305,9 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         if kind == "linear":
             return LinearRouter(n_features, n_experts, **make)
         if kind == "mlp":
-            return MLPRouter(n_features, n_experts, _plain(self.hidden), **make)
+            return MLPRouter(n_features, n_experts, hidden=_plain(self.hidden), **make)
         if kind == "stochastic":
-            return StochasticRouter(n_features, n_experts, _plain(self.n_layers), **make)
+            return StochasticRouter(n_features, n_experts, n_layers=_plain(self.n_layers), **make)
         if kind == "uniform":
             return UniformRouter(n_features, n_experts)
         n_qubits = _plain(self.n_qubits)
@@ -317,16 +317,16 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         circuit = {"encoding": self.encoding, "readout": self.readout, **self._circuit_options()}
         if kind == "twin":
             # Only its description counts, so its weights come from nowhere that anything else does.
-            described = QuantumRouter(n_features, n_experts, n_qubits, **circuit, generator=torch.Generator())
+            described = QuantumRouter(n_features, n_experts, n_qubits=n_qubits, **circuit, generator=torch.Generator())
             return TwinRouter(described.circuit, n_experts, n_features, **make)
-        return QuantumRouter(n_features, n_experts, n_qubits, **circuit, **make)
+        return QuantumRouter(n_features, n_experts, n_qubits=n_qubits, **circuit, **make)
 
     def _experts(self, n_features: int, n_classes: int, make: dict[str, Any]) -> Experts:
         kind, n_experts = _choice("experts", self.experts, _EXPERTS), _plain(self.n_experts)
         if kind == "linear":
             return LinearExperts(n_features, n_classes, n_experts, **make)
         if kind == "mlp":
-            return MLPExperts(n_features, n_classes, n_experts, _plain(self.hidden), **make)
+            return MLPExperts(n_features, n_classes, n_experts, hidden=_plain(self.hidden), **make)
         return QuantumExperts(n_features, n_experts, **self._circuit_options(), **make)
 
     def _circuit_options(self) -> dict[str, Any]:

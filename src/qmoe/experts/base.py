@@ -30,7 +30,7 @@ class Experts(Stackable, ABC):
         self.out_features = out_features
         self.n_experts = n_experts
 
-    def check(self, x: Tensor) -> None:
+    def validate_input(self, x: Tensor) -> None:
         """Raises `qmoe.errors.ShapeError` for a wrong number of features, dtype or device, NaN or infinity."""
         if self.checks_input:
             check_values(x, self.in_features, self)

@@ -43,6 +43,7 @@ class QuantumExperts(Experts):
         self,
         in_features: int,
         n_experts: int,
+        *,
         n_qubits: int | None = None,
         n_layers: int = 2,
         encoding: str | Encoding = "amplitude",
@@ -69,7 +70,7 @@ class QuantumExperts(Experts):
         """The frozen description of one expert's circuit."""
         return self.quantum.circuit
 
-    def check(self, x: Tensor) -> None:
+    def validate_input(self, x: Tensor) -> None:
         """Raises `qmoe.errors.ShapeError` for features that cannot be encoded; warns of angles beyond one period."""
         if self.checks_input:
             check_encodable(x, self.in_features, self.circuit.encoding, self)
@@ -77,7 +78,7 @@ class QuantumExperts(Experts):
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` to ``(..., E, O)``."""
         x = self.take(x)
-        self.check(x)
+        self.validate_input(x)
         return self.quantum(self.spread(x)).movedim(self.axis, -2)
 
     @property

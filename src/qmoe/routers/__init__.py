@@ -1,6 +1,6 @@
 """Routers: features in, routing weights out."""
 
-from qmoe.routers.base import Router, require_router
+from qmoe.routers.base import Router, SoftmaxRouter, require_router
 from qmoe.routers.classical import LinearRouter, MLPRouter
 from qmoe.routers.controls import (
     ConstantRouter,
@@ -21,7 +21,7 @@ from qmoe.routers.features import (
 from qmoe.routers.functions.basis import Basis
 from qmoe.routers.functions.ranks import dephased_ranks, jacobian_rank
 from qmoe.routers.functions.reach import circuit_basis
-from qmoe.routers.functions.sampling import sample_frequencies
+from qmoe.routers.functions.sampling import Sampling, sample_frequencies
 from qmoe.routers.functions.span import Span
 from qmoe.routers.quantum import QuantumRouter
 from qmoe.routers.stochastic import StochasticRouter
@@ -41,7 +41,9 @@ __all__ = [
     "RandomFourierRouter",
     "RandomRouter",
     "Router",
+    "Sampling",
     "SingleExpertRouter",
+    "SoftmaxRouter",
     "Span",
     "StochasticRouter",
     "TrigonometricRouter",

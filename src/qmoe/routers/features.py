@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from qmoe.errors import ConfigError, ShapeError, StateWarning, check_sizes, warn_caller
 from qmoe.layers import affine, check_same, draw_linear, in_autocast, parameter
-from qmoe.routers.base import Router
+from qmoe.routers.base import Router, SoftmaxRouter
 from qmoe.routers.controls import MeanRouting, PermutedRouting
 
 #: A function whose standard deviation is at most this many roundings of its largest value counts as constant: what
@@ -21,7 +21,7 @@ CONSTANT_ROUNDINGS = 100
 _CHUNK = 8192
 
 
-class FeatureRouter(Router):
+class FeatureRouter(SoftmaxRouter):
     """``softmax(W (phi(x) - centre) / scale + b)`` with fixed functions phi: a linear router in another space.
 
     A subclass implements `features`; what is fixed about them (frequencies, say) is a buffer, and only W and b train. One
@@ -55,6 +55,7 @@ class FeatureRouter(Router):
         in_features: int,
         n_experts: int,
         n_functions: int,
+        *,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -83,7 +84,7 @@ class FeatureRouter(Router):
     def logits(self, x: Tensor) -> Tensor:
         """``W (phi(x) - centre) / scale + b``."""
         x = self.take(x)
-        self.check(x)
+        self.validate_input(x)
         return affine(self.functions(x), self.weight, self.bias)
 
     def functions(self, x: Tensor) -> Tensor:
@@ -134,7 +135,7 @@ class FeatureRouter(Router):
         """
         stack = self.weight.shape[:-2]
         x = self.take(x)
-        self.check(x)
+        self.validate_input(x)
         if x.shape[:-2] != stack or x.dim() != len(stack) + 2 or x.shape[-2] == 0:
             expected = ", ".join((*map(str, stack), "N", str(self.in_features)))
             raise ShapeError(f"x has shape {tuple(x.shape)}, expected ({expected}), N at least 1: rows to train on.")
@@ -230,13 +231,14 @@ class QuadraticRouter(FeatureRouter):
         self,
         in_features: int,
         n_experts: int,
+        *,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         check_sizes(in_features=in_features)
         n_functions = in_features + in_features * (in_features + 1) // 2
-        super().__init__(in_features, n_experts, n_functions, generator, device, dtype)
+        super().__init__(in_features, n_experts, n_functions, generator=generator, device=device, dtype=dtype)
 
     def features(self, x: Tensor) -> Tensor:
         """``x_1 .. x_F``, then ``x_i x_j`` with i up to j."""
@@ -264,13 +266,15 @@ class TrigonometricRouter(FeatureRouter):
         self,
         in_features: int,
         n_experts: int,
+        *,
         max_frequency: int = 1,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         check_sizes(in_features=in_features, max_frequency=max_frequency)
-        super().__init__(in_features, n_experts, 2 * in_features * max_frequency, generator, device, dtype)
+        n_functions = 2 * in_features * max_frequency
+        super().__init__(in_features, n_experts, n_functions, generator=generator, device=device, dtype=dtype)
         self.max_frequency = max_frequency
 
     def described(self) -> dict[str, str]:
@@ -311,6 +315,7 @@ class RandomFourierRouter(FeatureRouter):
         self,
         in_features: int,
         n_experts: int,
+        *,
         n_functions: int = 8,
         length_scale: float = 1.0,
         generator: torch.Generator | None = None,

@@ -16,7 +16,7 @@ from qmoe.data import Scaler, Split, fit_scaling, make_dataset
 from qmoe.data.base import check_points
 from qmoe.errors import ConfigError
 from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
-from qmoe.layers import LinearHead
+from qmoe.layers import Linear
 from qmoe.moe import MixtureOfExperts
 from qmoe.routers import (
     ConstantRouter,
@@ -29,6 +29,7 @@ from qmoe.routers import (
     RandomFourierRouter,
     RandomRouter,
     Router,
+    Sampling,
     SingleExpertRouter,
     StochasticRouter,
     TrigonometricRouter,
@@ -155,7 +156,7 @@ def build_mixture(
     experts = _experts(spec, n_features, n_classes, generators.experts, dtype)
     head = None
     if spec.head:
-        head = LinearHead(experts.out_features, n_classes, generator=generators.head, dtype=dtype)
+        head = Linear(experts.out_features, n_classes, generator=generators.head, dtype=dtype)
     elif experts.out_features != n_classes:
         raise ConfigError(
             f"The experts have {experts.out_features} outputs for {n_classes} classes; set head = true, or out_features."
@@ -219,26 +220,28 @@ def _router(spec: ModelSpec, n_features: int, generator: torch.Generator, dtype:
             return QuantumRouter(n_features, n, **_circuit_options(kind), **_execution_options(kind), **drawn)
         case TwinRouterSpec():
             circuit = _circuit(CircuitSpec(**kind.model_dump(include=_CIRCUIT)), n_features, n)
-            sample: dict[str, Any] = {"sampling": kind.sampling, "n_functions": kind.n_functions}
-            return TwinRouter(circuit, n, n_features, **sample, **drawn)
+            sampling = None if kind.sampling is None else Sampling(kind.n_functions or 0, kind.sampling)
+            return TwinRouter(circuit, n, n_features, sampling=sampling, **drawn)
         case LinearRouterSpec():
             return LinearRouter(n_features, n, **drawn)
         case MLPRouterSpec():
-            return MLPRouter(n_features, n, kind.hidden, kind.activation, **drawn)
+            return MLPRouter(n_features, n, hidden=kind.hidden, activation=kind.activation, **drawn)
         case QuadraticRouterSpec():
             return QuadraticRouter(n_features, n, **drawn)
         case TrigonometricRouterSpec():
-            return TrigonometricRouter(n_features, n, kind.max_frequency, **drawn)
+            return TrigonometricRouter(n_features, n, max_frequency=kind.max_frequency, **drawn)
         case RandomFourierRouterSpec():
-            return RandomFourierRouter(n_features, n, kind.n_functions, kind.length_scale, **drawn)
+            return RandomFourierRouter(
+                n_features, n, n_functions=kind.n_functions, length_scale=kind.length_scale, **drawn
+            )
         case StochasticRouterSpec():
-            return StochasticRouter(n_features, n, kind.n_layers, **drawn)
+            return StochasticRouter(n_features, n, n_layers=kind.n_layers, **drawn)
         case ConstantRouterSpec():
             return ConstantRouter(n_features, n, **drawn)
         case RandomRouterSpec():
             return RandomRouter(n_features, n, generator=generator)
         case SingleRouterSpec():
-            return SingleExpertRouter(n_features, n, kind.expert)
+            return SingleExpertRouter(n_features, n, expert=kind.expert)
         case _:
             return UniformRouter(n_features, n)
 
@@ -253,7 +256,9 @@ def _experts(
     out = kind.out_features or n_classes
     if isinstance(kind, LinearExpertsSpec):
         return LinearExperts(n_features, out, n, generator=generator, dtype=dtype)
-    return MLPExperts(n_features, out, n, kind.hidden, kind.activation, generator=generator, dtype=dtype)
+    return MLPExperts(
+        n_features, out, n, hidden=kind.hidden, activation=kind.activation, generator=generator, dtype=dtype
+    )
 
 
 @functools.lru_cache(maxsize=128)

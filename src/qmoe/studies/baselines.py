@@ -106,7 +106,7 @@ def _span(study: Study) -> TwinRouter | None:
         twin = TwinRouter(base.built.circuit, base.n_experts, base.n_features, max_functions=MAX_TWIN)
     except ConfigError:
         return None
-    return None if twin.project_weight is not None else twin.double()
+    return None if twin.projection is not None else twin.double()
 
 
 def _key(study: Study, name: str) -> str:

@@ -149,7 +149,7 @@ def _frozen(base: Base) -> Step:
         return "the circuit has no weights that train"
     rest = [
         word
-        for word, part in (("the map in front", base.built.project_weight), ("the adapter", base.built.adapter_weight))
+        for word, part in (("the map in front", base.built.projection), ("the adapter", base.built.adapter))
         if part is not None
     ]
     alone = f"{' and '.join(rest)} alone train{'s' * (len(rest) == 1)}" if rest else "nothing in the router trains"
@@ -184,9 +184,9 @@ def _twin(base: Base) -> Step:
 def _ranks(circuit: Circuit, n_experts: int, n_layers: int) -> tuple[int, int]:
     """Jacobian ranks of a stochastic chain and of the quantum router with that circuit."""
     n, generator = circuit.in_features, torch.Generator()
-    described = circuit.n_qubits, circuit.n_layers, circuit.encoding, circuit.ansatz, circuit.readout, circuit.noise
-    router = QuantumRouter(n, n_experts, *described, generator=generator)
-    return jacobian_rank(StochasticRouter(n, n_experts, n_layers, generator)), jacobian_rank(router)
+    named = ("n_qubits", "n_layers", "encoding", "ansatz", "readout", "noise")
+    router = QuantumRouter(n, n_experts, **{name: getattr(circuit, name) for name in named}, generator=generator)
+    return jacobian_rank(StochasticRouter(n, n_experts, n_layers=n_layers, generator=generator)), jacobian_rank(router)
 
 
 def _stochastic(base: Base) -> Step:
@@ -195,12 +195,12 @@ def _stochastic(base: Base) -> Step:
         return f"{base.router.encoding} encoding turns no bits by the features{otherwise}"
     if base.uploads > 1:
         return f"{base.uploads} uploads reach frequency {base.uploads}{otherwise}"
-    if base.built.project_weight is not None:
+    if base.built.projection is not None:
         return f"{base.n_features} features are projected onto {base.n_qubits} qubit(s){otherwise}"
     if base.n_features > MAX_FEATURES:
         return f"{base.n_features} features take a chain of more than {2 * MAX_FEATURES} bits: the twin is the control"
     spec = StochasticRouterSpec(kind="stochastic")
-    chain = StochasticRouter(base.n_features, base.n_experts, spec.n_layers, torch.Generator())
+    chain = StochasticRouter(base.n_features, base.n_experts, n_layers=spec.n_layers, generator=torch.Generator())
     size, ranks = n_trainable(chain), ""
     if max(size, base.router_size) <= _MAX_RANKED:
         ranks = ", rank {} for {}".format(*_ranks(base.built.circuit, base.n_experts, spec.n_layers))

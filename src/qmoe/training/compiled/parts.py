@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from qmoe.engines.running import CircuitModule
 from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
-from qmoe.layers import LinearHead
+from qmoe.layers import Linear
 from qmoe.moe import MixtureOfExperts
 from qmoe.routers import (
     ConstantRouter,
@@ -27,6 +27,7 @@ from qmoe.routers import (
     RandomRouter,
     Router,
     SingleExpertRouter,
+    SoftmaxRouter,
     StochasticRouter,
     UniformRouter,
 )
@@ -120,7 +121,7 @@ def parts_of(module: nn.Module | None, n_models: int) -> MixtureParts | None:
         return None
     head = module.head
     router, experts = _router(module.router, n_models), _experts(module.experts)
-    if router is None or experts is None or not (head is None or type(head) is LinearHead):
+    if router is None or experts is None or not (head is None or type(head) is Linear):
         return None
     n_out = module.experts.out_features
     n_classes = n_out if head is None else int(head.bias.shape[-1])
@@ -146,8 +147,8 @@ def _router(router: Router, n_models: int) -> RouterParts | None:
         return RouterParts({at.GATE_WEIGHT: router.weight, at.GATE_BIAS: router.bias}, n_inputs=router.in_features)
     if type(router) is MLPRouter:
         values: dict[int, Tensor] = {
-            at.HIDDEN_WEIGHT: router.weight1, at.HIDDEN_BIAS: router.bias1,
-            at.GATE_WEIGHT: router.weight2, at.GATE_BIAS: router.bias2,
+            at.HIDDEN_WEIGHT: router.layer1.weight, at.HIDDEN_BIAS: router.layer1.bias,
+            at.GATE_WEIGHT: router.layer2.weight, at.GATE_BIAS: router.layer2.bias,
         }  # fmt: skip
         activation = _ACTIVATIONS[router.activation]
         return RouterParts(values, n_inputs=router.in_features, width=router.hidden, activation=activation)
@@ -165,19 +166,19 @@ def _quantum_router(router: QuantumRouter) -> RouterParts | None:
     if type(circuit) is not CircuitModule:
         return None
     values = _circuit_values(circuit, at.ROUTER_ANGLES, at.ROUTER_STRENGTH)
-    if router.project_weight is not None and router.project_bias is not None:
-        values |= {at.PROJECT_WEIGHT: router.project_weight, at.PROJECT_BIAS: router.project_bias}
+    if router.projection is not None:
+        values |= {at.PROJECT_WEIGHT: router.projection.weight, at.PROJECT_BIAS: router.projection.bias}
     weighing = at.BORN
-    if router.adapter_weight is not None and router.adapter_bias is not None:
+    if router.adapter is not None:
         weighing = at.SOFTMAX
-        values |= {at.GATE_WEIGHT: router.adapter_weight, at.GATE_BIAS: router.adapter_bias}
+        values |= {at.GATE_WEIGHT: router.adapter.weight, at.GATE_BIAS: router.adapter.bias}
     n_outputs = circuit.circuit.n_outputs
     return RouterParts(values, source=at.CIRCUIT, weighing=weighing, n_inputs=n_outputs, circuit=circuit)
 
 
 def _chain(router: StochasticRouter) -> RouterParts:
     values: dict[int, Tensor] = {
-        at.ROUTER_ANGLES: router.angles, at.GATE_WEIGHT: router.adapter_weight, at.GATE_BIAS: router.adapter_bias,
+        at.ROUTER_ANGLES: router.angles, at.GATE_WEIGHT: router.adapter.weight, at.GATE_BIAS: router.adapter.bias,
     }  # fmt: skip
     return RouterParts(
         values,
@@ -193,7 +194,11 @@ def _gate(router: FeatureRouter) -> RouterParts | None:
     """A linear gate on functions in which nothing is trained."""
     trained = {name for name, _ in router.named_parameters()}
     kind = type(router)
-    if kind.logits is not FeatureRouter.logits or kind.forward is not Router.forward or trained != {"weight", "bias"}:
+    if (
+        kind.logits is not FeatureRouter.logits
+        or kind.forward is not SoftmaxRouter.forward
+        or trained != {"weight", "bias"}
+    ):
         return None
     values = {at.GATE_WEIGHT: router.weight, at.GATE_BIAS: router.bias}
     return RouterParts(values, source=at.FUNCTIONS, n_inputs=router.n_functions, functions=router.functions)
@@ -224,8 +229,8 @@ def _experts(experts: Experts) -> ExpertParts | None:
         return ExpertParts({at.EXPERT_WEIGHT: experts.weight, at.EXPERT_BIAS: experts.bias})
     if type(experts) is MLPExperts:
         values: dict[int, Tensor] = {
-            at.DEEP_WEIGHT: experts.weight1, at.DEEP_BIAS: experts.bias1,
-            at.EXPERT_WEIGHT: experts.weight2, at.EXPERT_BIAS: experts.bias2,
+            at.DEEP_WEIGHT: experts.layer1.weight, at.DEEP_BIAS: experts.layer1.bias,
+            at.EXPERT_WEIGHT: experts.layer2.weight, at.EXPERT_BIAS: experts.layer2.bias,
         }  # fmt: skip
         return ExpertParts(values, experts.hidden, _ACTIVATIONS[experts.activation])
     if type(experts) is QuantumExperts and type(experts.quantum) is CircuitModule:
