@@ -16,6 +16,7 @@ FLOORS = (
     ("seeding", "layers"),
     ("circuits", "compiled", "statistics"),
     ("engines",),
+    ("compilable",),
     ("routers", "experts", "interop"),
     ("moe",),
     ("data",),

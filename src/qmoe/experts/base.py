@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
+from qmoe.compilable import ExpertParts
 from qmoe.engines import check_values
 from qmoe.errors import check_sizes
 from qmoe.layers import Stackable
@@ -38,6 +39,18 @@ class Experts(Stackable, ABC):
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to ``(..., E, O)`` outputs of every expert."""
+
+    def compiled_parts(self) -> ExpertParts | None:
+        """How these experts train in machine code; None for those that autograd trains.
+
+        A class says so in its own body, by `own_parts`. As with ``runs_stacked``, the promise is not inherited, since a
+        subclass may compute something else.
+        """
+        return self.own_parts() if "own_parts" in vars(type(self)) else None
+
+    def own_parts(self) -> ExpertParts | None:
+        """The parts that an instance of exactly this class is made of, its parameters and buffers among them."""
+        return None
 
     def extra_repr(self) -> str:
         """Sizes."""

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from qmoe.compilable import ExpertParts, HiddenLayer, Layer
 from qmoe.errors import check_sizes
 from qmoe.experts.base import Experts
 from qmoe.layers import ACTIVATIONS, Linear, affine, check_activation, draw_linear, parameter
@@ -52,6 +53,10 @@ class LinearExperts(Experts):
         # All experts as one wide linear layer: one matrix product instead of E.
         wide = affine(x, self.weight.flatten(-3, -2), self.bias.flatten(-2))
         return wide.unflatten(-1, (self.n_experts, self.out_features))
+
+    def own_parts(self) -> ExpertParts:
+        """Linear layers."""
+        return ExpertParts(Layer(self.weight, self.bias))
 
 
 class MLPExperts(Experts):
@@ -103,6 +108,11 @@ class MLPExperts(Experts):
         # The experts are one more stack axis of the second layer.
         place = self.layer2.weight.dim() - 3
         return self.layer2(hidden.movedim(-2, place)).movedim(place, -2)
+
+    def own_parts(self) -> ExpertParts:
+        """Linear layers behind hidden ones."""
+        hidden = HiddenLayer(self.layer1.weight, self.layer1.bias, self.activation)
+        return ExpertParts(Layer.of(self.layer2), hidden)
 
     def extra_repr(self) -> str:
         """Sizes and activation."""

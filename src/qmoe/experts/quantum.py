@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Ansatz, Circuit, Encoding, Gate, NoiseModel, Readout, as_encoding
+from qmoe.compilable import ExpertParts
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import check_sizes
@@ -80,6 +81,10 @@ class QuantumExperts(Experts):
         x = self.take(x)
         self.validate_input(x)
         return self.quantum(self.spread(x)).movedim(self.axis, -2)
+
+    def own_parts(self) -> ExpertParts:
+        """The circuits."""
+        return ExpertParts(circuit=self.quantum)
 
     @property
     def axis(self) -> int:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from qmoe.compilable import RouterParts
 from qmoe.engines import check_values
 from qmoe.errors import ConfigError, UnsupportedError, check_sizes
 from qmoe.layers import Stackable
@@ -39,6 +40,18 @@ class Router(Stackable, ABC):
 
     def as_softmax(self) -> SoftmaxRouter | None:
         """This router as one with logits; None where its weights are no softmax."""
+        return None
+
+    def compiled_parts(self) -> RouterParts | None:
+        """How this router trains in machine code; None for one that autograd trains.
+
+        A class says so in its own body, by `own_parts`. As with ``runs_stacked``, the promise is not inherited, since a
+        subclass may compute something else.
+        """
+        return self.own_parts() if "own_parts" in vars(type(self)) else None
+
+    def own_parts(self) -> RouterParts | None:
+        """The parts that an instance of exactly this class is made of, its parameters and buffers among them."""
         return None
 
     def validate_input(self, x: Tensor) -> None:

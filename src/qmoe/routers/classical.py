@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from qmoe.compilable import Features, HiddenLayer, Layer, RouterParts
 from qmoe.errors import check_sizes
 from qmoe.layers import ACTIVATIONS, Linear, affine, check_activation, draw_linear, parameter
 from qmoe.routers.base import SoftmaxRouter
@@ -46,6 +47,10 @@ class LinearRouter(SoftmaxRouter):
         x = self.take(x)
         self.validate_input(x)
         return affine(x, self.weight, self.bias)
+
+    def own_parts(self) -> RouterParts:
+        """A linear gate on the features."""
+        return RouterParts(Features(self.in_features), Layer(self.weight, self.bias))
 
 
 class MLPRouter(SoftmaxRouter):
@@ -94,6 +99,11 @@ class MLPRouter(SoftmaxRouter):
     def logits(self, x: Tensor) -> Tensor:
         """``W2 f(W1 x + b1) + b2``."""
         return self.layer2(self.hidden_layer(x))
+
+    def own_parts(self) -> RouterParts:
+        """A linear gate on a hidden layer of the features."""
+        hidden = HiddenLayer(self.layer1.weight, self.layer1.bias, self.activation)
+        return RouterParts(Features(self.in_features), Layer.of(self.layer2), hidden)
 
     def extra_repr(self) -> str:
         """Sizes and activation."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from qmoe.compilable import Functions, Layer, RouterParts
 from qmoe.errors import ConfigError
 from qmoe.layers import parameter
 from qmoe.routers.base import Router, SoftmaxRouter, require_router, require_softmax
@@ -23,6 +26,10 @@ class UniformRouter(SoftmaxRouter):
         x = self.take(x)
         self.validate_input(x)
         return x.new_zeros(1).expand(*x.shape[:-1], self.n_experts)
+
+    def own_parts(self) -> RouterParts:
+        """A gate that looks at nothing, and does not train."""
+        return RouterParts(Functions(), _gate_on_nothing(torch.zeros(self.n_experts, device="cpu")))
 
 
 class ConstantRouter(SoftmaxRouter):
@@ -62,6 +69,10 @@ class ConstantRouter(SoftmaxRouter):
         self.validate_input(x)
         return _beside(self.bias, 1, x.dim() - 1).expand(*x.shape[:-1], self.n_experts)
 
+    def own_parts(self) -> RouterParts:
+        """A gate that looks at nothing."""
+        return RouterParts(Functions(), _gate_on_nothing(self.bias))
+
 
 class SingleExpertRouter(Router):
     """Puts all weight on one expert, whatever the input. The others are never used, and never trained.
@@ -89,6 +100,11 @@ class SingleExpertRouter(Router):
         self.validate_input(x)
         chosen = torch.arange(self.n_experts, device=x.device) == self.expert
         return chosen.to(x.dtype).expand(*x.shape[:-1], self.n_experts)
+
+    def own_parts(self) -> RouterParts:
+        """Constant weights."""
+        chosen = torch.arange(self.n_experts, device="cpu") == self.expert
+        return RouterParts(Functions(), constant=chosen.float())
 
     def extra_repr(self) -> str:
         """Sizes and the expert."""
@@ -143,6 +159,11 @@ class RandomRouter(SoftmaxRouter):
         uniform = (_shifted(mixed ^ _shifted(mixed, 31), 41).to(x.dtype) + 0.5) / 2**23
         return (-uniform.log()).log()
 
+    def own_parts(self) -> RouterParts:
+        """A layer that hands the logits on as they are."""
+        n = self.n_experts
+        return RouterParts(Functions(n, self.logits), Layer(torch.eye(n, device="cpu"), torch.zeros(n, device="cpu")))
+
 
 class MeanRouting(SoftmaxRouter):
     """Switches a router off: every sample gets the mean of the weights of all samples given.
@@ -183,6 +204,10 @@ class MeanRouting(SoftmaxRouter):
         weights = self.router(x)
         return weights if x.dim() == 1 else weights.mean(-2, keepdim=True).expand_as(weights)
 
+    def own_parts(self) -> RouterParts | None:
+        """The parts of the router inside."""
+        return _rerouted(self.router, "mean")
+
 
 class PermutedRouting(SoftmaxRouter):
     """Gives each sample the routing weights of another: the same weights, but none where it belongs.
@@ -217,6 +242,19 @@ class PermutedRouting(SoftmaxRouter):
     def forward(self, x: Tensor) -> Tensor:
         """``(..., B, F)`` features to the weights ``(..., B, E)`` of other samples."""
         return _exchanged(self.router(x))
+
+    def own_parts(self) -> RouterParts | None:
+        """The parts of the router inside."""
+        return _rerouted(self.router, "permuted")
+
+
+def _gate_on_nothing(bias: Tensor) -> Layer:
+    return Layer(bias.new_empty(*bias.shape, 0), bias)
+
+
+def _rerouted(router: Router, routing: Literal["mean", "permuted"]) -> RouterParts | None:
+    parts = router.compiled_parts()
+    return dataclasses.replace(parts, routing=routing) if parts is not None and parts.routing == "own" else None
 
 
 def _exchanged(values: Tensor) -> Tensor:

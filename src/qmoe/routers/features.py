@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from qmoe.compilable import Functions, Layer, RouterParts
 from qmoe.errors import ConfigError, ShapeError, StateWarning, check_sizes, warn_caller
 from qmoe.layers import affine, check_same, draw_linear, in_autocast, parameter
 from qmoe.routers.base import Router, SoftmaxRouter
@@ -108,6 +109,15 @@ class FeatureRouter(SoftmaxRouter):
             shape = (*centre.shape[:-1], *(1,) * (found.dim() - centre.dim()), self.n_functions)
             centre, scale = centre.reshape(shape), scale.reshape(shape)
         return (found - centre) / scale
+
+    def compiled_parts(self) -> RouterParts | None:
+        """A linear gate on functions in which nothing is trained; None where a subclass changes more than its functions."""
+        kind, trained = type(self), {name for name, _ in self.named_parameters()}
+        if kind.logits is not FeatureRouter.logits or kind.forward is not SoftmaxRouter.forward:
+            return None
+        if trained != {"weight", "bias"}:
+            return None
+        return RouterParts(Functions(self.n_functions, self.functions), Layer(self.weight, self.bias))
 
     @torch.no_grad()
     def standardise(self, x: Tensor, keep: bool = False) -> Self:

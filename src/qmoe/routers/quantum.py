@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Ansatz, Born, Circuit, Encoding, Gate, NoiseModel, Readout, as_encoding
+from qmoe.compilable import Layer, Readouts, RouterParts
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, UnsupportedError, check_sizes
@@ -144,6 +145,10 @@ class QuantumRouter(SoftmaxRouter):
         probabilities = self.measure(x).clamp_min(0)
         named, rest = probabilities[..., : self.n_experts], probabilities[..., self.n_experts :]
         return named + rest.sum(-1, keepdim=True) / self.n_experts
+
+    def own_parts(self) -> RouterParts:
+        """A linear gate on what the circuit measures, or the probabilities themselves."""
+        return RouterParts(Readouts(self.quantum, Layer.of(self.projection)), Layer.of(self.adapter))
 
 
 def no_logits() -> UnsupportedError:

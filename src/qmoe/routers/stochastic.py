@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from qmoe.compilable import Chain, Layer, RouterParts
 from qmoe.engines.batched.algebra import cached_tensors
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.layers import Linear, affine, check_same, parameter
@@ -132,6 +133,10 @@ class StochasticRouter(SoftmaxRouter):
     def logits(self, x: Tensor) -> Tensor:
         """``A <s> + b``."""
         return self.adapter(self.measure(x))
+
+    def own_parts(self) -> RouterParts:
+        """A linear gate on what the chain ends with."""
+        return RouterParts(Chain(self.in_features, self.angles, self.populations), Layer.of(self.adapter))
 
     def extra_repr(self) -> str:
         """Sizes."""
