@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Unpack
 
 from torch import Tensor
 
@@ -10,6 +12,7 @@ from qmoe.compilable import ExpertParts
 from qmoe.engines import check_values
 from qmoe.errors import check_sizes
 from qmoe.layers import Stackable
+from qmoe.part_spec import Drawn, PartSpec
 
 
 class Experts(Stackable, ABC):
@@ -55,3 +58,12 @@ class Experts(Stackable, ABC):
     def extra_repr(self) -> str:
         """Sizes."""
         return f"in_features={self.in_features}, out_features={self.out_features}, n_experts={self.n_experts}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertsSpec(PartSpec, ABC):
+    """The options of experts, beside their sizes. A subclass stands beside the experts, and in `qmoe.experts.EXPERTS`."""
+
+    @abstractmethod
+    def build(self, in_features: int, n_classes: int, n_experts: int, **drawn: Unpack[Drawn]) -> Experts:
+        """The experts, with first weights from ``generator`` and of ``dtype``; an output for each class, unless told."""

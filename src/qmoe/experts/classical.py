@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, Unpack
 
 import torch
 from torch import Tensor
 
 from qmoe.compilable import ExpertParts, HiddenLayer, Layer
 from qmoe.errors import check_sizes
-from qmoe.experts.base import Experts
+from qmoe.experts.base import Experts, ExpertsSpec
 from qmoe.layers import ACTIVATIONS, Linear, affine, check_activation, draw_linear, parameter
+from qmoe.part_spec import Drawn, Size
 
 
 class LinearExperts(Experts):
@@ -117,3 +119,28 @@ class MLPExperts(Experts):
     def extra_repr(self) -> str:
         """Sizes and activation."""
         return f"{super().extra_repr()}, hidden={self.hidden}, activation={self.activation!r}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearExpertsSpec(ExpertsSpec):
+    """Linear experts."""
+
+    out_features: Size | None = None
+
+    def build(self, in_features: int, n_classes: int, n_experts: int, **drawn: Unpack[Drawn]) -> LinearExperts:
+        """The experts."""
+        return LinearExperts(in_features, self.out_features or n_classes, n_experts, **drawn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLPExpertsSpec(ExpertsSpec):
+    """Experts with one hidden layer."""
+
+    hidden: Size = 8
+    out_features: Size | None = None
+    activation: Literal["relu", "tanh", "silu"] = "relu"
+
+    def build(self, in_features: int, n_classes: int, n_experts: int, **drawn: Unpack[Drawn]) -> MLPExperts:
+        """The experts."""
+        out = self.out_features or n_classes
+        return MLPExperts(in_features, out, n_experts, hidden=self.hidden, activation=self.activation, **drawn)

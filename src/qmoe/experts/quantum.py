@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Ansatz, Circuit, Encoding, Gate, NoiseModel, Readout, as_encoding
+from qmoe.circuits import Ansatz, Circuit, Encoding, Gate, NoiseModel, QuantumSpec, Readout, as_encoding
 from qmoe.compilable import ExpertParts
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import check_sizes
-from qmoe.experts.base import Experts
+from qmoe.experts.base import Experts, ExpertsSpec
+from qmoe.part_spec import Drawn
 
 
 class QuantumExperts(Experts):
@@ -94,3 +97,13 @@ class QuantumExperts(Experts):
     def spread(self, x: Tensor) -> Tensor:
         """``(..., F)`` features with the axis of experts that the circuits expect."""
         return x.unsqueeze(self.axis).expand(*x.shape[: self.axis], self.n_experts, *x.shape[self.axis :])
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantumExpertsSpec(QuantumSpec, ExpertsSpec):
+    """Quantum experts, whose outputs are what their circuits measure."""
+
+    def build(self, in_features: int, n_classes: int, n_experts: int, **drawn: Unpack[Drawn]) -> QuantumExperts:
+        """The experts."""
+        del n_classes
+        return QuantumExperts(in_features, n_experts, **self.options(), **drawn)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from qmoe.compilable import RouterParts
 from qmoe.engines import check_values
 from qmoe.errors import ConfigError, UnsupportedError, check_sizes
 from qmoe.layers import Stackable
+from qmoe.part_spec import Drawn, PartSpec
 
 
 class Router(Stackable, ABC):
@@ -82,6 +85,15 @@ class SoftmaxRouter(Router):
     def as_softmax(self) -> SoftmaxRouter | None:
         """This router."""
         return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouterSpec(PartSpec, ABC):
+    """The options of a router, beside its sizes. A subclass stands beside the router, and in `qmoe.routers.ROUTERS`."""
+
+    @abstractmethod
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> Router:
+        """The router, with first weights from ``generator`` and of ``dtype``."""
 
 
 def require_router(router: object) -> Router:

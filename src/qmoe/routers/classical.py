@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal, Unpack
+
 import torch
 from torch import Tensor
 
 from qmoe.compilable import Features, HiddenLayer, Layer, RouterParts
 from qmoe.errors import check_sizes
 from qmoe.layers import ACTIVATIONS, Linear, affine, check_activation, draw_linear, parameter
-from qmoe.routers.base import SoftmaxRouter
+from qmoe.part_spec import Drawn, Size
+from qmoe.routers.base import RouterSpec, SoftmaxRouter
 
 
 class LinearRouter(SoftmaxRouter):
@@ -108,3 +112,24 @@ class MLPRouter(SoftmaxRouter):
     def extra_repr(self) -> str:
         """Sizes and activation."""
         return f"{super().extra_repr()}, hidden={self.hidden}, activation={self.activation!r}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearSpec(RouterSpec):
+    """A linear router."""
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> LinearRouter:
+        """The router."""
+        return LinearRouter(in_features, n_experts, **drawn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLPSpec(RouterSpec):
+    """A router with one hidden layer."""
+
+    hidden: Size = 16
+    activation: Literal["relu", "tanh", "silu"] = "relu"
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> MLPRouter:
+        """The router."""
+        return MLPRouter(in_features, n_experts, hidden=self.hidden, activation=self.activation, **drawn)

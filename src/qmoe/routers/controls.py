@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from qmoe.compilable import Functions, Layer, RouterParts
 from qmoe.errors import ConfigError
 from qmoe.layers import parameter
-from qmoe.routers.base import Router, SoftmaxRouter, require_router, require_softmax
+from qmoe.part_spec import Drawn, Within
+from qmoe.routers.base import Router, RouterSpec, SoftmaxRouter, require_router, require_softmax
 
 
 class UniformRouter(SoftmaxRouter):
@@ -283,3 +285,41 @@ def _beside(value: Tensor, n_own: int, n_batch: int) -> Tensor:
 def _shifted(value: Tensor, n: int) -> Tensor:
     """The bits of int64 moved n places to the right, with zeros in front."""
     return (value >> n) & ((1 << (64 - n)) - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniformSpec(RouterSpec):
+    """All experts alike; with one expert, no router."""
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> UniformRouter:
+        """The router."""
+        return UniformRouter(in_features, n_experts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConstantSpec(RouterSpec):
+    """Weights that train, but are the same for every sample."""
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> ConstantRouter:
+        """The router."""
+        return ConstantRouter(in_features, n_experts, **drawn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomSpec(RouterSpec):
+    """Each point at random, but always alike."""
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> RandomRouter:
+        """The router."""
+        return RandomRouter(in_features, n_experts, generator=drawn["generator"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class SingleExpertSpec(RouterSpec):
+    """All weight on one expert."""
+
+    expert: Annotated[int, Within(ge=0)] = 0
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> SingleExpertRouter:
+        """The router."""
+        return SingleExpertRouter(in_features, n_experts, expert=self.expert)

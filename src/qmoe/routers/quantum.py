@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Ansatz, Born, Circuit, Encoding, Gate, NoiseModel, Readout, as_encoding
+from qmoe.circuits import Ansatz, Born, Circuit, Encoding, Gate, NoiseModel, QuantumSpec, Readout, as_encoding
 from qmoe.compilable import Layer, Readouts, RouterParts
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, UnsupportedError, check_sizes
 from qmoe.layers import Linear
-from qmoe.routers.base import SoftmaxRouter
+from qmoe.part_spec import Drawn
+from qmoe.routers.base import RouterSpec, SoftmaxRouter
 
 
 class QuantumRouter(SoftmaxRouter):
@@ -154,3 +156,12 @@ class QuantumRouter(SoftmaxRouter):
 def no_logits() -> UnsupportedError:
     """The error of a router with the Born read-out that is asked for logits."""
     return UnsupportedError("The Born read-out has no logits: its weights are probabilities; call the router itself.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantumRouterSpec(QuantumSpec, RouterSpec):
+    """A quantum router."""
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> QuantumRouter:
+        """The router."""
+        return QuantumRouter(in_features, n_experts, **self.options(), **drawn)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +13,8 @@ from qmoe.compilable import Chain, Layer, RouterParts
 from qmoe.engines.batched.algebra import cached_tensors
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.layers import Linear, affine, check_same, parameter
-from qmoe.routers.base import SoftmaxRouter
+from qmoe.part_spec import Drawn, Size
+from qmoe.routers.base import RouterSpec, SoftmaxRouter
 
 #: Features up to which a chain is followed: it holds ``4**F`` bit strings.
 MAX_FEATURES = 6
@@ -149,3 +152,14 @@ def _signs(n_bits: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     strings = torch.arange(2**n_bits, device=device)
     read = torch.stack([1 - 2 * (strings >> (n_bits - 1 - bit) & 1) for bit in range(0, n_bits, 2)])
     return read.to(dtype).reshape(-1, *(2,) * n_bits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StochasticSpec(RouterSpec):
+    """A chain of random bits on the same functions, without interference."""
+
+    n_layers: Size = 3
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> StochasticRouter:
+        """The router."""
+        return StochasticRouter(in_features, n_experts, n_layers=self.n_layers, **drawn)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal, Unpack
 
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Circuit
+from qmoe.circuits import Circuit, CircuitSpec
 from qmoe.engines import check_encodable
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.layers import Linear, affine, check_same
+from qmoe.part_spec import Drawn, Within
 from qmoe.routers.base import Router
-from qmoe.routers.features import FeatureRouter
+from qmoe.routers.features import FeatureRouter, FeatureSpec
 from qmoe.routers.functions.basis import Basis, WaveTerm
 from qmoe.routers.functions.reach import MAX_FUNCTIONS, circuit_basis
 from qmoe.routers.functions.sampling import Sampling, sample_frequencies
@@ -226,3 +229,26 @@ def _listed(without: Iterable[str | Iterable[float]]) -> tuple[str | tuple[float
             raise ConfigError(f"without holds {item!r}, expected names or frequencies: without=[(1, 1)], for example.")
         items.append(item if isinstance(item, str) else tuple(item))
     return tuple(items)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwinSpec(CircuitSpec, FeatureSpec):
+    """The classical counterpart of a quantum router with the same circuit: all its functions, or a sample of them."""
+
+    sampling: Literal["distinct", "tree", "grid"] | None = None
+    n_functions: Annotated[int, Within(ge=2, multiple_of=2)] | None = None
+
+    def check(self) -> None:
+        """Refuses half a sample."""
+        super().check()
+        if (self.sampling is None) != (self.n_functions is None):
+            raise ConfigError("sampling and n_functions go together; give both, or neither")
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> TwinRouter:
+        """The router."""
+        sampling = None
+        if self.sampling is not None and self.n_functions is not None:
+            sampling = Sampling(self.n_functions, self.sampling)
+        # Only its description counts, so its weights come from nowhere that anything else does.
+        described = QuantumRouter(in_features, n_experts, **self.circuit_options(), generator=torch.Generator())
+        return TwinRouter(described.circuit, n_experts, in_features, sampling=sampling, **drawn)

@@ -111,7 +111,7 @@ def _span(study: Study) -> TwinRouter | None:
 
 def _key(study: Study, name: str) -> str:
     """Names all that decides the figures."""
-    circuit = find_base(study).router.canonical if name == "span-logistic" else ""
+    circuit = find_base(study).model.router.canonical if name == "span-logistic" else ""
     seeds = study.seeds
     decides = f"{NUMERICS}:{VERSION}:{name}:{circuit}:{study.data.identity}:{seeds.root}:{seeds.fixed}:{seeds.data}"
     return hashlib.sha256(f"baseline:{decides}".encode()).hexdigest()[:16]
