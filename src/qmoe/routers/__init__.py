@@ -1,6 +1,7 @@
 """Routers: features in, routing weights out."""
 
 from qmoe.routers.base import Router, RouterSpec, SoftmaxRouter, require_router
+from qmoe.routers.chebyshev import ChebyshevRouter, ChebyshevSpec
 from qmoe.routers.classical import LinearRouter, LinearSpec, MLPRouter, MLPSpec
 from qmoe.routers.controls import (
     ConstantRouter,
@@ -34,6 +35,7 @@ ROUTERS: dict[str, type[RouterSpec]] = {
     "quadratic": QuadraticSpec,
     "trigonometric": TrigonometricSpec,
     "random_fourier": RandomFourierSpec,
+    "chebyshev": ChebyshevSpec,
     "twin": TwinSpec,
     "stochastic": StochasticSpec,
     "uniform": UniformSpec,
@@ -46,6 +48,7 @@ ROUTERS: dict[str, type[RouterSpec]] = {
 __all__ = [
     "ROUTERS",
     "Basis",
+    "ChebyshevRouter",
     "ConstantRouter",
     "DistilledRouter",
     "FeatureRouter",
