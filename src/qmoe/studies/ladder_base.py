@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import torch
 
+from qmoe.circuits import QuantumSpec
 from qmoe.data import make_dataset
 from qmoe.errors import ConfigError
 from qmoe.routers import QuantumRouter
 from qmoe.studies.assembly import Generators, build_mixture, n_trainable
-from qmoe.studies.specs.study import ArmSpec, ModelSpec, QuantumSpec, RouterSpec, Study
+from qmoe.studies.specs.part_models import RouterModel
+from qmoe.studies.specs.study import ArmSpec, ModelSpec, Study
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,9 @@ class Base:
 
     def circuit(self, **changes: object) -> ModelSpec:
         """The same model with another circuit."""
-        return self.with_router(self.router.model_copy(update=changes))
+        return self.with_router(self.model.router.model_copy(update=changes))
 
-    def with_router(self, router: RouterSpec) -> ModelSpec:
+    def with_router(self, router: RouterModel) -> ModelSpec:
         """The same model with another router."""
         return self.model.model_copy(update={"router": router})
 
