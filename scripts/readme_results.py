@@ -36,17 +36,17 @@ def table(rows: list[HeadlineRow]) -> str:
     found: dict[tuple[str, str, float | None], dict[str, HeadlineRow]] = {}
     for row in rows:
         if row.quantity != "loss":
-            study, _, protocol = row.study.rpartition("-")
-            found.setdefault((study, row.arm, row.strength), {})[protocol] = row
+            study = load_preset(row.study)
+            found.setdefault((study.experiment, row.arm, row.strength), {})[study.protocol] = row
     lines = [
         "| phase | arm | paper (one seed) | same protocol, our seeds: mean (min to max) | percentile of the paper's figure "
-        "| held out: mean [95% interval] |",
+        "| held-out data: mean [95% interval] |",
         "|---|---|---:|---:|---:|---:|",
     ]
-    for (study, arm, variant), pair in found.items():
+    for (experiment, arm, strength), pair in found.items():
         published, heldout = pair.get("published"), pair["heldout"]
         label = next(a.label for a in load_preset(heldout.study).arms if a.name == arm)
-        label = label if variant is None else f"{label}, p = {variant:g}"
+        label = label if strength is None else f"{label}, p = {strength:g}"
         paper, ours, percentile, digits = "", "", "", 3
         if published is not None:
             digits = max(digits, published.decimals)
@@ -56,7 +56,8 @@ def table(rows: list[HeadlineRow]) -> str:
             ours = f"{published.mean:.{digits}f} ({low} to {high})"
         low, high = (f"{value:.{digits}f}" for value in (heldout.low, heldout.high))
         lines.append(
-            f"| {STUDIES[study]} | {label} | {paper} | {ours} | {percentile} | {heldout.mean:.{digits}f} [{low}, {high}] |"
+            f"| {STUDIES[experiment]} | {label} | {paper} | {ours} | {percentile} "
+            f"| {heldout.mean:.{digits}f} [{low}, {high}] |"
         )
     return "\n".join(lines)
 

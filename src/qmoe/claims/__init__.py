@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qmoe.claims.ablation import ablation_study, ladder_claims
 from qmoe.claims.analyses.over_analyses import ChoiceEffect, Multiverse, Point, Pool, SpecificationRow
+from qmoe.claims.analyses.universes import universes
 from qmoe.claims.deciding.evidence import Contrast, Decision, Evidence, decide
 from qmoe.claims.from_records import runs_of
 from qmoe.claims.judge import judge
@@ -52,5 +53,6 @@ __all__ = [
     "root_seed",
     "runs_of",
     "shipped_claims",
+    "universes",
     "verify",
 ]

@@ -80,7 +80,7 @@ def effective_dimensions(
         workers: processes to share the repeats; by default this one alone.
 
     Returns:
-        For each arm ``(repeats,)`` values, as `judge` takes them: ``measurements={"effective_dimension": ...}``.
+        For each arm ``(repeats,)`` values, as `judge` takes them: ``measurements={effective_dimension_on(study): ...}``.
 
     Raises:
         ConfigError: for an arm that the study does not have, or data too few for an effective dimension.
