@@ -55,7 +55,9 @@ def table(rows: list[HeadlineRow]) -> str:
                 low, high = (f"{value:.{digits}f}" for value in (published.minimum, published.maximum))
                 ours = f"{published.mean:.{digits}f} ({low} to {high})"
             low, high = (f"{value:.{digits}f}" for value in (row.low, row.high))
-            lines.append(f"| {phase} | {label} | {paper} | {ours} | {percentile} | {row.mean:.{digits}f} [{low}, {high}] |")
+            lines.append(
+                f"| {phase} | {label} | {paper} | {ours} | {percentile} | {row.mean:.{digits}f} [{low}, {high}] |"
+            )
     return "\n".join(lines)
 
 
