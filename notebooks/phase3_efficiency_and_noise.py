@@ -80,8 +80,8 @@ build_report(FOLDER / "store.sqlite", FOLDER)
 show_headline(headline(list(results.values())))
 
 # %% [markdown]
-# *Ours* is the mean over our runs with its 95% confidence interval; *percentile* is the share of our runs below the paper's figure.
-# Near 50 the published figure is a typical run, below 1 or above 99 it is not.
+# *Ours* is the mean over our runs with its 95% confidence interval; *percentile* is the share of our runs below the paper's
+# figure. Near 50 the published figure is a typical run, below 1 or above 99 it is not.
 #
 # Of the two figures the first is for held-out points and the second for the authors' protocol. Small dots are single runs,
 # large marks are means with their 95% intervals, diamonds are the paper's figures. Look at how wide the small dots spread:
