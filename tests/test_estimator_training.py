@@ -254,7 +254,7 @@ def test_the_twin_is_that_of_the_circuit_with_the_same_options(options: Any, n_f
     assert clf.module_.router.circuit == quick(**options).fit(X, Y).module_.router.circuit
     wide = quick("twin", epochs=1).fit(np.random.default_rng(0).random((12, 6)), np.arange(12) % 2)
     assert wide.module_.router.n_functions == 80
-    assert wide.module_.router.project_weight is not None
+    assert wide.module_.router.projection is not None
 
 
 def standardised_by(clf: QMoEClassifier, x: np.ndarray) -> bool:

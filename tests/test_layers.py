@@ -28,7 +28,7 @@ from qmoe import (
 )
 from qmoe.engines import ReferenceEngine, TorchEngine
 from qmoe.errors import EncodingRangeWarning, QMoEError, check_sizes
-from qmoe.layers import LinearHead
+from qmoe.layers import Linear
 from qmoe.routers import (
     ConstantRouter,
     DistilledRouter,
@@ -43,7 +43,7 @@ from qmoe.training import ModelStack
 
 G = torch.Generator().manual_seed(0)
 PARTS: dict[str, Callable[..., nn.Module]] = {
-    "head": lambda **o: LinearHead(2, 2, **o),
+    "head": lambda **o: Linear(2, 2, **o),
     "linear router": lambda **o: LinearRouter(2, 2, **o),
     "mlp router": lambda **o: MLPRouter(2, 2, **o),
     "constant": lambda **o: ConstantRouter(2, 2, **o),
@@ -59,7 +59,7 @@ PARTS: dict[str, Callable[..., nn.Module]] = {
     "linear experts": lambda **o: LinearExperts(2, 2, 2, **o),
     "mlp experts": lambda **o: MLPExperts(2, 2, 2, **o),
     "quantum experts": lambda **o: QuantumExperts(2, 2, **o),
-    "mixture": lambda **o: MixtureOfExperts(UniformRouter(2, 2), LinearExperts(2, 2, 2, **o), LinearHead(2, 2, **o)),
+    "mixture": lambda **o: MixtureOfExperts(UniformRouter(2, 2), LinearExperts(2, 2, 2, **o), Linear(2, 2, **o)),
 }
 EACH = pytest.mark.parametrize("part", PARTS)
 
@@ -90,7 +90,7 @@ def test_rows_on_another_device_are_refused_in_words(part: str) -> None:
 def test_a_head_names_a_wrong_number_of_features() -> None:
     for shape in ((5, 3), (), (2, 4)):
         with pytest.raises(ShapeError, match=r"expected \(\.\.\., 2\)"):
-            LinearHead(2, 4)(torch.zeros(shape))
+            Linear(2, 4)(torch.zeros(shape))
 
 
 def test_a_mixture_of_two_dtypes_is_refused_in_words() -> None:
@@ -108,7 +108,7 @@ def test_a_dtype_that_nothing_could_run_in_is_refused_at_construction(part: str,
     ):
         PARTS[part](dtype=dtype)
     with pytest.raises(ConfigError, match=str(dtype)):
-        DistilledRouter(2, 2, qmoe.AngleEncoding(), [(0, 1)], dtype=dtype)
+        DistilledRouter(2, 2, encoding=qmoe.AngleEncoding(), groups=[(0, 1)], dtype=dtype)
 
 
 def test_a_default_dtype_that_nothing_could_run_in_is_named_as_such() -> None:
@@ -154,7 +154,7 @@ def test_a_whole_network_trains_inside_autocast() -> None:
     net = nn.Sequential(
         nn.Linear(4, 2),
         nn.Sigmoid(),
-        MixtureOfExperts(QuantumRouter(2, 2, noise=0.1), QuantumExperts(2, 2), LinearHead(1, 2)),
+        MixtureOfExperts(QuantumRouter(2, 2, noise=0.1), QuantumExperts(2, 2), Linear(1, 2)),
     )
     with torch.autocast("cpu", torch.bfloat16):
         loss = nn.functional.cross_entropy(net(torch.rand(9, 4)), torch.arange(9) % 2)

@@ -85,8 +85,8 @@ class Task:
 
         return {
             "circuit": stacked("router.quantum.weights"),
-            "adapter": stacked("router.adapter_weight"),
-            "adapter_bias": stacked("router.adapter_bias"),
+            "adapter": stacked("router.adapter.weight"),
+            "adapter_bias": stacked("router.adapter.bias"),
             "experts": stacked("experts.weight"),
             "experts_bias": stacked("experts.bias"),
         }

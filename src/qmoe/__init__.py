@@ -11,10 +11,20 @@ Example:
 from typing import TYPE_CHECKING, Any
 
 from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Circuit, Gate, NoiseModel, Weight
-from qmoe.errors import ConfigError, QMoEError, ShapeError, StoreError, UnsupportedError
-from qmoe.experts import LinearExperts, MLPExperts, QuantumExperts
+from qmoe.errors import (
+    ConfigError,
+    EncodingRangeWarning,
+    PerformanceWarning,
+    QMoEError,
+    ShapeError,
+    StateWarning,
+    StatisticalWarning,
+    StoreError,
+    UnsupportedError,
+)
+from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
 from qmoe.moe import MixtureOfExperts
-from qmoe.routers import LinearRouter, MLPRouter, QuantumRouter, UniformRouter
+from qmoe.routers import DistilledRouter, LinearRouter, MLPRouter, QuantumRouter, Router, UniformRouter
 from qmoe.routers.distill import distill
 from qmoe.routers.functions.span import span
 from qmoe.routers.twin import twin
@@ -29,6 +39,9 @@ __all__ = [
     "AngleEncoding",
     "Circuit",
     "ConfigError",
+    "DistilledRouter",
+    "EncodingRangeWarning",
+    "Experts",
     "Gate",
     "LinearExperts",
     "LinearRouter",
@@ -36,11 +49,15 @@ __all__ = [
     "MLPRouter",
     "MixtureOfExperts",
     "NoiseModel",
+    "PerformanceWarning",
     "QMoEClassifier",
     "QMoEError",
     "QuantumExperts",
     "QuantumRouter",
+    "Router",
     "ShapeError",
+    "StateWarning",
+    "StatisticalWarning",
     "StoreError",
     "UniformRouter",
     "UnsupportedError",

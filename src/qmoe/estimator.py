@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import math
 import numbers
@@ -17,29 +18,30 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from qmoe.circuits import Ansatz, Encoding, Gate, NoiseModel, Readout, as_ansatz, as_encoding, as_noise, as_readout
+from qmoe.circuits import (
+    Ansatz,
+    CircuitSpec,
+    Encoding,
+    Gate,
+    NoiseModel,
+    Readout,
+    as_ansatz,
+    as_encoding,
+    as_noise,
+    as_readout,
+)
 from qmoe.data import SCALINGS, fit_scaling
 from qmoe.engines import Engine, get_engine
 from qmoe.errors import ConfigError, TrainingError, check_sizes, unknown
-from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
-from qmoe.layers import LinearHead, Stackable
+from qmoe.experts import EXPERTS, Experts, QuantumExperts
+from qmoe.layers import Linear, Stackable
 from qmoe.moe import MixtureOfExperts
-from qmoe.routers import (
-    LinearRouter,
-    MLPRouter,
-    QuantumRouter,
-    Router,
-    StochasticRouter,
-    TwinRouter,
-    UniformRouter,
-    feature_router,
-)
+from qmoe.part_spec import PartSpec
+from qmoe.routers import ROUTERS, QuantumRouter, Router, TwinRouter, feature_router
 from qmoe.seeding import child, torch_generator
 from qmoe.training import TrainingConfig, TrainingResult, train_stack
 from qmoe.training.rows import held_out, usable_device, weigh
 
-_ROUTERS = ("quantum", "linear", "mlp", "uniform", "twin", "stochastic")
-_EXPERTS = ("linear", "mlp", "quantum")
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 #: Qubits of a router by default at most: more features than that go through a trainable linear map. Four is the paper's
 #: largest circuit.
@@ -55,11 +57,11 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
     standardised on the scaled training rows (`qmoe.routers.FeatureRouter.standardise`). Options are checked by `fit`.
 
     Args:
-        router: ``"quantum"``, ``"linear"``, ``"mlp"``, ``"uniform"``, ``"twin"`` (the classical `TwinRouter` of the circuit
-            that ``"quantum"`` would have with the same options), ``"stochastic"`` (a `StochasticRouter` of ``n_layers``, for
-            up to 6 features), or a `qmoe.routers.Router` for as many features and
-            experts, which is copied and trained from what it computes; the options below that describe a circuit then do
-            not apply to it.
+        router: a name of `qmoe.routers.ROUTERS`, such as ``"quantum"``, ``"linear"``, ``"mlp"``, ``"uniform"``, ``"twin"``
+            (the classical `TwinRouter` of the circuit that ``"quantum"`` would have with the same options) or
+            ``"stochastic"`` (a `StochasticRouter` of ``n_layers``, for up to 6 features); or a `qmoe.routers.Router` for as
+            many features and experts, which is copied and trained from what it computes, and to which the options below
+            that describe a circuit do not apply.
         experts: ``"linear"``, ``"mlp"``, or ``"quantum"`` (amplitude encoding in as few qubits as hold the features, with
             ``n_layers``, ``ansatz``, ``noise`` and ``engine`` as below, and a linear layer from the mixture to the classes).
         n_experts: number of experts E.
@@ -295,21 +297,16 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
                 _check_amplitudes(n_features)
         head: nn.Module | None = None
         if isinstance(experts, QuantumExperts):
-            head = LinearHead(experts.out_features, n_classes, **make)
+            head = Linear(experts.out_features, n_classes, **make)
         return MixtureOfExperts(router, experts, head, _plain(self.top_k), _plain(self.norm_topk_prob))
 
     def _router(self, n_features: int, make: dict[str, Any]) -> Router:
         if isinstance(self.router, Router):
             return copy.deepcopy(self.router).to(make["dtype"])
-        kind, n_experts = _choice("router", self.router, _ROUTERS), _plain(self.n_experts)
-        if kind == "linear":
-            return LinearRouter(n_features, n_experts, **make)
-        if kind == "mlp":
-            return MLPRouter(n_features, n_experts, _plain(self.hidden), **make)
-        if kind == "stochastic":
-            return StochasticRouter(n_features, n_experts, _plain(self.n_layers), **make)
-        if kind == "uniform":
-            return UniformRouter(n_features, n_experts)
+        kind, n_experts = _choice("router", self.router, ROUTERS), _plain(self.n_experts)
+        spec = ROUTERS[kind]
+        if not issubclass(spec, CircuitSpec):
+            return spec(**self._options_of(spec)).build(n_features, n_experts, **make)
         n_qubits = _plain(self.n_qubits)
         if n_qubits is None and as_encoding(self.encoding).period is not None and n_features > MAX_DEFAULT_QUBITS:
             # The default of the router, one per feature, would double its cost with every feature.
@@ -317,17 +314,21 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         circuit = {"encoding": self.encoding, "readout": self.readout, **self._circuit_options()}
         if kind == "twin":
             # Only its description counts, so its weights come from nowhere that anything else does.
-            described = QuantumRouter(n_features, n_experts, n_qubits, **circuit, generator=torch.Generator())
+            described = QuantumRouter(n_features, n_experts, n_qubits=n_qubits, **circuit, generator=torch.Generator())
             return TwinRouter(described.circuit, n_experts, n_features, **make)
-        return QuantumRouter(n_features, n_experts, n_qubits, **circuit, **make)
+        return QuantumRouter(n_features, n_experts, n_qubits=n_qubits, **circuit, **make)
 
     def _experts(self, n_features: int, n_classes: int, make: dict[str, Any]) -> Experts:
-        kind, n_experts = _choice("experts", self.experts, _EXPERTS), _plain(self.n_experts)
-        if kind == "linear":
-            return LinearExperts(n_features, n_classes, n_experts, **make)
-        if kind == "mlp":
-            return MLPExperts(n_features, n_classes, n_experts, _plain(self.hidden), **make)
+        kind, n_experts = _choice("experts", self.experts, EXPERTS), _plain(self.n_experts)
+        spec = EXPERTS[kind]
+        if not issubclass(spec, CircuitSpec):
+            return spec(**self._options_of(spec)).build(n_features, n_classes, n_experts, **make)
         return QuantumExperts(n_features, n_experts, **self._circuit_options(), **make)
+
+    def _options_of(self, spec: type[PartSpec]) -> dict[str, Any]:
+        """Those of the estimator's options that a router or experts take; their others keep their defaults."""
+        known = {field.name for field in dataclasses.fields(spec)}
+        return {name: _plain(getattr(self, name)) for name in ("hidden", "n_layers") if name in known}
 
     def _circuit_options(self) -> dict[str, Any]:
         return {

@@ -215,33 +215,49 @@ def draw_linear(weight: Tensor, bias: Tensor, generator: torch.Generator | None)
         nn.init.uniform_(value, -bound, bound, generator=generator)
 
 
-class LinearHead(Stackable):
-    """``W x + b``, with its first weights from a generator; otherwise `torch.nn.Linear`.
+class Linear(Stackable):
+    """``W x + b``, for one model or a stack, with its first weights from a generator; otherwise `torch.nn.Linear`.
 
     Args:
-        in_features: number of inputs.
-        out_features: number of outputs.
+        in_features: number of inputs F.
+        out_features: number of outputs O.
+        copies: None for one layer; a number for that many side by side, as of experts: weights ``(copies, O, F)``.
+        trainable: whether W and b are parameters; otherwise they are buffers.
         generator: source of the initial weights; torch's default generator if None.
-        device: where the parameters live.
+        device: where the weights live.
         dtype: float32 or float64.
+        draw: whether to draw the initial weights; a module around this one that draws its own numbers first calls
+            `reset_parameters` itself.
     """
 
     runs_stacked = True
+    weight: Tensor
+    bias: Tensor
 
     def __init__(
         self,
         in_features: int,
         out_features: int,
+        *,
+        copies: int | None = None,
+        trainable: bool = True,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        draw: bool = True,
     ) -> None:
         super().__init__()
         check_sizes(in_features=in_features, out_features=out_features)
         self.in_features = in_features
-        self.weight = parameter(out_features, in_features, device=device, dtype=dtype)
-        self.bias = parameter(out_features, device=device, dtype=dtype)
-        self.reset_parameters(generator)
+        stack = () if copies is None else (copies,)
+        for name, shape in (("weight", (out_features, in_features)), ("bias", (out_features,))):
+            value = parameter(*stack, *shape, device=device, dtype=dtype)
+            if trainable:
+                self.register_parameter(name, value)
+            else:
+                self.register_buffer(name, value.detach())
+        if draw:
+            self.reset_parameters(generator)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draws the weights, then the biases."""
@@ -254,8 +270,9 @@ class LinearHead(Stackable):
             ShapeError: for another number of features, dtype or device.
         """
         x = self.take(x)
+        weight = self.weight
         if self.checks_input:
             if x.dim() < 1 or x.shape[-1] != self.in_features:
                 raise ShapeError(f"x has shape {tuple(x.shape)}, expected (..., {self.in_features}).")
-            check_same(x.dtype, x.device, self.weight.dtype, self.weight.device)
-        return affine(x, self.weight, self.bias)
+            check_same(x.dtype, x.device, weight.dtype, weight.device)
+        return affine(x, weight, self.bias)

@@ -299,6 +299,6 @@ def test_initial_draws_follow_the_models_own_distribution():
     assert angles.dtype == torch.float64
     assert 0 <= angles.min() < 0.01
     assert 6.27 < angles.max() <= 2 * math.pi
-    assert draws.parameters["adapter_weight"].abs().max() <= 1 / math.sqrt(2)
+    assert draws.parameters["adapter.weight"].abs().max() <= 1 / math.sqrt(2)
     few = initial_draws(router, 3, seed=1)
     assert torch.equal(few.parameters["quantum.weights"], angles[:3])

@@ -42,14 +42,14 @@ def test_the_papers_router_lives_in_nine_dimensions(seed: int) -> None:
         (LinearRouter(3, 4), (16, 16, 12)),
         (QuadraticRouter(2, 2), (12, 12, 6)),
         (TrigonometricRouter(2, 2), (10, 10, 5)),
-        (RandomFourierRouter(2, 2, 11, generator=generator()), (24, 24, 12)),
+        (RandomFourierRouter(2, 2, n_functions=11, generator=generator()), (24, 24, 12)),
         (ConstantRouter(2, 3), (3, 3, 2)),
         (UniformRouter(2, 2), (0, 0, 0)),
         (RandomRouter(2, 2), (0, 0, 0)),
         (SingleExpertRouter(2, 2), (0, 0, 0)),
         # 12 in the hidden layer, 5 in the difference of the outputs; each unit of relu can be scaled against its output.
-        (MLPRouter(2, 2, 4, "tanh"), (22, 22, 17)),
-        (MLPRouter(2, 2, 4, "relu"), (22, 22, 13)),
+        (MLPRouter(2, 2, hidden=4, activation="tanh"), (22, 22, 17)),
+        (MLPRouter(2, 2, hidden=4, activation="relu"), (22, 22, 13)),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Router) else "",
 )
@@ -74,16 +74,14 @@ def test_routing_controls_count_what_is_left_of_the_router() -> None:
 
 def test_weights_and_logits_have_the_same_rank() -> None:
     class Weights(MLPRouter):
-        def logits(self, x: Tensor) -> Tensor:
-            from qmoe import UnsupportedError
-
-            raise UnsupportedError("none")
+        def as_softmax(self) -> None:
+            return None
 
         def forward(self, x: Tensor) -> Tensor:
             return MLPRouter.logits(self, x).softmax(-1)
 
-    expected = count_parameters(MLPRouter(2, 3, 4, "tanh"))
-    assert count_parameters(Weights(2, 3, 4, "tanh")) == expected
+    expected = count_parameters(MLPRouter(2, 3, hidden=4, activation="tanh"))
+    assert count_parameters(Weights(2, 3, hidden=4, activation="tanh")) == expected
 
 
 def test_the_router_is_left_alone_and_few_inputs_bound_the_rank() -> None:

@@ -65,7 +65,7 @@ def model(**options: object) -> qmoe.QuantumRouter:
 
 
 def mixture(**options: object) -> qmoe.MixtureOfExperts:
-    experts = qmoe.QuantumExperts(2, 2, 2, noise=0.1, generator=torch.Generator().manual_seed(1))
+    experts = qmoe.QuantumExperts(2, 2, n_qubits=2, noise=0.1, generator=torch.Generator().manual_seed(1))
     return qmoe.MixtureOfExperts(model(**options), experts)
 
 

@@ -50,11 +50,14 @@ def test_linear_experts_equal_separate_linear_layers() -> None:
 
 @pytest.mark.parametrize(("name", "activation"), [("relu", nn.ReLU()), ("tanh", nn.Tanh()), ("silu", nn.SiLU())])
 def test_mlp_experts_equal_separate_networks(name: str, activation: nn.Module) -> None:
-    experts, x = MLPExperts(3, 2, 4, 5, name, generator=generator(), dtype=torch.float64), inputs(7, 3)
+    experts, x = (
+        MLPExperts(3, 2, 4, hidden=5, activation=name, generator=generator(), dtype=torch.float64),
+        inputs(7, 3),
+    )
     for e in range(4):
         net = nn.Sequential(nn.Linear(3, 5), activation, nn.Linear(5, 2)).double()
-        values = {"0.weight": experts.weight1, "0.bias": experts.bias1, "2.weight": experts.weight2}
-        net.load_state_dict({k: v[e] for k, v in {**values, "2.bias": experts.bias2}.items()})
+        values = {"0.weight": experts.layer1.weight, "0.bias": experts.layer1.bias, "2.weight": experts.layer2.weight}
+        net.load_state_dict({k: v[e] for k, v in {**values, "2.bias": experts.layer2.bias}.items()})
         torch.testing.assert_close(experts(x)[:, e], net(x), rtol=0, atol=1e-14)
 
 

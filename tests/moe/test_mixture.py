@@ -18,9 +18,9 @@ from qmoe import (
     UniformRouter,
 )
 from qmoe.experts import Experts
-from qmoe.layers import LinearHead
+from qmoe.layers import Linear
 from qmoe.moe import balance_loss, expert_load, z_loss
-from qmoe.routers import Router
+from qmoe.routers import Router, SoftmaxRouter
 
 F64: dict[str, Any] = {"dtype": torch.float64}
 
@@ -44,7 +44,7 @@ def experts(kind: str, n_experts: int = 3) -> Experts:
     return LinearExperts(3, 2, n_experts, generator=generator(2), **F64)
 
 
-class Given(Router):
+class Given(SoftmaxRouter):
     """A router whose logits are its input."""
 
     def __init__(self, n_experts: int) -> None:
@@ -75,8 +75,8 @@ def test_output_is_the_weighted_sum_of_the_experts(of_router: str, of_experts: s
 
 def test_top_1_is_the_expert_of_largest_weight() -> None:
     gate, crew, x = QuantumRouter(3, 3, generator=generator(4), **F64), experts("classical"), inputs(20, 3)
-    assert gate.adapter_bias is not None
-    nn.init.zeros_(gate.adapter_bias)
+    assert gate.adapter is not None
+    nn.init.zeros_(gate.adapter.bias)
     weight, best = gate(x).max(-1)
     assert len(best.unique()) > 1, "the test needs a router that uses several experts"
     expected = weight.unsqueeze(-1) * crew(x)[torch.arange(20), best]
@@ -130,7 +130,7 @@ def test_top_k_of_all_experts_equals_no_top_k() -> None:
 
 def test_head_is_applied_to_the_mixture() -> None:
     gate, crew, x = router("classical"), experts("quantum"), inputs(5, 3)
-    head = LinearHead(2, 4, generator=generator(3), **F64)
+    head = Linear(2, 4, generator=generator(3), **F64)
     layer = nn.Linear(2, 4, **F64)
     layer.load_state_dict(head.state_dict())
     torch.testing.assert_close(
@@ -161,7 +161,7 @@ def test_gradcheck(top_k: int | None) -> None:
 
 
 def test_copies_give_the_same_outputs() -> None:
-    moe, x = MixtureOfExperts(router("quantum"), experts("quantum"), LinearHead(2, 2, **F64)), inputs(5, 3)
+    moe, x = MixtureOfExperts(router("quantum"), experts("quantum"), Linear(2, 2, **F64)), inputs(5, 3)
     for twin in (copy.deepcopy(moe), pickle.loads(pickle.dumps(moe))):
         assert torch.equal(twin(x), moe(x))
 

@@ -98,7 +98,7 @@ def test_amplitudes_of_an_own_encoding_are_a_quadratic_form() -> None:
         def check_features(self, in_features: int, n_qubits: int) -> None:
             assert in_features == 2**n_qubits
 
-    made = QuantumRouter(4, 2, 2, encoding=Full("Prepare", None), dtype=torch.float64)
+    made = QuantumRouter(4, 2, n_qubits=2, encoding=Full("Prepare", None), dtype=torch.float64)
     x = torch.randn(9, 4, dtype=torch.float64)
     torch.testing.assert_close(qmoe.distill(made)(x), made(x), rtol=0, atol=1e-10)
     assert len(qmoe.twin(made).basis) == 9

@@ -89,7 +89,9 @@ def test_trained_routers_distil_to_the_same_numbers(seed: int, dtype: torch.dtyp
 @pytest.mark.parametrize("n_qubits", [1, 2, 3, 4])
 def test_random_weights_give_the_same_logits(n_qubits: int, encoding: Any, dtype: torch.dtype) -> None:
     in_features = 2**n_qubits if encoding == "amplitude" else n_qubits
-    router = QuantumRouter(in_features, 3, n_qubits, encoding=encoding, generator=generator(n_qubits), dtype=dtype)
+    router = QuantumRouter(
+        in_features, 3, n_qubits=n_qubits, encoding=encoding, generator=generator(n_qubits), dtype=dtype
+    )
     x = fresh_points(router, 100, seed=5)
     torch.testing.assert_close(qmoe.distill(router).logits(x), router.logits(x), rtol=0, atol=TOLERANCES[dtype])
 
@@ -299,7 +301,7 @@ def test_a_broken_description_is_named_too(tmp_path: Path) -> None:
     written(tmp_path)
     tensors = safetensors.torch.load_file(tmp_path / "whole.safetensors")
     for config in ("{", "[]", "{}", json.dumps({"encoding": {"name": "angle"}})):
-        metadata = {"format": "qmoe-distilled-router", "version": "1", "config": config}
+        metadata = {"format": "qmoe-distilled-router", "version": "2", "config": config}
         safetensors.torch.save_file(tensors, tmp_path / "odd.safetensors", metadata=metadata)
         with pytest.raises(ConfigError, match=r"odd.safetensors cannot be read"):
             DistilledRouter.load(tmp_path / "odd.safetensors")

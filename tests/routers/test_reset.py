@@ -23,8 +23,16 @@ from qmoe import (
     QuantumRouter,
     UnsupportedError,
 )
-from qmoe.layers import LinearHead, Stackable
-from qmoe.routers import ConstantRouter, RandomFourierRouter, RandomRouter, Router, TwinRouter
+from qmoe.layers import Linear, Stackable
+from qmoe.routers import (
+    ConstantRouter,
+    RandomFourierRouter,
+    RandomRouter,
+    Sampling,
+    SoftmaxRouter,
+    TwinRouter,
+    sample_frequencies,
+)
 
 CIRCUIT = qmoe.Circuit(2, 3)
 
@@ -55,9 +63,9 @@ def waves(of: torch.Generator) -> list[Tensor]:
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (lambda g: LinearHead(3, 4, g), lambda g: [linear(g, 4, 3, fan_in=3), linear(g, 4, fan_in=3)]),
+        (lambda g: Linear(3, 4, generator=g), lambda g: [linear(g, 4, 3, fan_in=3), linear(g, 4, fan_in=3)]),
         (
-            lambda g: QuantumRouter(5, 3, 2, generator=g),
+            lambda g: QuantumRouter(5, 3, n_qubits=2, generator=g),
             lambda g: [
                 linear(g, 2, 5, fan_in=5), linear(g, 2, fan_in=5), angles(g, 3, 2, 3),
                 linear(g, 3, 2, fan_in=2), linear(g, 3, fan_in=2),
@@ -66,14 +74,14 @@ def waves(of: torch.Generator) -> list[Tensor]:
         (lambda g: QuantumRouter(2, 2, readout="born", generator=g), lambda g: [angles(g, 3, 2, 3)]),
         (lambda g: QuantumExperts(4, 3, generator=g), lambda g: [angles(g, 3, 2, 2, 3)]),
         (
-            lambda g: MLPExperts(3, 2, 4, 5, generator=g),
+            lambda g: MLPExperts(3, 2, 4, hidden=5, generator=g),
             lambda g: [
                 linear(g, 4, 5, 3, fan_in=3), linear(g, 4, 5, fan_in=3), linear(g, 4, 2, 5, fan_in=5),
                 linear(g, 4, 2, fan_in=5),
             ],
         ),
         (lambda g: ConstantRouter(4, 3, generator=g), lambda g: [linear(g, 3, fan_in=4)]),
-        (lambda g: RandomFourierRouter(3, 2, 5, 0.7, generator=g), waves),
+        (lambda g: RandomFourierRouter(3, 2, n_functions=5, length_scale=0.7, generator=g), waves),
         (
             lambda g: RandomRouter(2, 3, generator=g),
             lambda g: [torch.empty(3, 3, dtype=torch.int64).random_(-(2**63), None, generator=g)],
@@ -99,12 +107,10 @@ def test_first_values_are_these_draws_in_this_order(
 
 
 def test_a_sample_of_frequencies_is_drawn_before_the_weights() -> None:
-    twin = TwinRouter(CIRCUIT, 2, sampling="tree", n_functions=6, generator=generator(3))
+    twin = TwinRouter(CIRCUIT, 2, sampling=Sampling(6, "tree"), generator=generator(3))
     of = generator(3)
-    from qmoe.routers import sample_frequencies
-
     assert twin.waves is not None
-    assert torch.equal(twin.waves.double(), sample_frequencies(CIRCUIT, 3, "tree", of))
+    assert torch.equal(twin.waves.double(), sample_frequencies(CIRCUIT, Sampling(6, "tree"), of))
     assert torch.equal(twin.weight, linear(of, 2, 6, fan_in=6))
 
 
@@ -115,7 +121,7 @@ def mixture(seed: int, **options: Any) -> MixtureOfExperts:
     of = generator(seed)
     router = QuantumRouter(3, 2, n_qubits=2, noise=NoiseModel(0.07, "gate"), generator=of, **options)
     experts = QuantumExperts(3, 2, noise=0.3, generator=of, **options)
-    return MixtureOfExperts(router, experts, LinearHead(2, 2, of, **options), top_k=1)
+    return MixtureOfExperts(router, experts, Linear(2, 2, generator=of, **options), top_k=1)
 
 
 PARTS: dict[str, Callable[[int], Stackable]] = {
@@ -126,9 +132,7 @@ PARTS: dict[str, Callable[[int], Stackable]] = {
     "linear experts": lambda seed: LinearExperts(3, 2, 4, generator=generator(seed)),
     "noisy experts": lambda seed: QuantumExperts(3, 2, noise=0.2, generator=generator(seed)),
     "frozen": lambda seed: QuantumRouter(3, 2, frozen=True, generator=generator(seed)),
-    "sampled twin": lambda seed: TwinRouter(
-        qmoe.Circuit(3, 2), 2, sampling="distinct", n_functions=8, generator=generator(seed)
-    ),
+    "sampled twin": lambda seed: TwinRouter(qmoe.Circuit(3, 2), 2, sampling=Sampling(8), generator=generator(seed)),
 }
 
 
@@ -200,7 +204,7 @@ def test_torch_layers_inside_are_reset_as_well() -> None:
     assert all(bool(p.isfinite().all()) for p in moe.parameters())
 
 
-class Forgetful(Router):
+class Forgetful(SoftmaxRouter):
     """A router of someone else's, with a parameter and no `reset_parameters`."""
 
     def __init__(self) -> None:

@@ -41,7 +41,7 @@ class _MLP(RouterConformance):
     activation: ClassVar[str]
 
     def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
-        return MLPRouter(in_features, n_experts, 5, self.activation, generator=generator, dtype=dtype)
+        return MLPRouter(in_features, n_experts, hidden=5, activation=self.activation, generator=generator, dtype=dtype)
 
 
 class TestMLPRelu(_MLP):
@@ -63,17 +63,19 @@ class TestQuadratic(RouterConformance):
 
 class TestRandomFourier(RouterConformance):
     def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
-        return RandomFourierRouter(in_features, n_experts, 5, 0.7, generator=generator, dtype=dtype)
+        return RandomFourierRouter(
+            in_features, n_experts, n_functions=5, length_scale=0.7, generator=generator, dtype=dtype
+        )
 
 
 class TestTrigonometric(RouterConformance):
     def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
-        return TrigonometricRouter(in_features, n_experts, 2, generator=generator, dtype=dtype)
+        return TrigonometricRouter(in_features, n_experts, max_frequency=2, generator=generator, dtype=dtype)
 
 
 class TestStochastic(RouterConformance):
     def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
-        return StochasticRouter(in_features, n_experts, 2, generator=generator, dtype=dtype)
+        return StochasticRouter(in_features, n_experts, n_layers=2, generator=generator, dtype=dtype)
 
 
 class TestConstant(RouterConformance):
@@ -95,7 +97,7 @@ class TestRandom(RouterConformance):
 
 class TestMeanRouting(RouterConformance):
     def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
-        return MeanRouting(MLPRouter(in_features, n_experts, 5, generator=generator, dtype=dtype))
+        return MeanRouting(MLPRouter(in_features, n_experts, hidden=5, generator=generator, dtype=dtype))
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
     def test_every_sample_is_routed_by_itself(self, dtype: torch.dtype) -> None:
@@ -109,7 +111,7 @@ class TestMeanRouting(RouterConformance):
 
 class TestPermutedRouting(RouterConformance):
     def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
-        return PermutedRouting(MLPRouter(in_features, n_experts, 5, generator=generator, dtype=dtype))
+        return PermutedRouting(MLPRouter(in_features, n_experts, hidden=5, generator=generator, dtype=dtype))
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
     def test_every_sample_is_routed_by_itself(self, dtype: torch.dtype) -> None:

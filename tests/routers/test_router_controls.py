@@ -18,6 +18,7 @@ from qmoe.routers import (
     RandomRouter,
     Router,
     SingleExpertRouter,
+    SoftmaxRouter,
     TrigonometricRouter,
     UniformRouter,
 )
@@ -37,10 +38,10 @@ def inputs(*shape: int, seed: int = 1) -> Tensor:
 ROUTERS: dict[str, Any] = {
     "uniform": lambda g: UniformRouter(3, 4),
     "quadratic": lambda g: QuadraticRouter(3, 4, generator=g, dtype=F64),
-    "trigonometric": lambda g: TrigonometricRouter(3, 4, 2, generator=g, dtype=F64),
-    "fourier": lambda g: RandomFourierRouter(3, 4, 5, generator=g, dtype=F64),
+    "trigonometric": lambda g: TrigonometricRouter(3, 4, max_frequency=2, generator=g, dtype=F64),
+    "fourier": lambda g: RandomFourierRouter(3, 4, n_functions=5, generator=g, dtype=F64),
     "constant": lambda g: ConstantRouter(3, 4, generator=g, dtype=F64),
-    "single": lambda g: SingleExpertRouter(3, 4, 2),
+    "single": lambda g: SingleExpertRouter(3, 4, expert=2),
     "random": lambda g: RandomRouter(3, 4, generator=g),
     "mean": lambda g: MeanRouting(QuantumRouter(3, 4, generator=g, dtype=F64)),
     "permuted": lambda g: PermutedRouting(QuantumRouter(3, 4, generator=g, dtype=F64)),
@@ -95,14 +96,14 @@ def test_a_circuit_without_entanglers_is_a_trigonometric_gate() -> None:
 
 def test_random_fourier_gates_approximate_a_gaussian_kernel() -> None:
     length = 0.8
-    router = RandomFourierRouter(2, 2, 40_000, length, generator=generator(), dtype=F64)
+    router = RandomFourierRouter(2, 2, n_functions=40_000, length_scale=length, generator=generator(), dtype=F64)
     x = inputs(20, 2)
     phi = router.features(x) * math.sqrt(2 / router.n_functions)
     expected = torch.exp(-(torch.cdist(x, x) ** 2) / (2 * length**2))
     # 40,000 terms of variance at most 1: five standard deviations of their mean.
     torch.testing.assert_close(phi @ phi.mT, expected, rtol=0, atol=5 / math.sqrt(40_000))
     with pytest.raises(ConfigError, match="length_scale is 0"):
-        RandomFourierRouter(2, 2, 8, 0)
+        RandomFourierRouter(2, 2, n_functions=8, length_scale=0)
 
 
 # --- routers that do less -------------------------------------------------------------------------------------------
@@ -121,8 +122,10 @@ def test_a_constant_router_is_a_linear_router_without_weights() -> None:
 def test_a_single_expert_has_all_the_weight() -> None:
     router = SingleExpertRouter(2, 3, expert=1)
     assert router(inputs(4, 2)).tolist() == [[0, 1, 0]] * 4
-    with pytest.raises(UnsupportedError, match="no softmax"):
-        router.logits(inputs(4, 2))
+    assert router.as_softmax() is None
+    assert not isinstance(router, SoftmaxRouter)
+    with pytest.raises(UnsupportedError, match="SingleExpertRouter has no logits: its weights are no softmax"):
+        MeanRouting(router).logits(inputs(4, 2))
     with pytest.raises(ConfigError, match="from 0 to 2"):
         SingleExpertRouter(2, 3, expert=3)
 
@@ -151,7 +154,7 @@ def test_a_random_router_routes_a_point_always_alike() -> None:
 
 
 def test_mean_routing_is_a_constant_router_for_each_batch() -> None:
-    inner = MLPRouter(2, 3, 5, generator=generator(), dtype=F64)
+    inner = MLPRouter(2, 3, hidden=5, generator=generator(), dtype=F64)
     router, x = MeanRouting(inner), inputs(6, 2)
     weights = router(x)
     torch.testing.assert_close(weights, inner(x).mean(0).expand(6, 3), rtol=0, atol=1e-15)
@@ -170,7 +173,7 @@ def test_logits_of_a_mean_are_finite_where_its_weights_vanish() -> None:
 
 @pytest.mark.parametrize("n", [2, 3, 32, 1001])
 def test_permuted_routing_keeps_the_weights_and_gives_none_to_its_owner(n: int) -> None:
-    inner = MLPRouter(2, 3, 5, "tanh", generator=generator(), dtype=F64)
+    inner = MLPRouter(2, 3, hidden=5, activation="tanh", generator=generator(), dtype=F64)
     x = inputs(n, 2)
     own, given = inner(x), PermutedRouting(inner)(x)
     assert torch.equal(given, PermutedRouting(inner)(x))
@@ -186,7 +189,7 @@ def test_permuted_routing_mixes_rows_that_stand_in_order() -> None:
 
 
 def test_a_batch_of_one_has_nobody_to_exchange_with() -> None:
-    inner = MLPRouter(2, 3, 5, generator=generator(), dtype=F64)
+    inner = MLPRouter(2, 3, hidden=5, generator=generator(), dtype=F64)
     x = inputs(1, 2)
     assert torch.equal(PermutedRouting(inner)(x), inner(x))
 
@@ -198,7 +201,8 @@ def test_wrapping_leaves_first_weights_and_checks_to_the_router(wrap: Any) -> No
     born = wrap(QuantumRouter(2, 2, readout="born", dtype=F64))
     weights = born(inputs(5, 2))
     torch.testing.assert_close(weights.sum(-1), torch.ones(5, dtype=F64))
-    with pytest.raises(UnsupportedError):
+    assert born.as_softmax() is None
+    with pytest.raises(UnsupportedError, match="QuantumRouter has no logits"):
         born.logits(inputs(5, 2))
 
 

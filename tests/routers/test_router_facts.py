@@ -54,12 +54,12 @@ def test_parameter_counts_are_those_of_the_paper() -> None:
 
 
 def test_projection_stands_in_front_only_where_features_and_qubits_differ() -> None:
-    assert QuantumRouter(2, 2).project_weight is None
+    assert QuantumRouter(2, 2).projection is None
     router = QuantumRouter(5, 2, n_qubits=3)
-    assert router.project_weight is not None
-    assert router.project_weight.shape == (3, 5)
+    assert router.projection is not None
+    assert router.projection.weight.shape == (3, 5)
     assert n_parameters(router) == 3 * 5 + 3 + 3 * 3 * 3 + 2 * 3 + 2
-    assert QuantumRouter(5, 2, encoding="amplitude").project_weight is None
+    assert QuantumRouter(5, 2, encoding="amplitude").projection is None
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_linear_router_is_a_softmax_of_a_linear_layer() -> None:
 
 @pytest.mark.parametrize(("name", "activation"), [("relu", nn.ReLU()), ("tanh", nn.Tanh()), ("silu", nn.SiLU())])
 def test_mlp_router_is_a_softmax_of_two_layers(name: str, activation: nn.Module) -> None:
-    router = MLPRouter(3, 4, 5, name, generator=generator(), dtype=torch.float64)
+    router = MLPRouter(3, 4, hidden=5, activation=name, generator=generator(), dtype=torch.float64)
     net = nn.Sequential(nn.Linear(3, 5), activation, nn.Linear(5, 4)).double()
-    net.load_state_dict({f"{2 * (k[-1] == '2')}.{k[:-1]}": v for k, v in router.state_dict().items()})
+    net.load_state_dict({k.replace("layer1", "0").replace("layer2", "2"): v for k, v in router.state_dict().items()})
     x = inputs(7, 3)
     torch.testing.assert_close(router(x), net(x).softmax(-1), rtol=0, atol=1e-14)
 
@@ -107,16 +107,16 @@ def test_uniform_router_gives_every_expert_the_same_weight() -> None:
 def test_expval_weights_are_a_softmax_of_the_adapted_expectation_values() -> None:
     router, x = quantum(3, 4), inputs(6, 3)
     z = ReferenceEngine().evaluate(Circuit(3, 3), x, router.quantum.weights)
-    assert router.adapter_weight is not None
-    logits = z @ router.adapter_weight.T + router.adapter_bias
+    assert router.adapter is not None
+    logits = z @ router.adapter.weight.T + router.adapter.bias
     torch.testing.assert_close(router.logits(x), logits, rtol=0, atol=1e-12)
     torch.testing.assert_close(router(x), logits.softmax(-1), rtol=0, atol=1e-12)
 
 
 def test_projection_is_applied_before_the_circuit() -> None:
     router, x = quantum(5, 2, n_qubits=2), inputs(6, 5)
-    assert router.project_weight is not None
-    angles = x @ router.project_weight.T + router.project_bias
+    assert router.projection is not None
+    angles = x @ router.projection.weight.T + router.projection.bias
     z = ReferenceEngine().evaluate(Circuit(2, 3), angles, router.quantum.weights)
     torch.testing.assert_close(router.measure(x), z, rtol=0, atol=1e-12)
 

@@ -25,12 +25,12 @@ def router_of(circuit: Circuit, n_experts: int = 2) -> QuantumRouter:
     return QuantumRouter(
         circuit.in_features,
         n_experts,
-        circuit.n_qubits,
-        circuit.n_layers,
-        circuit.encoding,
-        circuit.ansatz,
-        circuit.readout,
-        circuit.noise,
+        n_qubits=circuit.n_qubits,
+        n_layers=circuit.n_layers,
+        encoding=circuit.encoding,
+        ansatz=circuit.ansatz,
+        readout=circuit.readout,
+        noise=circuit.noise,
         generator=torch.Generator().manual_seed(0),
         dtype=torch.float64,
     )

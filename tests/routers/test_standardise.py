@@ -24,6 +24,7 @@ from qmoe.routers import (
     PermutedRouting,
     QuadraticRouter,
     RandomFourierRouter,
+    Sampling,
     TrigonometricRouter,
     TwinRouter,
     feature_router,
@@ -36,11 +37,11 @@ F64 = torch.float64
 PAPER = Circuit(n_qubits=2, n_layers=3)
 GATES: dict[str, Callable[..., FeatureRouter]] = {
     "quadratic": lambda **o: QuadraticRouter(2, 2, **o),
-    "trigonometric": lambda **o: TrigonometricRouter(2, 2, 2, **o),
-    "fourier": lambda **o: RandomFourierRouter(2, 2, 5, **o),
+    "trigonometric": lambda **o: TrigonometricRouter(2, 2, max_frequency=2, **o),
+    "fourier": lambda **o: RandomFourierRouter(2, 2, n_functions=5, **o),
     "twin": lambda **o: TwinRouter(PAPER, 2, **o),
     "two uploads": lambda **o: TwinRouter(Circuit(2, 2, AngleEncoding("X", 2)), 2, **o),
-    "sampled": lambda **o: TwinRouter(PAPER, 2, sampling="distinct", n_functions=6, **o),
+    "sampled": lambda **o: TwinRouter(PAPER, 2, sampling=Sampling(6), **o),
     "projected": lambda **o: TwinRouter(Circuit(3, 2), 2, 2, **o),
     "amplitude": lambda **o: TwinRouter(Circuit(1, 3, "amplitude"), 2, **o),
 }

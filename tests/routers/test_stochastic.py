@@ -56,7 +56,7 @@ def test_populations_are_those_of_two_rotated_qubits_for_each_feature() -> None:
 
 @pytest.mark.parametrize("n_features", [1, 2, 3])
 def test_the_chain_is_a_product_of_column_stochastic_matrices(n_features: int) -> None:
-    router = StochasticRouter(n_features, 2, 2, seeded(1), dtype=F64)
+    router = StochasticRouter(n_features, 2, n_layers=2, generator=seeded(1), dtype=F64)
     n, dim, angles = router.n_bits, 4**n_features, router.angles.detach()
     strings = list(itertools.product((0, 1), repeat=n))
     matrix = np.eye(dim)
@@ -88,7 +88,7 @@ def test_angles_of_zero_read_the_cosine_of_each_feature() -> None:
 
 
 def test_a_stack_runs_as_its_models_do() -> None:
-    routers = [StochasticRouter(2, 3, 2, seeded(seed), dtype=F64) for seed in range(3)]
+    routers = [StochasticRouter(2, 3, n_layers=2, generator=seeded(seed), dtype=F64) for seed in range(3)]
     stack = qmoe.training.ModelStack(routers)
     assert stack.module is not None
     x = torch.stack([points(5, 2, seed) for seed in range(3)])
@@ -97,7 +97,7 @@ def test_a_stack_runs_as_its_models_do() -> None:
 
 
 def test_more_features_than_a_chain_follows_are_refused_with_the_remedy() -> None:
-    StochasticRouter(6, 2, 1)
+    StochasticRouter(6, 2, n_layers=1)
     with pytest.raises(ConfigError, match=r"in_features is 7, .* takes up to 6 features; use qmoe.twin"):
         StochasticRouter(7, 2)
 
@@ -130,7 +130,7 @@ def test_the_span_holds_random_quantum_routers_with_one_upload(rotation: str) ->
 
 @pytest.mark.parametrize(("n_layers", "size", "rank"), [(1, 22, 11), (2, 38, 16), (3, 54, 16)])
 def test_parameters_and_jacobian_rank_beside_the_quantum_routers(n_layers: int, size: int, rank: int) -> None:
-    chain, router = StochasticRouter(2, 2, n_layers), QuantumRouter(2, 2)
+    chain, router = StochasticRouter(2, 2, n_layers=n_layers), QuantumRouter(2, 2)
     assert [sum(p.numel() for p in r.parameters()) for r in (chain, router)] == [size, 24]
     assert (jacobian_rank(chain), jacobian_rank(router)) == (rank, 9)
     assert jacobian_rank(chain, constant=False) == rank - 1
@@ -147,7 +147,7 @@ def nearest(target: QuantumRouter, n_layers: int, starts: int) -> float:
     wanted = difference(target, x).detach()
     wanted = wanted - wanted.mean()
     wanted = wanted / wanted.abs().max()
-    chain = StochasticRouter(2, 2, n_layers, dtype=F64)
+    chain = StochasticRouter(2, 2, n_layers=n_layers, dtype=F64)
     populations, shape, n = chain.populations(x), chain.angles.shape, chain.angles.numel()
 
     def missing(values: Tensor) -> Tensor:

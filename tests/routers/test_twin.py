@@ -16,7 +16,7 @@ from qmoe import AngleEncoding, Circuit, ConfigError, LinearRouter, QuantumRoute
 from qmoe.engines import Engine
 from qmoe.errors import EncodingRangeWarning
 from qmoe.layers import runs_stacked
-from qmoe.routers import Router, TwinRouter, circuit_basis, sample_frequencies
+from qmoe.routers import Router, Sampling, TwinRouter, circuit_basis, sample_frequencies
 from qmoe.testing import RouterConformance, random_circuit
 from qmoe.training.stack import ModelStack
 
@@ -40,7 +40,7 @@ class TestTwinAngle(RouterConformance):
 
     def make_router(self, in_features: int, n_experts: int, dtype: torch.dtype, generator: torch.Generator) -> Router:
         router = QuantumRouter(in_features, n_experts, **self.options, dtype=dtype, generator=torch.Generator())
-        return qmoe.twin(router, generator, **self.twin)
+        return qmoe.twin(router, generator=generator, **self.twin)
 
 
 class TestTwinReuploading(TestTwinAngle):
@@ -71,17 +71,17 @@ class TestTwinCrippled(TestTwinAngle):
 
 
 class TestTwinDistinctSample(TestTwinAngle):
-    twin: ClassVar = {"sampling": "distinct", "n_functions": 10}
+    twin: ClassVar = {"sampling": Sampling(10)}
 
 
 class TestTwinTreeSample(TestTwinAngle):
-    twin: ClassVar = {"sampling": "tree", "n_functions": 10}
+    twin: ClassVar = {"sampling": Sampling(10, "tree")}
 
 
 class TestTwinGridSampleProjection(TestTwinAngle):
     in_features = 5
     options: ClassVar = {"n_qubits": 2}
-    twin: ClassVar = {"sampling": "grid", "n_functions": 10, "grid_step": 0.5}
+    twin: ClassVar = {"sampling": Sampling(10, "grid", 0.5)}
 
 
 # --- the superset ---------------------------------------------------------------------------------------------------
@@ -89,13 +89,11 @@ class TestTwinGridSampleProjection(TestTwinAngle):
 
 def fitted_twin(router: QuantumRouter) -> TwinRouter:
     """The twin with the weights that least squares finds for the router's logits."""
-    twin = qmoe.twin(router, generator())
+    twin = qmoe.twin(router, generator=generator())
     with torch.no_grad():
-        if twin.project_weight is not None and twin.project_bias is not None:
-            assert router.project_weight is not None
-            assert router.project_bias is not None
-            twin.project_weight.copy_(router.project_weight)
-            twin.project_bias.copy_(router.project_bias)
+        if twin.projection is not None:
+            assert router.projection is not None
+            twin.projection.load_state_dict(router.projection.state_dict())
         x = points(router, 3 * twin.n_functions + 10, seed=1)
         design = torch.cat([twin.features(x), torch.ones(len(x), 1, dtype=x.dtype)], -1)
         found = torch.linalg.lstsq(design, router.logits(x), driver="gelsd").solution
@@ -140,10 +138,10 @@ def test_twins_of_random_circuits_are_supersets(seed: int) -> None:
     router = QuantumRouter(
         circuit.in_features,
         2,
-        circuit.n_qubits,
-        circuit.n_layers,
-        circuit.encoding,
-        circuit.ansatz,
+        n_qubits=circuit.n_qubits,
+        n_layers=circuit.n_layers,
+        encoding=circuit.encoding,
+        ansatz=circuit.ansatz,
         noise=circuit.noise,
         generator=generator(seed),
         dtype=torch.float64,
@@ -233,7 +231,7 @@ def test_the_span_of_a_crippled_twin_shows_what_it_lacks() -> None:
 
 def test_a_whole_distinct_sample_is_the_span() -> None:
     circuit = Circuit(2, 2, AngleEncoding("X", 2))
-    twin = TwinRouter(circuit, 2, sampling="distinct", n_functions=24, generator=generator(), dtype=torch.float64)
+    twin = TwinRouter(circuit, 2, sampling=Sampling(24), generator=generator(), dtype=torch.float64)
     found = qmoe.span(twin)
     assert found.residual < 1e-10
     assert found.sampled
@@ -242,35 +240,35 @@ def test_a_whole_distinct_sample_is_the_span() -> None:
     assert "a distinct sample of the circuit's frequencies, no superset" in repr(twin)
 
 
-@pytest.mark.parametrize("sampling", ["distinct", "tree", "grid"])
+@pytest.mark.parametrize("strategy", ["distinct", "tree", "grid"])
 @pytest.mark.parametrize("n_qubits", [2, 40])
-def test_samples_lie_in_the_spectrum_and_none_is_zero(sampling: str, n_qubits: int) -> None:
+def test_samples_lie_in_the_spectrum_and_none_is_zero(strategy: str, n_qubits: int) -> None:
     circuit = Circuit(n_qubits, 3, AngleEncoding("X", 3))
-    waves = sample_frequencies(circuit, 20, sampling, generator())
+    waves = sample_frequencies(circuit, Sampling(40, strategy), generator())
     assert waves.shape == (20, n_qubits)
     assert waves.abs().max() <= 3
     assert torch.equal(waves, waves.round())
     assert all(next(float(k) for k in wave if k) > 0 for wave in waves)
-    if sampling == "distinct":
+    if strategy == "distinct":
         assert len({tuple(wave.tolist()) for wave in waves}) == 20
 
 
-@pytest.mark.parametrize("sampling", ["distinct", "tree"])
-def test_samples_know_which_wires_are_joined(sampling: str) -> None:
-    waves = sample_frequencies(Circuit(30, 3, ansatz="no_entangler"), 30, sampling, generator())
+@pytest.mark.parametrize("strategy", ["distinct", "tree"])
+def test_samples_know_which_wires_are_joined(strategy: str) -> None:
+    waves = sample_frequencies(Circuit(30, 3, ansatz="no_entangler"), Sampling(60, strategy), generator())
     assert ((waves != 0).sum(1) == 1).all()
 
 
 def test_tree_samples_prefer_low_frequencies_as_circuits_do() -> None:
     # Two uploads: of 16 pairs of paths 4 + 4 lead to +-1, 1 + 1 to +-2, and 6 to 0, which is drawn again.
-    waves = sample_frequencies(Circuit(1, 2, AngleEncoding("X", 2)), 4000, "tree", generator())
+    waves = sample_frequencies(Circuit(1, 2, AngleEncoding("X", 2)), Sampling(8000, "tree"), generator())
     assert abs(float((waves == 1).double().mean()) - 0.8) < 0.02
-    grid = sample_frequencies(Circuit(1, 2, AngleEncoding("X", 2)), 4000, "grid", generator(), grid_step=0.5)
+    grid = sample_frequencies(Circuit(1, 2, AngleEncoding("X", 2)), Sampling(8000, "grid", 0.5), generator())
     assert set(grid.flatten().tolist()) == {0.5, 1.0, 1.5, 2.0}
 
 
 def test_sampled_functions_are_the_named_ones() -> None:
-    twin = TwinRouter(Circuit(3, 2), 2, sampling="distinct", n_functions=8, generator=generator(), dtype=torch.float64)
+    twin = TwinRouter(Circuit(3, 2), 2, sampling=Sampling(8), generator=generator(), dtype=torch.float64)
     x = points(twin, 6, seed=0)
     torch.testing.assert_close(twin.basis.values(x), twin.features(x), rtol=0, atol=1e-14)
     assert all(name.startswith("cos(") for name in twin.basis.names[:4])
@@ -288,8 +286,8 @@ def test_sampled_functions_are_the_named_ones() -> None:
     [
         {},
         {"in_features": 4},
-        {"sampling": "tree", "n_functions": 6},
-        {"sampling": "grid", "n_functions": 6, "in_features": 3},
+        {"sampling": Sampling(6, "tree")},
+        {"sampling": Sampling(6, "grid"), "in_features": 3},
         {"without": [(1, 1)]},
     ],
 )
@@ -330,15 +328,18 @@ PAPER = Circuit(2, 3)
     ("make", "message"),
     [
         (lambda: qmoe.twin(LinearRouter(2, 2)), r"twin takes a qmoe.QuantumRouter, got a LinearRouter"),
-        (lambda: TwinRouter(Circuit(20, 3), 2), "sampling='distinct', n_functions=512"),
+        (lambda: TwinRouter(Circuit(20, 3), 2), r"sampling=Sampling\(n_functions=512\)"),
         (lambda: TwinRouter(PAPER, 0), "n_experts is 0"),
-        (lambda: TwinRouter(PAPER, 2, n_functions=4), "give sampling='distinct'"),
-        (lambda: TwinRouter(PAPER, 2, sampling="distinct"), "n_functions is None, expected an even number"),
-        (lambda: TwinRouter(PAPER, 2, sampling="distinct", n_functions=3), "n_functions is 3"),
-        (lambda: TwinRouter(PAPER, 2, sampling="distinct", n_functions=10), "the spectrum has 4: .* up to 8"),
-        (lambda: TwinRouter(PAPER, 2, sampling="trees", n_functions=4), "did you mean 'tree'"),
-        (lambda: TwinRouter(PAPER, 2, sampling="grid", n_functions=4, grid_step=2), "grid_step is 2"),
-        (lambda: TwinRouter(PAPER, 2, sampling="tree", n_functions=4, without=["cos x0"]), "leave out sampling"),
+        (
+            lambda: TwinRouter(PAPER, 2, sampling="distinct"),
+            r"expected None or a .*, such as Sampling\(n_functions=512\)",
+        ),
+        (lambda: Sampling(None), "n_functions is None, expected an even number"),  # type: ignore[arg-type]
+        (lambda: Sampling(3), "n_functions is 3, expected an even number"),
+        (lambda: TwinRouter(PAPER, 2, sampling=Sampling(10)), "the spectrum has 4: .* up to 8"),
+        (lambda: Sampling(4, "trees"), "did you mean 'tree'"),
+        (lambda: TwinRouter(PAPER, 2, sampling=Sampling(4, "grid", 2)), "grid_step is 2"),
+        (lambda: TwinRouter(PAPER, 2, sampling=Sampling(4, "tree"), without=["cos x0"]), "leave out sampling"),
         (lambda: TwinRouter(PAPER, 2, without=["cos x0 cosx1"]), "near it: 'cos x0 cos x1'"),
         (lambda: TwinRouter(PAPER, 2, without=[(2, 0)]), r"the frequency \(2, 0\), which no function"),
         (lambda: TwinRouter(PAPER, 2, without="cos x0"), r"expected a list .* without=\['cos x0'\]"),
@@ -355,4 +356,4 @@ def test_bad_options_are_refused_with_the_remedy(make: Any, message: str) -> Non
 
 def test_amplitudes_have_no_frequencies_to_sample() -> None:
     with pytest.raises(UnsupportedError, match="amplitude encoding has none"):
-        TwinRouter(Circuit(2, 3, "amplitude"), 2, sampling="tree", n_functions=4)
+        TwinRouter(Circuit(2, 3, "amplitude"), 2, sampling=Sampling(4, "tree"))

@@ -1,15 +1,20 @@
 """The reference of study files names every key there is."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
+from qmoe.experts import EXPERTS
+from qmoe.routers import ROUTERS
 from qmoe.studies import RUNGS, load_study
 from qmoe.studies.specs import study as spec
 from qmoe.studies.trials import make_trials
 
 TEXT = (Path(__file__).parents[2] / "docs" / "study-file.md").read_text(encoding="utf-8")
 SPECS = [value for value in vars(spec).values() if isinstance(value, type) and issubclass(value, spec.Spec)]
+#: Names that a study file gives to routers and experts, each with its keys.
+PARTS = [(kind, part) for parts in (ROUTERS, EXPERTS) for kind, part in parts.items()]
 
 
 @pytest.mark.parametrize("kind", SPECS, ids=lambda kind: kind.__name__)
@@ -17,6 +22,13 @@ def test_every_key_of_a_study_file_is_in_the_reference(kind):
     for key in kind.model_fields:
         forms = (f"`{key}`", f"{key} =", f"[{key}]", f".{key}]")
         assert any(form in TEXT for form in forms), key
+
+
+@pytest.mark.parametrize(("kind", "part"), PARTS)
+def test_every_router_and_experts_of_a_study_file_are_in_the_reference(kind, part):
+    assert f'| `"{kind}"`' in TEXT
+    for field in dataclasses.fields(part):
+        assert f"`{field.name}`" in TEXT, field.name
 
 
 @pytest.mark.parametrize("rung", RUNGS)

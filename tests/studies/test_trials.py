@@ -19,14 +19,7 @@ from qmoe.routers import feature_router
 from qmoe.studies import load_preset, make_trials, parse_study, plan_stacks, run_stack
 from qmoe.studies.assembly import build_model, prepare_data
 from qmoe.studies.run.stacks import cost, kernels_to_compile
-from qmoe.studies.specs.routers import (
-    MLPRouterSpec,
-    QuadraticRouterSpec,
-    RandomFourierRouterSpec,
-    SingleRouterSpec,
-    TrigonometricRouterSpec,
-)
-from qmoe.studies.specs.study import MLPExpertsSpec, TwinRouterSpec
+from qmoe.studies.specs.part_models import experts_model, router_model
 from qmoe.studies.trials import NUMERICS, TrialSpec
 from tiny_study import diverging_values, tiny_values
 
@@ -121,20 +114,20 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
         },
         "root": 0, "data_seed": 2, "init_seed": 1, "fixed": None,
     }  # fmt: skip
-    assert MLPRouterSpec(kind="mlp").model_dump() == {"kind": "mlp", "hidden": 16, "activation": "relu"}
-    trigonometric = TrigonometricRouterSpec(kind="trigonometric").model_dump()
+    assert router_model("mlp").model_dump() == {"kind": "mlp", "hidden": 16, "activation": "relu"}
+    trigonometric = router_model("trigonometric").model_dump()
     assert trigonometric == {"standardised": True, "kind": "trigonometric", "max_frequency": 1}
-    assert QuadraticRouterSpec(kind="quadratic").model_dump() == {"standardised": True, "kind": "quadratic"}
-    waves = RandomFourierRouterSpec(kind="random_fourier").model_dump()
+    assert router_model("quadratic").model_dump() == {"standardised": True, "kind": "quadratic"}
+    waves = router_model("random_fourier").model_dump()
     assert waves == {
         "standardised": True, "kind": "random_fourier", "n_functions": 8, "length_scale": 1.0,
     }  # fmt: skip
-    assert SingleRouterSpec(kind="single").model_dump() == {"kind": "single", "expert": 0}
-    assert TwinRouterSpec(kind="twin").model_dump() == {
+    assert router_model("single").model_dump() == {"kind": "single", "expert": 0}
+    assert router_model("twin").model_dump() == {
         "kind": "twin", "n_qubits": None, "n_layers": 3, "encoding": "angle", "rotation": "X", "uploads": 1,
         "ansatz": "strongly_entangling", "readout": "expval", "sampling": None, "n_functions": None, "standardised": True,
     }  # fmt: skip
-    experts = MLPExpertsSpec(kind="mlp").model_dump()
+    experts = experts_model("mlp").model_dump()
     assert experts == {"kind": "mlp", "hidden": 8, "out_features": None, "activation": "relu"}
 
 

@@ -14,7 +14,7 @@ from qmoe import LinearExperts, LinearRouter, MixtureOfExperts, MLPExperts, MLPR
 from qmoe import UniformRouter as Uniform
 from qmoe.circuits import Circuit
 from qmoe.engines import NativeEngine
-from qmoe.layers import LinearHead
+from qmoe.layers import Linear
 from qmoe.routers import (
     ConstantRouter,
     MeanRouting,
@@ -39,16 +39,16 @@ Make = Callable[[dict[str, Any]], MixtureOfExperts]
 #: Mixtures that compile: every router with some experts, and all experts, with a head and without.
 MIXTURES: dict[str, Make] = {
     "linear": lambda o: MixtureOfExperts(LinearRouter(2, 2, **o), LinearExperts(2, 2, 2, **o)),
-    "linear, head": lambda o: MixtureOfExperts(
-        LinearRouter(3, 2, **o), LinearExperts(3, 4, 2, **o), LinearHead(4, 3, **o)
-    ),
-    "mlp": lambda o: MixtureOfExperts(MLPRouter(2, 3, 5, **o), MLPExperts(2, 2, 3, 4, **o)),
+    "linear, head": lambda o: MixtureOfExperts(LinearRouter(3, 2, **o), LinearExperts(3, 4, 2, **o), Linear(4, 3, **o)),
+    "mlp": lambda o: MixtureOfExperts(MLPRouter(2, 3, hidden=5, **o), MLPExperts(2, 2, 3, hidden=4, **o)),
     "mlp, tanh": lambda o: MixtureOfExperts(
-        MLPRouter(2, 3, 5, "tanh", **o), MLPExperts(2, 2, 3, 4, "silu", **o), LinearHead(2, 3, **o)
+        MLPRouter(2, 3, hidden=5, activation="tanh", **o),
+        MLPExperts(2, 2, 3, hidden=4, activation="silu", **o),
+        Linear(2, 3, **o),
     ),
     "quantum": lambda o: MixtureOfExperts(QuantumRouter(2, 3, **o), LinearExperts(2, 2, 3, **o)),
     "quantum, projected": lambda o: MixtureOfExperts(
-        QuantumRouter(3, 2, n_qubits=2, **o), MLPExperts(3, 3, 2, 4, **o), top_k=2
+        QuantumRouter(3, 2, n_qubits=2, **o), MLPExperts(3, 3, 2, hidden=4, **o), top_k=2
     ),
     "quantum, noisy": lambda o: MixtureOfExperts(QuantumRouter(2, 2, noise=0.1, **o), LinearExperts(2, 2, 2, **o)),
     "quantum, amplitudes": lambda o: MixtureOfExperts(
@@ -59,17 +59,19 @@ MIXTURES: dict[str, Make] = {
         QuantumRouter(3, 4, n_qubits=2, readout="born", noise=0.1, **o), LinearExperts(3, 2, 4, **o)
     ),
     "experts, noisy": lambda o: MixtureOfExperts(
-        MLPRouter(3, 2, 4, "silu", **o), QuantumExperts(3, 2, noise=0.1, readout="born", **o), LinearHead(4, 2, **o)
+        MLPRouter(3, 2, hidden=4, activation="silu", **o),
+        QuantumExperts(3, 2, noise=0.1, readout="born", **o),
+        Linear(4, 2, **o),
     ),
     "both": lambda o: MixtureOfExperts(
-        QuantumRouter(2, 2, **o), QuantumExperts(2, 2, encoding="angle", **o), LinearHead(2, 3, **o)
+        QuantumRouter(2, 2, **o), QuantumExperts(2, 2, encoding="angle", **o), Linear(2, 3, **o)
     ),
-    "experts": lambda o: MixtureOfExperts(LinearRouter(3, 3, **o), QuantumExperts(3, 3, **o), LinearHead(2, 2, **o)),
-    "one expert": lambda o: MixtureOfExperts(Uniform(3, 1), QuantumExperts(3, 1, **o), LinearHead(2, 2, **o)),
+    "experts": lambda o: MixtureOfExperts(LinearRouter(3, 3, **o), QuantumExperts(3, 3, **o), Linear(2, 2, **o)),
+    "one expert": lambda o: MixtureOfExperts(Uniform(3, 1), QuantumExperts(3, 1, **o), Linear(2, 2, **o)),
     "quantum, no layers": lambda o: MixtureOfExperts(QuantumRouter(2, 2, n_layers=0, **o), LinearExperts(2, 2, 2, **o)),
     "uniform": lambda o: MixtureOfExperts(Uniform(2, 3), LinearExperts(2, 2, 3, **o)),
     "constant": lambda o: MixtureOfExperts(ConstantRouter(2, 3, **o), LinearExperts(2, 2, 3, **o)),
-    "random": lambda o: MixtureOfExperts(RandomRouter(2, 3, o["generator"]), LinearExperts(2, 2, 3, **o)),
+    "random": lambda o: MixtureOfExperts(RandomRouter(2, 3, generator=o["generator"]), LinearExperts(2, 2, 3, **o)),
     "mean": lambda o: MixtureOfExperts(MeanRouting(QuantumRouter(2, 3, **o)), LinearExperts(2, 2, 3, **o)),
     "permuted": lambda o: MixtureOfExperts(PermutedRouting(QuantumRouter(2, 3, **o)), LinearExperts(2, 2, 3, **o)),
     "mean, born": lambda o: MixtureOfExperts(
@@ -82,18 +84,24 @@ MIXTURES: dict[str, Make] = {
     "permuted, functions": lambda o: MixtureOfExperts(
         PermutedRouting(TrigonometricRouter(2, 3, **o)), LinearExperts(2, 2, 3, **o)
     ),
-    "permuted, mlp": lambda o: MixtureOfExperts(PermutedRouting(MLPRouter(2, 3, 4, **o)), MLPExperts(2, 2, 3, 4, **o)),
-    "single": lambda o: MixtureOfExperts(SingleExpertRouter(2, 3, 1), LinearExperts(2, 2, 3, **o)),
+    "permuted, mlp": lambda o: MixtureOfExperts(
+        PermutedRouting(MLPRouter(2, 3, hidden=4, **o)), MLPExperts(2, 2, 3, hidden=4, **o)
+    ),
+    "single": lambda o: MixtureOfExperts(SingleExpertRouter(2, 3, expert=1), LinearExperts(2, 2, 3, **o)),
     "quadratic": lambda o: MixtureOfExperts(QuadraticRouter(2, 3, **o), LinearExperts(2, 2, 3, **o)),
-    "stochastic": lambda o: MixtureOfExperts(StochasticRouter(2, 3, 2, **o), LinearExperts(2, 2, 3, **o)),
+    "stochastic": lambda o: MixtureOfExperts(StochasticRouter(2, 3, n_layers=2, **o), LinearExperts(2, 2, 3, **o)),
     "mean, stochastic": lambda o: MixtureOfExperts(
-        MeanRouting(StochasticRouter(1, 2, **o)), MLPExperts(1, 2, 2, 3, **o), LinearHead(2, 3, **o)
+        MeanRouting(StochasticRouter(1, 2, **o)), MLPExperts(1, 2, 2, hidden=3, **o), Linear(2, 3, **o)
     ),
     "permuted, stochastic": lambda o: MixtureOfExperts(
-        PermutedRouting(StochasticRouter(3, 2, 1, **o)), LinearExperts(3, 2, 2, **o)
+        PermutedRouting(StochasticRouter(3, 2, n_layers=1, **o)), LinearExperts(3, 2, 2, **o)
     ),
-    "fourier": lambda o: MixtureOfExperts(RandomFourierRouter(2, 3, 5, **o), MLPExperts(2, 2, 3, 4, **o)),
-    "trigonometric": lambda o: MixtureOfExperts(TrigonometricRouter(2, 3, 2, **o), LinearExperts(2, 2, 3, **o)),
+    "fourier": lambda o: MixtureOfExperts(
+        RandomFourierRouter(2, 3, n_functions=5, **o), MLPExperts(2, 2, 3, hidden=4, **o)
+    ),
+    "trigonometric": lambda o: MixtureOfExperts(
+        TrigonometricRouter(2, 3, max_frequency=2, **o), LinearExperts(2, 2, 3, **o)
+    ),
 }
 KINDS = pytest.mark.parametrize("kind", MIXTURES)
 LR = 0.1
@@ -346,7 +354,7 @@ def test_frozen_parts_stay_as_they_are(kind: str, part: str) -> None:
     check_frozen(*stacks)
 
 
-@pytest.mark.parametrize("frozen", [["quantum.weights"], ["project_weight", "project_bias", "quantum.weights"]])
+@pytest.mark.parametrize("frozen", [["quantum.weights"], ["projection.weight", "projection.bias", "quantum.weights"]])
 def test_circuits_of_which_nothing_is_trained(frozen: list[str]) -> None:
     members = models("quantum, projected", 2)
     for model in members:

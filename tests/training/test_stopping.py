@@ -24,7 +24,7 @@ def make(kind: str, seed: int) -> MixtureOfExperts:
     options: dict[str, Any] = {"generator": generator(seed), "dtype": torch.float64}
     if kind == "quantum":
         return MixtureOfExperts(QuantumRouter(2, 2, **options), LinearExperts(2, 2, 2, **options))
-    return MixtureOfExperts(MLPRouter(2, 2, 4, **options), MLPExperts(2, 2, 2, 4, **options), top_k=1)
+    return MixtureOfExperts(MLPRouter(2, 2, hidden=4, **options), MLPExperts(2, 2, 2, hidden=4, **options), top_k=1)
 
 
 def data(seeds: list[int], n: int) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from qmoe import (
     ShapeError,
     UniformRouter,
 )
-from qmoe.layers import LinearHead
+from qmoe.layers import Linear
 from qmoe.training import ModelStack, TrainingConfig, TrainingResult, train_stack
 
 CONFIG = TrainingConfig(epochs=4, batch_size=8, lr=0.1)
@@ -38,10 +38,10 @@ def make(kind: str, seed: int, dtype: torch.dtype) -> MixtureOfExperts:
     if kind == "linear":
         return MixtureOfExperts(LinearRouter(2, 2, **options), LinearExperts(2, 2, 2, **options))
     if kind == "mlp":
-        return MixtureOfExperts(MLPRouter(2, 2, 4, **options), MLPExperts(2, 2, 2, 4, **options), top_k=1)
+        return MixtureOfExperts(MLPRouter(2, 2, hidden=4, **options), MLPExperts(2, 2, 2, hidden=4, **options), top_k=1)
     if kind == "experts":
         crew = QuantumExperts(2, 3, **options)
-        return MixtureOfExperts(UniformRouter(2, 3), crew, LinearHead(crew.out_features, 2, **options))
+        return MixtureOfExperts(UniformRouter(2, 3), crew, Linear(crew.out_features, 2, **options))
     noise = NOISE[seed] if kind == "noisy" else None
     return MixtureOfExperts(QuantumRouter(2, 2, noise=noise, **options), LinearExperts(2, 2, 2, **options))
 
@@ -240,7 +240,7 @@ def test_one_model_may_do_what_a_batch_of_them_cannot() -> None:
 
 
 def test_a_row_that_cannot_be_encoded_is_named_before_training() -> None:
-    model = MixtureOfExperts(UniformRouter(2, 2), QuantumExperts(2, 2, n_qubits=1), LinearHead(1, 2))
+    model = MixtureOfExperts(UniformRouter(2, 2), QuantumExperts(2, 2, n_qubits=1), Linear(1, 2))
     x, y = data([0], torch.float32)
     x[0, 5] = 0
     with pytest.raises(ShapeError, match="all zeros"):

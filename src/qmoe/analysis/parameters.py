@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, jacrev
 
-from qmoe.errors import ShapeError, UnsupportedError
+from qmoe.errors import ShapeError
 from qmoe.layers import Stackable
-from qmoe.routers import Router
+from qmoe.routers import Router, SoftmaxRouter
 from qmoe.seeding import Seed, child, torch_generator
 
 #: Settings of the parameters that are looked at: a hidden unit that one leaves switched off is alive in another.
@@ -72,20 +72,16 @@ def count_parameters(router: Router, x: Tensor | None = None, seed: Seed = 0) ->
     elif x.dim() != 2:
         raise ShapeError(f"x has shape {tuple(x.shape)}, expected (N, F).")
     points = x.double()
-    router.check(points)
+    router.validate_input(points)
     for module in router.modules():  # values cannot be looked at under torch.func
         if isinstance(module, Stackable):
             module.checks_input = False
-    try:
-        router.logits(points[:1])
-        by_logits = True
-    except UnsupportedError:
-        by_logits = False
+    softmax = router.as_softmax()
 
     def outputs(parameters: dict[str, Tensor]) -> Tensor:
-        if not by_logits:
+        if softmax is None:
             return functional_call(router, parameters, (points,)).flatten()
-        logits = functional_call(_Logits(router), {f"router.{k}": v for k, v in parameters.items()}, (points,))
+        logits = functional_call(_Logits(softmax), {f"router.{k}": v for k, v in parameters.items()}, (points,))
         return (logits - logits.mean(-1, keepdim=True)).flatten()
 
     live = torch.zeros(nominal, dtype=torch.bool)
@@ -111,7 +107,7 @@ def count_parameters(router: Router, x: Tensor | None = None, seed: Seed = 0) ->
 class _Logits(torch.nn.Module):
     """A router's logits as a module's output, which is what `torch.func` calls."""
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: SoftmaxRouter) -> None:
         super().__init__()
         self.router = router
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, Unpack
 
 import torch
 from torch import Tensor
 
+from qmoe.compilable import ExpertParts, HiddenLayer, Layer
 from qmoe.errors import check_sizes
-from qmoe.experts.base import Experts
-from qmoe.layers import ACTIVATIONS, affine, check_activation, draw_linear, parameter
+from qmoe.experts.base import Experts, ExpertsSpec
+from qmoe.layers import ACTIVATIONS, Linear, affine, check_activation, draw_linear, parameter
+from qmoe.part_spec import Drawn, Size
 
 
 class LinearExperts(Experts):
@@ -31,6 +34,7 @@ class LinearExperts(Experts):
         in_features: int,
         out_features: int,
         n_experts: int,
+        *,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -47,10 +51,14 @@ class LinearExperts(Experts):
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` to ``(..., E, O)``."""
         x = self.take(x)
-        self.check(x)
+        self.validate_input(x)
         # All experts as one wide linear layer: one matrix product instead of E.
         wide = affine(x, self.weight.flatten(-3, -2), self.bias.flatten(-2))
         return wide.unflatten(-1, (self.n_experts, self.out_features))
+
+    def own_parts(self) -> ExpertParts:
+        """Linear layers."""
+        return ExpertParts(Layer(self.weight, self.bias))
 
 
 class MLPExperts(Experts):
@@ -74,6 +82,7 @@ class MLPExperts(Experts):
         in_features: int,
         out_features: int,
         n_experts: int,
+        *,
         hidden: int = 8,
         activation: str = "relu",
         generator: torch.Generator | None = None,
@@ -84,17 +93,9 @@ class MLPExperts(Experts):
         check_sizes(hidden=hidden)
         self.hidden = hidden
         self.activation = check_activation(activation)
-        make: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.weight1 = parameter(n_experts, hidden, in_features, **make)
-        self.bias1 = parameter(n_experts, hidden, **make)
-        self.weight2 = parameter(n_experts, out_features, hidden, **make)
-        self.bias2 = parameter(n_experts, out_features, **make)
-        self.reset_parameters(generator)
-
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draws the hidden layers, then the last ones."""
-        draw_linear(self.weight1, self.bias1, generator)
-        draw_linear(self.weight2, self.bias2, generator)
+        make: dict[str, Any] = {"copies": n_experts, "generator": generator, "device": device, "dtype": dtype}
+        self.layer1 = Linear(in_features, hidden, **make)
+        self.layer2 = Linear(hidden, out_features, **make)
 
     def described(self) -> dict[str, str]:
         """The activation."""
@@ -103,13 +104,43 @@ class MLPExperts(Experts):
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` to ``(..., E, O)``."""
         x = self.take(x)
-        self.check(x)
-        wide = affine(x, self.weight1.flatten(-3, -2), self.bias1.flatten(-2))
+        self.validate_input(x)
+        wide = affine(x, self.layer1.weight.flatten(-3, -2), self.layer1.bias.flatten(-2))
         hidden = ACTIVATIONS[self.activation](wide).unflatten(-1, (self.n_experts, self.hidden))
         # The experts are one more stack axis of the second layer.
-        place = self.weight2.dim() - 3
-        return affine(hidden.movedim(-2, place), self.weight2, self.bias2).movedim(place, -2)
+        place = self.layer2.weight.dim() - 3
+        return self.layer2(hidden.movedim(-2, place)).movedim(place, -2)
+
+    def own_parts(self) -> ExpertParts:
+        """Linear layers behind hidden ones."""
+        hidden = HiddenLayer(self.layer1.weight, self.layer1.bias, self.activation)
+        return ExpertParts(Layer.of(self.layer2), hidden)
 
     def extra_repr(self) -> str:
         """Sizes and activation."""
         return f"{super().extra_repr()}, hidden={self.hidden}, activation={self.activation!r}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearExpertsSpec(ExpertsSpec):
+    """Linear experts."""
+
+    out_features: Size | None = None
+
+    def build(self, in_features: int, n_classes: int, n_experts: int, **drawn: Unpack[Drawn]) -> LinearExperts:
+        """The experts."""
+        return LinearExperts(in_features, self.out_features or n_classes, n_experts, **drawn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLPExpertsSpec(ExpertsSpec):
+    """Experts with one hidden layer."""
+
+    hidden: Size = 8
+    out_features: Size | None = None
+    activation: Literal["relu", "tanh", "silu"] = "relu"
+
+    def build(self, in_features: int, n_classes: int, n_experts: int, **drawn: Unpack[Drawn]) -> MLPExperts:
+        """The experts."""
+        out = self.out_features or n_classes
+        return MLPExperts(in_features, out, n_experts, hidden=self.hidden, activation=self.activation, **drawn)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Ansatz, Circuit, Encoding, Gate, NoiseModel, Readout, as_encoding
+from qmoe.circuits import Ansatz, Circuit, Encoding, Gate, NoiseModel, QuantumSpec, Readout, as_encoding
+from qmoe.compilable import ExpertParts
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import check_sizes
-from qmoe.experts.base import Experts
+from qmoe.experts.base import Experts, ExpertsSpec
+from qmoe.part_spec import Drawn
 
 
 class QuantumExperts(Experts):
@@ -43,6 +47,7 @@ class QuantumExperts(Experts):
         self,
         in_features: int,
         n_experts: int,
+        *,
         n_qubits: int | None = None,
         n_layers: int = 2,
         encoding: str | Encoding = "amplitude",
@@ -69,7 +74,7 @@ class QuantumExperts(Experts):
         """The frozen description of one expert's circuit."""
         return self.quantum.circuit
 
-    def check(self, x: Tensor) -> None:
+    def validate_input(self, x: Tensor) -> None:
         """Raises `qmoe.errors.ShapeError` for features that cannot be encoded; warns of angles beyond one period."""
         if self.checks_input:
             check_encodable(x, self.in_features, self.circuit.encoding, self)
@@ -77,8 +82,12 @@ class QuantumExperts(Experts):
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` to ``(..., E, O)``."""
         x = self.take(x)
-        self.check(x)
+        self.validate_input(x)
         return self.quantum(self.spread(x)).movedim(self.axis, -2)
+
+    def own_parts(self) -> ExpertParts:
+        """The circuits."""
+        return ExpertParts(circuit=self.quantum)
 
     @property
     def axis(self) -> int:
@@ -88,3 +97,13 @@ class QuantumExperts(Experts):
     def spread(self, x: Tensor) -> Tensor:
         """``(..., F)`` features with the axis of experts that the circuits expect."""
         return x.unsqueeze(self.axis).expand(*x.shape[: self.axis], self.n_experts, *x.shape[self.axis :])
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantumExpertsSpec(QuantumSpec, ExpertsSpec):
+    """Quantum experts, whose outputs are what their circuits measure."""
+
+    def build(self, in_features: int, n_classes: int, n_experts: int, **drawn: Unpack[Drawn]) -> QuantumExperts:
+        """The experts."""
+        del n_classes
+        return QuantumExperts(in_features, n_experts, **self.options(), **drawn)

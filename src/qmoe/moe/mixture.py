@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from qmoe.errors import ConfigError, ShapeError, UnsupportedError, not_plain
+from qmoe.errors import ConfigError, ShapeError, not_plain
 from qmoe.experts import Experts
 from qmoe.layers import Stackable
 from qmoe.moe.losses import balance_loss, expert_load, z_loss
@@ -130,10 +130,7 @@ class MixtureOfExperts(Stackable):
             raise ShapeError(f"x has shape {tuple(x.shape)}: an empty batch has no averages; pass at least one row.")
         x = self.take(x)
         weights = self.router(x)
-        try:
-            z = z_loss(self.router.logits(x))
-        except UnsupportedError:  # a router whose weights are no softmax
-            z = None
+        softmax = self.router.as_softmax()
         used = self._dispatch(weights)
         k, kept = self.top_k or 1, used / used.sum(-1, keepdim=True)
         return Diagnostics(
@@ -142,7 +139,7 @@ class MixtureOfExperts(Stackable):
             importance=weights.reshape(-1, weights.shape[-1]).mean(0),
             entropy=-torch.xlogy(kept, kept).sum(-1).mean(),
             balance_loss=balance_loss(weights, k),
-            z_loss=z,
+            z_loss=None if softmax is None else z_loss(softmax.logits(x)),
         )
 
     def _dispatch(self, weights: Tensor) -> Tensor:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal, Unpack
 
 import torch
 from torch import Tensor
 
+from qmoe.compilable import Features, HiddenLayer, Layer, RouterParts
 from qmoe.errors import check_sizes
-from qmoe.layers import ACTIVATIONS, affine, check_activation, draw_linear, parameter
-from qmoe.routers.base import Router
+from qmoe.layers import ACTIVATIONS, Linear, affine, check_activation, draw_linear, parameter
+from qmoe.part_spec import Drawn, Size
+from qmoe.routers.base import RouterSpec, SoftmaxRouter
 
 
-class LinearRouter(Router):
+class LinearRouter(SoftmaxRouter):
     """``softmax(W x + b)``: the paper's control. Cuts the input space along hyperplanes.
 
     Args:
@@ -29,6 +32,7 @@ class LinearRouter(Router):
         self,
         in_features: int,
         n_experts: int,
+        *,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -45,11 +49,15 @@ class LinearRouter(Router):
     def logits(self, x: Tensor) -> Tensor:
         """``W x + b``."""
         x = self.take(x)
-        self.check(x)
+        self.validate_input(x)
         return affine(x, self.weight, self.bias)
 
+    def own_parts(self) -> RouterParts:
+        """A linear gate on the features."""
+        return RouterParts(Features(self.in_features), Layer(self.weight, self.bias))
 
-class MLPRouter(Router):
+
+class MLPRouter(SoftmaxRouter):
     """``softmax(W2 f(W1 x + b1) + b2)``: one hidden layer, as in the paper's parameter sweep.
 
     Args:
@@ -68,6 +76,7 @@ class MLPRouter(Router):
         self,
         in_features: int,
         n_experts: int,
+        *,
         hidden: int = 16,
         activation: str = "relu",
         generator: torch.Generator | None = None,
@@ -78,17 +87,8 @@ class MLPRouter(Router):
         check_sizes(hidden=hidden)
         self.hidden = hidden
         self.activation = check_activation(activation)
-        make: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.weight1 = parameter(hidden, in_features, **make)
-        self.bias1 = parameter(hidden, **make)
-        self.weight2 = parameter(n_experts, hidden, **make)
-        self.bias2 = parameter(n_experts, **make)
-        self.reset_parameters(generator)
-
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draws the hidden layer, then the last one."""
-        draw_linear(self.weight1, self.bias1, generator)
-        draw_linear(self.weight2, self.bias2, generator)
+        self.layer1 = Linear(in_features, hidden, generator=generator, device=device, dtype=dtype)
+        self.layer2 = Linear(hidden, n_experts, generator=generator, device=device, dtype=dtype)
 
     def described(self) -> dict[str, str]:
         """The activation."""
@@ -97,13 +97,39 @@ class MLPRouter(Router):
     def hidden_layer(self, x: Tensor) -> Tensor:
         """``f(W1 x + b1)``: ``(..., F)`` to ``(..., hidden)``."""
         x = self.take(x)
-        self.check(x)
-        return ACTIVATIONS[self.activation](affine(x, self.weight1, self.bias1))
+        self.validate_input(x)
+        return ACTIVATIONS[self.activation](self.layer1(x))
 
     def logits(self, x: Tensor) -> Tensor:
         """``W2 f(W1 x + b1) + b2``."""
-        return affine(self.hidden_layer(x), self.weight2, self.bias2)
+        return self.layer2(self.hidden_layer(x))
+
+    def own_parts(self) -> RouterParts:
+        """A linear gate on a hidden layer of the features."""
+        hidden = HiddenLayer(self.layer1.weight, self.layer1.bias, self.activation)
+        return RouterParts(Features(self.in_features), Layer.of(self.layer2), hidden)
 
     def extra_repr(self) -> str:
         """Sizes and activation."""
         return f"{super().extra_repr()}, hidden={self.hidden}, activation={self.activation!r}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearSpec(RouterSpec):
+    """A linear router."""
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> LinearRouter:
+        """The router."""
+        return LinearRouter(in_features, n_experts, **drawn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLPSpec(RouterSpec):
+    """A router with one hidden layer."""
+
+    hidden: Size = 16
+    activation: Literal["relu", "tanh", "silu"] = "relu"
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> MLPRouter:
+        """The router."""
+        return MLPRouter(in_features, n_experts, hidden=self.hidden, activation=self.activation, **drawn)

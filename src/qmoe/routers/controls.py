@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
+from dataclasses import dataclass
+from typing import Annotated, Literal, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from qmoe.errors import ConfigError, UnsupportedError
+from qmoe.compilable import Functions, Layer, RouterParts
+from qmoe.errors import ConfigError
 from qmoe.layers import parameter
-from qmoe.routers.base import Router, require_router
+from qmoe.part_spec import Drawn, Within
+from qmoe.routers.base import Router, RouterSpec, SoftmaxRouter, require_router, require_softmax
 
 
-class UniformRouter(Router):
+class UniformRouter(SoftmaxRouter):
     """Gives every expert the same weight, whatever the input. With one expert it is no router at all."""
 
     runs_stacked = True
@@ -21,11 +26,15 @@ class UniformRouter(Router):
     def logits(self, x: Tensor) -> Tensor:
         """Zeros."""
         x = self.take(x)
-        self.check(x)
+        self.validate_input(x)
         return x.new_zeros(1).expand(*x.shape[:-1], self.n_experts)
 
+    def own_parts(self) -> RouterParts:
+        """A gate that looks at nothing, and does not train."""
+        return RouterParts(Functions(), _gate_on_nothing(torch.zeros(self.n_experts, device="cpu")))
 
-class ConstantRouter(Router):
+
+class ConstantRouter(SoftmaxRouter):
     """``softmax(b)``: weights that train but do not look at the input; the bias of a linear router alone.
 
     Args:
@@ -42,6 +51,7 @@ class ConstantRouter(Router):
         self,
         in_features: int,
         n_experts: int,
+        *,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -58,8 +68,12 @@ class ConstantRouter(Router):
     def logits(self, x: Tensor) -> Tensor:
         """``b``, for every sample."""
         x = self.take(x)
-        self.check(x)
+        self.validate_input(x)
         return _beside(self.bias, 1, x.dim() - 1).expand(*x.shape[:-1], self.n_experts)
+
+    def own_parts(self) -> RouterParts:
+        """A gate that looks at nothing."""
+        return RouterParts(Functions(), _gate_on_nothing(self.bias))
 
 
 class SingleExpertRouter(Router):
@@ -76,29 +90,30 @@ class SingleExpertRouter(Router):
 
     runs_stacked = True
 
-    def __init__(self, in_features: int, n_experts: int, expert: int = 0) -> None:
+    def __init__(self, in_features: int, n_experts: int, *, expert: int = 0) -> None:
         super().__init__(in_features, n_experts)
         if isinstance(expert, bool) or not isinstance(expert, int) or not 0 <= expert < n_experts:
             raise ConfigError(f"expert is {expert!r}, expected an integer from 0 to {n_experts - 1}.")
         self.expert = expert
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Raises `qmoe.errors.UnsupportedError`: a weight of 0 has no finite logit."""
-        raise UnsupportedError("Weights of exactly 0 and 1 are no softmax of finite logits; call the router itself.")
-
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to ``(..., E)``: a one and zeros."""
         x = self.take(x)
-        self.check(x)
+        self.validate_input(x)
         chosen = torch.arange(self.n_experts, device=x.device) == self.expert
         return chosen.to(x.dtype).expand(*x.shape[:-1], self.n_experts)
+
+    def own_parts(self) -> RouterParts:
+        """Constant weights."""
+        chosen = torch.arange(self.n_experts, device="cpu") == self.expert
+        return RouterParts(Functions(), constant=chosen.float())
 
     def extra_repr(self) -> str:
         """Sizes and the expert."""
         return f"{super().extra_repr()}, expert={self.expert}"
 
 
-class RandomRouter(Router):
+class RandomRouter(SoftmaxRouter):
     """Routes every point at random, but always alike: a hash of the features decides, and nothing is trained.
 
     The weights of a point are uniform on the simplex, and those of its neighbours are unrelated to them: features count
@@ -119,6 +134,7 @@ class RandomRouter(Router):
         self,
         in_features: int,
         n_experts: int,
+        *,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ) -> None:
@@ -133,7 +149,7 @@ class RandomRouter(Router):
     def logits(self, x: Tensor) -> Tensor:
         """``log(-log(u))`` with u uniform in (0, 1): their softmax is uniform on the simplex."""
         x = self.take(x)
-        self.check(x)
+        self.validate_input(x)
         # The leading bits of float32: sign, exponent, 12 digits. Adding 0 makes -0 and 0 the same point.
         cells = ((x.detach() + 0.0).float().view(torch.int32) >> 11).long()
         keys = _beside(self.keys, 2, x.dim() - 1)
@@ -145,8 +161,13 @@ class RandomRouter(Router):
         uniform = (_shifted(mixed ^ _shifted(mixed, 31), 41).to(x.dtype) + 0.5) / 2**23
         return (-uniform.log()).log()
 
+    def own_parts(self) -> RouterParts:
+        """A layer that hands the logits on as they are."""
+        n = self.n_experts
+        return RouterParts(Functions(n, self.logits), Layer(torch.eye(n, device="cpu"), torch.zeros(n, device="cpu")))
 
-class MeanRouting(Router):
+
+class MeanRouting(SoftmaxRouter):
     """Switches a router off: every sample gets the mean of the weights of all samples given.
 
     The mean is over the axis before the features, which is the batch: while training the samples of one batch, at evaluation
@@ -163,13 +184,17 @@ class MeanRouting(Router):
         super().__init__(require_router(router).in_features, router.n_experts)
         self.router = router
 
-    def check(self, x: Tensor) -> None:
+    def validate_input(self, x: Tensor) -> None:
         """As the router's own."""
-        self.router.check(x)
+        self.router.validate_input(x)
+
+    def as_softmax(self) -> SoftmaxRouter | None:
+        """This router; None where the one inside has no logits."""
+        return None if self.router.as_softmax() is None else self
 
     def logits(self, x: Tensor) -> Tensor:
         """Logarithms of the mean weights, where the router has logits: ``(..., B, F)`` to ``(..., B, E)``, equal along B."""
-        weights = torch.log_softmax(self.router.logits(x), -1)
+        weights = torch.log_softmax(require_softmax(self.router).logits(x), -1)
         if x.dim() == 1:
             return weights
         # Not the logarithm of the mean: a weight may be too small for its number type.
@@ -181,8 +206,12 @@ class MeanRouting(Router):
         weights = self.router(x)
         return weights if x.dim() == 1 else weights.mean(-2, keepdim=True).expand_as(weights)
 
+    def own_parts(self) -> RouterParts | None:
+        """The parts of the router inside."""
+        return _rerouted(self.router, "mean")
 
-class PermutedRouting(Router):
+
+class PermutedRouting(SoftmaxRouter):
     """Gives each sample the routing weights of another: the same weights, but none where it belongs.
 
     Samples are permuted along the axis before the features, which is the batch, by one cycle through all of them that is
@@ -200,17 +229,34 @@ class PermutedRouting(Router):
         super().__init__(require_router(router).in_features, router.n_experts)
         self.router = router
 
-    def check(self, x: Tensor) -> None:
+    def validate_input(self, x: Tensor) -> None:
         """As the router's own."""
-        self.router.check(x)
+        self.router.validate_input(x)
+
+    def as_softmax(self) -> SoftmaxRouter | None:
+        """This router; None where the one inside has no logits."""
+        return None if self.router.as_softmax() is None else self
 
     def logits(self, x: Tensor) -> Tensor:
         """``(..., B, F)`` features to the logits ``(..., B, E)`` of other samples."""
-        return _exchanged(self.router.logits(x))
+        return _exchanged(require_softmax(self.router).logits(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., B, F)`` features to the weights ``(..., B, E)`` of other samples."""
         return _exchanged(self.router(x))
+
+    def own_parts(self) -> RouterParts | None:
+        """The parts of the router inside."""
+        return _rerouted(self.router, "permuted")
+
+
+def _gate_on_nothing(bias: Tensor) -> Layer:
+    return Layer(bias.new_empty(*bias.shape, 0), bias)
+
+
+def _rerouted(router: Router, routing: Literal["mean", "permuted"]) -> RouterParts | None:
+    parts = router.compiled_parts()
+    return dataclasses.replace(parts, routing=routing) if parts is not None and parts.routing == "own" else None
 
 
 def _exchanged(values: Tensor) -> Tensor:
@@ -239,3 +285,41 @@ def _beside(value: Tensor, n_own: int, n_batch: int) -> Tensor:
 def _shifted(value: Tensor, n: int) -> Tensor:
     """The bits of int64 moved n places to the right, with zeros in front."""
     return (value >> n) & ((1 << (64 - n)) - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniformSpec(RouterSpec):
+    """All experts alike; with one expert, no router."""
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> UniformRouter:
+        """The router."""
+        return UniformRouter(in_features, n_experts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConstantSpec(RouterSpec):
+    """Weights that train, but are the same for every sample."""
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> ConstantRouter:
+        """The router."""
+        return ConstantRouter(in_features, n_experts, **drawn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomSpec(RouterSpec):
+    """Each point at random, but always alike."""
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> RandomRouter:
+        """The router."""
+        return RandomRouter(in_features, n_experts, generator=drawn["generator"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class SingleExpertSpec(RouterSpec):
+    """All weight on one expert."""
+
+    expert: Annotated[int, Within(ge=0)] = 0
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> SingleExpertRouter:
+        """The router."""
+        return SingleExpertRouter(in_features, n_experts, expert=self.expert)

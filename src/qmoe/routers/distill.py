@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from qmoe.circuits import ENCODINGS, Encoding
 from qmoe.engines import check_encodable, choose_engine
-from qmoe.errors import ConfigError, UnsupportedError, check_sizes
-from qmoe.layers import affine, check_dtype
-from qmoe.routers.base import Router
+from qmoe.errors import ConfigError, check_sizes
+from qmoe.layers import Linear, affine, check_dtype
+from qmoe.routers.base import Router, SoftmaxRouter
 from qmoe.routers.functions.declared import check_frequency, random_points
 from qmoe.routers.functions.pauli_words import islands
-from qmoe.routers.quantum import QuantumRouter
+from qmoe.routers.quantum import QuantumRouter, no_logits
 from qmoe.routers.twin import require_quantum
 
 #: Points of the largest grid on which a circuit is evaluated, for each group of wires that gates join.
@@ -32,10 +32,10 @@ _CHUNK = 4096
 #: Random points at which a distilled router must agree with the circuit, and how far apart they may be for each unit.
 _CHECKED, _AGREES = 64, 1e-8
 _FORMAT = "qmoe-distilled-router"
-_VERSION = "1"
+_VERSION = "2"
 
 
-class DistilledRouter(Router):
+class DistilledRouter(SoftmaxRouter):
     """What a trained `QuantumRouter` computes, as a trigonometric polynomial or a quadratic form with fixed coefficients.
 
     Made by `qmoe.distill` or read by `load`; it runs no circuit, and has buffers in place of parameters.
@@ -57,6 +57,7 @@ class DistilledRouter(Router):
         self,
         in_features: int,
         n_experts: int,
+        *,
         encoding: Encoding,
         groups: Iterable[Iterable[int]],
         softmax: bool = True,
@@ -69,14 +70,10 @@ class DistilledRouter(Router):
         self.groups = tuple(tuple(group) for group in groups)
         self.softmax = softmax
         make = functools.partial(torch.empty, device=device, dtype=check_dtype(dtype))
-        # Not buffers that are None: torch.export counts those.
-        self.project_weight: Tensor | None = None
-        self.project_bias: Tensor | None = None
+        self.projection = None
         if n_inputs is not None:
             check_sizes(n_inputs=n_inputs)
-            del self.project_weight, self.project_bias
-            self.register_buffer("project_weight", make(n_inputs, in_features))
-            self.register_buffer("project_bias", make(n_inputs))
+            self.projection = Linear(in_features, n_inputs, trainable=False, device=device, dtype=dtype, draw=False)
         for index, group in enumerate(self.groups):
             self.register_buffer(f"coefficients_{index}", make(n_experts, *self._sides(group)))
         self.reset_parameters()
@@ -99,20 +96,18 @@ class DistilledRouter(Router):
         half = len(group) // 2
         return (2 * top + 1) ** half, (2 * top + 1) ** (len(group) - half)
 
-    def check(self, x: Tensor) -> None:
-        """As `QuantumRouter.check`: raises `ShapeError` for what the circuit could not encode, warns beyond one period."""
-        if self.project_weight is None and self.checks_input:
+    def validate_input(self, x: Tensor) -> None:
+        """As that of `QuantumRouter`: raises `ShapeError` for what the circuit could not encode, warns beyond one period."""
+        if self.projection is not None:
+            super().validate_input(x)
+        elif self.checks_input:
             check_encodable(x, self.in_features, self.encoding, self)
-        elif self.project_weight is not None:
-            super().check(x)
 
     def polynomials(self, x: Tensor) -> Tensor:
         """``(..., F)`` to ``(..., E)``: the logits, or the weights of a router with the Born read-out."""
         x = self.take(x)
-        self.check(x)
-        if self.project_weight is not None and self.project_bias is not None:
-            x = affine(x, self.project_weight, self.project_bias)
-        return self._of_inputs(x)
+        self.validate_input(x)
+        return self._of_inputs(x if self.projection is None else self.projection(x))
 
     def _of_inputs(self, x: Tensor) -> Tensor:
         """The polynomials at inputs of the circuit, behind the linear map where there is one."""
@@ -147,10 +142,12 @@ class DistilledRouter(Router):
             UnsupportedError: for a router with the Born read-out, which has none.
         """
         if not self.softmax:
-            raise UnsupportedError(
-                "The Born read-out has no logits: its weights are probabilities; call the router itself."
-            )
+            raise no_logits()
         return self.polynomials(x)
+
+    def as_softmax(self) -> SoftmaxRouter | None:
+        """This router; None for the Born read-out."""
+        return self if self.softmax else None
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to ``(..., E)`` routing weights."""
@@ -173,7 +170,7 @@ class DistilledRouter(Router):
             "encoding": {"name": self.encoding.name, **dataclasses.asdict(self.encoding)},  # type: ignore[call-overload]
             "groups": self.groups,
             "softmax": self.softmax,
-            "n_inputs": None if self.project_weight is None else len(self.project_weight),
+            "n_inputs": None if self.projection is None else len(self.projection.bias),
         }
         tensors = {name: value.contiguous() for name, value in self.state_dict().items()}
         metadata = {"format": _FORMAT, "version": _VERSION, "config": json.dumps(config)}
@@ -252,23 +249,19 @@ def distill(router: Router) -> DistilledRouter:
                 f"The router's polynomial in {largest} features of degree {top} has {2 * top + 1}**{largest} coefficients "
                 f"for each expert, more than {MAX_POINTS}; use up to {most} qubits (a router projects), or fewer uploads."
             )
-    projected = router.project_weight is not None
     distilled = DistilledRouter(
         router.in_features,
         router.n_experts,
-        circuit.encoding,
-        groups,
-        softmax=router.adapter_weight is not None,
-        n_inputs=circuit.n_qubits if projected else None,
+        encoding=circuit.encoding,
+        groups=groups,
+        softmax=router.adapter is not None,
+        n_inputs=None if router.projection is None else circuit.n_qubits,
         device="cpu",
         dtype=torch.float64,
     )
     with torch.no_grad():
-        if projected:
-            assert router.project_weight is not None
-            assert router.project_bias is not None
-            distilled.get_buffer("project_weight").copy_(router.project_weight)
-            distilled.get_buffer("project_bias").copy_(router.project_bias)
+        if distilled.projection is not None and router.projection is not None:
+            distilled.projection.load_state_dict(router.projection.state_dict())
         for index, group in enumerate(groups):
             solve = _quadratic if top is None else functools.partial(_trigonometric, top=top)
             # The bias, and what else is constant, is held by the first group alone.
@@ -312,7 +305,7 @@ def _run(router: QuantumRouter, x: Tensor, wires: tuple[int, ...], first: bool) 
     strength = None if module.noise_strength is None else module.noise_strength.cpu().double()
     weights = module.weights.detach().cpu().double()
     runner, _ = choose_engine(router.circuit, x.device)
-    adapter = router.adapter_weight
+    adapter = router.adapter
     parts = []
     for chunk in x.split(_CHUNK):
         out = runner.evaluate(router.circuit, chunk, weights, strength)
@@ -320,9 +313,8 @@ def _run(router: QuantumRouter, x: Tensor, wires: tuple[int, ...], first: bool) 
             named, rest = out[:, : router.n_experts], out[:, router.n_experts :]
             parts.append(named + rest.sum(-1, keepdim=True) / router.n_experts)
         else:
-            assert router.adapter_bias is not None
-            held = out[:, list(wires)] @ adapter.detach().cpu().double()[:, list(wires)].mT
-            parts.append(held + router.adapter_bias.detach().cpu().double() if first else held)
+            held = out[:, list(wires)] @ adapter.weight.detach().cpu().double()[:, list(wires)].mT
+            parts.append(held + adapter.bias.detach().cpu().double() if first else held)
     return torch.cat(parts)
 
 

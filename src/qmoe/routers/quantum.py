@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Ansatz, Born, Circuit, Encoding, Gate, NoiseModel, Readout, as_encoding
+from qmoe.circuits import Ansatz, Born, Circuit, Encoding, Gate, NoiseModel, QuantumSpec, Readout, as_encoding
+from qmoe.compilable import Layer, Readouts, RouterParts
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, UnsupportedError, check_sizes
-from qmoe.layers import affine, draw_linear, parameter
-from qmoe.routers.base import Router
+from qmoe.layers import Linear
+from qmoe.part_spec import Drawn
+from qmoe.routers.base import RouterSpec, SoftmaxRouter
 
 
-class QuantumRouter(Router):
+class QuantumRouter(SoftmaxRouter):
     """A circuit that decides which experts to trust (arXiv 2512.22296).
 
     Features are encoded in Q qubits, trainable layers act on them, and a measurement gives the routing weights:
@@ -58,6 +62,7 @@ class QuantumRouter(Router):
         self,
         in_features: int,
         n_experts: int,
+        *,
         n_qubits: int | None = None,
         n_layers: int = 3,
         encoding: str | Encoding = "angle",
@@ -86,23 +91,17 @@ class QuantumRouter(Router):
         circuit = Circuit(
             n_qubits, n_layers, encoding, ansatz, readout, noise, in_features=n_qubits if projects else in_features
         )
-        self.project_weight = self.project_bias = self.adapter_weight = self.adapter_bias = None
-        if projects:
-            self.project_weight = parameter(n_qubits, in_features, device=device, dtype=dtype)
-            self.project_bias = parameter(n_qubits, device=device, dtype=dtype)
-        self.quantum = CircuitModule(circuit, None, engine, device=device, dtype=dtype, frozen=frozen, draw=False)
-        if not born:
-            self.adapter_weight = parameter(n_experts, circuit.n_outputs, device=device, dtype=dtype)
-            self.adapter_bias = parameter(n_experts, device=device, dtype=dtype)
+        make: dict[str, Any] = {"device": device, "dtype": dtype, "draw": False}
+        self.projection = Linear(in_features, n_qubits, **make) if projects else None
+        self.adapter = None if born else Linear(circuit.n_outputs, n_experts, **make)
+        self.quantum = CircuitModule(circuit, None, engine=engine, frozen=frozen, **make)
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draws the map in front, the circuit's weights and the adapter, as far as there are any, in that order."""
-        if self.project_weight is not None and self.project_bias is not None:
-            draw_linear(self.project_weight, self.project_bias, generator)
-        self.quantum.reset_parameters(generator)
-        if self.adapter_weight is not None and self.adapter_bias is not None:
-            draw_linear(self.adapter_weight, self.adapter_bias, generator)
+        for part in (self.projection, self.quantum, self.adapter):
+            if part is not None:
+                part.reset_parameters(generator)
 
     @property
     def circuit(self) -> Circuit:
@@ -113,20 +112,18 @@ class QuantumRouter(Router):
         """A text picture of the circuit."""
         return self.circuit.draw()
 
-    def check(self, x: Tensor) -> None:
+    def validate_input(self, x: Tensor) -> None:
         """Raises `qmoe.errors.ShapeError` for features that cannot be encoded; warns of angles beyond one period."""
-        if self.project_weight is None and self.checks_input:
+        if self.projection is not None:
+            super().validate_input(x)
+        elif self.checks_input:
             check_encodable(x, self.in_features, self.circuit.encoding, self)
-        elif self.project_weight is not None:
-            super().check(x)
 
     def measure(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to the circuit's ``(..., n_outputs)`` expectation values or probabilities."""
         x = self.take(x)
-        self.check(x)
-        if self.project_weight is not None and self.project_bias is not None:
-            x = affine(x, self.project_weight, self.project_bias)
-        return self.quantum(x)
+        self.validate_input(x)
+        return self.quantum(x if self.projection is None else self.projection(x))
 
     def logits(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to ``(..., E)`` logits.
@@ -134,17 +131,37 @@ class QuantumRouter(Router):
         Raises:
             UnsupportedError: for the Born read-out, whose weights are probabilities and no softmax.
         """
-        if self.adapter_weight is None or self.adapter_bias is None:
-            raise UnsupportedError(
-                "The Born read-out has no logits: its weights are probabilities; call the router itself."
-            )
-        return affine(self.measure(x), self.adapter_weight, self.adapter_bias)
+        if self.adapter is None:
+            raise no_logits()
+        return self.adapter(self.measure(x))
+
+    def as_softmax(self) -> SoftmaxRouter | None:
+        """This router; None for the Born read-out."""
+        return None if self.adapter is None else self
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to ``(..., E)`` routing weights."""
-        if self.adapter_weight is not None:
+        if self.adapter is not None:
             return super().forward(x)
         # Engines that follow density matrices round a probability of 0 to either side of it.
         probabilities = self.measure(x).clamp_min(0)
         named, rest = probabilities[..., : self.n_experts], probabilities[..., self.n_experts :]
         return named + rest.sum(-1, keepdim=True) / self.n_experts
+
+    def own_parts(self) -> RouterParts:
+        """A linear gate on what the circuit measures, or the probabilities themselves."""
+        return RouterParts(Readouts(self.quantum, Layer.of(self.projection)), Layer.of(self.adapter))
+
+
+def no_logits() -> UnsupportedError:
+    """The error of a router with the Born read-out that is asked for logits."""
+    return UnsupportedError("The Born read-out has no logits: its weights are probabilities; call the router itself.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantumRouterSpec(QuantumSpec, RouterSpec):
+    """A quantum router."""
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> QuantumRouter:
+        """The router."""
+        return QuantumRouter(in_features, n_experts, **self.options(), **drawn)

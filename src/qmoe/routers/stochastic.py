@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
+from qmoe.compilable import Chain, Layer, RouterParts
 from qmoe.engines.batched.algebra import cached_tensors
 from qmoe.errors import ConfigError, check_sizes
-from qmoe.layers import affine, check_same, draw_linear, parameter
-from qmoe.routers.base import Router
+from qmoe.layers import Linear, affine, check_same, parameter
+from qmoe.part_spec import Drawn, Size
+from qmoe.routers.base import RouterSpec, SoftmaxRouter
 
 #: Features up to which a chain is followed: it holds ``4**F`` bit strings.
 MAX_FEATURES = 6
 
 
-class StochasticRouter(Router):
+class StochasticRouter(SoftmaxRouter):
     """A chain of random bits that decides which experts to trust: the quantum router's functions without interference.
 
     Every feature x sets two bits at random, with ``P(1) = sin^2(x / 2)`` and ``P(1) = sin^2((x - pi/2) / 2)``: the
@@ -65,6 +69,7 @@ class StochasticRouter(Router):
         self,
         in_features: int,
         n_experts: int,
+        *,
         n_layers: int = 3,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
@@ -80,14 +85,13 @@ class StochasticRouter(Router):
         self.n_layers = n_layers
         self.n_bits = 2 * in_features
         self.angles = parameter(n_layers, self.n_bits, 2, 2, device=device, dtype=dtype)
-        self.adapter_weight = parameter(n_experts, in_features, device=device, dtype=dtype)
-        self.adapter_bias = parameter(n_experts, device=device, dtype=dtype)
+        self.adapter = Linear(in_features, n_experts, device=device, dtype=dtype, draw=False)
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draws the angles, then the adapter."""
         nn.init.uniform_(self.angles, 0, 2 * math.pi, generator=generator)
-        draw_linear(self.adapter_weight, self.adapter_bias, generator)
+        self.adapter.reset_parameters(generator)
 
     def populations(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to ``(..., 4**F)`` probabilities of the bit strings at the start of the chain.
@@ -123,7 +127,7 @@ class StochasticRouter(Router):
     def measure(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to the ``(..., F)`` mean signs that the chain ends with."""
         x = self.take(x)
-        self.check(x)
+        self.validate_input(x)
         if self.checks_input:
             check_same(x.dtype, x.device, self.angles.dtype, self.angles.device)
         outcomes = self.outcomes()
@@ -131,7 +135,11 @@ class StochasticRouter(Router):
 
     def logits(self, x: Tensor) -> Tensor:
         """``A <s> + b``."""
-        return affine(self.measure(x), self.adapter_weight, self.adapter_bias)
+        return self.adapter(self.measure(x))
+
+    def own_parts(self) -> RouterParts:
+        """A linear gate on what the chain ends with."""
+        return RouterParts(Chain(self.in_features, self.angles, self.populations), Layer.of(self.adapter))
 
     def extra_repr(self) -> str:
         """Sizes."""
@@ -144,3 +152,14 @@ def _signs(n_bits: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     strings = torch.arange(2**n_bits, device=device)
     read = torch.stack([1 - 2 * (strings >> (n_bits - 1 - bit) & 1) for bit in range(0, n_bits, 2)])
     return read.to(dtype).reshape(-1, *(2,) * n_bits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StochasticSpec(RouterSpec):
+    """A chain of random bits on the same functions, without interference."""
+
+    n_layers: Size = 3
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> StochasticRouter:
+        """The router."""
+        return StochasticRouter(in_features, n_experts, n_layers=self.n_layers, **drawn)

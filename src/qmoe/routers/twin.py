@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal, Unpack
 
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Circuit
+from qmoe.circuits import Circuit, CircuitSpec
 from qmoe.engines import check_encodable
 from qmoe.errors import ConfigError, check_sizes
-from qmoe.layers import affine, check_same, draw_linear, parameter
+from qmoe.layers import Linear, affine, check_same
+from qmoe.part_spec import Drawn, Within
 from qmoe.routers.base import Router
-from qmoe.routers.features import FeatureRouter
+from qmoe.routers.features import FeatureRouter, FeatureSpec
 from qmoe.routers.functions.basis import Basis, WaveTerm
 from qmoe.routers.functions.reach import MAX_FUNCTIONS, circuit_basis
-from qmoe.routers.functions.sampling import sample_frequencies
+from qmoe.routers.functions.sampling import Sampling, sample_frequencies
 from qmoe.routers.quantum import QuantumRouter
 
 
@@ -39,11 +42,8 @@ class TwinRouter(FeatureRouter):
         without: functions to leave out, each by its name (``"cos x0 sin x1"``) or by its frequency, a number for each
             input of the circuit (``(1, 1)``: all products of frequency 1 in both). The twin is then crippled on purpose,
             and no superset.
-        sampling: None for all functions. Where those are too many: ``"distinct"``, ``"tree"`` or ``"grid"``, a random
-            sample of frequencies k with cos k.x and sin k.x each (Landman et al. 2022, arXiv:2210.13200; see
-            `qmoe.routers.sample_frequencies`). A sample is no superset.
-        n_functions: how many functions to sample, an even number.
-        grid_step: step of the grid of ``sampling="grid"``.
+        sampling: None for all functions. Where those are too many, a `Sampling`: cos k.x and sin k.x for random frequencies
+            k (Landman et al. 2022, arXiv:2210.13200). A sample is no superset.
         max_functions: the largest basis to build without sampling.
         generator: source of the sample and then of the initial weights, which are uniform in ``+-1 / sqrt(K)`` as those of
             `torch.nn.Linear`; all functions lie in [-1, 1]. Torch's default generator if None.
@@ -68,10 +68,9 @@ class TwinRouter(FeatureRouter):
         circuit: Circuit,
         n_experts: int,
         in_features: int | None = None,
+        *,
         without: Iterable[str | Iterable[float]] = (),
-        sampling: str | None = None,
-        n_functions: int | None = None,
-        grid_step: float = 1.0,
+        sampling: Sampling | None = None,
         max_functions: int = MAX_FUNCTIONS,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
@@ -88,45 +87,39 @@ class TwinRouter(FeatureRouter):
         left_out = _listed(without)
         basis = None
         if sampling is None:
-            if n_functions is not None:
-                raise ConfigError(
-                    f"n_functions={n_functions} is for a random sample; give sampling='distinct', 'tree' or 'grid' too."
-                )
             basis = circuit_basis(circuit, n_experts, max_functions).without(left_out)
             n_functions = len(basis)
             if not n_functions:
                 raise ConfigError("This circuit computes nothing but constants, so it has no twin; use UniformRouter.")
+        elif not isinstance(sampling, Sampling):
+            raise ConfigError(
+                f"sampling is {sampling!r}, expected None or a qmoe.routers.Sampling, such as Sampling(n_functions=512)."
+            )
+        elif left_out:
+            raise ConfigError("without names functions of the whole span; leave out sampling.")
         else:
-            if left_out:
-                raise ConfigError("without names functions of the whole span; leave out sampling.")
-            if n_functions is None or n_functions < 2 or n_functions % 2:
-                raise ConfigError(
-                    f"n_functions is {n_functions!r}, expected an even number: a cosine and a sine for each frequency drawn."
-                )
+            n_functions = sampling.n_functions
         super().__init__(in_features, n_experts, n_functions, device=device, dtype=dtype, draw=False)
         self.circuit = circuit.with_noise(None)
         self.sampling = sampling
-        self.grid_step = grid_step
         self._basis = basis
         if sampling is None:
             self.waves = None  # not a buffer that is None: torch.export counts those
         else:
             # A buffer: twins that drew different frequencies train in one stack.
             self.register_buffer("waves", self.weight.new_empty(n_functions // 2, circuit.in_features))
-        self.project_weight = self.project_bias = None
+        self.projection = None
         if projects:
-            self.project_weight = parameter(circuit.in_features, in_features, device=device, dtype=dtype)
-            self.project_bias = parameter(circuit.in_features, device=device, dtype=dtype)
+            self.projection = Linear(in_features, circuit.in_features, device=device, dtype=dtype, draw=False)
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draws the frequencies of a sample, then W and b, then the map in front."""
         if self.sampling is not None and self.waves is not None:
-            drawn = sample_frequencies(self.circuit, self.n_functions // 2, self.sampling, generator, self.grid_step)
-            self.waves.copy_(drawn)
+            self.waves.copy_(sample_frequencies(self.circuit, self.sampling, generator))
         super().reset_parameters(generator)
-        if self.project_weight is not None and self.project_bias is not None:
-            draw_linear(self.project_weight, self.project_bias, generator)
+        if self.projection is not None:
+            self.projection.reset_parameters(generator)
 
     def described(self) -> dict[str, str]:
         """The functions, by a hash of their names; those of a sample stand in a buffer."""
@@ -147,19 +140,19 @@ class TwinRouter(FeatureRouter):
         terms = tuple(WaveTerm(wave, function) for function in ("cos", "sin") for wave in drawn)
         return Basis(self.circuit.in_features, terms, complete=False)
 
-    def check(self, x: Tensor) -> None:
-        """As `QuantumRouter.check`: raises `ShapeError` for what the circuit could not encode, warns beyond one period."""
-        if self.project_weight is None and self.checks_input:
+    def validate_input(self, x: Tensor) -> None:
+        """As that of `QuantumRouter`: raises `ShapeError` for what the circuit could not encode, warns beyond one period."""
+        if self.projection is not None:
+            super().validate_input(x)
+        elif self.checks_input:
             check_encodable(x, self.in_features, self.circuit.encoding, self)
-        elif self.project_weight is not None:
-            super().check(x)
 
     def features(self, x: Tensor) -> Tensor:
         """``phi``: ``(..., F)`` to ``(..., K)``."""
-        if self.checks_input and (self.project_weight is not None or self._basis is None):
+        if self.checks_input and (self.projection is not None or self._basis is None):
             check_same(x.dtype, x.device, self.weight.dtype, self.weight.device)
-        if self.project_weight is not None and self.project_bias is not None:
-            x = affine(x, self.project_weight, self.project_bias)
+        if self.projection is not None:
+            x = self.projection(x)
         if self._basis is not None:
             return self._basis.values(x)
         assert self.waves is not None
@@ -169,7 +162,9 @@ class TwinRouter(FeatureRouter):
     def extra_repr(self) -> str:
         """Sizes, and whether the gate holds all that the circuit can compute."""
         if self.sampling is not None:
-            return f"{super().extra_repr()}, a {self.sampling} sample of the circuit's frequencies, no superset"
+            return (
+                f"{super().extra_repr()}, a {self.sampling.strategy} sample of the circuit's frequencies, no superset"
+            )
         assert self._basis is not None
         holds = "all that the circuit computes" if self._basis.complete else "with functions left out, no superset"
         return f"{super().extra_repr()}, {self._basis.kind}, {holds}"
@@ -177,23 +172,20 @@ class TwinRouter(FeatureRouter):
 
 def twin(
     router: Router,
-    generator: torch.Generator | None = None,
+    *,
     without: Iterable[str | Iterable[float]] = (),
-    sampling: str | None = None,
-    n_functions: int | None = None,
-    grid_step: float = 1.0,
+    sampling: Sampling | None = None,
     max_functions: int = MAX_FUNCTIONS,
+    generator: torch.Generator | None = None,
 ) -> TwinRouter:
     """A classical router over the span of functions of a quantum router, untrained: the control that holds all it can do.
 
     Args:
         router: the `QuantumRouter`; only its description counts, not the values of its weights.
-        generator: source of the twin's initial weights (and of the sample); torch's default generator if None.
         without: functions or frequencies to leave out; see `TwinRouter`.
-        sampling: None for the whole span; ``"distinct"``, ``"tree"`` or ``"grid"`` for a random sample of a large one.
-        n_functions: how many functions to sample.
-        grid_step: step of the grid of ``sampling="grid"``.
+        sampling: None for the whole span; a `qmoe.routers.Sampling` for a random sample of a large one.
         max_functions: the largest basis to build without sampling.
+        generator: source of the twin's initial weights (and of the sample); torch's default generator if None.
 
     Returns:
         A `TwinRouter` with the router's sizes, device and dtype, and a trainable projection where the router has one.
@@ -208,8 +200,6 @@ def twin(
         router.in_features,
         without=without,
         sampling=sampling,
-        n_functions=n_functions,
-        grid_step=grid_step,
         max_functions=max_functions,
         generator=generator,
         device=router.quantum.weights.device,
@@ -239,3 +229,26 @@ def _listed(without: Iterable[str | Iterable[float]]) -> tuple[str | tuple[float
             raise ConfigError(f"without holds {item!r}, expected names or frequencies: without=[(1, 1)], for example.")
         items.append(item if isinstance(item, str) else tuple(item))
     return tuple(items)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwinSpec(CircuitSpec, FeatureSpec):
+    """The classical counterpart of a quantum router with the same circuit: all its functions, or a sample of them."""
+
+    sampling: Literal["distinct", "tree", "grid"] | None = None
+    n_functions: Annotated[int, Within(ge=2, multiple_of=2)] | None = None
+
+    def check(self) -> None:
+        """Refuses half a sample."""
+        super().check()
+        if (self.sampling is None) != (self.n_functions is None):
+            raise ConfigError("sampling and n_functions go together; give both, or neither")
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> TwinRouter:
+        """The router."""
+        sampling = None
+        if self.sampling is not None and self.n_functions is not None:
+            sampling = Sampling(self.n_functions, self.sampling)
+        # Only its description counts, so its weights come from nowhere that anything else does.
+        described = QuantumRouter(in_features, n_experts, **self.circuit_options(), generator=torch.Generator())
+        return TwinRouter(described.circuit, n_experts, in_features, sampling=sampling, **drawn)

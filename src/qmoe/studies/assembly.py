@@ -6,56 +6,19 @@ import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
-from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Circuit, Encoding, NoiseModel
 from qmoe.data import Scaler, Split, fit_scaling, make_dataset
 from qmoe.data.base import check_points
 from qmoe.errors import ConfigError
-from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
-from qmoe.layers import LinearHead
+from qmoe.layers import Linear
 from qmoe.moe import MixtureOfExperts
-from qmoe.routers import (
-    ConstantRouter,
-    LinearRouter,
-    MeanRouting,
-    MLPRouter,
-    PermutedRouting,
-    QuadraticRouter,
-    QuantumRouter,
-    RandomFourierRouter,
-    RandomRouter,
-    Router,
-    SingleExpertRouter,
-    StochasticRouter,
-    TrigonometricRouter,
-    TwinRouter,
-    UniformRouter,
-    feature_router,
-)
+from qmoe.routers import FeatureSpec, MeanRouting, PermutedRouting, Router, feature_router
 from qmoe.seeding import numpy_generator, torch_generator
-from qmoe.studies.specs.routers import (
-    ConstantRouterSpec,
-    FixedFunctionsSpec,
-    LinearRouterSpec,
-    MLPRouterSpec,
-    QuadraticRouterSpec,
-    RandomFourierRouterSpec,
-    RandomRouterSpec,
-    SingleRouterSpec,
-    StochasticRouterSpec,
-    TrigonometricRouterSpec,
-)
-from qmoe.studies.specs.study import (
-    CircuitSpec,
-    LinearExpertsSpec,
-    ModelSpec,
-    QuantumSpec,
-    TwinRouterSpec,
-)
+from qmoe.studies.specs.study import ModelSpec
 from qmoe.studies.trials import Draw, TrialSpec
 
 
@@ -152,10 +115,10 @@ def build_mixture(
         ConfigError: for parts that do not fit together, the features or the classes.
     """
     router = _routing(spec, n_features, generators.router, dtype)
-    experts = _experts(spec, n_features, n_classes, generators.experts, dtype)
+    experts = spec.experts.build(n_features, n_classes, spec.n_experts, generator=generators.experts, dtype=dtype)
     head = None
     if spec.head:
-        head = LinearHead(experts.out_features, n_classes, generator=generators.head, dtype=dtype)
+        head = Linear(experts.out_features, n_classes, generator=generators.head, dtype=dtype)
     elif experts.out_features != n_classes:
         raise ConfigError(
             f"The experts have {experts.out_features} outputs for {n_classes} classes; set head = true, or out_features."
@@ -175,7 +138,7 @@ def _scale(router: Router, factor: float) -> None:
 def standardise(router: Router, spec: ModelSpec, x_train: Tensor) -> None:
     """Fits the fixed functions of a new router to the training part ``(N, F)``, where it has some and the spec says so."""
     gate = feature_router(router)
-    if gate is not None and isinstance(spec.router, FixedFunctionsSpec) and spec.router.standardised:
+    if gate is not None and isinstance(spec.router, FeatureSpec) and spec.router.standardised:
         gate.standardise(x_train.to(gate.weight.dtype))
 
 
@@ -184,8 +147,6 @@ def n_trainable(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
-#: What decides a circuit, without what a twin has beside it.
-_CIRCUIT = set(CircuitSpec.model_fields)
 _ROUTING: dict[str, Callable[[Router], Router]] = {"mean": MeanRouting, "permuted": PermutedRouting}
 
 
@@ -207,81 +168,5 @@ def _sizes_of(name: str, options: str) -> tuple[int, int]:
 
 
 def _routing(spec: ModelSpec, n_features: int, generator: torch.Generator, dtype: torch.dtype) -> Router:
-    router = _router(spec, n_features, generator, dtype)
+    router = spec.router.build(n_features, spec.n_experts, generator=generator, dtype=dtype)
     return router if spec.routing == "input" else _ROUTING[spec.routing](router)
-
-
-def _router(spec: ModelSpec, n_features: int, generator: torch.Generator, dtype: torch.dtype) -> Router:
-    kind, n = spec.router, spec.n_experts
-    drawn: dict[str, Any] = {"generator": generator, "dtype": dtype}
-    match kind:
-        case QuantumSpec():
-            return QuantumRouter(n_features, n, **_circuit_options(kind), **_execution_options(kind), **drawn)
-        case TwinRouterSpec():
-            circuit = _circuit(CircuitSpec(**kind.model_dump(include=_CIRCUIT)), n_features, n)
-            sample: dict[str, Any] = {"sampling": kind.sampling, "n_functions": kind.n_functions}
-            return TwinRouter(circuit, n, n_features, **sample, **drawn)
-        case LinearRouterSpec():
-            return LinearRouter(n_features, n, **drawn)
-        case MLPRouterSpec():
-            return MLPRouter(n_features, n, kind.hidden, kind.activation, **drawn)
-        case QuadraticRouterSpec():
-            return QuadraticRouter(n_features, n, **drawn)
-        case TrigonometricRouterSpec():
-            return TrigonometricRouter(n_features, n, kind.max_frequency, **drawn)
-        case RandomFourierRouterSpec():
-            return RandomFourierRouter(n_features, n, kind.n_functions, kind.length_scale, **drawn)
-        case StochasticRouterSpec():
-            return StochasticRouter(n_features, n, kind.n_layers, **drawn)
-        case ConstantRouterSpec():
-            return ConstantRouter(n_features, n, **drawn)
-        case RandomRouterSpec():
-            return RandomRouter(n_features, n, generator=generator)
-        case SingleRouterSpec():
-            return SingleExpertRouter(n_features, n, kind.expert)
-        case _:
-            return UniformRouter(n_features, n)
-
-
-def _experts(
-    spec: ModelSpec, n_features: int, n_classes: int, generator: torch.Generator, dtype: torch.dtype
-) -> Experts:
-    kind, n = spec.experts, spec.n_experts
-    if isinstance(kind, QuantumSpec):
-        options = {**_circuit_options(kind), **_execution_options(kind)}
-        return QuantumExperts(n_features, n, **options, generator=generator, dtype=dtype)
-    out = kind.out_features or n_classes
-    if isinstance(kind, LinearExpertsSpec):
-        return LinearExperts(n_features, out, n, generator=generator, dtype=dtype)
-    return MLPExperts(n_features, out, n, kind.hidden, kind.activation, generator=generator, dtype=dtype)
-
-
-@functools.lru_cache(maxsize=128)
-def _circuit(spec: CircuitSpec, n_features: int, n_experts: int) -> Circuit:
-    """The circuit that a quantum router would have, default sizes included; its weights are not looked at."""
-    return QuantumRouter(n_features, n_experts, **_circuit_options(spec), generator=torch.Generator()).circuit
-
-
-def _circuit_options(spec: CircuitSpec) -> dict[str, Any]:
-    encoding: Encoding = AmplitudeEncoding()
-    if spec.encoding == "angle":
-        encoding = AngleEncoding(spec.rotation, spec.uploads)
-    return {
-        "n_qubits": spec.n_qubits,
-        "n_layers": spec.n_layers,
-        "encoding": encoding,
-        "ansatz": spec.ansatz,
-        "readout": spec.readout,
-    }
-
-
-def _noise(spec: QuantumSpec) -> NoiseModel:
-    return NoiseModel(spec.noise or 0.0, spec.placement, spec.dephasing, spec.dephasing_axis)
-
-
-def _execution_options(spec: QuantumSpec) -> dict[str, Any]:
-    return {
-        "frozen": spec.frozen,
-        "engine": spec.engine,
-        "noise": _noise(spec) if spec.mixed else None,
-    }

@@ -106,12 +106,12 @@ def _span(study: Study) -> TwinRouter | None:
         twin = TwinRouter(base.built.circuit, base.n_experts, base.n_features, max_functions=MAX_TWIN)
     except ConfigError:
         return None
-    return None if twin.project_weight is not None else twin.double()
+    return None if twin.projection is not None else twin.double()
 
 
 def _key(study: Study, name: str) -> str:
     """Names all that decides the figures."""
-    circuit = find_base(study).router.canonical if name == "span-logistic" else ""
+    circuit = find_base(study).model.router.canonical if name == "span-logistic" else ""
     seeds = study.seeds
     decides = f"{NUMERICS}:{VERSION}:{name}:{circuit}:{study.data.identity}:{seeds.root}:{seeds.fixed}:{seeds.data}"
     return hashlib.sha256(f"baseline:{decides}".encode()).hexdigest()[:16]

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from qmoe.circuits import QuantumSpec
 from qmoe.errors import unknown
 from qmoe.studies.rungs import STEPS, find_base
-from qmoe.studies.specs.study import ArmSpec, QuantumSpec, Study
+from qmoe.studies.specs.study import ArmSpec, Study
 
 #: Names of all rungs, in order.
 RUNGS = tuple(STEPS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,35 +10,15 @@ from typing import Any, Literal
 
 import torch
 
-from qmoe.circuits import Circuit, NoiseModel
+from qmoe.circuits import Circuit, CircuitSpec, NoiseModel, QuantumSpec
 from qmoe.data import make_dataset
 from qmoe.errors import ConfigError
 from qmoe.routers import QuantumRouter, StochasticRouter
 from qmoe.routers.functions.ranks import is_constant, jacobian_rank
 from qmoe.routers.stochastic import MAX_FEATURES
 from qmoe.studies.assembly import Generators, build_mixture, n_trainable
-from qmoe.studies.specs.routers import (
-    ConstantRouterSpec,
-    LinearRouterSpec,
-    MLPRouterSpec,
-    QuadraticRouterSpec,
-    RandomFourierRouterSpec,
-    RandomRouterSpec,
-    SingleRouterSpec,
-    StochasticRouterSpec,
-    TrigonometricRouterSpec,
-    UniformRouterSpec,
-)
-from qmoe.studies.specs.study import (
-    ArmSpec,
-    CircuitSpec,
-    MLPExpertsSpec,
-    ModelSpec,
-    QuantumSpec,
-    RouterSpec,
-    Study,
-    TwinRouterSpec,
-)
+from qmoe.studies.specs.part_models import RouterModel, experts_model, router_model
+from qmoe.studies.specs.study import ArmSpec, ModelSpec, Study
 
 #: A twin with more functions than this is a random sample of them.
 MAX_TWIN = 4096
@@ -108,9 +89,9 @@ class Base:
 
     def circuit(self, **changes: object) -> ModelSpec:
         """The same model with another circuit."""
-        return self.with_router(self.router.model_copy(update=changes))
+        return self.with_router(self.model.router.model_copy(update=changes))
 
-    def with_router(self, router: RouterSpec) -> ModelSpec:
+    def with_router(self, router: RouterModel) -> ModelSpec:
         """The same model with another router."""
         return self.model.model_copy(update={"router": router})
 
@@ -149,7 +130,7 @@ def _frozen(base: Base) -> Step:
         return "the circuit has no weights that train"
     rest = [
         word
-        for word, part in (("the map in front", base.built.project_weight), ("the adapter", base.built.adapter_weight))
+        for word, part in (("the map in front", base.built.projection), ("the adapter", base.built.adapter))
         if part is not None
     ]
     alone = f"{' and '.join(rest)} alone train{'s' * (len(rest) == 1)}" if rest else "nothing in the router trains"
@@ -167,7 +148,9 @@ def _embedding_only(base: Base) -> Step:
 
 
 def _twin(base: Base) -> Step:
-    options: dict[str, Any] = {key: getattr(base.router, key) for key in CircuitSpec.model_fields}
+    options: dict[str, Any] = {
+        field.name: getattr(base.router, field.name) for field in dataclasses.fields(CircuitSpec)
+    }
     says = "no circuit: a linear gate on the same functions of the features, their coefficients free"
     n, top = base.n_features, 2 * base.uploads + 1
     if base.router.encoding == "amplitude":
@@ -177,16 +160,16 @@ def _twin(base: Base) -> Step:
         n_functions = 2 * _nearest(base.router_size, base.n_experts, 2 * base.n_experts)
         options |= {"sampling": "distinct", "n_functions": n_functions}
         says = f"no circuit: a linear gate on {n_functions} functions sampled from its {top**base.n_qubits - 1:,}"
-    return base.with_router(TwinRouterSpec(kind="twin", **options)), says
+    return base.with_router(router_model("twin", **options)), says
 
 
 @functools.lru_cache(maxsize=64)
 def _ranks(circuit: Circuit, n_experts: int, n_layers: int) -> tuple[int, int]:
     """Jacobian ranks of a stochastic chain and of the quantum router with that circuit."""
     n, generator = circuit.in_features, torch.Generator()
-    described = circuit.n_qubits, circuit.n_layers, circuit.encoding, circuit.ansatz, circuit.readout, circuit.noise
-    router = QuantumRouter(n, n_experts, *described, generator=generator)
-    return jacobian_rank(StochasticRouter(n, n_experts, n_layers, generator)), jacobian_rank(router)
+    named = ("n_qubits", "n_layers", "encoding", "ansatz", "readout", "noise")
+    router = QuantumRouter(n, n_experts, **{name: getattr(circuit, name) for name in named}, generator=generator)
+    return jacobian_rank(StochasticRouter(n, n_experts, n_layers=n_layers, generator=generator)), jacobian_rank(router)
 
 
 def _stochastic(base: Base) -> Step:
@@ -195,20 +178,19 @@ def _stochastic(base: Base) -> Step:
         return f"{base.router.encoding} encoding turns no bits by the features{otherwise}"
     if base.uploads > 1:
         return f"{base.uploads} uploads reach frequency {base.uploads}{otherwise}"
-    if base.built.project_weight is not None:
+    if base.built.projection is not None:
         return f"{base.n_features} features are projected onto {base.n_qubits} qubit(s){otherwise}"
     if base.n_features > MAX_FEATURES:
         return f"{base.n_features} features take a chain of more than {2 * MAX_FEATURES} bits: the twin is the control"
-    spec = StochasticRouterSpec(kind="stochastic")
-    chain = StochasticRouter(base.n_features, base.n_experts, spec.n_layers, torch.Generator())
+    chain = StochasticRouter(base.n_features, base.n_experts, generator=torch.Generator())
     size, ranks = n_trainable(chain), ""
     if max(size, base.router_size) <= _MAX_RANKED:
-        ranks = ", rank {} for {}".format(*_ranks(base.built.circuit, base.n_experts, spec.n_layers))
+        ranks = ", rank {} for {}".format(*_ranks(base.built.circuit, base.n_experts, chain.n_layers))
     says = (
         f"no circuit: {chain.n_bits} random bits in {chain.n_layers} layers, the same functions without interference; "
         f"{size} parameters for {base.router_size}{ranks}"
     )
-    return base.with_router(spec), says
+    return base.with_router(router_model("stochastic", n_layers=chain.n_layers)), says
 
 
 def _trigonometric(base: Base) -> Step:
@@ -219,20 +201,20 @@ def _trigonometric(base: Base) -> Step:
     if base.router.ansatz == "no_entangler" and base.router.n_layers > 0 and base.n_features == base.n_qubits:
         return "without entanglers there are no products to leave out: this is the twin"
     says = "no circuit: a linear gate on cosine and sine of each feature, without their products"
-    return base.with_router(TrigonometricRouterSpec(kind="trigonometric", max_frequency=base.uploads)), says
+    return base.with_router(router_model("trigonometric", max_frequency=base.uploads)), says
 
 
 def _random_fourier(base: Base) -> Step:
     n = _nearest(base.router_size, base.n_experts, base.n_experts)
     # With that length a frequency has about the size of those of the circuit.
-    spec = RandomFourierRouterSpec(kind="random_fourier", n_functions=n, length_scale=1 / base.uploads)
+    spec = router_model("random_fourier", n_functions=n, length_scale=1 / base.uploads)
     return base.with_router(spec), f"no circuit: a linear gate on {n} random waves, as near to its parameters as can be"
 
 
 def _mlp(activation: str) -> Callable[[Base], Step]:
     def step(base: Base) -> Step:
         hidden = _nearest(base.router_size, base.n_experts, base.n_features + 1 + base.n_experts)
-        spec = MLPRouterSpec(kind="mlp", hidden=hidden, activation=activation)  # type: ignore[arg-type]
+        spec = router_model("mlp", hidden=hidden, activation=activation)
         return base.with_router(spec), f"no circuit: {hidden} hidden units, as near to its parameters as can be"
 
     return step
@@ -243,7 +225,7 @@ def _more_experts(base: Base) -> Step:
     n_experts = -(-(base.size - base.head_size) // each)
     if n_experts <= base.n_experts:
         return "a linear router with as many experts has no fewer parameters already"
-    model = base.with_router(LinearRouterSpec(kind="linear")).model_copy(update={"n_experts": n_experts})
+    model = base.with_router(router_model("linear")).model_copy(update={"n_experts": n_experts})
     return model, f"a linear router; its parameters are spent on {n_experts} experts in place of {base.n_experts}"
 
 
@@ -266,9 +248,9 @@ def _one_mlp(base: Base) -> Step:
     hidden = _nearest(base.size, base.head_size + base.n_outputs, base.n_features + 1 + base.n_outputs)
     out = None if base.n_outputs == base.n_classes else base.n_outputs
     changes = {
-        "router": UniformRouterSpec(kind="uniform"),
+        "router": router_model("uniform"),
         "routing": "input",
-        "experts": MLPExpertsSpec(kind="mlp", hidden=hidden, out_features=out),
+        "experts": experts_model("mlp", hidden=hidden, out_features=out),
         "n_experts": 1,
         "top_k": None,
         "norm_topk_prob": None,
@@ -277,7 +259,7 @@ def _one_mlp(base: Base) -> Step:
     return base.model.model_copy(update=changes), says
 
 
-def _router(spec: RouterSpec, words: str) -> Callable[[Base], Step]:
+def _router(spec: RouterModel, words: str) -> Callable[[Base], Step]:
     return lambda base: (base.with_router(spec), words)
 
 
@@ -309,29 +291,29 @@ STEPS: dict[str, tuple[str, Callable[[Base], Step]]] = {
     "random-fourier": ("random Fourier router", _random_fourier),
     "quadratic": (
         "quadratic router",
-        _router(QuadraticRouterSpec(kind="quadratic"), "no circuit: a linear gate on the features and their products"),
+        _router(router_model("quadratic"), "no circuit: a linear gate on the features and their products"),
     ),
     "relu": ("MLP router, ReLU", _mlp("relu")),
     "tanh": ("MLP router, tanh", _mlp("tanh")),
     "silu": ("MLP router, SiLU", _mlp("silu")),
     "more-experts": ("linear router, more experts", _more_experts),
-    "linear": ("linear router", _router(LinearRouterSpec(kind="linear"), "no circuit: a linear gate on the features")),
+    "linear": ("linear router", _router(router_model("linear"), "no circuit: a linear gate on the features")),
     "mean": (
         "quantum router, switched off",
         _routing("mean", "every sample gets the mean of a batch's routing weights"),
     ),
     "permuted": ("quantum router, permuted", _routing("permuted", "every sample gets the routing weights of another")),
     "random-labels": ("quantum router, random labels", _random_labels),
-    "uniform": ("no router", _router(UniformRouterSpec(kind="uniform"), "all experts count alike, for every input")),
+    "uniform": ("no router", _router(router_model("uniform"), "all experts count alike, for every input")),
     "constant": (
         "constant router",
-        _router(ConstantRouterSpec(kind="constant"), "routing weights train, but do not look at the input"),
+        _router(router_model("constant"), "routing weights train, but do not look at the input"),
     ),
     "random": (
         "random router",
-        _router(RandomRouterSpec(kind="random"), "every point is routed at random, but always alike; nothing trains"),
+        _router(router_model("random"), "every point is routed at random, but always alike; nothing trains"),
     ),
-    "single-expert": ("one expert of them", _router(SingleRouterSpec(kind="single"), "one expert decides alone")),
+    "single-expert": ("one expert of them", _router(router_model("single"), "one expert decides alone")),
     "one-mlp": ("one MLP", _one_mlp),
 }
 

@@ -12,10 +12,11 @@ from functools import cached_property
 import numpy as np
 from pydantic import ValidationError
 
+from qmoe.circuits import QuantumSpec
 from qmoe.errors import ConfigError
 from qmoe.seeding import child
 from qmoe.studies.specs.base import explain
-from qmoe.studies.specs.study import ArmSpec, DataSpec, ModelSpec, QuantumSpec, Spec, Study, TrainingSpec
+from qmoe.studies.specs.study import ArmSpec, DataSpec, ModelSpec, Spec, Study, TrainingSpec
 
 #: Part of every hash; raised whenever the same spec would train to other numbers than before.
 NUMERICS = 5

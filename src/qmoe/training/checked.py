@@ -86,8 +86,8 @@ def _check_data(stack: ModelStack, x_name: str, x: Tensor, y_name: str, y: Tenso
     first = stack.models[0]
     if isinstance(first, MixtureOfExperts):
         # Rows that cannot be encoded, in any of the models' data: inside the stack nobody looks at values.
-        first.router.check(x)
-        first.experts.check(x)
+        first.router.validate_input(x)
+        first.experts.validate_input(x)
     n_classes = first(x[0, :1]).shape[-1]
     labels = y.cpu().numpy()
     low, high = int(labels.min()), int(labels.max())

@@ -158,10 +158,9 @@ class _Readout(torch.nn.Module):
         self.router = router
 
     def forward(self, x: Tensor) -> Tensor:
-        if isinstance(self.router, QuantumRouter) and self.router.adapter_weight is None:
-            out: Tensor = self.router(x)
-            return out
-        return self.router.logits(x)
+        softmax = self.router.as_softmax()
+        out: Tensor = self.router(x) if softmax is None else softmax.logits(x)
+        return out
 
 
 def _fresh(router: Router, circuit: Circuit, generator: torch.Generator) -> Router:
@@ -170,13 +169,13 @@ def _fresh(router: Router, circuit: Circuit, generator: torch.Generator) -> Rout
         return QuantumRouter(
             router.in_features,
             router.n_experts,
-            circuit.n_qubits,
-            circuit.n_layers,
-            circuit.encoding,
-            circuit.ansatz,
-            circuit.readout,
-            circuit.noise,
-            "torch",  # no machine code to wait for
+            n_qubits=circuit.n_qubits,
+            n_layers=circuit.n_layers,
+            encoding=circuit.encoding,
+            ansatz=circuit.ansatz,
+            readout=circuit.readout,
+            noise=circuit.noise,
+            engine="torch",  # no machine code to wait for
             generator=generator,
             dtype=torch.float64,
         )

@@ -90,7 +90,7 @@ def _products(circuit: Circuit, n_experts: int, max_functions: int) -> Basis:
         raise ConfigError(
             f"This circuit computes up to {count} functions of its {circuit.in_features} features, more than "
             f"max_functions={max_functions}; raise it, or take a random sample of them: "
-            "twin(..., sampling='distinct', n_functions=512)."
+            "twin(..., sampling=Sampling(n_functions=512))."
         )
     terms: list[ProductTerm] = []
     for group in groups:

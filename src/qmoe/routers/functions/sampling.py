@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,46 +24,69 @@ STRATEGIES = {
 _MAX_LISTED = 100_000
 
 
-def sample_frequencies(
-    circuit: Circuit, n: int, sampling: str, generator: torch.Generator | None = None, grid_step: float = 1.0
-) -> Tensor:
+@dataclass(frozen=True)
+class Sampling:
+    """How a twin samples functions of a span that is too large to take whole (Landman et al. 2022).
+
+    Args:
+        n_functions: how many functions, an even number: a cosine and a sine for each frequency drawn.
+        strategy: ``"distinct"`` draws uniformly, without repetition, from the spectrum: -R to R in each feature of wires
+            that gates join. ``"tree"`` adds up the difference of two random eigenvalues of each encoding gate, so that low
+            frequencies, which a circuit holds many times over, come often, and more than once. ``"grid"`` knows only the
+            largest frequency and draws, with repetition, from a grid of step ``grid_step``.
+        grid_step: step of the grid; at 1 it is the spectrum of a circuit whose wires are all joined.
+
+    Raises:
+        ConfigError: for an odd number of functions or an unknown strategy.
+    """
+
+    n_functions: int
+    strategy: str = "distinct"
+    grid_step: float = 1.0
+
+    def __post_init__(self) -> None:
+        n = self.n_functions
+        if not isinstance(n, int) or isinstance(n, bool) or n < 2 or n % 2:
+            raise ConfigError(
+                f"n_functions is {n!r}, expected an even number: a cosine and a sine for each frequency drawn."
+            )
+        if self.strategy not in STRATEGIES:
+            raise unknown("sampling strategy", self.strategy, STRATEGIES)
+
+
+def sample_frequencies(circuit: Circuit, sampling: Sampling, generator: torch.Generator | None = None) -> Tensor:
     """Draws frequencies for random Fourier features in place of a circuit with an angle encoding.
 
     Args:
         circuit: whose spectrum to draw from.
-        n: how many frequencies.
-        sampling: ``"distinct"`` draws uniformly, without repetition, from the spectrum: -R to R in each feature of wires
-            that gates join. ``"tree"`` adds up the difference of two random eigenvalues of each encoding gate, so that low
-            frequencies, which a circuit holds many times over, come often, and more than once. ``"grid"`` knows only the
-            largest frequency and draws, with repetition, from a grid of step ``grid_step``.
+        sampling: how many functions, which are twice as many as frequencies, and how to draw.
         generator: source of the draws; torch's default generator if None.
-        grid_step: step of the grid; at 1 it is the spectrum of a circuit whose wires are all joined.
 
     Returns:
-        ``(n, F)`` float64; none is 0, and of a frequency and its negative, which give the same functions, one is kept.
+        ``(n_functions / 2, F)`` float64; none is 0, and of a frequency and its negative, which give the same functions, one
+        is kept.
 
     Raises:
-        ConfigError: for an unknown strategy, more distinct frequencies than there are, a bad step, or an encoding of your
-            own that is not what it declares.
+        ConfigError: for more distinct frequencies than there are, a step of the grid that is too large, or an encoding of
+            your own that is not what it declares.
         UnsupportedError: for amplitude encoding, which has no frequencies.
     """
     check_declared(circuit)
     top = circuit.encoding.max_frequency
     if top is None:
         raise UnsupportedError(
-            f"sampling={sampling!r} draws frequencies, but {circuit.encoding.name} encoding has none; leave it out: the "
-            "twin is a gate on quadratic forms."
+            f"sampling draws frequencies, but {circuit.encoding.name} encoding has none; leave it out: the twin is a gate "
+            "on quadratic forms."
         )
-    if sampling not in STRATEGIES:
-        raise unknown("sampling strategy", sampling, STRATEGIES)
+    n, strategy, grid_step = sampling.n_functions // 2, sampling.strategy, sampling.grid_step
     if not 0 < grid_step <= top:
         raise ConfigError(f"grid_step is {grid_step!r}, expected a step above 0 and up to the largest frequency {top}.")
     groups = islands(circuit)
-    if sampling == "distinct":
+    if strategy == "distinct":
         return _distinct(groups, circuit.in_features, top, n, generator)
     rows: list[Tensor] = []
     while len(rows) < n:
-        if sampling == "grid":
+        if strategy == "grid":
             steps = int(top / grid_step + 1e-9)
             wave = torch.randint(-steps, steps + 1, (circuit.in_features,), generator=generator, device="cpu")
             wave = wave * float(grid_step)

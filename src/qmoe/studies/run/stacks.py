@@ -7,12 +7,13 @@ from collections.abc import Iterable
 
 import torch
 
+from qmoe.circuits import QuantumSpec
 from qmoe.compiled.cache import Kernel, missing
 from qmoe.engines.native.kernels.names import kernels_for
+from qmoe.routers import StochasticSpec
 from qmoe.studies.assembly import prepare_data
 from qmoe.studies.specifications import all_members
-from qmoe.studies.specs.routers import StochasticRouterSpec
-from qmoe.studies.specs.study import QuantumSpec, Study
+from qmoe.studies.specs.study import Study
 from qmoe.studies.trials import TrialSpec, make_trials
 from qmoe.training.compiled.step import KERNELS as STEP_KERNELS
 from qmoe.training.orders import KERNELS as ORDER_KERNELS
@@ -73,7 +74,7 @@ def cost(stack: Stack) -> float:
     for part, copies in ((trial.model.router, 1), (trial.model.experts, trial.model.n_experts)):
         if isinstance(part, QuantumSpec):
             weight += (2 if part.mixed else 1) * copies
-        elif isinstance(part, StochasticRouterSpec):
+        elif isinstance(part, StochasticSpec):
             weight += 2
     passes: float = trial.training.epochs
     if trial.training.optimiser == "lbfgs":

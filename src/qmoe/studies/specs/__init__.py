@@ -1,1 +1,1 @@
-"""What a study file may hold: base, routers, studies."""
+"""What a study file may hold: the base of all specs, models of routers and experts, training, studies."""

@@ -8,120 +8,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from qmoe.circuits import QuantumSpec
 from qmoe.data import DATASETS, SCALINGS, Dataset, make_dataset
 from qmoe.errors import ConfigError, did_you_mean
 from qmoe.studies.specs.base import Label, Name, Probability, Size, Spec, explain
 from qmoe.studies.specs.multiverse import MultiverseSpec
-from qmoe.studies.specs.routers import (
-    ConstantRouterSpec,
-    FixedFunctionsSpec,
-    LinearRouterSpec,
-    MLPRouterSpec,
-    QuadraticRouterSpec,
-    RandomFourierRouterSpec,
-    RandomRouterSpec,
-    SingleRouterSpec,
-    StochasticRouterSpec,
-    TrigonometricRouterSpec,
-    UniformRouterSpec,
-)
+from qmoe.studies.specs.part_models import ExpertsModel, RouterModel
 from qmoe.studies.specs.training import SeedSpec, TrainingSpec
 
-
-class CircuitSpec(Spec):
-    """What decides which functions of the features a circuit can give, whatever its weights."""
-
-    #: 24 qubits are 16 million amplitudes for each sample; a study batches thousands.
-    n_qubits: Annotated[int, Field(ge=1, le=24, strict=True)] | None = None
-    n_layers: Annotated[int, Field(ge=0)] = 3
-    encoding: Literal["angle", "amplitude"] = "angle"
-    rotation: Literal["X", "Y", "Z"] = "X"
-    uploads: Size = 1
-    ansatz: Literal["strongly_entangling", "basic_entangler", "no_entangler"] = "strongly_entangling"
-    readout: Literal["expval", "born"] = "expval"
-
-    @model_validator(mode="after")
-    def _used(self) -> Self:
-        if self.encoding == "amplitude" and (self.rotation, self.uploads) != ("X", 1):
-            raise PydanticCustomError("unused", "rotation and uploads belong to angle encoding; drop them")
-        return self
-
-
-class TwinRouterSpec(CircuitSpec, FixedFunctionsSpec):
-    """The classical counterpart of a quantum router with the same circuit: all its functions, or a sample of them."""
-
-    kind: Literal["twin"]
-    sampling: Literal["distinct", "tree", "grid"] | None = None
-    n_functions: Annotated[int, Field(ge=2, multiple_of=2, strict=True)] | None = None
-
-    @model_validator(mode="after")
-    def _sampled(self) -> Self:
-        if (self.sampling is None) != (self.n_functions is None):
-            raise PydanticCustomError("sampling", "sampling and n_functions go together; give both, or neither")
-        return self
-
-
-class QuantumSpec(CircuitSpec):
-    """What quantum routers and quantum experts have in common; ``frozen`` circuits keep the weights they are drawn with."""
-
-    kind: Literal["quantum"]
-    frozen: bool = False
-    noise: Probability | None = None
-    placement: Literal["block", "gate"] = "block"
-    dephasing: Literal["none", "encoding", "layers", "all"] = "none"
-    dephasing_axis: Literal["X", "Y", "Z"] = "Z"
-    engine: Annotated[str, Field(pattern=r"^(auto|native|torch|reference|pennylane(:[\w.]+)?)$")] = "auto"
-
-    @model_validator(mode="after")
-    def _dephased(self) -> Self:
-        if self.dephasing_axis != "Z" and self.dephasing == "none":
-            raise PydanticCustomError(
-                "unused",
-                'dephasing_axis = "{axis}" belongs to a dephased circuit, and dephasing is "none"; set dephasing = "all", '
-                '"encoding" or "layers", or drop dephasing_axis',
-                {"axis": self.dephasing_axis},
-            )
-        return self
-
-    @property
-    def mixed(self) -> bool:
-        """Whether its states are mixed: whether there is noise, if only of strength 0, or dephasing."""
-        return self.noise is not None or self.dephasing != "none"
-
-
-class LinearExpertsSpec(Spec):
-    """Linear experts."""
-
-    kind: Literal["linear"]
-    out_features: Size | None = None
-
-
-class MLPExpertsSpec(Spec):
-    """Experts with one hidden layer."""
-
-    kind: Literal["mlp"]
-    hidden: Size = 8
-    out_features: Size | None = None
-    activation: Literal["relu", "tanh", "silu"] = "relu"
-
-
-RouterSpec = Annotated[
-    LinearRouterSpec
-    | MLPRouterSpec
-    | QuadraticRouterSpec
-    | TrigonometricRouterSpec
-    | RandomFourierRouterSpec
-    | TwinRouterSpec
-    | StochasticRouterSpec
-    | UniformRouterSpec
-    | ConstantRouterSpec
-    | RandomRouterSpec
-    | SingleRouterSpec
-    | QuantumSpec,
-    Field(discriminator="kind"),
-]
 Labels = Literal["true", "random"]
-ExpertsSpec = Annotated[LinearExpertsSpec | MLPExpertsSpec | QuantumSpec, Field(discriminator="kind")]
 
 
 class ModelSpec(Spec):
@@ -131,9 +26,9 @@ class ModelSpec(Spec):
     another sample. ``top_k`` and ``norm_topk_prob`` are as in `qmoe.MixtureOfExperts`.
     """
 
-    router: RouterSpec
+    router: RouterModel
     routing: Literal["input", "mean", "permuted"] = "input"
-    experts: ExpertsSpec
+    experts: ExpertsModel
     n_experts: Size = 2
     head: bool = False
     top_k: Size | None = None

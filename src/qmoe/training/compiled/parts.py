@@ -1,44 +1,30 @@
-"""What a stacked mixture is made of, as far as it compiles: kinds, sizes, and the tensors that make up a model's values.
+"""How a stacked mixture is laid out for the kernel: kinds, sizes, and which tensor stands at which place of a row of values.
 
-Types are compared exactly, since a subclass may compute something else; of a `FeatureRouter` only its functions may be its
-own.
+Routers and experts describe themselves (`qmoe.compilable`); here their descriptions become the numbers of `layout`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from qmoe.compilable import Chain, ExpertParts, Features, Functions, HiddenLayer, Layer, Readouts, RouterParts
 from qmoe.engines.running import CircuitModule
-from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
-from qmoe.layers import LinearHead
+from qmoe.layers import Linear
 from qmoe.moe import MixtureOfExperts
-from qmoe.routers import (
-    ConstantRouter,
-    FeatureRouter,
-    LinearRouter,
-    MeanRouting,
-    MLPRouter,
-    PermutedRouting,
-    QuantumRouter,
-    RandomRouter,
-    Router,
-    SingleExpertRouter,
-    StochasticRouter,
-    UniformRouter,
-)
 from qmoe.training.compiled import layout as at
 
 _ACTIVATIONS = {"relu": at.RELU, "tanh": at.TANH, "silu": at.SILU}
 _DTYPES = (torch.float32, torch.float64)
-_ROUTING: dict[type[Router], int] = {MeanRouting: at.MEAN, PermutedRouting: at.PERMUTED}
+_ROUTING = {"own": at.OWN, "mean": at.MEAN, "permuted": at.PERMUTED}
 
 
 @dataclass(frozen=True)
-class RouterParts:
+class RouterLayout:
     """A router.
 
     Attributes:
@@ -74,8 +60,8 @@ class RouterParts:
 
 
 @dataclass(frozen=True)
-class ExpertParts:
-    """Experts; attributes as of `RouterParts`, ``circuit`` being those of all of them."""
+class ExpertLayout:
+    """Experts; attributes as of `RouterLayout`, ``circuit`` being those of all of them."""
 
     values: Mapping[int, Tensor]
     width: int = 0
@@ -97,8 +83,8 @@ class MixtureParts:
         values: place in a row of values -> ``(M, ...)`` numbers, of all parts.
     """
 
-    router: RouterParts
-    experts: ExpertParts
+    router: RouterLayout
+    experts: ExpertLayout
     n_features: int
     n_experts: int
     n_out: int
@@ -107,7 +93,7 @@ class MixtureParts:
 
 
 def parts_of(module: nn.Module | None, n_models: int) -> MixtureParts | None:
-    """The parts of a stacked module; None unless it is a dense mixture on the CPU, of qmoe's own parts.
+    """The parts of a stacked module; None unless it is a dense mixture on the CPU whose parts all describe themselves.
 
     Args:
         module: with the axis of models in front of its parameters and buffers; or None.
@@ -118,124 +104,87 @@ def parts_of(module: nn.Module | None, n_models: int) -> MixtureParts | None:
     tensors = [*module.parameters(), *module.buffers()]
     if any(t.device.type != "cpu" or (t.is_floating_point() and t.dtype not in _DTYPES) for t in tensors):
         return None
-    head = module.head
-    router, experts = _router(module.router, n_models), _experts(module.experts)
-    if router is None or experts is None or not (head is None or type(head) is LinearHead):
+    head, router, experts = module.head, module.router.compiled_parts(), module.experts.compiled_parts()
+    if router is None or experts is None or not (head is None or type(head) is Linear):
         return None
+    if any(circuit is not None and type(circuit) is not CircuitModule for circuit in _circuits(router, experts)):
+        return None
+    of_router, of_experts = _lay_out_router(router, n_models), _lay_out_experts(experts)
+    of_head = _of_layer(Layer.of(head), at.HEAD_WEIGHT, at.HEAD_BIAS)
     n_out = module.experts.out_features
-    n_classes = n_out if head is None else int(head.bias.shape[-1])
-    of_head = {} if head is None else {at.HEAD_WEIGHT: head.weight, at.HEAD_BIAS: head.bias}
     return MixtureParts(
-        router,
-        experts,
+        of_router,
+        of_experts,
         module.router.in_features,
         module.router.n_experts,
         n_out,
-        n_classes,
-        {**router.values, **experts.values, **of_head},
+        n_out if head is None else int(head.bias.shape[-1]),
+        {**of_router.values, **of_experts.values, **of_head},
     )
 
 
-def _router(router: Router, n_models: int) -> RouterParts | None:
-    if type(router) in _ROUTING:
-        assert isinstance(router, (MeanRouting, PermutedRouting))
-        inside = _router(router.router, n_models)
-        is_plain = inside is not None and inside.routing == at.OWN
-        return replace(inside, routing=_ROUTING[type(router)]) if inside is not None and is_plain else None
-    if type(router) is LinearRouter:
-        return RouterParts({at.GATE_WEIGHT: router.weight, at.GATE_BIAS: router.bias}, n_inputs=router.in_features)
-    if type(router) is MLPRouter:
-        values: dict[int, Tensor] = {
-            at.HIDDEN_WEIGHT: router.weight1, at.HIDDEN_BIAS: router.bias1,
-            at.GATE_WEIGHT: router.weight2, at.GATE_BIAS: router.bias2,
-        }  # fmt: skip
-        activation = _ACTIVATIONS[router.activation]
-        return RouterParts(values, n_inputs=router.in_features, width=router.hidden, activation=activation)
-    if type(router) is QuantumRouter:
-        return _quantum_router(router)
-    if type(router) is StochasticRouter:
-        return _chain(router)
-    if isinstance(router, FeatureRouter):
-        return _gate(router)
-    return _fixed_router(router, n_models)
+def _circuits(router: RouterParts, experts: ExpertParts) -> tuple[CircuitModule | None, CircuitModule | None]:
+    return router.source.circuit if isinstance(router.source, Readouts) else None, experts.circuit
 
 
-def _quantum_router(router: QuantumRouter) -> RouterParts | None:
-    circuit = router.quantum
-    if type(circuit) is not CircuitModule:
-        return None
-    values = _circuit_values(circuit, at.ROUTER_ANGLES, at.ROUTER_STRENGTH)
-    if router.project_weight is not None and router.project_bias is not None:
-        values |= {at.PROJECT_WEIGHT: router.project_weight, at.PROJECT_BIAS: router.project_bias}
-    weighing = at.BORN
-    if router.adapter_weight is not None and router.adapter_bias is not None:
-        weighing = at.SOFTMAX
-        values |= {at.GATE_WEIGHT: router.adapter_weight, at.GATE_BIAS: router.adapter_bias}
-    n_outputs = circuit.circuit.n_outputs
-    return RouterParts(values, source=at.CIRCUIT, weighing=weighing, n_inputs=n_outputs, circuit=circuit)
+def _lay_out_router(parts: RouterParts, n_models: int) -> RouterLayout:
+    source, hidden = parts.source, parts.hidden
+    values = _of_layer(parts.gate, at.GATE_WEIGHT, at.GATE_BIAS)
+    values |= _of_layer(hidden, at.HIDDEN_WEIGHT, at.HIDDEN_BIAS)
+    weighing = at.SOFTMAX
+    if parts.constant is not None:
+        weighing, values = at.CONSTANT, {at.GATE_BIAS: parts.constant}
+    elif parts.gate is None:
+        weighing = at.BORN
+    options: dict[str, Any] = {"width": _width(hidden), "activation": _activation(hidden), "weighing": weighing}
+    match source:
+        case Features(n):
+            options |= {"source": at.FEATURES, "n_inputs": n}
+        case Functions(n, of):
+            options |= {"source": at.FUNCTIONS, "n_inputs": n, "functions": of}
+        case Readouts(circuit, projection):
+            options |= {"source": at.CIRCUIT, "n_inputs": circuit.circuit.n_outputs, "circuit": circuit}
+            values |= _of_circuit(circuit, at.ROUTER_ANGLES, at.ROUTER_STRENGTH)
+            values |= _of_layer(projection, at.PROJECT_WEIGHT, at.PROJECT_BIAS)
+        case Chain(n, angles, populations):
+            options |= {"source": at.CHAIN_SIGNS, "n_inputs": n, "functions": populations}
+            options |= {"n_bits": 2 * n, "n_chain_layers": int(angles.shape[-4])}
+            values[at.ROUTER_ANGLES] = angles
+    stacked = {place: _stacked(value, place, n_models) for place, value in values.items()}
+    return RouterLayout(stacked, routing=_ROUTING[parts.routing], **options)
 
 
-def _chain(router: StochasticRouter) -> RouterParts:
-    values: dict[int, Tensor] = {
-        at.ROUTER_ANGLES: router.angles, at.GATE_WEIGHT: router.adapter_weight, at.GATE_BIAS: router.adapter_bias,
-    }  # fmt: skip
-    return RouterParts(
-        values,
-        source=at.CHAIN_SIGNS,
-        n_inputs=router.in_features,
-        functions=router.populations,
-        n_bits=router.n_bits,
-        n_chain_layers=router.n_layers,
-    )
+def _lay_out_experts(parts: ExpertParts) -> ExpertLayout:
+    values = _of_layer(parts.layer, at.EXPERT_WEIGHT, at.EXPERT_BIAS)
+    values |= _of_layer(parts.hidden, at.DEEP_WEIGHT, at.DEEP_BIAS)
+    if parts.circuit is not None:
+        values |= _of_circuit(parts.circuit, at.EXPERT_ANGLES, at.EXPERT_STRENGTH)
+    return ExpertLayout(values, _width(parts.hidden), _activation(parts.hidden), parts.circuit)
 
 
-def _gate(router: FeatureRouter) -> RouterParts | None:
-    """A linear gate on functions in which nothing is trained."""
-    trained = {name for name, _ in router.named_parameters()}
-    kind = type(router)
-    if kind.logits is not FeatureRouter.logits or kind.forward is not Router.forward or trained != {"weight", "bias"}:
-        return None
-    values = {at.GATE_WEIGHT: router.weight, at.GATE_BIAS: router.bias}
-    return RouterParts(values, source=at.FUNCTIONS, n_inputs=router.n_functions, functions=router.functions)
+def _of_layer(layer: Layer | HiddenLayer | None, weight: int, bias: int) -> dict[int, Tensor]:
+    return {} if layer is None else {weight: layer.weight, bias: layer.bias}
 
 
-def _fixed_router(router: Router, n_models: int) -> RouterParts | None:
-    """Routers that do not look at the features, or not so that it could be trained."""
-    n_experts = router.n_experts
-    nothing = torch.zeros(n_models, n_experts, device="cpu")
-    if type(router) is RandomRouter:
-        # A layer that hands the logits on as they are.
-        values = {at.GATE_WEIGHT: torch.eye(n_experts, device="cpu").expand(n_models, -1, -1), at.GATE_BIAS: nothing}
-        return RouterParts(values, source=at.FUNCTIONS, n_inputs=n_experts, functions=router.logits)
-    # Weights that are the same for all samples are the softmax of a layer that looks at nothing.
-    layer = {at.GATE_WEIGHT: torch.empty(n_models, n_experts, 0, device="cpu")}
-    if type(router) is UniformRouter:
-        return RouterParts({**layer, at.GATE_BIAS: nothing}, source=at.FUNCTIONS)
-    if type(router) is ConstantRouter:
-        return RouterParts({**layer, at.GATE_BIAS: router.bias}, source=at.FUNCTIONS)
-    if type(router) is SingleExpertRouter:
-        nothing[:, router.expert] = 1
-        return RouterParts({at.GATE_BIAS: nothing}, source=at.FUNCTIONS, weighing=at.CONSTANT)
-    return None
-
-
-def _experts(experts: Experts) -> ExpertParts | None:
-    if type(experts) is LinearExperts:
-        return ExpertParts({at.EXPERT_WEIGHT: experts.weight, at.EXPERT_BIAS: experts.bias})
-    if type(experts) is MLPExperts:
-        values: dict[int, Tensor] = {
-            at.DEEP_WEIGHT: experts.weight1, at.DEEP_BIAS: experts.bias1,
-            at.EXPERT_WEIGHT: experts.weight2, at.EXPERT_BIAS: experts.bias2,
-        }  # fmt: skip
-        return ExpertParts(values, experts.hidden, _ACTIVATIONS[experts.activation])
-    if type(experts) is QuantumExperts and type(experts.quantum) is CircuitModule:
-        values = _circuit_values(experts.quantum, at.EXPERT_ANGLES, at.EXPERT_STRENGTH)
-        return ExpertParts(values, circuit=experts.quantum)
-    return None
-
-
-def _circuit_values(circuit: CircuitModule, angles: int, strength: int) -> dict[int, Tensor]:
+def _of_circuit(circuit: CircuitModule, angles: int, strength: int) -> dict[int, Tensor]:
     values: dict[int, Tensor] = {angles: circuit.weights}
     if circuit.noise_strength is not None:
         values[strength] = circuit.noise_strength
     return values
+
+
+#: Axes that a gate has without that of models, which fixed ones, alike for all models, come without.
+_GATE_AXES = {at.GATE_WEIGHT: 2, at.GATE_BIAS: 1}
+
+
+def _stacked(value: Tensor, place: int, n_models: int) -> Tensor:
+    return value.expand(n_models, *value.shape) if value.dim() == _GATE_AXES.get(place) else value
+
+
+def _width(hidden: HiddenLayer | None) -> int:
+    """Of one expert or the router; 0 for none."""
+    return 0 if hidden is None else hidden.width
+
+
+def _activation(hidden: HiddenLayer | None) -> int:
+    return at.RELU if hidden is None else _ACTIVATIONS[hidden.activation]

@@ -1,0 +1,119 @@
+"""What routers and experts are made of, in the terms of training in machine code.
+
+A router or a set of experts describes itself in `compiled_parts`; `qmoe.training.compiled` lays the description out for its
+kernel. Tensors are those of the module, with the axis of models in front where it is a stack; a tensor that all models share
+may go without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from torch import Tensor
+
+from qmoe.engines.running import CircuitModule
+from qmoe.layers import Linear
+
+
+class Layer(NamedTuple):
+    """``W x + b``."""
+
+    weight: Tensor
+    bias: Tensor
+
+    @classmethod
+    def of(cls, linear: Linear | None) -> Layer | None:
+        """That of a module, if there is one."""
+        return None if linear is None else cls(linear.weight, linear.bias)
+
+
+@dataclass(frozen=True)
+class HiddenLayer:
+    """``f(W x + b)``, f being one of `qmoe.layers.ACTIVATIONS`."""
+
+    weight: Tensor
+    bias: Tensor
+    activation: str
+
+    @property
+    def width(self) -> int:
+        """Number of its outputs."""
+        return int(self.bias.shape[-1])
+
+
+@dataclass(frozen=True)
+class Features:
+    """A router looks at its n features as they are."""
+
+    n: int
+
+
+@dataclass(frozen=True)
+class Functions:
+    """A router looks at n functions of its features in which nothing is trained; ``of`` maps ``(..., F)`` to ``(..., n)``.
+
+    None of them, and no ``of``, for a router that looks at nothing.
+    """
+
+    n: int = 0
+    of: Callable[[Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Readouts:
+    """A router looks at what a circuit measures, of the features or of a linear map of them."""
+
+    circuit: CircuitModule
+    projection: Layer | None = None
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A router looks at the n mean signs that a stochastic chain of ``2 n`` bits ends with.
+
+    Attributes:
+        n: number of features.
+        angles: of its gates, ``(layers, 2 n, 2, 2)`` for each model.
+        populations: of the bit strings it starts from, ``(..., n)`` to ``(..., 4**n)``.
+    """
+
+    n: int
+    angles: Tensor
+    populations: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class RouterParts:
+    """A router: most are the softmax of a linear gate on a source.
+
+    Attributes:
+        source: what it looks at.
+        gate: the linear layer whose softmax the weights are; None where they are the source itself, as for the Born
+            read-out, or constant.
+        hidden: a layer between source and gate.
+        constant: ``(E,)`` weights that neither train nor depend on the features.
+        routing: whose weights a sample gets: its own, the mean of the batch, or another's.
+    """
+
+    source: Features | Functions | Readouts | Chain
+    gate: Layer | None = None
+    hidden: HiddenLayer | None = None
+    constant: Tensor | None = None
+    routing: Literal["own", "mean", "permuted"] = "own"
+
+
+@dataclass(frozen=True)
+class ExpertParts:
+    """Experts: linear layers side by side, behind hidden layers or not, or circuits.
+
+    Attributes:
+        layer: weights ``(E, O, F or width)`` and biases ``(E, O)``; None for circuits.
+        hidden: layers in front of them, ``(E, width, F)`` and ``(E, width)``.
+        circuit: the circuits of all experts.
+    """
+
+    layer: Layer | None = None
+    hidden: HiddenLayer | None = None
+    circuit: CircuitModule | None = None

@@ -1,0 +1,143 @@
+"""Linear gates on cosines and sines of the features."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from qmoe.errors import ConfigError, check_sizes
+from qmoe.layers import affine, check_same
+from qmoe.part_spec import Drawn, Size, Within
+from qmoe.routers.features import FeatureRouter, FeatureSpec
+
+
+class TrigonometricRouter(FeatureRouter):
+    """A linear gate on ``cos(k x_i)`` and ``sin(k x_i)``: the terms of an angle encoding without their products.
+
+    With one upload these are what a circuit without entanglers can tell its adapter.
+
+    Args:
+        in_features: number of features F.
+        n_experts: number of experts E; the gate sees ``K = 2 F R`` functions.
+        max_frequency: largest frequency R, as many as the circuit has uploads.
+        generator: source of the initial weights; torch's default generator if None.
+        device: where the parameters live.
+        dtype: float32 or float64.
+    """
+
+    runs_stacked = True
+
+    def __init__(
+        self,
+        in_features: int,
+        n_experts: int,
+        *,
+        max_frequency: int = 1,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        check_sizes(in_features=in_features, max_frequency=max_frequency)
+        n_functions = 2 * in_features * max_frequency
+        super().__init__(in_features, n_experts, n_functions, generator=generator, device=device, dtype=dtype)
+        self.max_frequency = max_frequency
+
+    def described(self) -> dict[str, str]:
+        """The largest frequency."""
+        return {"max_frequency": str(self.max_frequency)}
+
+    def features(self, x: Tensor) -> Tensor:
+        """Cosines, then sines, each by frequency and within it by feature."""
+        angles = x
+        if self.max_frequency > 1:
+            angles = torch.cat([k * x for k in range(1, self.max_frequency + 1)], -1)
+        return torch.cat([angles.cos(), angles.sin()], -1)
+
+
+class RandomFourierRouter(FeatureRouter):
+    """A linear gate on ``cos(w_k . x + b_k)`` with frequencies w and phases b that are drawn once (Rahimi, Recht 2007).
+
+    Frequencies are normal with standard deviation ``1 / length_scale``, phases uniform in a full turn. Both are buffers.
+
+    Args:
+        in_features: number of features F.
+        n_experts: number of experts E.
+        n_functions: number of functions K.
+        length_scale: distance over which the functions vary; at 1 a frequency is about as large as one upload's.
+        generator: source of frequencies, phases and initial weights; torch's default generator if None.
+        device: where parameters and buffers live.
+        dtype: float32 or float64.
+
+    Raises:
+        ConfigError: for a length scale that is not positive and finite.
+    """
+
+    runs_stacked = True
+    frequencies: Tensor
+    phases: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        n_experts: int,
+        *,
+        n_functions: int = 8,
+        length_scale: float = 1.0,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(in_features, n_experts, n_functions, device=device, dtype=dtype, draw=False)
+        if isinstance(length_scale, bool) or not isinstance(length_scale, (int, float)) or not 0 < length_scale < 1e30:
+            raise ConfigError(
+                f"length_scale is {length_scale!r}, expected a positive number; 1 suits features scaled to (0, pi)."
+            )
+        self.length_scale = float(length_scale)
+        self.register_buffer("frequencies", self.weight.new_empty(n_functions, in_features))
+        self.register_buffer("phases", self.weight.new_empty(n_functions))
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws W and b, then the frequencies, then the phases."""
+        super().reset_parameters(generator)
+        self.frequencies.normal_(generator=generator).div_(self.length_scale)
+        nn.init.uniform_(self.phases, 0, 2 * math.pi, generator=generator)
+
+    def features(self, x: Tensor) -> Tensor:
+        """``cos(w_k . x + b_k)``."""
+        if self.checks_input:
+            check_same(x.dtype, x.device, self.frequencies.dtype, self.frequencies.device)
+        return affine(x, self.frequencies, self.phases).cos()
+
+    def extra_repr(self) -> str:
+        """Sizes and the length scale."""
+        return f"{super().extra_repr()}, length_scale={self.length_scale:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrigonometricSpec(FeatureSpec):
+    """A linear gate on cosines and sines of each feature, without products of them."""
+
+    max_frequency: Size = 1
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> TrigonometricRouter:
+        """The router."""
+        return TrigonometricRouter(in_features, n_experts, max_frequency=self.max_frequency, **drawn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomFourierSpec(FeatureSpec):
+    """A linear gate on waves of random frequency and phase, drawn with the first weights."""
+
+    n_functions: Size = 8
+    length_scale: Annotated[float, Within(gt=0, lt=1e30)] = 1.0
+
+    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> RandomFourierRouter:
+        """The router."""
+        return RandomFourierRouter(
+            in_features, n_experts, n_functions=self.n_functions, length_scale=self.length_scale, **drawn
+        )
