@@ -183,7 +183,7 @@ def _sized(study: str, key: ArmKey, runs: ArmRuns) -> ArmRuns:
 def _size(study: str, key: ArmKey) -> float:
     """Router parameters of an arm: of a hidden layer five a unit and two biases, else as many as the quantum router has."""
     router = next(arm.model.router for arm in _preset(study).arms if arm.name == key.name)
-    return float(5 * router.hidden + 2 if router.kind == "mlp" else PARAMETERS)
+    return float(5 * router.model_dump()["hidden"] + 2 if router.kind == "mlp" else PARAMETERS)
 
 
 def _timed(
