@@ -122,9 +122,10 @@ build_report(FOLDER / "store.sqlite", FOLDER)
 show_headline(headline(list(results.values())))
 
 # %% [markdown]
-# How to read the table: *ours* is the mean over our runs. The interval in brackets contains the true mean in about 95 of 100
-# repetitions of the whole experiment. *Percentile* is the share of our runs that lie below the paper's figure: near 50 the
-# published figure is a typical run, below 1 or above 99 it is not. The first epoch is epoch 0, so epoch 7 is the last.
+# How to read the table: *ours* is the mean over our runs. The brackets hold a 95% confidence interval: it contains the true
+# mean in about 95 of 100 repetitions of the whole experiment. *Percentile* is the share of our runs that lie below the
+# paper's figure: near 50 the published figure is a typical run, below 1 or above 99 it is not. The first epoch is epoch 0,
+# so epoch 7 is the last.
 #
 # ## The synthetic data
 #

@@ -96,7 +96,7 @@ with torch.no_grad():
 # The features are scaled to lie between 0 and π, so that each fills half a turn of its rotation. Two studies:
 #
 # * `published`: the authors' 500 points (seed 42); accuracy on the training points, as in the paper.
-# * `heldout`: fresh points for every data seed, and accuracy on points that were not trained on.
+# * `heldout`: fresh points for every data seed, and accuracy on held-out points.
 #
 # All models of one kind are trained side by side in this process (`workers=0`).
 
@@ -113,9 +113,9 @@ show_headline(headline(list(results.values())))
 
 # %% [markdown]
 # How to read the table: the paper prints the training loss of one run at five epochs. *Ours* is the mean over our runs with
-# its 95% interval, and *percentile* is the share of our runs below the paper's figure. Near 50 the published figure is a
-# typical run; below 1 or above 99 it is not. A loss early in training depends on the first weights and on the order of the
-# batches, and the authors' seeds for these are not known.
+# its 95% confidence interval, and *percentile* is the share of our runs below the paper's figure. Near 50 the published
+# figure is a typical run; below 1 or above 99 it is not. A loss early in training depends on the first weights and on the
+# order of the batches, and the authors' seeds for these are not known.
 #
 # ## The boundaries
 #
@@ -222,9 +222,9 @@ print(f"one step on this machine: default engine {our_time:.1f} ms, lightning.qu
 print(f"ratio {their_time / our_time:.0f}")
 
 # %% [markdown]
-# The losses agree up to rounding, step by step. The two engines differ in time: `lightning.qubit` takes the 32 samples of a
-# batch one after another, and the default engine takes them at once. So the results above hold for the authors' program as
-# well.
+# The losses agree up to rounding, step by step, so the results above hold for the authors' program as well. The two engines
+# differ in time: `lightning.qubit` takes the 32 samples of a batch one after another, and the default engine takes them at
+# once.
 #
 # ## What this notebook cannot tell
 #

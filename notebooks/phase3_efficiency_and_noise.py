@@ -9,7 +9,7 @@
 # * **B, noise.** Real devices make errors. How does the accuracy fall when depolarizing noise acts on the qubits?
 #
 # The paper [arXiv 2512.22296](https://arxiv.org/abs/2512.22296) answers both from single runs and the accuracy on the
-# training points. Here each answer comes from many seeds, and also from points that were held out. This takes two to three
+# training points. Here each answer comes from many seeds, and also from held-out points. This takes two to three
 # minutes on a laptop.
 
 # %%
@@ -80,8 +80,8 @@ build_report(FOLDER / "store.sqlite", FOLDER)
 show_headline(headline(list(results.values())))
 
 # %% [markdown]
-# *Ours* is the mean over our runs with its 95% interval; *percentile* is the share of our runs below the paper's figure.
-# Near 50 the published figure is a typical run, below 1 or above 99 it is not.
+# *Ours* is the mean over our runs with its 95% confidence interval; *percentile* is the share of our runs below the paper's
+# figure. Near 50 the published figure is a typical run, below 1 or above 99 it is not.
 #
 # Of the two figures the first is for held-out points and the second for the authors' protocol. Small dots are single runs,
 # large marks are means with their 95% intervals, diamonds are the paper's figures. Look at how wide the small dots spread:
@@ -125,7 +125,7 @@ if best:
 #
 # ## B: depolarizing noise
 #
-# With probability p a qubit suffers an error: X, Y or Z, each with p/3. The channel shrinks the state towards the fully
+# With probability p a qubit has an error: X, Y or Z, each with p/3. The channel shrinks the state towards the fully
 # mixed one by a factor 1 - 4p/3, so p = 3/4 is the strongest noise: nothing of the state is left. The authors put it on
 # every qubit after the encoding and again after the layers (`~` below). Their text says "every gate", which is the second
 # circuit.

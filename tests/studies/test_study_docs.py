@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from qmoe.studies import RUNGS
+from qmoe.studies import RUNGS, load_study
 from qmoe.studies.specs import study as spec
+from qmoe.studies.trials import make_trials
 
 TEXT = (Path(__file__).parents[2] / "docs" / "study-file.md").read_text(encoding="utf-8")
 SPECS = [value for value in vars(spec).values() if isinstance(value, type) and issubclass(value, spec.Spec)]
@@ -21,3 +22,12 @@ def test_every_key_of_a_study_file_is_in_the_reference(kind):
 @pytest.mark.parametrize("rung", RUNGS)
 def test_every_rung_of_the_ladder_is_in_the_reference(rung):
     assert f"`{rung}`" in TEXT
+
+
+def test_the_example_is_a_whole_study(tmp_path):
+    example = TEXT.split("```toml\n")[1].split("```")[0]
+    path = tmp_path / "my-moons.toml"
+    path.write_text(example, encoding="utf-8")
+    study = load_study(path)
+    assert [arm.name for arm in study.arms] == ["linear", "quantum"]
+    assert len(make_trials(study)) == 2 * 30 * 2
