@@ -4,8 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= results
 JOBS ?= auto
+# What most changes break first, without other processes, drawings and long trainings.
+FAST := tests/test_architecture.py tests/test_layers.py tests/circuits tests/routers tests/experts tests/moe tests/data \
+	tests/claims tests/training/test_compiled_training.py tests/training/test_training_stack.py tests/studies/test_trials.py \
+	tests/studies/test_ladder.py tests/engines/test_exact_facts.py tests/engines/test_inputs.py
 
-.PHONY: reproduce quick test lint format notebooks bench calibrate clean
+# Tests start interpreters, and each compiles every module anew where none is kept.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: reproduce quick test test-fast lint format notebooks bench calibrate clean
 
 reproduce: $(VENV)/.installed
 	$(BIN)/qmoe reproduce --out $(OUT)
@@ -14,7 +21,11 @@ quick: $(VENV)/.installed
 	$(BIN)/qmoe reproduce --quick --out $(OUT)-quick
 
 test: lint
-	$(BIN)/pytest -n $(JOBS) --dist worksteal
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --durations=15
+
+test-fast: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/pytest -q -n $(JOBS) --dist worksteal --durations=5 $(FAST)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

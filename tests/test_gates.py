@@ -36,21 +36,15 @@ def test_the_formatter_fails_on_a_planted_fault():
     assert done.returncode == 1
 
 
-@pytest.mark.parametrize(
-    ("fault", "code"),
-    [
-        ("arg-type", "from qmoe.circuits import NoiseModel\n\nNoiseModel(placement=3)\n"),
-        ("no-untyped-def", "def f(x):\n    return x\n"),
-    ],
-)
-def test_the_type_checker_fails_on_a_planted_fault(fault, code, tmp_path):
+def test_the_type_checker_fails_on_planted_faults(tmp_path):
     planted = tmp_path / "planted.py"
-    planted.write_text(code)
-    settings = str(ROOT / "pyproject.toml")
-    # The settings name the package; a file on the command line takes its place.
-    done = run("mypy", "--config-file", settings, "--cache-dir", str(tmp_path / "cache"), str(planted))
+    planted.write_text("from qmoe.circuits import NoiseModel\n\nNoiseModel(placement=3)\n\n\ndef f(x):\n    return x\n")
+    # The settings name the package; a file on the command line takes its place. What `make lint` knows is kept.
+    done = run("mypy", str(planted))
     assert done.returncode == 1
-    assert f"[{fault}]" in done.stdout
+    assert "[arg-type]" in done.stdout
+    assert "[no-untyped-def]" in done.stdout
+    assert done.stdout.count("error:") == 2
 
 
 def test_a_warning_fails_a_test(tmp_path):

@@ -53,7 +53,6 @@ def test_there_is_a_notebook_for_each_phase():
     assert NAMES == ["phase1_baseline", "phase2_routing", "phase3_efficiency_and_noise"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", SOURCES, ids=NAMES)
 def test_it_runs_in_the_small_size_and_shows_all(path):
     notebook = script.execute(path, "small")
@@ -126,7 +125,6 @@ def test_the_install_cell_does_nothing_where_qmoe_is_installed():
     exec(code, {"get_ipython": Shell})
 
 
-@pytest.mark.slow
 def test_a_failing_cell_is_named(tmp_path):
     path = tmp_path / "planted.py"
     path.write_text("# %%\nfine = 1\n\n# %%\nplanted = 1 / 0\n\n# %%\nafter = 2\n")

@@ -2,12 +2,11 @@
 
 import inspect
 import json
-import subprocess
-import sys
 
 import pytest
 
 import qmoe
+from helpers import modules_after, run_python
 
 PUBLIC = [
     "AmplitudeEncoding",
@@ -68,9 +67,7 @@ def test_unknown_names_are_attribute_errors() -> None:
 
 
 def in_a_new_process(code: str) -> dict[str, object]:
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout)
+    return json.loads(run_python(code))
 
 
 # Everything a library could change behind its user's back. Torch and NumPy come first: what they change is their own.
@@ -115,30 +112,43 @@ def test_import_changes_no_global_setting(after_import: dict[str, object]) -> No
     assert after_import["changed"] == []
 
 
-@pytest.mark.parametrize(
-    "package", ["pennylane", "matplotlib", "sklearn", "pandas", "pydantic", "typer", "rich", "jinja2", "pytest"]
-)
-def test_import_leaves_heavy_packages_alone(package: str, after_import: dict[str, object]) -> None:
-    modules = after_import["modules"]
-    assert isinstance(modules, list)
-    assert package not in modules
-    assert "torch" in modules
-
-
 def test_a_changed_setting_is_seen() -> None:
     action = "torch.set_default_dtype(torch.float64); np.seterr(all='ignore'); warnings.simplefilter('ignore')"
     found = in_a_new_process(SETTINGS.replace("{action}", action))
     assert found["changed"] == ["default dtype", "numpy errors", "warnings"]
 
 
-def test_estimator_comes_with_scikit_learn_on_use() -> None:
-    code = "import json, sys, qmoe; qmoe.QMoEClassifier; print(json.dumps({'sklearn': 'sklearn' in sys.modules}))"
-    assert in_a_new_process(code) == {"sklearn": True}
+#: Statement -> what it must not import, and what it must.
+IMPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "import qmoe": (
+        (
+            "pennylane",
+            "matplotlib",
+            "sklearn",
+            "pandas",
+            "pydantic",
+            "typer",
+            "rich",
+            "jinja2",
+            "pytest",
+            "qmoe.report",
+        ),
+        ("torch",),
+    ),
+    "import qmoe; qmoe.QMoEClassifier": ((), ("sklearn",)),
+    "import qmoe.engines": (("numba", "llvmlite", "pennylane"), ()),
+    "import qmoe.data": (("sklearn", "PIL"), ()),
+    "import qmoe.testing": (("pytest", "pennylane"), ()),
+    "import qmoe.testing as t; t.RouterConformance, t.EngineConformance": ((), ("pytest",)),
+}
+#: Works where there is no pytest.
+WITHOUT_PYTEST = (
+    "import sys; sys.modules['pytest'] = None; import qmoe.testing as t; assert t.random_circuit(1).n_qubits"
+)
 
 
-def test_testing_does_not_need_pytest_until_a_suite_is_used() -> None:
-    code = (
-        "import json, sys, qmoe.testing; light = 'pytest' not in sys.modules; "
-        "qmoe.testing.RouterConformance, qmoe.testing.EngineConformance; print(json.dumps({'light': light}))"
-    )
-    assert in_a_new_process(code) == {"light": True}
+def test_an_import_brings_what_it_needs_and_nothing_heavy() -> None:
+    *found, _ = modules_after(*IMPORTS, WITHOUT_PYTEST)
+    for (statement, (heavy, needed)), modules in zip(IMPORTS.items(), found, strict=True):
+        assert not modules & set(heavy), statement
+        assert modules >= set(needed), statement

@@ -3,7 +3,8 @@
 import json
 
 import numpy as np
-from test_cli import qmoe
+
+from helpers import qmoe_command as qmoe
 
 
 def test_ablate_trains_the_ladder_on_a_table_and_writes_the_report(tmp_path):

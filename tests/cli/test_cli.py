@@ -1,4 +1,4 @@
-"""The command line, as a user meets it: in a process of its own."""
+"""The command line, as a user meets it."""
 
 import json
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers import qmoe_command as qmoe
 from qmoe.data import DATASETS
 from qmoe.studies import preset_names, preset_text
 
@@ -34,10 +35,6 @@ name = "quantum"
 label = "quantum router"
 model = { router = { kind = "quantum" }, experts = { kind = "linear" } }
 """
-
-
-def qmoe(*arguments, cwd=None, timeout=120):
-    return subprocess.run([*QMOE, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=timeout)
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from rich.table import Table
-from test_cli import TINY, qmoe
+from test_cli import TINY
 
 import qmoe as package
+from helpers import qmoe_command as qmoe
 from qmoe.cli.console import make_console, make_progress, say
 
 SOURCE = Path(package.__file__).parent
@@ -37,8 +38,8 @@ def test_a_long_path_stays_on_one_line(capsys):
     assert f"Report: {path}\n" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["runs[1]", "[/done]", "[bold]", ":tada:"])
-def test_the_folder_that_is_shown_is_the_one_that_is_there(name, tmp_path):
+def test_the_folder_that_is_shown_is_the_one_that_is_there(tmp_path):
+    name = "runs[1]/[bold]/:tada:/[/done]"
     (tmp_path / "tiny.toml").write_text(TINY.replace("data = 2", "data = 1"))
     done = qmoe("run", "tiny.toml", "--out", name, "--workers", 0, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

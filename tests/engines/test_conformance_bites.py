@@ -210,11 +210,6 @@ def test_missing_make_engine_says_what_to_define() -> None:
         EngineConformance().test_gradcheck()
 
 
-def test_importing_qmoe_testing_needs_no_pytest(run_python) -> None:
-    code = "import sys; sys.modules['pytest'] = None; import qmoe.testing as t; print(t.random_circuit(1).n_qubits)"
-    assert int(run_python(code)) >= 1
-
-
 def test_unknown_name_in_qmoe_testing_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="EngineConformanc'"):
         _ = sys.modules["qmoe.testing"].EngineConformanc

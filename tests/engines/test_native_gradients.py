@@ -156,7 +156,7 @@ def test_third_derivatives_equal_those_of_the_torch_engine() -> None:
 # --- one graph, several passes ---------------------------------------------------------------------------------------
 
 
-def passes_twice(circuit: Circuit, batch: int, dtype: torch.dtype = torch.float32) -> None:
+def assert_later_passes_are_equal(circuit: Circuit, batch: int, dtype: torch.dtype = torch.float32) -> None:
     x, weights = random_inputs(circuit, 7, batch=(batch,), dtype=dtype, requires_grad=True)
     out = NativeEngine().evaluate(circuit, x, weights)
     cotangents = [torch.ones_like(out), torch.linspace(-1, 1, out.numel(), dtype=dtype).view_as(out)]
@@ -172,14 +172,14 @@ def passes_twice(circuit: Circuit, batch: int, dtype: torch.dtype = torch.float3
 )
 @pytest.mark.parametrize("batch", [2, 40])
 def test_backward_passes_through_one_graph_are_equal(circuit: Circuit, batch: int) -> None:
-    passes_twice(circuit, batch)
+    assert_later_passes_are_equal(circuit, batch)
 
 
 @pytest.mark.parametrize("batch", [2, 9], ids=["basis states in the lanes", "samples in the lanes"])
 @pytest.mark.usefixtures("large")
 def test_backward_passes_through_one_graph_of_large_states_are_equal(batch: int) -> None:
-    passes_twice(Circuit(13, 1), batch)
-    passes_twice(Circuit(13, 1, "amplitude", readout="born", in_features=40), batch)
+    assert_later_passes_are_equal(Circuit(13, 1), batch)
+    assert_later_passes_are_equal(Circuit(13, 1, "amplitude", readout="born", in_features=40), batch)
 
 
 def test_second_backward_without_retaining_the_graph_raises() -> None:

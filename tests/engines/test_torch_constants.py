@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 
+from helpers import run_python
 from qmoe.circuits import AngleEncoding, Circuit, CustomAnsatz, Gate, Weight
 from qmoe.engines import TorchEngine
 from qmoe.testing import random_inputs
@@ -22,7 +21,7 @@ CIRCUITS = (
 )
 
 
-def test_a_circuit_first_run_in_inference_mode_trains_afterwards(run_python: Callable[[str], str]) -> None:
+def test_a_circuit_first_run_in_inference_mode_trains_afterwards() -> None:
     code = """
 import torch
 from qmoe.circuits import Circuit

@@ -46,7 +46,6 @@ def shoot(browser, page, folder, size, *flags):
     return pixels, [line for line in run.stderr.splitlines() if "CONSOLE" in line]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "flags", "dark"),
     [
@@ -62,7 +61,6 @@ def test_the_page_in_a_browser(browser, built, tmp_path, size, flags, dark):
     assert (pixels[3, 3] < 60) == dark
 
 
-@pytest.mark.slow
 def test_a_request_would_be_seen(browser, built, tmp_path):
     """The test above can fail: the policy refuses a request, and the console says so."""
     text = (built / "report.html").read_text(encoding="utf-8")

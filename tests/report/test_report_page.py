@@ -1,8 +1,6 @@
 import csv
 import re
 import sqlite3
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 
@@ -212,12 +210,6 @@ def test_errors_name_the_remedy(tmp_path, tiny_store):
     (tmp_path / "file").write_text("")
     with pytest.raises(QMoEError, match="choose another"):
         build_report(tiny_store, tmp_path / "file")
-
-
-def test_import_qmoe_imports_no_report():
-    code = "import qmoe, sys; print([m for m in ('qmoe.report', 'matplotlib', 'jinja2') if m in sys.modules])"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"
 
 
 def test_a_page_that_cannot_be_written_is_said_in_a_line(one_study, tmp_path):

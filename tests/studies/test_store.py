@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from qmoe.errors import ConfigError, StoreError
-from qmoe.studies import Store, make_trials, parse_study, run_stack, run_studies
+from qmoe.studies import Store, load_study, make_trials, parse_study, run_stack, run_studies
 from tiny_study import diverging_values, tiny_values
 
 
@@ -117,12 +117,10 @@ training = { epochs = 400 }
     with Store(target) as store:
         kept = store.hashes()
     assert 2 <= len(kept) < 12
-    again = subprocess.run(
-        [*command, target, str(tmp_path / "tiny.toml")], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert int(again.stdout) == 12 - len(kept)
-    subprocess.run([*command, whole, str(tmp_path / "tiny.toml")], check=True, capture_output=True, timeout=120)
+    study = load_study(tmp_path / "tiny.toml")
     with Store(target) as a, Store(whole) as b:
+        assert run_studies([study], a) == 12 - len(kept)
+        assert run_studies([study], b) == 12
         assert figures(a, "tiny") == figures(b, "tiny")
 
 

@@ -48,11 +48,6 @@ def test_what_is_not_worth_starting_processes_for_uses_those_that_run():
         assert [process for _, process, _ in workers.run(where, [1], start=False)] != [os.getpid()]
 
 
-def test_an_error_of_a_task_comes_out():
-    with Workers(1) as workers, pytest.raises(ValueError, match="invalid literal"):
-        list(workers.run(int, ["x"]))
-
-
 def test_effective_dimensions_are_the_same_from_processes(tiny):
     arms = ["quantum", "linear"]
     with Workers(2) as workers:

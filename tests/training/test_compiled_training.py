@@ -351,7 +351,7 @@ def test_frozen_parts_stay_as_they_are(kind: str, part: str) -> None:
             if getattr(model, part) is not None:
                 getattr(model, part).requires_grad_(False)
         stacks.append(ModelStack(members))
-    check_frozen(*stacks)
+    assert_frozen_parts_stay(*stacks)
 
 
 @pytest.mark.parametrize("frozen", [["quantum.weights"], ["projection.weight", "projection.bias", "quantum.weights"]])
@@ -360,10 +360,10 @@ def test_circuits_of_which_nothing_is_trained(frozen: list[str]) -> None:
     for model in members:
         for name in frozen:
             model.get_parameter(f"router.{name}").requires_grad_(False)
-    check_frozen(ModelStack(members), ModelStack(members))
+    assert_frozen_parts_stay(ModelStack(members), ModelStack(members))
 
 
-def check_frozen(ours: ModelStack, reference: ModelStack) -> None:
+def assert_frozen_parts_stay(ours: ModelStack, reference: ModelStack) -> None:
     """Trains both ways: what is frozen stays, all else becomes the same."""
     x, y = batch(ours, 7)
     before = {name: value.detach().clone() for name, value in ours.parameters.items()}
