@@ -18,6 +18,7 @@ from qmoe.errors import (
     unknown,
     warn_caller,
 )
+from qmoe.torch_internals import is_autocast_anywhere
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -93,7 +94,7 @@ class Stackable(nn.Module):
 
     def take(self, x: Tensor) -> Tensor:
         """``x`` as it is; inside autocast, where a layer in front may have lowered it, in the precision of this module."""
-        if not torch._C._is_any_autocast_enabled():  # nearly always; asked at every step, so first
+        if not is_autocast_anywhere():  # nearly always; asked at every step, so first
             return x
         if isinstance(x, Tensor) and x.is_floating_point() and in_autocast(x.device):
             own = own_tensor(self)
@@ -165,7 +166,7 @@ def own_tensor(module: nn.Module) -> Tensor | None:
 
 def in_autocast(device: torch.device) -> bool:
     """Whether torch lowers the precision of operations on ``device`` just now."""
-    if not torch._C._is_any_autocast_enabled():
+    if not is_autocast_anywhere():
         return False
     return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
 

@@ -9,6 +9,7 @@ from qmoe.circuits import AmplitudeEncoding, Encoding
 from qmoe.engines.protocol import check_features, traced
 from qmoe.errors import EncodingRangeWarning, ShapeError, warn_caller
 from qmoe.layers import Stackable, check_same, own_tensor
+from qmoe.torch_internals import is_transformed, is_wrapped
 
 
 def check_values(x: Tensor, in_features: int, module: Stackable | None = None) -> tuple[float, float] | None:
@@ -29,7 +30,7 @@ def check_values(x: Tensor, in_features: int, module: Stackable | None = None) -
     own = None if module is None else own_tensor(module)
     if own is not None:
         check_same(x.dtype, x.device, own.dtype, own.device)
-    if traced() or x.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(x) or x.numel() == 0:
+    if traced() or x.is_meta or is_wrapped(x) or x.numel() == 0:
         return None
     low, high = _bounds(x.detach())
     # NaN propagates through both, so two numbers tell of the whole tensor.
@@ -45,7 +46,7 @@ def check_values(x: Tensor, in_features: int, module: Stackable | None = None) -
 
 def _bounds(x: Tensor) -> tuple[float, float]:
     """The smallest and largest value."""
-    has_memory = type(x) is Tensor and not torch._C._are_functorch_transforms_active()
+    has_memory = type(x) is Tensor and not is_transformed()
     if has_memory and x.device.type == "cpu":
         # On one thread, whatever torch is set to: threads that wait for each other cost more than they save.
         array = x.resolve_neg().numpy()

@@ -87,9 +87,3 @@ def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
 
 
 run_circuit.register_autograd(_pull_back, setup_context=_keep)
-
-
-@torch.compiler.disable
-def evaluate(engine: Engine, *inputs: Any) -> Tensor:
-    """`Engine.evaluate` outside of the compiled program, for engines and circuits that have no name there."""
-    return engine.evaluate(*inputs)

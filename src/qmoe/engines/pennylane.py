@@ -18,6 +18,7 @@ from qmoe.circuits.gates import Angle
 from qmoe.engines.protocol import Engine, too_large
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError, unknown
 from qmoe.seeding import child
+from qmoe.torch_internals import is_wrapped
 
 DIFF_METHODS = ("best", "backprop", "adjoint", "parameter-shift", "finite-diff", "spsa", "hadamard", "device")
 
@@ -124,7 +125,7 @@ class PennyLaneEngine(Engine):
 
     def _check_tensors(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> None:
         tensors = [tensor for tensor in (x, weights, strength) if tensor is not None]
-        if any(torch._C._functorch.is_functorch_wrapped_tensor(tensor) for tensor in tensors):
+        if any(is_wrapped(tensor) for tensor in tensors):
             raise UnsupportedError(
                 "Engine 'pennylane' runs outside of torch and cannot be transformed by torch.func (vmap, grad, jacrev); "
                 "use engine='torch', or give models as stack axes and torch.autograd for gradients."

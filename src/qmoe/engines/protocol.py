@@ -17,6 +17,7 @@ from qmoe.engines.calling import CompiledCircuit
 from qmoe.engines.memory import too_much
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.layers import check_same, in_autocast
+from qmoe.torch_internals import is_recorded, is_wrapped
 
 #: A state of 2**32 amplitudes fills 32 GiB in float32.
 MAX_STATE_BITS = 32
@@ -57,9 +58,9 @@ class Engine(ABC):
             UnsupportedError: when the engine cannot run this circuit.
         """
         if torch.compiler.is_dynamo_compiling():
-            from qmoe.engines import operation
+            from qmoe.engines.uncompiled import run_uncompiled
 
-            return operation.evaluate(self, circuit, x, weights, noise_strength)
+            return run_uncompiled(self.evaluate, circuit, x, weights, noise_strength)
         stack, batch, reason = fitting(self, circuit, x, weights)
         if noise_strength is not None:
             _check_strength(circuit, x, noise_strength, stack)
@@ -164,7 +165,7 @@ class Engine(ABC):
 
 def traced() -> bool:
     """Whether torch records the operations that follow, on tensors that may hold no values, instead of running them."""
-    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0 or torch._C._is_tracing()
+    return torch.compiler.is_compiling() or is_recorded()
 
 
 def for_onnx() -> bool:
@@ -241,7 +242,7 @@ def _check_strength(circuit: Circuit, x: Tensor, noise_strength: Tensor, stack: 
 
 
 def _check_probabilities(strength: Tensor) -> None:
-    if traced() or strength.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(strength):
+    if traced() or strength.is_meta or is_wrapped(strength):
         return  # values cannot be looked at there
     inside = (strength >= 0) & (strength <= 1)  # False for NaN
     if not bool(inside.all()):

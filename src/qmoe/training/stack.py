@@ -15,6 +15,7 @@ from qmoe.circuits import Circuit
 from qmoe.engines import Engine
 from qmoe.errors import ConfigError
 from qmoe.layers import Stackable, runs_stacked
+from qmoe.torch_internals import copy_all
 
 _GROUPS = ("_parameters", "_buffers")
 #: Attributes of modules that are no options.
@@ -92,7 +93,7 @@ class ModelStack:
             pairs = enumerate(zip(self._of_models("_parameters", value), stacked, strict=True))
             kept = [pair for index, pair in pairs if index not in skip]
             if kept:
-                torch._foreach_copy_([own for own, _ in kept], [new for _, new in kept])
+                copy_all([own for own, _ in kept], [new for _, new in kept])
 
     def _of_models(self, group: str, first: Tensor) -> list[Tensor]:
         """Of every model the tensor that is ``first`` of model 0."""

@@ -20,6 +20,7 @@ from qmoe.circuits import Born, Circuit, Gate
 from qmoe.engines.amplitudes import normalised
 from qmoe.engines.batched.gate_matrices import PAULIS, TABLE, amplitude_constants, pauli_constants
 from qmoe.engines.protocol import traced
+from qmoe.torch_internals import outside_transforms
 
 Made = TypeVar("Made")
 
@@ -33,7 +34,7 @@ def cached_tensors(make: Callable[..., Made]) -> Callable[..., Made]:
 
     @functools.lru_cache(maxsize=1024)
     def kept(*arguments: Any) -> Made:
-        with torch.inference_mode(False), torch._C._DisableFuncTorch():
+        with torch.inference_mode(False), outside_transforms():
             return make(*arguments)
 
     @functools.wraps(make)

@@ -11,6 +11,7 @@ from qmoe.circuits import Circuit
 from qmoe.engines.batched import TorchEngine
 from qmoe.engines.native.run.calls import Simulation
 from qmoe.engines.native.run.simulations import simulation
+from qmoe.torch_internals import is_batch_of_gradients, is_transformed
 
 _TORCH = TorchEngine()
 
@@ -35,14 +36,14 @@ class Step(torch.autograd.Function):
     def backward(ctx: Any, cotangent: Tensor) -> Any:
         x, weights, strength = ctx.saved_tensors
         runner, features = ctx.runner, ctx.needs_input_grad[1]
-        if torch._C._functorch.is_legacy_batchedtensor(cotangent):
+        if is_batch_of_gradients(cotangent):
             # ``is_grads_batched=True`` stands many gradients on an axis that only torch's own operations know.
             return (
                 None,
                 *_torch_pullback(runner.circuit, (x, weights, strength), ctx.needs_input_grad[1:4], cotangent),
                 None,
             )
-        if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+        if torch.is_grad_enabled() or is_transformed():
             # Somebody will differentiate the gradients, or asks for many at once.
             flat = _flatten(runner, x, weights, strength)
             rows = cotangent.reshape(runner.n_models, runner.n_batch, -1)

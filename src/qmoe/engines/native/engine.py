@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from qmoe.circuits import Circuit
 from qmoe.engines.batched import TorchEngine
@@ -15,6 +14,7 @@ from qmoe.engines.calling import CompiledCircuit
 from qmoe.engines.native.autograd import Evaluate, Step
 from qmoe.engines.native.run.simulations import compiled_circuit, simulation
 from qmoe.engines.protocol import Engine, too_large, traced
+from qmoe.torch_internals import differentiates_forwards, is_in_dual_level, is_transformed
 
 _TORCH = TorchEngine()
 
@@ -78,26 +78,18 @@ class NativeEngine(Engine):
         stack: torch.Size,
         batch: torch.Size,
     ) -> Tensor:
-        if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        if is_transformed() or is_in_dual_level():
             return super()._shaped(circuit, x, weights, strength, stack, batch)
         runner = simulation(circuit, stack, batch, x.element_size())
         keep = runner.keeps and _differentiates(x, weights, strength)
         return Step.apply(runner, x, weights, strength, keep)
 
     def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
-        if _forward_mode():
+        if differentiates_forwards():
             # The same function written out in torch operations, which know their derivatives in that direction.
             _TORCH.check_supported(circuit, x)
             return _TORCH._evaluate(circuit, x, weights, strength)
         return Evaluate.apply(circuit, x, weights, strength)
-
-
-def _forward_mode() -> bool:
-    """Whether a transform around this call differentiates forwards, as `torch.func.jacfwd` and ``hessian`` do."""
-    if forward_ad._current_level >= 0:
-        return True
-    transforms = torch._C._functorch.get_interpreter_stack() or ()
-    return any(transform.key() == torch._C._functorch.TransformType.Jvp for transform in transforms)
 
 
 def _differentiates(x: Tensor, weights: Tensor, strength: Tensor | None) -> bool:

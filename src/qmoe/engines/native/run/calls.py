@@ -17,6 +17,7 @@ from qmoe.engines.native import layout as at
 from qmoe.engines.native.kernels.names import kernel
 from qmoe.engines.native.plan.scratch import Layout
 from qmoe.errors import UnsupportedError
+from qmoe.torch_internals import is_symbolic_zero
 
 #: Operations of the items that a thread takes at once.
 GROUP_OPERATIONS = THREAD_OPERATIONS / 8
@@ -153,4 +154,4 @@ def plain(tensor: Tensor) -> Tensor:
     """A tensor whose memory holds its values: the imaginary part of a conjugate holds their negatives, some zeros none."""
     if tensor.is_neg():
         return tensor.resolve_neg()
-    return torch.zeros_like(tensor) if tensor._is_zerotensor() else tensor
+    return torch.zeros_like(tensor) if is_symbolic_zero(tensor) else tensor
