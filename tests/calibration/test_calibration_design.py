@@ -9,9 +9,9 @@ from calibration.record import _play_all, try_judge
 from calibration.scores import SHAPES, arms_of, luck
 
 from calibration import Size, answers_of, table
-from qmoe.claims import shipped_claims
+from qmoe.claims import ArmKey, shipped_claims
 
-A, B = ("a", None), ("b", None)
+A, B = ArmKey("a"), ArmKey("b")
 POOLS = ("quantum", "without-last-rz", "twin", "crippled-twin")
 
 
