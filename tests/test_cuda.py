@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 import qmoe
+from helpers import generator
 from qmoe.circuits import Circuit
 from qmoe.engines import TorchEngine, choose_engine
 from qmoe.engines.pennylane import PennyLaneEngine
@@ -27,10 +28,6 @@ pytestmark = [
     # What torch says of streams and of the first call in a thread of its own.
     pytest.mark.filterwarnings("ignore:The AccumulateGrad node's stream", "ignore:Attempting to run cuBLAS"),
 ]
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def moons(n: int = 100, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from helpers import generator
 from qmoe import LinearRouter, MLPRouter, NoiseModel, QuantumRouter, ShapeError, UniformRouter
 from qmoe.analysis import ParameterCount, count_parameters
 from qmoe.routers import (
@@ -19,10 +20,6 @@ from qmoe.routers import (
     SingleExpertRouter,
     TrigonometricRouter,
 )
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def quantum(**options: object) -> QuantumRouter:

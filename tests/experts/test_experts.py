@@ -8,6 +8,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from helpers import generator
 from qmoe import ConfigError, LinearExperts, MLPExperts, QuantumExperts, ShapeError, UniformRouter
 from qmoe.circuits import Circuit
 from qmoe.engines import ReferenceEngine
@@ -15,10 +16,6 @@ from qmoe.errors import EncodingRangeWarning
 from qmoe.experts import Experts
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def inputs(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers import generator
 from qmoe import (
     ConfigError,
     LinearExperts,
@@ -23,10 +24,6 @@ from qmoe.moe import balance_loss, expert_load, z_loss
 from qmoe.routers import Router, SoftmaxRouter
 
 F64: dict[str, Any] = {"dtype": torch.float64}
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def inputs(*shape: int) -> Tensor:

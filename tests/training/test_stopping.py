@@ -10,14 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from helpers import generator
 from qmoe import ConfigError, LinearExperts, MixtureOfExperts, MLPExperts, MLPRouter, QuantumRouter, ShapeError
 from qmoe.training import TrainingConfig, train_stack
 
 CONFIG = TrainingConfig(epochs=30, batch_size=8, lr=0.1, patience=3)
-
-
-def generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def make(kind: str, seed: int) -> MixtureOfExperts:

@@ -8,13 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers import generator
 from qmoe import ConfigError, LinearExperts, LinearRouter, MixtureOfExperts, QuantumRouter, ShapeError
 from qmoe.seeding import child, numpy_generator
 from qmoe.training import ModelStack, TrainingConfig, accuracy, train_stack
-
-
-def generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def mixture(seed: int = 0, dtype: torch.dtype = torch.float64) -> MixtureOfExperts:

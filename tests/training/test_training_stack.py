@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers import generator
 from qmoe import (
     ConfigError,
     LinearExperts,
@@ -26,10 +27,6 @@ from qmoe.training import ModelStack, TrainingConfig, TrainingResult, train_stac
 
 CONFIG = TrainingConfig(epochs=4, batch_size=8, lr=0.1)
 NOISE = (0.0, 0.05, 0.1, 0.2, 0.4, 0.75)
-
-
-def generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def make(kind: str, seed: int, dtype: torch.dtype) -> MixtureOfExperts:
