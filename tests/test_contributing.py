@@ -23,6 +23,7 @@ def misplaced_names(text: str) -> list[str]:
         body = [] if file is None else ast.parse(file.read_text(encoding="utf-8")).body
         defined = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
         defined |= {t.id for n in body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
+        defined |= {n.target.id for n in body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)}
         found += [] if name in defined else [f"{name} in {path}"]
     return found
 
