@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,8 +15,9 @@ from qmoe.training.autograd_trainer import AutogradTrainer, accuracy
 from qmoe.training.checked import check_weights, checked_parts
 from qmoe.training.compiled import CompiledTrainer, compiled_parts
 from qmoe.training.orders import Orders
+from qmoe.training.stack import ModelStack
 from qmoe.training.stopping import Best
-from qmoe.training.trainer import Histories, Trainer, TrainingConfig
+from qmoe.training.trainer import Histories, Part, Trainer, TrainingConfig
 
 
 @dataclass
@@ -94,23 +95,15 @@ def train_stack(
     n_models, n = train.y.shape
     if len(order_seeds) != n_models:
         raise ShapeError(f"Got {len(order_seeds)} order_seeds for {n_models} model(s); pass one each.")
-    parts = compiled_parts(stack, n, config.batch_size) if train.weight is None else None
-    trainer: Trainer
-    if parts is None:
-        trainer = AutogradTrainer(stack, train, test, config)
-    else:
-        trainer = CompiledTrainer(stack, parts, train, test, config)
+    trainer = _trainer(stack, train, test, config)
     begin = time.perf_counter()  # what a process loads once is loaded by now
     best = None if config.patience is None else Best(stack, trainer, config.patience, config.tolerance)
     histories = _run(trainer, config.epochs, Orders(order_seeds, n), on_epoch, on_loss, best)
     loss, running, test_accuracy = histories.loss, histories.running, histories.test
-    failures: dict[int, str] = {}
-    failed_in: dict[int, int] = {}
     n_epochs = np.full(n_models, config.epochs) if best is None else best.n_epochs(config.epochs)
     trained = np.arange(config.epochs) < n_epochs[:, None]
-    for index in np.flatnonzero((~np.isfinite(loss) & trained).any(1)).tolist():
-        epoch = failed_in[index] = int(np.isfinite(loss[index]).argmin())
-        failures[index] = f"the loss was {float(loss[index, epoch])} in epoch {epoch}; try a lower lr."
+    diverged = np.flatnonzero((~np.isfinite(loss) & trained).any(1)).tolist()
+    failed_in = {index: int(np.isfinite(loss[index]).argmin()) for index in diverged}
     if config.evaluate == "end":
         test_accuracy[:, -1] = trainer.test_accuracy()
     trainer.write_back()
@@ -119,8 +112,7 @@ def train_stack(
     else:
         best.restore()
         train_accuracy = accuracy(stack, train.x, train.y)
-    for index in np.flatnonzero(np.isnan(train_accuracy)).tolist():
-        failures.setdefault(index, "the outputs were not finite after the last epoch; try a lower lr.")
+    failures = _failures(loss, failed_in, train_accuracy)
     # A failed model may have gone on beside others; what it gave must not depend on that.
     train_accuracy[list(failures)] = np.nan
     for index, epoch in failed_in.items():
@@ -128,16 +120,27 @@ def train_stack(
         test_accuracy[index, epoch:] = np.nan
         n_epochs[index] = epoch + 1
     stack.write_back(skip=failures)
-    return TrainingResult(
-        loss=loss,
-        running_accuracy=running,
-        test_accuracy=test_accuracy,
-        train_accuracy=train_accuracy,
-        failures=failures,
-        seconds=time.perf_counter() - begin,
-        n_epochs=n_epochs,
-        best_epoch=None if best is None else best.epoch,
-    )
+    seconds, best_epoch = time.perf_counter() - begin, None if best is None else best.epoch
+    return TrainingResult(loss, running, test_accuracy, train_accuracy, failures, seconds, n_epochs, best_epoch)
+
+
+def _failures(loss: np.ndarray, failed_in: Mapping[int, int], train_accuracy: np.ndarray) -> dict[int, str]:
+    """Reasons, by the place of the model: a loss that was not finite, or outputs that are not."""
+    failures = {
+        index: f"the loss was {float(loss[index, epoch])} in epoch {epoch}; try a lower lr."
+        for index, epoch in failed_in.items()
+    }
+    for index in np.flatnonzero(np.isnan(train_accuracy)).tolist():
+        failures.setdefault(index, "the outputs were not finite after the last epoch; try a lower lr.")
+    return failures
+
+
+def _trainer(stack: ModelStack, train: Part, test: Part | None, config: TrainingConfig) -> Trainer:
+    """In machine code where all of the stack compiles and rows weigh alike, else by autograd."""
+    parts = compiled_parts(stack, train.y.shape[1], config.batch_size) if train.weight is None else None
+    if parts is None:
+        return AutogradTrainer(stack, train, test, config)
+    return CompiledTrainer(stack, parts, train, test, config)
 
 
 def _run(
