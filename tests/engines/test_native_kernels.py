@@ -57,7 +57,7 @@ def compilations(code: bytes, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked: list[str] = []
 
     def compile_object(function: Callable[..., None], itemsize: int, n_integers: int, symbol: str) -> bytes:
-        assert (function.__name__, itemsize, n_integers) == (CHEAP, 8, 3)
+        assert (function.__name__, itemsize, n_integers) == (CHEAP, 8, 4)
         asked.append(symbol)
         return code
 
@@ -71,13 +71,13 @@ def sums_of_parts() -> list[float]:
     parts = np.zeros((at.N_PARTS, lanes))
     parts[:, :n_here] = np.arange(at.N_PARTS)[:, None] + [0.5, 10, -1]
     sums, out = np.zeros(lanes), np.full(n_here + 1, np.nan)
-    places = np.zeros(at.SIZE + at.N_PARTS * at.PART_SIZE, dtype=np.int64)
-    places[at.SUMS] = sums.ctypes.data
-    for part in range(at.N_PARTS):
-        places[at.SIZE + part * at.PART_SIZE + at.PART_SUMS] = parts[part].ctypes.data
-    header, call = at.make_header({at.N_QUBITS: 1}), np.zeros(calling.CALL, dtype=np.int64)
-    call[calling.OUT], call[at.N_HERE] = out.ctypes.data, n_here
-    kernels.kernel(CHEAP, 8)(header.ctypes.data, places.ctypes.data, call.ctypes.data)
+    # Offsets from address 0, so that sections may be arrays of their own.
+    shared = at.Scratch(sums=sums.ctypes.data)
+    own = [at.PartScratch(0, row.ctypes.data, 0, 0, 0, 0, 0) for row in parts]
+    places = np.array([*shared, *(place for one in own for place in one)], dtype=np.int64)
+    header, call = at.as_array(at.Header(n_qubits=1)), np.zeros(calling.CALL_SIZE, dtype=np.int64)
+    call[calling.PLACE.out], call[calling.PLACE.n_batch] = out.ctypes.data, n_here
+    kernels.kernel(CHEAP, 8)(header.ctypes.data, places.ctypes.data, call.ctypes.data, 0)
     assert np.isnan(out[n_here]), "the kernel writes beyond the last sample"
     return out[:n_here].tolist()
 
@@ -422,10 +422,10 @@ def test_worker_processes_get_the_numbers_of_their_parent(method: str, tmp_path:
 
 def test_kernel_that_fails_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failing = ctypes.CFUNCTYPE(
-        ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_double, *[ctypes.c_int64] * 3
+        ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_double, *[ctypes.c_int64] * 4
     )(lambda *_: 3)
     address = ctypes.cast(failing, ctypes.c_void_p).value
     monkeypatch.setattr(cache, "_object_code", lambda source, itemsize: b"")
     monkeypatch.setattr(cache, "_load", lambda code, symbol: (None, address))
     with pytest.raises(RuntimeError, match="'finish_large' ended with status 3; this is a bug in qmoe"):
-        kernels.kernel(CHEAP, 8)(0, 0, 0)
+        kernels.kernel(CHEAP, 8)(0, 0, 0, 0)

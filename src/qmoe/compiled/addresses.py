@@ -82,6 +82,11 @@ def inlined(function: Callable[..., Any]) -> Any:
     return numba.njit(**OPTIONS, inline="always")(function)
 
 
+def merged(function: Callable[..., Any]) -> Any:
+    """The same, always in the place of its call: for functions of records, which are many numbers to hand over."""
+    return numba.njit(**OPTIONS, forceinline=True)(function)
+
+
 def _place(builder: Any, address: Any, index: Any, kind: ir.Type) -> ir.Value:
     # A pointer and a step from it, which LLVM can follow through a loop; a sum turned into a pointer it cannot.
     return builder.gep(builder.inttoptr(address, kind.as_pointer()), [index], source_etype=kind)
@@ -106,6 +111,32 @@ def put_integer(typingctx: Any, address: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def read_record(typingctx: Any, kind: Any, address: Any, base: Any) -> Any:
+    """``(kind, address, base)``: the named tuple of class ``kind`` whose integers stand there, ``base`` added to each."""
+    n = len(kind.instance_class._fields)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> ir.Value:
+        places = (_place(builder, args[1], ir.Constant(ir.IntType(64), i), ir.IntType(64)) for i in range(n))
+        numbers = [builder.add(builder.load(place), args[2]) for place in places]
+        return context.make_tuple(builder, signature.return_type, numbers)
+
+    return types.NamedUniTuple(types.int64, n, kind.instance_class)(kind, types.int64, types.int64), codegen
+
+
+@intrinsic
+def write_record(typingctx: Any, address: Any, record: Any) -> Any:
+    """``(address, record)``: writes the numbers of a named tuple as 64-bit integers."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> ir.Value:
+        for i, kind in enumerate(signature.args[1].types):
+            number = context.cast(builder, builder.extract_value(args[1], i), kind, types.int64)
+            builder.store(number, _place(builder, args[0], ir.Constant(ir.IntType(64), i), ir.IntType(64)))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, record), codegen
 
 
 @intrinsic

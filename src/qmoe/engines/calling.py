@@ -7,21 +7,58 @@ integers: the addresses of a header, of the parts of the scratch memory, of a ca
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-#: Places in a call, an array of 64-bit integers. Items first .. last - 1, an item being a chunk of the blocks of one model;
-#: chunks of a model, blocks of a chunk, samples of a model; strides, in numbers, over models, samples and features, and of
-#: the weights over models; then addresses, 0 for what is not there:
-#:
-#: * features, weights ``(M, P)``, strengths of the noise ``(M,)``, read-outs ``(M, B, n_outputs)``,
-#: * final states, which the forward pass keeps and the backward pass uses up,
-#: * gradients of the read-outs; of features ``(M, B, F)`` and of weights ``(M, chunks, P)``, which are added to; of
-#:   strengths ``(M, chunks)``.
-#:
-#: The last says, by its number plus 1, of which model the scratch memory holds the angles already; 0 for none.
-(
-    FIRST, LAST, N_CHUNKS, CHUNK, N_BATCH, X_STACK, X_BATCH, X_FEATURE, W_STACK,
-    X, WEIGHTS, STRENGTH, OUT, STATES, COTANGENT, GX, GW, GS, READY, CALL,
-) = range(20)  # fmt: skip
+
+class Call(NamedTuple):
+    """What a call says, an array of 64-bit integers in this order. Addresses are 0 for what is not there.
+
+    Attributes:
+        first: the first item to run, an item being a chunk of the blocks of one model.
+        last: the first item not to run.
+        n_chunks: chunks of a model.
+        chunk: blocks of a chunk.
+        n_batch: samples of a model.
+        x_stack: stride of the features over models, in numbers.
+        x_batch: over samples.
+        x_feature: over features.
+        w_stack: stride of the weights over models.
+        x: address of the features.
+        weights: of the weights ``(M, P)``.
+        strength: of the strengths of the noise ``(M,)``.
+        out: of the read-outs ``(M, B, n_outputs)``.
+        states: of the final states, which the forward pass keeps and the backward pass uses up.
+        cotangent: of the gradients of the read-outs.
+        gx: of those of the features ``(M, B, F)``, which are added to.
+        gw: of those of the weights ``(M, chunks, P)``, which are added to.
+        gs: of those of the strengths ``(M, chunks)``.
+        ready: the number plus 1 of the model whose angles the scratch memory holds already; 0 for none.
+    """
+
+    first: int
+    last: int
+    n_chunks: int
+    chunk: int
+    n_batch: int
+    x_stack: int
+    x_batch: int
+    x_feature: int
+    w_stack: int
+    x: int
+    weights: int
+    strength: int
+    out: int
+    states: int
+    cotangent: int
+    gx: int
+    gw: int
+    gs: int
+    ready: int
+
+
+#: Numbers of a call, and where in it each stands.
+CALL_SIZE = len(Call._fields)
+PLACE = Call(*range(CALL_SIZE))
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ and read by nobody.
 
 from __future__ import annotations
 
-import qmoe.engines.calling as calling
 import qmoe.training.compiled.layout as at
 from qmoe.compiled.addresses import inner, integer, itemsize
+from qmoe.engines.calling import CALL_SIZE
 from qmoe.training.compiled.chain import unfollow_chain
 from qmoe.training.compiled.circuit_calls import clear_numbers, columns_to_rows, place_of, rows_to_columns, run_backward
 from qmoe.training.compiled.column_operations import (
@@ -128,7 +128,7 @@ def unconsult_circuits(one, plan, shape, memory, wide, n_samples):
         columns_to_rows(one, rows, wide[e * n_out : (e + 1) * n_out], n_samples)
         angles = integer(plan, at.EXPERT_ANGLES) + e * integer(plan, at.N_EXPERT_ANGLES)
         run_backward(
-            one, shape + 8 * at.EXPERT_CODE, integer(memory, at.EXPERT_CALL) + e * 8 * calling.CALL,
+            one, shape + 8 * at.EXPERT_CODE, integer(memory, at.EXPERT_CALL) + e * 8 * CALL_SIZE,
             integer(memory, at.EXPERT_SCRATCH) + e * integer(memory, at.SCRATCH_BYTES), rows, 0,
             integer(memory, at.PARTIAL), integer(memory, at.STRENGTH_GRADIENT),
             integer(memory, at.GRADIENT) + angles * size, integer(plan, at.N_EXPERT_ANGLES),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import qmoe.engines.calling as calling
 import qmoe.training.compiled.layout as at
-from qmoe.compiled.addresses import inner, integer, itemsize, put_integer, put_real, real, run_kernel
+from qmoe.compiled.addresses import inner, integer, itemsize, put_integer, put_real, real, run_kernel, write_record
+from qmoe.engines.calling import PLACE, Call
 
 
 @inner
@@ -23,21 +23,14 @@ def run_forward(one, code, call, scratch, n_samples, x, angles, strength, out, s
         out: address of the read-outs ``(B, n_outputs)``.
         states: address of memory for the final states, or 0 where no backward pass follows.
     """
-    put_integer(call, calling.FIRST, 0)
-    put_integer(call, calling.LAST, integer(code, at.N_CHUNKS))
-    put_integer(call, calling.N_CHUNKS, integer(code, at.N_CHUNKS))
-    put_integer(call, calling.CHUNK, integer(code, at.CHUNK))
-    put_integer(call, calling.N_BATCH, n_samples)
-    put_integer(call, calling.X_STACK, 0)
-    put_integer(call, calling.X_BATCH, 1)
-    put_integer(call, calling.X_FEATURE, n_samples)
-    put_integer(call, calling.W_STACK, 0)
-    put_integer(call, calling.X, x)
-    put_integer(call, calling.WEIGHTS, angles)
-    put_integer(call, calling.STRENGTH, strength)
-    put_integer(call, calling.OUT, out)
-    put_integer(call, calling.STATES, states if integer(code, at.HAS_STATES) else 0)
-    put_integer(call, calling.READY, 0)
+    n_chunks = integer(code, at.N_CHUNKS)
+    kept = states if integer(code, at.HAS_STATES) else 0
+    said = Call(
+        first=0, last=n_chunks, n_chunks=n_chunks, chunk=integer(code, at.CHUNK), n_batch=n_samples,
+        x_stack=0, x_batch=1, x_feature=n_samples, w_stack=0, x=x, weights=angles, strength=strength, out=out,
+        states=kept, cotangent=0, gx=0, gw=0, gs=0, ready=0,
+    )  # fmt: skip
+    write_record(call, said)
     run_kernel(integer(code, at.FORWARD), one, integer(code, at.HEADER), integer(code, at.OFFSETS), call, scratch)
 
 
@@ -61,11 +54,11 @@ def run_backward(one, code, call, scratch, given, encoded, partial, strengths, g
     to = gradient if n_chunks == 1 else partial
     for i in range(n_chunks * n_angles):
         put_real(one, to, i, 0.0)
-    put_integer(call, calling.COTANGENT, given)
-    put_integer(call, calling.GX, encoded)
-    put_integer(call, calling.GW, to)
-    put_integer(call, calling.GS, strengths)
-    put_integer(call, calling.READY, 1)
+    put_integer(call, PLACE.cotangent, given)
+    put_integer(call, PLACE.gx, encoded)
+    put_integer(call, PLACE.gw, to)
+    put_integer(call, PLACE.gs, strengths)
+    put_integer(call, PLACE.ready, 1)
     run_kernel(integer(code, at.BACKWARD), one, integer(code, at.HEADER), integer(code, at.OFFSETS), call, scratch)
     if n_chunks > 1:
         for i in range(n_angles):

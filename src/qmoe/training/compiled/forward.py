@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numba
 
-import qmoe.engines.calling as calling
 import qmoe.training.compiled.layout as at
 from qmoe.compiled.addresses import inner, integer, itemsize, pointer_integer, pointer_like
+from qmoe.engines.calling import CALL_SIZE
 from qmoe.training.compiled.chain import follow_chain
 from qmoe.training.compiled.circuit_calls import place_of, rows_to_columns, run_forward
 from qmoe.training.compiled.column_operations import activate, affine, average, mix, name_outcomes, softmax
@@ -137,7 +137,7 @@ def consult_circuits(one, plan, shape, memory, row, n_samples, keep):
         out = integer(memory, at.EXPERT_OUT) + e * n_samples * n_out * size
         states = integer(memory, at.EXPERT_STATES) + e * integer(memory, at.STATE_BYTES)
         run_forward(
-            one, shape + 8 * at.EXPERT_CODE, integer(memory, at.EXPERT_CALL) + e * 8 * calling.CALL,
+            one, shape + 8 * at.EXPERT_CODE, integer(memory, at.EXPERT_CALL) + e * 8 * CALL_SIZE,
             integer(memory, at.EXPERT_SCRATCH) + e * integer(memory, at.SCRATCH_BYTES), n_samples, x.ctypes.data,
             place_of(one, row, integer(plan, at.EXPERT_ANGLES) + e * integer(plan, at.N_EXPERT_ANGLES)),
             place_of(one, row, integer(plan, at.EXPERT_STRENGTH) + e), out, states if keep else 0,

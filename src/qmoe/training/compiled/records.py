@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from qmoe.compiled.lanes import WIDTH
-from qmoe.engines import calling, interpolation
-from qmoe.engines.calling import CompiledCircuit
+from qmoe.engines import interpolation
+from qmoe.engines.calling import CALL_SIZE, CompiledCircuit
 from qmoe.engines.running import CircuitModule
 from qmoe.routers.controls import permutation_of
 from qmoe.training.compiled import layout as at
@@ -253,7 +253,7 @@ class Memory:
             scratch_bytes = _whole_lines(max(code.scratch for code in codes))
             state_bytes = _whole_lines(max((c.states for c in codes if c.states <= _KEEP_BYTES), default=0))
             n_chunks, described = max(code.n_chunks for code in codes), circuit.circuit
-            sizes_of |= {call: copies * 8 * calling.CALL, scratch: copies * scratch_bytes, states: copies * state_bytes}
+            sizes_of |= {call: copies * 8 * CALL_SIZE, scratch: copies * scratch_bytes, states: copies * state_bytes}
             outputs = max(measured) * described.n_outputs * itemsize
             sizes_of |= {out: copies * outputs, given: outputs}
             if is_router and parts.router.nodes is not None:

@@ -16,12 +16,12 @@ KERNELS = {
         *declare(
             f"{_ROOM}.large_state",
             ("prepare_large", 5),
-            ("advance_large", 5),
-            ("undo_large", 6),
-            ("read_large", 5),
-            ("finish_large", 3),
-            ("seed_large", 6),
-            ("collect_large", 4),
+            ("advance_large", 7),
+            ("undo_large", 8),
+            ("read_large", 6),
+            ("finish_large", 4),
+            ("seed_large", 7),
+            ("collect_large", 5),
         ),
     )
 }

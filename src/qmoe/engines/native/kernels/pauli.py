@@ -6,28 +6,8 @@ forward again and keeps the vector before each damping, of which a circuit has a
 
 from __future__ import annotations
 
-from qmoe.compiled.addresses import inner, integer, itemsize, put_real, real
+from qmoe.compiled.addresses import inner, integer, itemsize, merged, put_real, read_record, real
 from qmoe.compiled.lanes import WIDTH
-from qmoe.engines.calling import (
-    CHUNK,
-    COTANGENT,
-    FIRST,
-    GS,
-    GW,
-    GX,
-    LAST,
-    N_BATCH,
-    N_CHUNKS,
-    OUT,
-    READY,
-    STRENGTH,
-    W_STACK,
-    WEIGHTS,
-    X_BATCH,
-    X_FEATURE,
-    X_STACK,
-    X,
-)
 from qmoe.engines.native.kernels.angles import (
     accumulate_samples,
     accumulate_shared,
@@ -37,46 +17,20 @@ from qmoe.engines.native.kernels.angles import (
     share_angles,
     transform,
 )
+from qmoe.engines.native.kernels.frames import walk
 from qmoe.engines.native.kernels.pauli_passes import damp, overlap, turn, undamp, unoverlap, unturn
-from qmoe.engines.native.kernels.state import place_parts
 from qmoe.engines.native.kernels.state_passes import clear
-from qmoe.engines.native.layout import (
-    BORN,
-    CHECKPOINTS,
-    COEFFICIENTS,
-    COUNTS,
-    FACTORS_TABLE,
-    FORWARD,
-    GRADIENTS,
-    LAM,
-    N_DAMPS,
-    N_FEATURES,
-    N_FORWARD,
-    N_OUTPUTS,
-    N_QUBITS,
-    N_SHARED,
-    N_SLOTS,
-    N_WEIGHTS,
-    ORDER,
-    PREPARED,
-    PSI,
-    ROW,
-    ROWS,
-    SHIFTS,
-    SIGNS,
-    STRENGTH_GRADIENT,
-    TURN,
-)
+from qmoe.engines.native.layout import TURN, PauliRow
+
+_ROW = 8 * len(PauliRow._fields)
 
 
 @inner
-def _share_damping(one, header, at, strength):
-    """Tables of the damping factors of every word, and of their derivatives, for one model.
+def _share_damping(one, table, counts, n, strength):
+    """Tables of the damping factors of ``n`` words and channels, and of their derivatives, for one model.
 
     A negative count stands for a word that dephasing forgets: its factor is 0 at any strength.
     """
-    n = integer(header, N_DAMPS) << (2 * integer(header, N_QUBITS))
-    table, counts = integer(at, FACTORS_TABLE), integer(header, COUNTS)
     factor = 1.0 - strength * (4.0 / 3.0)
     for i in range(n):
         count = integer(counts, i)
@@ -87,22 +41,30 @@ def _share_damping(one, header, at, strength):
         put_real(one, table, n + i, max(count, 0) * below)
 
 
-@inner
-def _begin(one, header, at, x, n_here, feature_stride, sample_stride):
+@merged
+def _share(one, frame, block):
+    """What the samples of a model share, where it is not there yet: angles, and damping factors."""
+    if block.is_fresh:
+        program = frame.program
+        share_angles(one, frame, block)
+        n, strength = program.n_dampings * program.n_vectors, real(one, frame.call.strength, block.model)
+        _share_damping(one, frame.scratch.damping, program.damping_counts, n, strength)
+
+
+@merged
+def _begin(one, frame, block):
     """Writes the Pauli coefficients of the initial state."""
-    lanes = WIDTH // itemsize(one)
-    dim = 1 << integer(header, N_QUBITS)
-    words = integer(at, PSI)
-    clear(one, words, 0, dim * dim)
-    if not integer(header, PREPARED):
+    lanes, dim, words = WIDTH // itemsize(one), frame.program.dim, frame.scratch.psi
+    clear(one, words, 0, frame.program.n_vectors)
+    if not frame.program.is_prepared:
         for i in range(dim * lanes):
             put_real(one, words, i, 1.0)  # words of I and Z
         return
-    psi = _amplitudes(one, header, at, x, n_here, feature_stride, sample_stride)
+    _write_amplitudes(one, frame, block)
     # tr(P rho) = i^|a & b| sum_k (-1)^|b & k| psi_k psi_{k ^ a}, which vanishes where the power of i is odd.
     for a in range(dim):
         row = words + a * dim * WIDTH
-        overlap(one, psi, row, a, dim)
+        overlap(one, frame.scratch.rows, row, a, dim)
         transform(one, row, dim)
         _apply_power(one, row, a, dim)
 
@@ -122,176 +84,155 @@ def _apply_power(one, row, a, dim):
                 put_real(one, row, lane, -real(one, row, lane) if power % 4 == 2 else 0.0)
 
 
-@inner
-def _amplitudes(one, header, at, x, n_here, feature_stride, sample_stride):
-    """Normalised, padded features of a block, as vectors of lanes; returns their address."""
-    lanes = WIDTH // itemsize(one)
-    psi, n_features = integer(at, ROWS), integer(header, N_FEATURES)
-    clear(one, psi, 0, 1 << integer(header, N_QUBITS))
-    for lane in range(n_here):
-        sample = x + lane * sample_stride * itemsize(one)
-        norm = norm_of(one, sample, n_features, feature_stride)
+@merged
+def _write_amplitudes(one, frame, block):
+    """Normalised, padded features of a block, as vectors of lanes in the rows of the scratch memory."""
+    lanes, psi, n_features = WIDTH // itemsize(one), frame.scratch.rows, frame.program.n_features
+    clear(one, psi, 0, frame.program.dim)
+    for lane in range(block.n_here):
+        sample = block.x + lane * frame.call.x_batch * itemsize(one)
+        norm = norm_of(one, sample, n_features, frame.call.x_feature)
         for f in range(n_features):
-            put_real(one, psi, f * lanes + lane, real(one, sample, f * feature_stride) / norm)
-    return psi
+            put_real(one, psi, f * lanes + lane, real(one, sample, f * frame.call.x_feature) / norm)
 
 
-@inner
-def _advance(one, header, at, keeps):
+@merged
+def _row(program, i):
+    """Row ``i`` of the program."""
+    return read_record(PauliRow, program.forward + i * _ROW, 0)
+
+
+@merged
+def _advance(one, frame, keeps):
     """Applies all rows; with ``keeps`` the vector before each damping is kept."""
-    n = 1 << (2 * integer(header, N_QUBITS))
-    words = integer(at, PSI)
-    for i in range(integer(header, N_FORWARD)):
-        row = integer(header, FORWARD) + i * ROW * 8
-        which = integer(row, 1)
-        if integer(row, 0) == TURN:
-            turn(one, words, integer(row, 2), integer(row, 3), integer(at, COEFFICIENTS), which)
+    program, scratch = frame.program, frame.scratch
+    n = program.n_vectors
+    for i in range(program.n_forward):
+        row = _row(program, i)
+        if row.operation == TURN:
+            turn(one, scratch.psi, row.pairs, row.n_pairs, scratch.coefficients, row.target)
         else:
-            saved = integer(at, CHECKPOINTS) + which * n * WIDTH if keeps else 0
-            damp(one, words, integer(at, FACTORS_TABLE) + which * n * itemsize(one), saved, n)
+            saved = scratch.checkpoints + row.target * n * WIDTH if keeps else 0
+            damp(one, scratch.psi, scratch.damping + row.target * n * itemsize(one), saved, n)
 
 
-@inner
-def _undo(one, header, at):
+@merged
+def _undo(one, frame):
     """Undoes all rows, adding up gradients; before a damping the state is the one that was kept."""
-    n = 1 << (2 * integer(header, N_QUBITS))
-    words, lam, coefficients = integer(at, PSI), integer(at, LAM), integer(at, COEFFICIENTS)
-    for i in range(integer(header, N_FORWARD) - 1, -1, -1):
-        row = integer(header, FORWARD) + i * ROW * 8
-        which = integer(row, 1)
-        if integer(row, 0) == TURN:
-            gradients = integer(at, GRADIENTS)
-            unturn(one, words, lam, integer(row, 2), integer(row, 3), coefficients, gradients, which)
+    program, scratch = frame.program, frame.scratch
+    n, words, lam = program.n_vectors, scratch.psi, scratch.lam
+    for i in range(program.n_forward - 1, -1, -1):
+        row = _row(program, i)
+        if row.operation == TURN:
+            unturn(one, words, lam, row.pairs, row.n_pairs, scratch.coefficients, scratch.gradients, row.target)
         else:
-            words = integer(at, CHECKPOINTS) + which * n * WIDTH
-            factors = integer(at, FACTORS_TABLE) + which * n * itemsize(one)
-            derivatives = factors + integer(header, N_DAMPS) * n * itemsize(one)
-            undamp(one, lam, words, factors, derivatives, integer(at, STRENGTH_GRADIENT), n)
+            words = scratch.checkpoints + row.target * n * WIDTH
+            factors = scratch.damping + row.target * n * itemsize(one)
+            derivatives = factors + program.n_dampings * n * itemsize(one)
+            undamp(one, lam, words, factors, derivatives, scratch.strength_gradient, n)
 
 
-@inner
-def _read(one, header, at, out, n_here):
-    lanes = WIDTH // itemsize(one)
-    q = integer(header, N_QUBITS)
-    dim, words = 1 << q, integer(at, PSI)
-    if integer(header, BORN):
+@merged
+def _read(one, frame, block):
+    """Writes the read-outs of a block."""
+    program, words, lanes = frame.program, frame.scratch.psi, WIDTH // itemsize(one)
+    out = frame.call.out + block.sample * program.n_outputs * itemsize(one)
+    q, dim = program.n_qubits, program.dim
+    if program.is_born:
         # p(k) = 2^-Q sum_b (-1)^|b & k| tr(Z^b rho)
         transform(one, words, dim)
         for k in range(dim):
-            for lane in range(n_here):
-                place = lane * dim + integer(integer(header, ORDER), k)
+            for lane in range(block.n_here):
+                place = lane * dim + integer(program.order, k)
                 put_real(one, out, place, real(one, words, k * lanes + lane) / dim)
         return
     for w in range(q):
-        for lane in range(n_here):
-            value = real(one, words, integer(integer(header, SIGNS), w) * lanes + lane)
-            put_real(one, out, lane * q + w, -value if integer(integer(header, SHIFTS), w) else value)
+        for lane in range(block.n_here):
+            value = real(one, words, integer(program.signs, w) * lanes + lane)
+            put_real(one, out, lane * q + w, -value if integer(program.shifts, w) else value)
 
 
-@inner
-def _reverse(one, header, at, cotangent, n_here):
+@merged
+def _seed(one, frame, block):
     """Writes the gradient of the final vector."""
-    lanes = WIDTH // itemsize(one)
-    q = integer(header, N_QUBITS)
-    dim, lam = 1 << q, integer(at, LAM)
-    clear(one, lam, 0, dim * dim)
-    if integer(header, BORN):
+    program, lam, lanes = frame.program, frame.scratch.lam, WIDTH // itemsize(one)
+    cotangent = frame.call.cotangent + block.sample * program.n_outputs * itemsize(one)
+    q, dim = program.n_qubits, program.dim
+    clear(one, lam, 0, program.n_vectors)
+    if program.is_born:
         for k in range(dim):
-            for lane in range(n_here):
-                place = lane * dim + integer(integer(header, ORDER), k)
+            for lane in range(block.n_here):
+                place = lane * dim + integer(program.order, k)
                 put_real(one, lam, k * lanes + lane, real(one, cotangent, place) / dim)
         transform(one, lam, dim)
         return
     for w in range(q):
-        for lane in range(n_here):
+        for lane in range(block.n_here):
             value = real(one, cotangent, lane * q + w)
-            place = integer(integer(header, SIGNS), w) * lanes + lane
-            put_real(one, lam, place, -value if integer(integer(header, SHIFTS), w) else value)
+            place = integer(program.signs, w) * lanes + lane
+            put_real(one, lam, place, -value if integer(program.shifts, w) else value)
 
 
-@inner
-def _amplitude_gradients(one, header, at, x, gx, n_here, feature_stride, sample_stride):
+@merged
+def _amplitude_gradients(one, frame, block, gx):
     """Adds the gradients of amplitude-encoded features, from ``lam`` at the initial state."""
-    lanes, size = WIDTH // itemsize(one), itemsize(one)
-    n, dim = integer(header, N_FEATURES), 1 << integer(header, N_QUBITS)
-    psi = _amplitudes(one, header, at, x, n_here, feature_stride, sample_stride)
+    lanes, size, stride = WIDTH // itemsize(one), itemsize(one), frame.call.x_feature
+    n, dim, psi = frame.program.n_features, frame.program.dim, frame.scratch.rows
+    _write_amplitudes(one, frame, block)
     total = psi + dim * WIDTH
     clear(one, total, 0, dim)
     for a in range(dim):
-        row = integer(at, LAM) + a * dim * WIDTH
+        row = frame.scratch.lam + a * dim * WIDTH
         _apply_power(one, row, a, dim)
         transform(one, row, dim)
         unoverlap(one, psi, row, total, a, dim)
-    for lane in range(n_here):
-        sample = x + lane * sample_stride * size
-        amplitude_gradient(one, sample, feature_stride, n, total + lane * size, lanes, gx + lane * n * size)
+    for lane in range(block.n_here):
+        sample = block.x + lane * frame.call.x_batch * size
+        amplitude_gradient(one, sample, stride, n, total + lane * size, lanes, gx + lane * n * size)
+
+
+@merged
+def _evaluate_block(one, frame, block):
+    """The read-outs of a block."""
+    _share(one, frame, block)
+    encode_samples(one, frame, block)
+    _begin(one, frame, block)
+    _advance(one, frame, False)
+    _read(one, frame, block)
+
+
+@merged
+def _differentiate_block(one, frame, block):
+    """The gradients of a block, from the beginning."""
+    program, scratch = frame.program, frame.scratch
+    _share(one, frame, block)
+    if block.is_first:
+        clear(one, scratch.gradients, 0, program.n_shared)
+        clear(one, scratch.strength_gradient, 0, 1)
+    clear(one, scratch.gradients, program.n_shared, program.n_slots)
+    encode_samples(one, frame, block)
+    _begin(one, frame, block)
+    _advance(one, frame, True)
+    _seed(one, frame, block)
+    _undo(one, frame)
+    if frame.call.gx != 0:
+        gx = frame.call.gx + block.sample * program.n_features * itemsize(one)
+        accumulate_samples(one, frame, block, gx)
+        if program.is_prepared:
+            _amplitude_gradients(one, frame, block, gx)
+    if block.is_last:
+        accumulate_shared(one, frame, frame.call.gw + block.item * program.n_weights * itemsize(one), 0)
+        total = 0.0
+        for lane in range(WIDTH // itemsize(one)):
+            total += real(one, scratch.strength_gradient, lane)
+        put_real(one, frame.call.gs, block.item, -4.0 / 3.0 * total)
 
 
 def evaluate_noisy(one, header, parts, call, scratch):
     """As `qmoe.engines.native.kernels.state.evaluate`, with a noise strength for each model."""
-    size = itemsize(one)
-    lanes = WIDTH // size
-    n_batch, n_chunks, chunk = integer(call, N_BATCH), integer(call, N_CHUNKS), integer(call, CHUNK)
-    n_blocks = (n_batch + lanes - 1) // lanes
-    feature_stride, sample_stride = integer(call, X_FEATURE), integer(call, X_BATCH)
-    at = place_parts(parts, scratch)
-    model = -1
-    for item in range(integer(call, FIRST), integer(call, LAST)):
-        if item // n_chunks != model:
-            model = item // n_chunks
-            weights = integer(call, WEIGHTS) + model * integer(call, W_STACK) * size
-            share_angles(one, header, at, weights, 0, 0)
-            _share_damping(one, header, at, real(one, integer(call, STRENGTH), model))
-        start = item % n_chunks * chunk
-        for block in range(start, min(start + chunk, n_blocks)):
-            sample = block * lanes
-            n_here = min(lanes, n_batch - sample)
-            x = integer(call, X) + (model * integer(call, X_STACK) + sample * sample_stride) * size
-            encode_samples(one, header, at, x, n_here, feature_stride, sample_stride)
-            _begin(one, header, at, x, n_here, feature_stride, sample_stride)
-            _advance(one, header, at, False)
-            out = integer(call, OUT) + (model * n_batch + sample) * integer(header, N_OUTPUTS) * size
-            _read(one, header, at, out, n_here)
+    walk(one, header, parts, call, scratch, _evaluate_block)
 
 
 def differentiate_noisy(one, header, parts, call, scratch):
     """As `qmoe.engines.native.kernels.state.differentiate`; gradients of the noise strengths go to GS ``(M, n_chunks)``."""
-    size = itemsize(one)
-    lanes = WIDTH // size
-    n_batch, n_chunks, chunk = integer(call, N_BATCH), integer(call, N_CHUNKS), integer(call, CHUNK)
-    n_blocks = (n_batch + lanes - 1) // lanes
-    feature_stride, sample_stride = integer(call, X_FEATURE), integer(call, X_BATCH)
-    at = place_parts(parts, scratch)
-    gradients, strength_gradient = integer(at, GRADIENTS), integer(at, STRENGTH_GRADIENT)
-    model = integer(call, READY) - 1
-    for item in range(integer(call, FIRST), integer(call, LAST)):
-        if item // n_chunks != model:
-            model = item // n_chunks
-            weights = integer(call, WEIGHTS) + model * integer(call, W_STACK) * size
-            share_angles(one, header, at, weights, 0, 0)
-            _share_damping(one, header, at, real(one, integer(call, STRENGTH), model))
-        clear(one, gradients, 0, integer(header, N_SLOTS))
-        clear(one, strength_gradient, 0, 1)
-        start = item % n_chunks * chunk
-        for block in range(start, min(start + chunk, n_blocks)):
-            sample = block * lanes
-            n_here = min(lanes, n_batch - sample)
-            x = integer(call, X) + (model * integer(call, X_STACK) + sample * sample_stride) * size
-            encode_samples(one, header, at, x, n_here, feature_stride, sample_stride)
-            _begin(one, header, at, x, n_here, feature_stride, sample_stride)
-            _advance(one, header, at, True)
-            cotangent = integer(call, COTANGENT) + (model * n_batch + sample) * integer(header, N_OUTPUTS) * size
-            _reverse(one, header, at, cotangent, n_here)
-            clear(one, gradients, integer(header, N_SHARED), integer(header, N_SLOTS))
-            _undo(one, header, at)
-            gx = integer(call, GX)
-            if gx != 0:
-                gx += (model * n_batch + sample) * integer(header, N_FEATURES) * size
-                accumulate_samples(one, header, at, gx, n_here)
-                if integer(header, PREPARED):
-                    _amplitude_gradients(one, header, at, x, gx, n_here, feature_stride, sample_stride)
-        accumulate_shared(one, header, at, integer(call, GW) + item * integer(header, N_WEIGHTS) * size, 0)
-        total = 0.0
-        for lane in range(lanes):
-            total += real(one, strength_gradient, lane)
-        put_real(one, integer(call, GS), item, -4.0 / 3.0 * total)
+    walk(one, header, parts, call, scratch, _differentiate_block)

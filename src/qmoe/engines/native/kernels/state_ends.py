@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from qmoe.compiled.addresses import inlined, inner, integer, itemsize, odd, put_real, real
+from qmoe.compiled.addresses import inlined, integer, itemsize, merged, odd, put_real, real
 from qmoe.compiled.lanes import WIDTH
 from qmoe.engines.native.kernels.angles import amplitude_gradient, norm_of, transform
 from qmoe.engines.native.kernels.state_passes import (
     add_signed,
     clear,
+    phase,
+    phase_each,
+    phase_lanes,
     probabilities,
     rotate1,
     rotate2,
@@ -15,38 +18,29 @@ from qmoe.engines.native.kernels.state_passes import (
     rotate_lanes,
     seed_gradient,
     spread,
+    unphase,
+    unphase_each,
+    unphase_lanes,
     unrotate1,
     unrotate2,
     unrotate_lanes,
 )
-from qmoe.engines.native.layout import (
-    LANE_BITS,
-    N_FEATURES,
-    N_QUBITS,
-    ORDER,
-    PIVOT,
-    PREPARED,
-    READOUT_ROW,
-    ROTATE_LANES,
-    SHIFTS,
-    SIGNS,
-    START_SLOTS,
-)
+from qmoe.engines.native.layout import GROUP_SIZE, OPERATION, PHASE_EACH, PIVOT, READOUT_ROW, ROTATE_LANES, SIGN, SLOT
 
 
 @inlined
 def count_cosets(row, n):
     """How many cosets of ``n`` vectors the row of a rotation goes through."""
-    if integer(row, 0) == ROTATE_LANES:
+    if integer(row, OPERATION) == ROTATE_LANES:
         return n if integer(row, PIVOT) < 0 else n >> 1
-    return n >> integer(row, 1)
+    return n >> integer(row, GROUP_SIZE)
 
 
 @inlined
 def rotate(one, psi, row, coefficients, lo, hi):
     """Applies the row of a group of rotations to the cosets lo .. hi - 1."""
-    size = integer(row, 1)
-    if integer(row, 0) == ROTATE_LANES:
+    size = integer(row, GROUP_SIZE)
+    if integer(row, OPERATION) == ROTATE_LANES:
         rotate_lanes(one, psi, row, coefficients, lo, hi)
     elif size == 3:
         rotate3(one, psi, row, coefficients, lo, hi)
@@ -59,29 +53,72 @@ def rotate(one, psi, row, coefficients, lo, hi):
 @inlined
 def unrotate(one, psi, lam, row, coefficients, gradients, lo, hi):
     """Undoes the row of a group of rotations on the cosets lo .. hi - 1."""
-    if integer(row, 0) == ROTATE_LANES:
+    if integer(row, OPERATION) == ROTATE_LANES:
         unrotate_lanes(one, psi, lam, row, coefficients, gradients, lo, hi)
-    elif integer(row, 1) == 2:
+    elif integer(row, GROUP_SIZE) == 2:
         unrotate2(one, psi, lam, row, coefficients, gradients, lo, hi)
     else:
         unrotate1(one, psi, lam, row, coefficients, gradients, lo, hi)
 
 
-@inner
-def begin(one, header, coefficients, psi, x, n_here, feature_stride, sample_stride):
+@inlined
+def advance_row(one, frame, psi, row, part, n_parts):
+    """Applies a row that is not a table of phases to one of ``n_parts`` equal parts of the state."""
+    n, coefficients = frame.program.n_vectors, frame.scratch.coefficients
+    if integer(row, OPERATION) == PHASE_EACH:
+        lo, hi = n * part // n_parts, n * (part + 1) // n_parts
+        phase_each(one, psi, coefficients, integer(row, SLOT), integer(row, SIGN), lo, hi)
+    else:
+        count = count_cosets(row, n)
+        rotate(one, psi, row, coefficients, count * part // n_parts, count * (part + 1) // n_parts)
+
+
+@inlined
+def undo_row(one, frame, psi, lam, row, gradients, part, n_parts):
+    """Undoes such a row on one part of both states, and adds up the gradients of its slots."""
+    n, coefficients = frame.program.n_vectors, frame.scratch.coefficients
+    if integer(row, OPERATION) == PHASE_EACH:
+        lo, hi = n * part // n_parts, n * (part + 1) // n_parts
+        unphase_each(one, psi, lam, coefficients, gradients, integer(row, SLOT), integer(row, SIGN), lo, hi)
+    else:
+        count = count_cosets(row, n)
+        lo, hi = count * part // n_parts, count * (part + 1) // n_parts
+        unrotate(one, psi, lam, row, coefficients, gradients, lo, hi)
+
+
+@inlined
+def advance_phases(one, program, psi, table, lo, hi):
+    """Multiplies the vectors lo .. hi - 1 by the phases of a table, which begins at the first of them."""
+    if program.lane_bits == 0:
+        phase(one, psi, table, lo, lo, hi)
+    else:
+        phase_lanes(one, psi, table, lo, lo, hi)
+
+
+@inlined
+def undo_phases(one, program, psi, lam, table, gradients, lo, hi):
+    """Undoes that on both states, and adds the gradients of the phases to ``gradients``, which begin there too."""
+    if program.lane_bits == 0:
+        unphase(one, psi, lam, table, gradients, lo, lo, hi)
+    else:
+        unphase_lanes(one, psi, lam, table, gradients, lo, lo, hi)
+
+
+@merged
+def begin(one, frame, block, psi):
     """Writes the initial state of a block."""
-    lanes = WIDTH // itemsize(one)
-    q, bits = integer(header, N_QUBITS), integer(header, LANE_BITS)
-    if integer(header, PREPARED):
-        clear(one, psi, 0, 2 * ((1 << q) >> bits))
-        for lane in range(n_here):
-            sample = x + lane * sample_stride * itemsize(one)
-            norm = norm_of(one, sample, integer(header, N_FEATURES), feature_stride)
-            for f in range(integer(header, N_FEATURES)):
+    program, stride = frame.program, frame.call.x_feature
+    lanes, bits = WIDTH // itemsize(one), program.lane_bits
+    if program.is_prepared:
+        clear(one, psi, 0, 2 * program.n_vectors)
+        for lane in range(block.n_here):
+            sample = block.x + lane * frame.call.x_batch * itemsize(one)
+            norm = norm_of(one, sample, program.n_features, stride)
+            for f in range(program.n_features):
                 place = (f >> bits) * 2 * lanes + (lane if bits == 0 else f & (lanes - 1))
-                put_real(one, psi, place, real(one, sample, f * feature_stride) / norm)
+                put_real(one, psi, place, real(one, sample, f * stride) / norm)
         return
-    slots = integer(header, START_SLOTS)
+    coefficients, slots = frame.scratch.coefficients, program.start_slots
     for lane in range(lanes):
         # Lanes that are basis states; the cosine and sine stand in lane 0, where no sign is changed.
         amplitude = 1.0
@@ -90,30 +127,28 @@ def begin(one, header, coefficients, psi, x, n_here, feature_stride, sample_stri
             amplitude *= real(one, coefficients, place)
         put_real(one, psi, lane, amplitude)
         put_real(one, psi, lanes + lane, 0.0)
-    for i in range(bits, q):
+    for i in range(bits, program.n_qubits):
         spread(one, psi, coefficients, integer(slots, i), 1 << (i - bits))
 
 
 @inlined
-def sum_signs(one, header, psi, rows, sums, lo, hi):
+def sum_signs(one, program, psi, rows, sums, lo, hi):
     """Adds ``sum_k (-1)^parity(sign_w & k) |psi_k|^2`` over the vectors lo .. hi - 1 to ``sums[w]``, for every wire w."""
-    q, bits = integer(header, N_QUBITS), integer(header, LANE_BITS)
     width = min(hi - lo, READOUT_ROW)
     for first in range(lo, hi, width):
         probabilities(one, psi, rows, first, first + width)
         transform(one, rows, width)
-        for w in range(q):
-            sign = integer(integer(header, SIGNS), w) >> bits
-            negative = odd(sign & first) ^ integer(integer(header, SHIFTS), w)
+        for w in range(program.n_qubits):
+            sign = integer(program.signs, w) >> program.lane_bits
+            negative = odd(sign & first) ^ integer(program.shifts, w)
             add_signed(one, rows, sign & (width - 1), sums, w, negative)
 
 
 @inlined
-def write_expectations(one, header, sums, out, n_here):
+def write_expectations(one, program, sums, out, n_here):
     """Writes ``sums`` to ``out`` ``(n_here, Q)``."""
-    lanes = WIDTH // itemsize(one)
-    q = integer(header, N_QUBITS)
-    if integer(header, LANE_BITS) == 0:
+    lanes, q = WIDTH // itemsize(one), program.n_qubits
+    if program.lane_bits == 0:
         for lane in range(n_here):
             for w in range(q):
                 put_real(one, out, lane * q + w, real(one, sums, w * lanes + lane))
@@ -122,23 +157,21 @@ def write_expectations(one, header, sums, out, n_here):
         total = 0.0
         for lane in range(lanes):
             value = real(one, sums, w * lanes + lane)
-            total += -value if odd(integer(integer(header, SIGNS), w) & lane) else value
+            total += -value if odd(integer(program.signs, w) & lane) else value
         put_real(one, out, w, total)
 
 
 @inlined
-def read_born(one, header, psi, rows, out, n_here, lo, hi):
+def read_born(one, program, psi, rows, out, n_here, lo, hi):
     """Writes the probabilities of the vectors lo .. hi - 1 to their places in ``out`` ``(n_here, D)``."""
-    lanes = WIDTH // itemsize(one)
-    dim = 1 << integer(header, N_QUBITS)
-    places = integer(header, ORDER)
+    lanes, places = WIDTH // itemsize(one), program.order
     width = min(hi - lo, READOUT_ROW)
     for first in range(lo, hi, width):
         probabilities(one, psi, rows, first, first + width)
-        if integer(header, LANE_BITS) == 0:
+        if program.lane_bits == 0:
             for i in range(width):
                 for lane in range(n_here):
-                    place = lane * dim + integer(places, first + i)
+                    place = lane * program.dim + integer(places, first + i)
                     put_real(one, out, place, real(one, rows, i * lanes + lane))
         else:
             for i in range(width * lanes):
@@ -146,15 +179,14 @@ def read_born(one, header, psi, rows, out, n_here, lo, hi):
 
 
 @inlined
-def load_cotangent(one, header, sums, cotangent, n_here):
+def load_cotangent(one, program, sums, cotangent, n_here):
     """The gradients of the expectation values of a block, a vector of lanes for each wire."""
-    lanes = WIDTH // itemsize(one)
-    q = integer(header, N_QUBITS)
+    lanes, q = WIDTH // itemsize(one), program.n_qubits
     for w in range(q):
-        if integer(header, LANE_BITS) > 0:
+        if program.lane_bits > 0:
             value = real(one, cotangent, w)
             for lane in range(lanes):
-                negative = odd(integer(integer(header, SIGNS), w) & lane)
+                negative = odd(integer(program.signs, w) & lane)
                 put_real(one, sums, w * lanes + lane, -value if negative else value)
         else:
             for lane in range(n_here):
@@ -164,32 +196,29 @@ def load_cotangent(one, header, sums, cotangent, n_here):
 
 
 @inlined
-def seed_signs(one, header, psi, lam, rows, sums, lo, hi):
+def seed_signs(one, program, psi, lam, rows, sums, lo, hi):
     """Writes ``lam`` for the vectors lo .. hi - 1, from the gradients of the expectation values in ``sums``."""
-    q, bits = integer(header, N_QUBITS), integer(header, LANE_BITS)
     width = min(hi - lo, READOUT_ROW)
     for first in range(lo, hi, width):
         clear(one, rows, 0, width)
-        for w in range(q):
-            sign = integer(integer(header, SIGNS), w) >> bits
-            negative = odd(sign & first) ^ integer(integer(header, SHIFTS), w)
+        for w in range(program.n_qubits):
+            sign = integer(program.signs, w) >> program.lane_bits
+            negative = odd(sign & first) ^ integer(program.shifts, w)
             add_signed(one, sums, w, rows, sign & (width - 1), negative)
         transform(one, rows, width)
         seed_gradient(one, psi, lam, rows, first, first + width)
 
 
 @inlined
-def seed_born(one, header, psi, lam, rows, cotangent, n_here, lo, hi):
+def seed_born(one, program, psi, lam, rows, cotangent, n_here, lo, hi):
     """Writes ``lam`` for the vectors lo .. hi - 1, from the gradients ``cotangent`` of all probabilities."""
-    lanes = WIDTH // itemsize(one)
-    dim = 1 << integer(header, N_QUBITS)
-    places = integer(header, ORDER)
+    lanes, places = WIDTH // itemsize(one), program.order
     width = min(hi - lo, READOUT_ROW)
     for first in range(lo, hi, width):
-        if integer(header, LANE_BITS) == 0:
+        if program.lane_bits == 0:
             for i in range(width):
                 for lane in range(n_here):
-                    value = real(one, cotangent, lane * dim + integer(places, first + i))
+                    value = real(one, cotangent, lane * program.dim + integer(places, first + i))
                     put_real(one, rows, i * lanes + lane, value)
                 for lane in range(n_here, lanes):
                     put_real(one, rows, i * lanes + lane, 0.0)
@@ -200,16 +229,16 @@ def seed_born(one, header, psi, lam, rows, cotangent, n_here, lo, hi):
 
 
 @inlined
-def amplitude_gradients(one, header, lam, x, gx, n_here, feature_stride, sample_stride):
+def amplitude_gradients(one, frame, block, lam, gx):
     """Adds the gradients of amplitude-encoded features; ``lam`` stands at the initial state."""
-    lanes, size = WIDTH // itemsize(one), itemsize(one)
-    n, bits = integer(header, N_FEATURES), integer(header, LANE_BITS)
+    program, stride = frame.program, frame.call.x_feature
+    lanes, size, n, bits = WIDTH // itemsize(one), itemsize(one), program.n_features, program.lane_bits
     if bits == 0:
-        for lane in range(n_here):
-            sample, to = x + lane * sample_stride * size, gx + lane * n * size
-            amplitude_gradient(one, sample, feature_stride, n, lam + lane * size, 2 * lanes, to)
+        for lane in range(block.n_here):
+            sample, to = block.x + lane * frame.call.x_batch * size, gx + lane * n * size
+            amplitude_gradient(one, sample, stride, n, lam + lane * size, 2 * lanes, to)
         return
     # Real parts stand in every other vector: brought together at the front, none of them is read after it is written.
     for f in range(n):
         put_real(one, lam, f, real(one, lam, (f >> bits) * 2 * lanes + (f & (lanes - 1))))
-    amplitude_gradient(one, x, feature_stride, n, lam, 1, gx)
+    amplitude_gradient(one, block.x, stride, n, lam, 1, gx)

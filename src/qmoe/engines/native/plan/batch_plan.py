@@ -47,7 +47,7 @@ class Plan:
     @property
     def is_large(self) -> bool:
         circuit = self.program.circuit
-        tables = self.program.n_tables * circuit.dim * 2 * WIDTH // self.state[2]
+        tables = self.program.sizes.n_tables * circuit.dim * 2 * WIDTH // self.state[2]
         return self.state[0] >= LARGE_VECTORS or (tables > TABLE_BYTES and circuit.n_qubits >= MIN_LARGE_QUBITS)
 
 
@@ -59,10 +59,11 @@ def make_plan(circuit: Circuit, n_batch: int, itemsize: int) -> Plan:
     is_small_batch = n_batch <= lanes * FEW and circuit.n_qubits >= bits + MIN_HIGH_QUBITS
     few = is_small_batch or 2 * WIDTH * circuit.dim > MAX_STATE_BYTES
     program = make_program(circuit, bits if few else 0)
-    cost = program.n_vectors * lanes * 6.0 * (1 + len(program.sources) + program.n_tables)
+    sizes = program.sizes
+    cost = sizes.n_vectors * lanes * 6.0 * (1 + sizes.n_slots + sizes.n_tables)
     return Plan(
         program=program,
         layout=Layout(program.header, program.parts(itemsize), 1 if few else lanes, cost, program),
         large_parts=program.large_parts(itemsize),
-        state=(program.n_vectors, 2, lanes),
+        state=(sizes.n_vectors, 2, lanes),
     )

@@ -39,8 +39,9 @@ class NoisyProgram:
     """What the kernels of the Pauli vector run; arrays as in `qmoe.engines.native.plan.state_program.Program`.
 
     Attributes:
-        header: sizes and addresses.
-        rows: ``(n, ROW)``: operation, slot or damping, address and number of pairs.
+        sizes: what `header` holds, by name.
+        header: that as an array.
+        rows: a `PauliRow` for each operation.
         pairs: generator -> ``(4**Q / 4, 2)`` indices that it rotates, the first towards the second.
         counts: ``(dampings, 4**Q)`` exponents of the damping factor, or `FORGOTTEN` where the factor is 0.
     """
@@ -59,17 +60,16 @@ class NoisyProgram:
         slot_of = {id(op): slot for slot, op in enumerate(ordered)}
         self.pairs = {op.generator: self._paulis.pairs(*op.generator) for op in turns}
         self.counts = np.array([op.counts for op in ops if isinstance(op, _Damping)], dtype=np.int64).reshape(-1, 4**q)
-        damping = 0
-        rows = np.zeros((len(ops), at.ROW), dtype=np.int64)
-        for row, op in zip(rows, ops, strict=True):
+        rows, damping = [], 0
+        for op in ops:
             if isinstance(op, _Turn):
                 pairs = self.pairs[op.generator]
-                row[:4] = at.TURN, slot_of[id(op)], pairs.ctypes.data, len(pairs)
+                rows.append(at.PauliRow(at.TURN, slot_of[id(op)], at.address(pairs), len(pairs)))
             else:
-                row[:2] = at.DAMP, damping
+                rows.append(at.PauliRow(at.DAMP, damping))
                 damping += 1
-        self.rows = rows
-        self.sources = np.array([(o.turn.kind, o.turn.index) for o in ordered], dtype=np.int64).reshape(-1, 2)
+        self.rows = at.as_rows(at.PauliRow, rows)
+        self.sources = at.as_rows(at.Source, (at.Source(o.turn.kind, o.turn.index) for o in ordered))
         # The kernels halve angles, as state vectors want them; Pauli words turn by the whole.
         self.factors = 2 * np.array([(o.turn.factor, o.turn.offset) for o in ordered]).reshape(-1, 2)
         self.lane_signs = np.zeros(len(ordered), dtype=np.int64)
@@ -77,37 +77,31 @@ class NoisyProgram:
         self.shifts = np.array(frame.shift, dtype=np.int64)
         born = isinstance(circuit.readout, Born)
         self.order = np.argsort(frame.order()).astype(np.int64)
-        self.header = at.make_header(
-            {
-                at.N_QUBITS: q, at.N_FEATURES: circuit.in_features, at.N_OUTPUTS: circuit.n_outputs,
-                at.N_WEIGHTS: circuit.n_weights, at.N_SHARED: each.count(False), at.N_SLOTS: len(ordered),
-                at.BORN: born, at.PREPARED: prepared, at.FORWARD: self.rows, at.N_FORWARD: len(rows),
-                at.SOURCES: self.sources, at.FACTORS: self.factors, at.LANE_SIGNS: self.lane_signs,
-                at.SIGNS: self.signs, at.SHIFTS: self.shifts, at.ORDER: self.order,
-                at.N_DAMPS: damping, at.COUNTS: self.counts,
-            },
+        self.sizes = at.Header(
+            n_qubits=q, dim=circuit.dim, n_vectors=circuit.dim**2, n_features=circuit.in_features,
+            n_outputs=circuit.n_outputs, n_weights=circuit.n_weights, n_shared=each.count(False), n_slots=len(ordered),
+            is_born=born, is_prepared=prepared, forward=at.address(self.rows), n_forward=len(rows),
+            sources=at.address(self.sources), factors=at.address(self.factors), lane_signs=at.address(self.lane_signs),
+            signs=at.address(self.signs), shifts=at.address(self.shifts), order=at.address(self.order),
+            n_dampings=damping, damping_counts=at.address(self.counts),
         )  # fmt: skip
+        self.header = at.as_array(self.sizes)
 
     def parts(self, itemsize: int) -> np.ndarray:
-        """Offsets in bytes of the parts of the scratch memory of one thread, and its size, for numbers of ``itemsize``."""
-        q, slots, dampings = self.circuit.n_qubits, int(self.header[at.N_SLOTS]), len(self.counts)
-        vector = 4**q * WIDTH
-        shared = int(self.header[at.N_SHARED])
+        """Offsets in bytes of the sections of a thread's scratch memory, and its size, for numbers of ``itemsize``."""
+        sizes, vector = self.sizes, self.sizes.n_vectors * WIDTH
         return at.offsets(
-            {
-                at.PSI: vector,
-                at.LAM: vector,
-                at.ROWS: 2 * 2**q * WIDTH,
-                at.SUMS: WIDTH,
-                at.COEFFICIENTS: 2 * slots * WIDTH,
-                at.GRADIENTS: slots * WIDTH,
-                at.TABLES: 0,
-                at.TABLE_GRADIENTS: 0,
-                at.WORK: 3 * 8 * max(shared, (slots - shared) * n_lanes(itemsize)),
-                at.FACTORS_TABLE: 2 * dampings * 4**q * itemsize,
-                at.CHECKPOINTS: dampings * vector,
-                at.STRENGTH_GRADIENT: WIDTH,
-            }
+            at.Scratch(
+                psi=vector,
+                lam=vector,
+                rows=2 * sizes.dim * WIDTH,
+                coefficients=2 * sizes.n_slots * WIDTH,
+                gradients=sizes.n_slots * WIDTH,
+                work=3 * 8 * max(sizes.n_shared, (sizes.n_slots - sizes.n_shared) * n_lanes(itemsize)),
+                damping=2 * sizes.n_dampings * sizes.n_vectors * itemsize,
+                checkpoints=sizes.n_dampings * vector,
+                strength_gradient=WIDTH,
+            )
         )
 
     def _schedule(self, steps: list[Step]) -> list[_Turn | _Damping]:

@@ -26,10 +26,10 @@ class Program:
     changed in the lanes where ``lane_sign & lane`` is odd.
 
     Attributes:
-        header: sizes, and the addresses of the arrays below.
+        sizes: what `header` holds, by name.
+        header: that as an array: sizes, and the addresses of the arrays below.
         forward: ``(n, ROW)`` rows to apply.
-        backward: ``(n, ROW)`` rows to undo, last first.
-        start: ``(n, ROW)`` rows that undo the initial product state.
+        backward: ``(n, ROW)`` rows to undo, last first; the last ``sizes.n_start`` undo the initial product state.
         start_slots: slot of each wire's first rotation, last wire first.
         sources: ``(slots, 2)`` kind and index; ``factors``: ``(slots, 2)`` factor and offset of each angle.
         lane_signs: ``(slots,)`` lowest bits of each rotation's sign.
@@ -52,83 +52,77 @@ class Program:
         self._slot = {id(step): slot for slot, step in enumerate(ordered)}
         tables = [stage for stage in schedule.stages if stage.kind is Phase and not stage.each]
         terms = [(table, phase) for table, stage in enumerate(tables) for phase in stage.phases]
-        self.n_tables = len(tables)
         self.forward = self._rows(schedule.stages, FORWARD_GROUP)
-        self.backward = self._rows(schedule.stages, BACKWARD_GROUP)[::-1].copy()
-        self.start = _matrix(self._rotations(start, BACKWARD_GROUP))
+        undone = self._rows(schedule.stages, BACKWARD_GROUP)[::-1]
+        last_undone = _matrix(self._rotations(start, BACKWARD_GROUP))
+        self.backward = np.concatenate([undone, last_undone])
         self.start_slots = _integers(self._slot[id(step)] for step in start)
-        self.sources = _integers((step.turn.kind, step.turn.index) for step in ordered).reshape(-1, 2)
+        self.sources = at.as_rows(at.Source, (at.Source(step.turn.kind, step.turn.index) for step in ordered))
         self.factors = np.array([(step.turn.factor, step.turn.offset) for step in ordered]).reshape(-1, 2)
         low = (1 << lane_bits) - 1
         self.lane_signs = _integers(step.sign & low if isinstance(step, Rotation) else 0 for step in ordered)
-        self.terms = _integers((t, p.mask, p.turn.kind, p.turn.index) for t, p in terms).reshape(-1, 4)
+        self.terms = at.as_rows(at.Term, (at.Term(t, p.mask, p.turn.kind, p.turn.index) for t, p in terms))
         self.term_factors = np.array([(p.turn.factor, p.turn.offset) for _, p in terms]).reshape(-1, 2)
         self.signs = _integers(schedule.frame.sign)
         self.shifts = _integers(schedule.frame.shift)
         born = isinstance(circuit.readout, Born)
         self.order = np.argsort(schedule.frame.order() if born else [0]).astype(np.int64)
-        self.header = at.make_header(
-            {
-                at.N_QUBITS: q, at.LANE_BITS: lane_bits, at.N_FEATURES: circuit.in_features, at.N_OUTPUTS: circuit.n_outputs,
-                at.N_WEIGHTS: circuit.n_weights, at.N_TABLES: len(tables), at.N_SHARED: len(ordered) - len(each),
-                at.N_SLOTS: len(ordered), at.BORN: born, at.PREPARED: schedule.prepared,
-                at.FORWARD: self.forward, at.N_FORWARD: len(self.forward),
-                at.BACKWARD: self.backward, at.N_BACKWARD: len(self.backward),
-                at.START: self.start, at.N_START: len(self.start), at.START_SLOTS: self.start_slots,
-                at.SOURCES: self.sources, at.FACTORS: self.factors, at.LANE_SIGNS: self.lane_signs,
-                at.TERMS: self.terms, at.TERM_FACTORS: self.term_factors, at.N_TERMS: len(terms),
-                at.TABLES_EACH: any(p.turn.kind == at.FEATURE for _, p in terms),
-                at.ENCODES_LATER: any(stage.each for stage in schedule.stages),
-                at.SIGNS: self.signs, at.SHIFTS: self.shifts, at.ORDER: self.order,
-            },
+        self.sizes = at.Header(
+            n_qubits=q, dim=circuit.dim, lane_bits=lane_bits, n_vectors=circuit.dim >> lane_bits,
+            n_features=circuit.in_features, n_outputs=circuit.n_outputs, n_weights=circuit.n_weights,
+            n_tables=len(tables), n_shared=len(ordered) - len(each), n_slots=len(ordered),
+            is_born=born, is_prepared=schedule.prepared,
+            forward=at.address(self.forward), n_forward=len(self.forward),
+            backward=at.address(self.backward), n_backward=len(undone), n_start=len(last_undone),
+            start_slots=at.address(self.start_slots), sources=at.address(self.sources), factors=at.address(self.factors),
+            lane_signs=at.address(self.lane_signs), terms=at.address(self.terms),
+            term_factors=at.address(self.term_factors), n_terms=len(terms),
+            has_sample_tables=any(p.turn.kind == at.FEATURE for _, p in terms),
+            encodes_later=any(stage.each for stage in schedule.stages),
+            signs=at.address(self.signs), shifts=at.address(self.shifts), order=at.address(self.order),
         )  # fmt: skip
-
-    @property
-    def n_vectors(self) -> int:
-        """Vectors of lanes in one part (real or imaginary) of a state."""
-        return self.circuit.dim >> self.lane_bits
+        self.header = at.as_array(self.sizes)
 
     def parts(self, itemsize: int) -> np.ndarray:
-        """Offsets in bytes of the parts of the scratch memory of one thread, and its size, for numbers of ``itemsize``."""
-        lanes, slots, shared = n_lanes(itemsize), int(self.header[at.N_SLOTS]), int(self.header[at.N_SHARED])
-        tables = self.n_tables * self.circuit.dim
+        """Offsets in bytes of the sections of a thread's scratch memory, and its size, for numbers of ``itemsize``."""
+        sizes, lanes = self.sizes, n_lanes(itemsize)
+        state, phases = 2 * sizes.n_vectors * WIDTH, sizes.n_tables * sizes.dim
         return at.offsets(
-            {
-                at.PSI: 2 * self.n_vectors * WIDTH,
-                at.LAM: 2 * self.n_vectors * WIDTH,
-                at.ROWS: min(self.n_vectors, at.READOUT_ROW) * WIDTH,
-                at.SUMS: self.circuit.n_qubits * WIDTH,
-                at.COEFFICIENTS: 2 * slots * WIDTH,
-                at.GRADIENTS: slots * WIDTH,
-                at.TABLES: 2 * tables * itemsize,
-                at.TABLE_GRADIENTS: self.n_tables * self.n_vectors * WIDTH,
-                at.WORK: 3 * 8 * max(shared, tables, (slots - shared) * lanes),
-            }
+            at.Scratch(
+                psi=state,
+                lam=state,
+                rows=min(sizes.n_vectors, at.READOUT_ROW) * WIDTH,
+                sums=sizes.n_qubits * WIDTH,
+                coefficients=2 * sizes.n_slots * WIDTH,
+                gradients=sizes.n_slots * WIDTH,
+                tables=2 * phases * itemsize,
+                table_gradients=sizes.n_tables * sizes.n_vectors * WIDTH,
+                work=3 * 8 * max(sizes.n_shared, phases, (sizes.n_slots - sizes.n_shared) * lanes),
+            )
         )
 
     def large_parts(self, itemsize: int) -> np.ndarray:
-        """Offsets of the scratch memory for large states: what all parts of the state share, then that of each part."""
-        slots, q = int(self.header[at.N_SLOTS]), self.circuit.n_qubits
+        """The same for large states: what all parts of the state share, then what each part has of its own."""
+        sizes = self.sizes
         shared = at.offsets(
-            {
-                at.SUMS: q * WIDTH,
-                at.COEFFICIENTS: 2 * slots * WIDTH,
-                at.GRADIENTS: slots * WIDTH,
-                at.WORK: 3 * 8 * slots * n_lanes(itemsize),
-                at.TERM_ANGLES: len(self.terms) * 8,
-            }
+            at.Scratch(
+                sums=sizes.n_qubits * WIDTH,
+                coefficients=2 * sizes.n_slots * WIDTH,
+                gradients=sizes.n_slots * WIDTH,
+                work=3 * 8 * sizes.n_slots * n_lanes(itemsize),
+                term_angles=8 * sizes.n_terms,
+            )
         )
         own = at.offsets(
-            {
-                at.PART_ROWS: at.READOUT_ROW * WIDTH,
-                at.PART_SUMS: q * WIDTH,
-                at.PART_GRADIENTS: slots * WIDTH,
-                at.PART_TABLE: 2 * at.PHASE_CHUNK * itemsize,
-                at.PART_PHASES: (at.PHASE_CHUNK >> self.lane_bits) * WIDTH,
-                at.PART_WORK: 3 * 8 * at.PHASE_CHUNK,
-                at.PART_TERMS: len(self.terms) * 8,
-            },
-            at.PART_SIZE,
+            at.PartScratch(
+                rows=at.READOUT_ROW * WIDTH,
+                sums=sizes.n_qubits * WIDTH,
+                gradients=sizes.n_slots * WIDTH,
+                table=2 * at.PHASE_CHUNK * itemsize,
+                phases=(at.PHASE_CHUNK >> self.lane_bits) * WIDTH,
+                work=3 * 8 * at.PHASE_CHUNK,
+                terms=8 * sizes.n_terms,
+            )
         )
         ends = [shared[-1] + part * own[-1] for part in range(at.N_PARTS + 1)]
         return np.concatenate([shared[:-1], *(own[:-1] + end for end in ends[:-1]), ends[-1:]])
@@ -172,7 +166,7 @@ def _each(stage: Stage) -> list[Phase]:
     return stage.phases if stage.each else []
 
 
-def _integers(values: Iterable[int] | Iterable[tuple[int, ...]]) -> np.ndarray:
+def _integers(values: Iterable[int]) -> np.ndarray:
     return np.array(list(values), dtype=np.int64)
 
 
@@ -184,7 +178,7 @@ def _row(
     operation: int, pivot: Iterable[int], flip: Iterable[int], sign: Iterable[int], slot: Sequence[int]
 ) -> np.ndarray:
     row = np.zeros(at.ROW, dtype=np.int64)
-    row[0], row[1] = operation, len(slot)
+    row[at.OPERATION], row[at.GROUP_SIZE] = operation, len(slot)
     for first, values in ((at.PIVOT, pivot), (at.FLIP, flip), (at.SIGN, sign), (at.SLOT, slot)):
         for i, value in enumerate(values):
             row[first + i] = value

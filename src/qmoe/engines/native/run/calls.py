@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Circuit
-from qmoe.compiled.lanes import WIDTH
 from qmoe.compiled.threads import THREAD_OPERATIONS, run_in_turns
-from qmoe.engines import calling
-from qmoe.engines.native import layout as at
+from qmoe.engines.calling import CALL_SIZE, PLACE
 from qmoe.engines.native.kernels.names import kernel
 from qmoe.engines.native.plan.scratch import Layout
 from qmoe.errors import UnsupportedError
@@ -25,7 +23,7 @@ CPU = torch.device("cpu")  # a user's default device may be another
 
 Gradients = tuple[Tensor | None, Tensor, Tensor | None]
 
-Call = ctypes.c_int64 * calling.CALL
+CallArray = ctypes.c_int64 * CALL_SIZE
 
 
 class Inputs(NamedTuple):
@@ -127,24 +125,24 @@ class Pass:
         self._is_long = simulation.n_models * n_blocks * cost * layout.cost > THREAD_OPERATIONS
         self._group = max(1, round(GROUP_OPERATIONS / (chunk * cost * layout.cost)))
         self._addresses, self._kept = (layout.header.ctypes.data, layout.parts.ctypes.data), layout
-        self._size = int(layout.parts[-1]) + at.SIZE * WIDTH
+        self._size = int(layout.parts[-1])
 
     def __call__(self, inputs: Inputs, *others: Tensor | None) -> None:
         """Runs it; ``others`` are out, states, cotangent, gx, gw, gs, those that it does not take None or left out."""
         _, _, strength, strides, places, _ = inputs
         addresses = [0 if tensor is None else tensor.data_ptr() for tensor in (strength, *others)]
-        call = Call(*self._head, *strides, *places, *addresses)
+        call = CallArray(*self._head, *strides, *places, *addresses)
         n_threads = min(torch.get_num_threads(), self._n_items) if self._is_long else 1
         scratch = torch.empty(n_threads * self._size, dtype=torch.uint8, device=CPU)
         first = scratch.data_ptr()
         if n_threads == 1:
             self._function(*self._addresses, ctypes.addressof(call), first)
             return
-        shares = [Call(*call) for _ in range(n_threads)]
+        shares = [CallArray(*call) for _ in range(n_threads)]
 
         def take(thread: int, item: int) -> None:
             share = shares[thread]
-            share[calling.FIRST], share[calling.LAST] = item, min(item + self._group, self._n_items)
+            share[PLACE.first], share[PLACE.last] = item, min(item + self._group, self._n_items)
             self._function(*self._addresses, ctypes.addressof(share), first + thread * self._size)
 
         run_in_turns(take, self._n_items, n_threads, self._group)

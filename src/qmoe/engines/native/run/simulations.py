@@ -13,7 +13,6 @@ from qmoe.compiled.cache import machine_code
 from qmoe.compiled.lanes import WIDTH, n_lanes
 from qmoe.engines.calling import CompiledCircuit
 from qmoe.engines.memory import require_memory
-from qmoe.engines.native import layout as at
 from qmoe.engines.native.kernels.names import kernels_for
 from qmoe.engines.native.plan.batch_plan import make_plan
 from qmoe.engines.native.plan.pauli_program import make_noisy_program
@@ -108,7 +107,7 @@ def compiled_circuit(circuit: Circuit, n_batch: int, itemsize: int) -> CompiledC
         parts=layout.parts.ctypes.data,
         n_chunks=n_chunks,
         chunk=chunk,
-        scratch=int(layout.parts[-1]) + at.SIZE * WIDTH,
+        scratch=int(layout.parts[-1]),
         states=0 if plan is None else n_blocks * plan.state_bytes,
         cost=n_blocks * layout.cost,
         kept=(forward, backward, layout),
