@@ -80,7 +80,7 @@ class Forget:
 Step = Rotation | Phase | Damp | Forget
 
 
-class Frame:
+class WireBits:
     """Which index bits mean which wire, after the renaming gates so far."""
 
     def __init__(self, n_qubits: int) -> None:
@@ -108,8 +108,8 @@ class Frame:
         return indices
 
 
-def lower(circuit: Circuit) -> tuple[list[Step], Frame, bool]:
-    """The circuit as steps in order, the final frame, and whether it starts from amplitude-encoded features."""
+def lower(circuit: Circuit) -> tuple[list[Step], WireBits, bool]:
+    """The circuit as steps in order, the final bits of the wires, and whether it starts from amplitude-encoded features."""
     lowering = _Lowering(circuit.n_qubits)
     prepared = False
     for op in circuit.operations:
@@ -117,12 +117,12 @@ def lower(circuit: Circuit) -> tuple[list[Step], Frame, bool]:
             prepared = True
         elif isinstance(op, Depolarize):
             for w in op.wires:
-                lowering.steps.append(Damp(lowering.frame.flip[w], lowering.frame.sign[w]))
+                lowering.steps.append(Damp(lowering.wire_bits.flip[w], lowering.wire_bits.sign[w]))
         elif isinstance(op, Dephase):
             lowering.forget(op.wires, op.axis)
         else:
             lowering.gate(op)
-    return lowering.steps, lowering.frame, prepared
+    return lowering.steps, lowering.wire_bits, prepared
 
 
 _HALF, _QUARTER = math.pi / 2, math.pi / 4
@@ -138,7 +138,7 @@ def _turn(angle: Angle) -> Turn:
 
 class _Lowering:
     def __init__(self, n_qubits: int) -> None:
-        self.frame = Frame(n_qubits)
+        self.wire_bits = WireBits(n_qubits)
         self.steps: list[Step] = []
 
     def gate(self, gate: Gate) -> None:
@@ -151,20 +151,20 @@ class _Lowering:
         while place and isinstance(self.steps[place - 1], Damp):
             place -= 1
         flips, signs = axis != "Z", axis != "X"
-        words = ((self.frame.flip[w] * flips, self.frame.sign[w] * signs) for w in wires)
+        words = ((self.wire_bits.flip[w] * flips, self.wire_bits.sign[w] * signs) for w in wires)
         self.steps.insert(place, Forget(tuple(words)))
 
     # --- rotations -------------------------------------------------------------------------------------------------
 
     def ry(self, w: int, turn: Turn) -> None:
-        turn = turn * -1 if self.frame.shift[w] else turn
-        self.steps.append(Rotation(self.frame.flip[w], self.frame.sign[w], turn))
+        turn = turn * -1 if self.wire_bits.shift[w] else turn
+        self.steps.append(Rotation(self.wire_bits.flip[w], self.wire_bits.sign[w], turn))
 
     def _zs(self, wires: Sequence[int], turn: Turn) -> None:
         mask = shift = 0
         for w in wires:
-            mask ^= self.frame.sign[w]
-            shift ^= self.frame.shift[w]
+            mask ^= self.wire_bits.sign[w]
+            shift ^= self.wire_bits.shift[w]
         self.steps.append(Phase(mask, turn * -1 if shift else turn))
 
     def rz(self, w: int, turn: Turn | float) -> None:
@@ -190,7 +190,7 @@ class _Lowering:
         self.ry(w, Turn(offset=_HALF))
 
     def paulix(self, w: int) -> None:
-        self.frame.shift[w] ^= 1
+        self.wire_bits.shift[w] ^= 1
 
     def pauliz(self, w: int) -> None:
         self.rz(w, math.pi)
@@ -211,10 +211,10 @@ class _Lowering:
     # --- two wires -------------------------------------------------------------------------------------------------
 
     def cnot(self, c: int, t: int) -> None:
-        self.frame.cnot(c, t)
+        self.wire_bits.cnot(c, t)
 
     def swap(self, a: int, b: int) -> None:
-        self.frame.swap(a, b)
+        self.wire_bits.swap(a, b)
 
     def cy(self, c: int, t: int) -> None:
         self.rz(t, -_HALF)

@@ -49,7 +49,7 @@ class NoisyProgram:
     def __init__(self, circuit: Circuit) -> None:
         self.circuit = circuit
         q = circuit.n_qubits
-        steps, frame, prepared = lower(circuit)
+        steps, wire_bits, prepared = lower(circuit)
         self._paulis = _Paulis(q)
         ops = self._schedule(_relevant(steps, prepared, q))
         turns = [op for op in ops if isinstance(op, _Turn)]
@@ -73,10 +73,10 @@ class NoisyProgram:
         # The kernels halve angles, as state vectors want them; Pauli words turn by the whole.
         self.factors = 2 * np.array([(o.turn.factor, o.turn.offset) for o in ordered]).reshape(-1, 2)
         self.lane_signs = np.zeros(len(ordered), dtype=np.int64)
-        self.signs = np.array(frame.sign, dtype=np.int64)
-        self.shifts = np.array(frame.shift, dtype=np.int64)
+        self.signs = np.array(wire_bits.sign, dtype=np.int64)
+        self.shifts = np.array(wire_bits.shift, dtype=np.int64)
         born = isinstance(circuit.readout, Born)
-        self.order = np.argsort(frame.order()).astype(np.int64)
+        self.order = np.argsort(wire_bits.order()).astype(np.int64)
         self.sizes = at.Header(
             n_qubits=q, dim=circuit.dim, n_vectors=circuit.dim**2, n_features=circuit.in_features,
             n_outputs=circuit.n_outputs, n_weights=circuit.n_weights, n_shared=each.count(False), n_slots=len(ordered),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from qmoe.circuits import Circuit
 from qmoe.engines.native.layout import CONSTANT, FEATURE
-from qmoe.engines.native.plan.lowering import Frame, Phase, Rotation, lower
+from qmoe.engines.native.plan.lowering import WireBits, Phase, Rotation, lower
 
 
 def odd(bits: int) -> bool:
@@ -32,13 +32,13 @@ class Schedule:
     Attributes:
         start: rotations of ``|0...0>``, of one qubit each, that make up the initial product state.
         stages: everything after that.
-        frame: which index bits mean which wire at the end.
+        wire_bits: which index bits mean which wire at the end.
         prepared: whether the initial state holds the features as amplitudes instead.
     """
 
     start: tuple[Rotation, ...]
     stages: tuple[Stage, ...]
-    frame: Frame
+    wire_bits: WireBits
     prepared: bool
 
 
@@ -49,7 +49,7 @@ def make_schedule(circuit: Circuit, per_sample: bool = True) -> Schedule:
         circuit: what to run.
         per_sample: whether angles that are features differ between lanes, so that they need stages of their own.
     """
-    steps, frame, prepared = lower(circuit)
+    steps, wire_bits, prepared = lower(circuit)
     stages: list[Stage] = []
     for step in steps:
         assert isinstance(step, (Rotation, Phase))
@@ -74,7 +74,7 @@ def make_schedule(circuit: Circuit, per_sample: bool = True) -> Schedule:
     if stages and not prepared and stages[0].kind is Rotation:
         start, rest = _product(stages[0].rotations)
         stages[0].rotations = rest
-    return Schedule(start, tuple(s for s in stages if s.rotations or s.phases), frame, prepared)
+    return Schedule(start, tuple(s for s in stages if s.rotations or s.phases), wire_bits, prepared)
 
 
 def groups(rotations: Sequence[Rotation], size: int) -> list[tuple[Rotation, ...]]:

@@ -63,10 +63,10 @@ class Program:
         self.lane_signs = _integers(step.sign & low if isinstance(step, Rotation) else 0 for step in ordered)
         self.terms = at.as_rows(at.Term, (at.Term(t, p.mask, p.turn.kind, p.turn.index) for t, p in terms))
         self.term_factors = np.array([(p.turn.factor, p.turn.offset) for _, p in terms]).reshape(-1, 2)
-        self.signs = _integers(schedule.frame.sign)
-        self.shifts = _integers(schedule.frame.shift)
+        self.signs = _integers(schedule.wire_bits.sign)
+        self.shifts = _integers(schedule.wire_bits.shift)
         born = isinstance(circuit.readout, Born)
-        self.order = np.argsort(schedule.frame.order() if born else [0]).astype(np.int64)
+        self.order = np.argsort(schedule.wire_bits.order() if born else [0]).astype(np.int64)
         self.sizes = at.Header(
             n_qubits=q, dim=circuit.dim, lane_bits=lane_bits, n_vectors=circuit.dim >> lane_bits,
             n_features=circuit.in_features, n_outputs=circuit.n_outputs, n_weights=circuit.n_weights,
