@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from qmoe.circuits import Circuit
 from qmoe.engines.native.layout import CONSTANT, FEATURE
-from qmoe.engines.native.plan.lowering import WireBits, Phase, Rotation, lower
+from qmoe.engines.native.plan.lowering import Phase, Rotation, WireBits, lower
 
 
 def odd(bits: int) -> bool:
