@@ -42,7 +42,7 @@ from qmoe.analysis.parameters import (
     count_parameters,
 )
 from qmoe.analysis.plateaus import (
-    Block,
+    GradientBlock,
     GradientVariance,
     global_cost,
     gradient_scaling,
@@ -64,12 +64,12 @@ from qmoe.analysis.spectrum import (
 
 __all__ = [
     "BayesAgreement",
-    "Block",
     "BoundaryShape",
     "Draws",
     "EffectiveDimension",
     "FourierSpectrum",
     "GeometricDifference",
+    "GradientBlock",
     "GradientVariance",
     "Grid",
     "MeanBoundary",

@@ -28,7 +28,7 @@ _ANGLE_NAMES = {"Rot": ("Rot.phi", "Rot.theta", "Rot.omega")}
 
 
 @dataclass(frozen=True)
-class Block:
+class GradientBlock:
     """The weights of one kind in one layer.
 
     Attributes:
@@ -60,7 +60,7 @@ class GradientVariance:
     """
 
     variance: np.ndarray
-    blocks: tuple[Block, ...]
+    blocks: tuple[GradientBlock, ...]
     n_draws: int
 
     @property
@@ -172,7 +172,7 @@ def gradient_scaling(
     return found
 
 
-def _blocks(circuit: Circuit, variance: np.ndarray) -> tuple[Block, ...]:
+def _blocks(circuit: Circuit, variance: np.ndarray) -> tuple[GradientBlock, ...]:
     blocks = []
     for layer in range(circuit.n_layers):
         kinds: dict[int, list[str]] = {}
@@ -186,5 +186,5 @@ def _blocks(circuit: Circuit, variance: np.ndarray) -> tuple[Block, ...]:
         for index, found in kinds.items():
             groups.setdefault("+".join(found), []).append(index)
         values = variance[layer].reshape(-1)
-        blocks += [Block(layer, kind, float(values[some].mean()), len(some)) for kind, some in groups.items()]
+        blocks += [GradientBlock(layer, kind, float(values[some].mean()), len(some)) for kind, some in groups.items()]
     return tuple(blocks)
