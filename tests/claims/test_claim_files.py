@@ -42,7 +42,7 @@ def test_the_example_of_the_reference_is_a_claim(tmp_path):
     assert claim.id == "my-claim"
     assert claim.tests[0].a.arm == "quantum"
     assert claim.tests[0].b.key == ("no-entangler", None)
-    assert claim.min_seeds == 30
+    assert claim.min_seeds == 6
 
 
 @pytest.mark.parametrize("kind", SPECS, ids=lambda kind: kind.__name__)

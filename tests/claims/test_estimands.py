@@ -92,7 +92,7 @@ def test_a_small_lead_and_an_uncertain_one_have_reasons_of_their_own():
     base = np.full(30, 0.9)
     unsure = decide(base + 0.016 + 0.03 * noise, base, Contrast("greater", 0.02))
     assert unsure.outcome == "inconclusive"
-    assert unsure.why_open == "a lead is shown, but its estimate is below the smallest difference that matters"
+    assert unsure.why_open == "a lead is significant, but its estimate is below the smallest difference that matters"
     assert unsure.evidence.high > 0.02
     inside = decide(base + 0.012 + 0.01 * noise, base, Contrast("greater", 0.02)).evidence
     assert inside.inside_margin
@@ -108,7 +108,7 @@ def test_every_inconclusive_comparison_says_what_it_could_have_found():
     assert 0.02 < e.smallest_effect < 0.08
     assert e.draws_needed > DRAWS
     assert f"the smallest effect found with a power of 80% is {e.smallest_effect:.2g}" in found.reasons[0]
-    assert f"one of the margin needs {e.draws_needed} of them" in found.reasons[0]
+    assert f"an effect as large as the margin needs {e.draws_needed} draws of the data" in found.reasons[0]
 
 
 def three(off, x=0.97, y=0.97):

@@ -68,7 +68,7 @@ def test_verdicts_do_not_depend_on_the_order_of_runs_arms_or_call():
 @pytest.mark.parametrize(
     ("x", "words"),
     [
-        (arm(0.95, n=20), "rests on 20 draws of the data, and the claim asks for 30"),
+        (arm(0.95, n=20), "there are 20 draws of the data, and the claim asks for 30"),
         (arm(0.95, done=np.arange(60) < 40), "20 of 60 pairs of runs are not finished"),
         (arm(0.95, done=np.arange(60) < 50, failed=np.arange(60) >= 50), "10 of 60 pairs failed"),
         (arm(0.95, epochs=np.full(60, 99)), "different epochs"),
@@ -118,7 +118,7 @@ def test_where_there_is_no_room_no_difference_is_no_evidence():
     for direction in ("greater", "equivalent"):
         found = verdict(claim(test={"direction": direction}), study(x=both[0], y=both[1]))
         assert found.outcome == "inconclusive"
-        assert "near to 100%" in found.reasons[0]
+        assert "so close to 100%" in found.reasons[0]
     guessing = study(x=arm(0.5, 0.01, seed=1), y=arm(0.5, 0.01, seed=2))
     assert "guessing" in verdict(claim(test={"direction": "equivalent"}), guessing).reasons[0]
 
@@ -307,7 +307,7 @@ def test_results_of_a_store_are_judged_as_arrays(tiny, tmp_path):
     assert quantum.values["mean_loss"][0] == pytest.approx(np.mean(results.of("quantum")[0].history["loss"]))
     assert "seconds" not in quantum.values  # they trained in stacks
     found = verdict(asked, results)
-    assert "rests on 3 draws of the data" in found.reasons[0]
+    assert "there are 3 draws of the data" in found.reasons[0]
     with pytest.raises(ConfigError, match="Two results are named 's'"):
         judge([asked], [results, results])
 
