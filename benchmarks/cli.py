@@ -85,7 +85,7 @@ def run(
     limit_threads(n_threads)
 
     # Only now: these import torch, and with it the number of threads is settled.
-    from benchmarks import page, plots, record
+    from benchmarks import record
     from benchmarks.show import show
     from benchmarks.suite import n_units, run_suite
     from benchmarks.timing import Plan
@@ -107,11 +107,7 @@ def run(
     if out is None and not partial and not only and sweeps and facts and trainings:
         out = record.PATH
     if out is not None:
-        record.save(made, out)
-        console.print(f"Written: {out}", soft_wrap=True)
-    if out == record.PATH:
-        written = [page.write(made), *plots.write(made)]
-        console.print(f"Written from it: {', '.join(path.name for path in written)}")
+        _rewrite(made, out, console)
 
 
 def _measure_trainings_again(n_threads: int, out: Path | None) -> None:
@@ -161,6 +157,7 @@ def _rewrite(made: Record, path: Path, console: Console) -> None:
     record.save(made, path)
     console.print(f"Written: {path}", soft_wrap=True)
     if path == record.PATH:
+        made = record.load(path)  # with the digits that it keeps, so that the page is that of the record
         console.print(f"Written from it: {', '.join(path.name for path in [page.write(made), *plots.write(made)])}")
 
 
