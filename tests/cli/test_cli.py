@@ -193,7 +193,7 @@ def test_ctrl_c_stops_at_once_and_the_same_command_goes_on(tmp_path):
     _, error = job.communicate(timeout=30)
     assert done == 3
     assert job.returncode == 130
-    assert "the same command goes on" in error
+    assert "the same command continues from there" in error
     assert "Traceback" not in error
     again = qmoe("run", "long.toml", "--out", "results", "--workers", "0", "--json", cwd=tmp_path)
     assert json.loads(again.stdout)["trials_trained"] == 6 - done

@@ -10,7 +10,7 @@ from torch import Tensor
 from qmoe.circuits import AngleEncoding, Born, Circuit, Gate, Weight
 from qmoe.engines import ReferenceEngine
 from qmoe.engines.native.layout import CONSTANT, FEATURE, WEIGHT
-from qmoe.engines.native.plan.lowering import Damp, Forget, Frame, Phase, Rotation, Step, Turn, lower
+from qmoe.engines.native.plan.lowering import Damp, Forget, WireBits, Phase, Rotation, Step, Turn, lower
 from qmoe.engines.native.plan.stages import Schedule, groups, make_schedule, odd, pivots
 from qmoe.testing import random_circuit, random_inputs
 
@@ -40,8 +40,8 @@ def initial(circuit: Circuit, x: np.ndarray, prepared: bool) -> np.ndarray:
     return psi
 
 
-def read(circuit: Circuit, probabilities: np.ndarray, frame: Frame) -> np.ndarray:
-    logical = probabilities[frame.order()]
+def read(circuit: Circuit, probabilities: np.ndarray, wire_bits: WireBits) -> np.ndarray:
+    logical = probabilities[wire_bits.order()]
     if isinstance(circuit.readout, Born):
         return logical
     return np.array([logical @ signs(1 << wire, circuit.dim) for wire in reversed(range(circuit.n_qubits))])
@@ -49,7 +49,7 @@ def read(circuit: Circuit, probabilities: np.ndarray, frame: Frame) -> np.ndarra
 
 def run_steps(circuit: Circuit, x: np.ndarray, weights: np.ndarray, p: float) -> np.ndarray:
     """The steps of `lower` on a density matrix, as they come."""
-    steps, frame, prepared = lower(circuit)
+    steps, wire_bits, prepared = lower(circuit)
     psi, dim = initial(circuit, x, prepared), circuit.dim
     rho = np.outer(psi, psi.conj())
     for step in steps:
@@ -63,7 +63,7 @@ def run_steps(circuit: Circuit, x: np.ndarray, weights: np.ndarray, p: float) ->
         else:
             unitary = matrix(step, x, weights, dim)
             rho = unitary @ rho @ unitary.conj().T
-    return read(circuit, rho.diagonal().real, frame)
+    return read(circuit, rho.diagonal().real, wire_bits)
 
 
 def scheduled(schedule: Schedule) -> Iterator[Rotation | Phase]:
@@ -77,7 +77,7 @@ def run_schedule(circuit: Circuit, schedule: Schedule, x: np.ndarray, weights: n
     psi = initial(circuit, x, schedule.prepared)
     for step in scheduled(schedule):
         psi = matrix(step, x, weights, circuit.dim) @ psi
-    return read(circuit, abs(psi) ** 2, schedule.frame)
+    return read(circuit, abs(psi) ** 2, schedule.wire_bits)
 
 
 def numbers(x: Tensor, weights: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -135,12 +135,12 @@ def layer(n_qubits: int, *gates: Gate) -> Circuit:
 
 def test_gates_that_rename_basis_states_cost_no_step() -> None:
     renaming = (Gate("PauliX", (2,)), Gate("CNOT", (0, 1)), Gate("SWAP", (1, 2)), Gate("CNOT", (2, 0)))
-    steps, frame, prepared = lower(layer(3, *renaming))
+    steps, wire_bits, prepared = lower(layer(3, *renaming))
     assert steps == [Rotation(bit, bit, Turn(FEATURE, w, 1.0)) for w, bit in enumerate((4, 2, 1))]
     assert not prepared
     # X of wire 2 reaches, through the SWAP, wire 1.
-    assert frame.shift == [0, 1, 0]
-    assert sorted(frame.order()) == list(range(8))
+    assert wire_bits.shift == [0, 1, 0]
+    assert sorted(wire_bits.order()) == list(range(8))
 
 
 def test_a_gate_after_renaming_is_one_step_with_other_bits() -> None:
@@ -248,9 +248,9 @@ def test_pivots_pick_one_member_of_each_coset(seed: int) -> None:
 
 def test_read_out_order_names_each_basis_state_once() -> None:
     for circuit in (random_circuit(seed, n_qubits=4, noise=False) for seed in SEEDS):
-        frame = lower(circuit)[1]
-        assert sorted(frame.order()) == list(range(circuit.dim))
-        for (w, flip), (v, sign) in itertools.product(enumerate(frame.flip), enumerate(frame.sign)):
+        wire_bits = lower(circuit)[1]
+        assert sorted(wire_bits.order()) == list(range(circuit.dim))
+        for (w, flip), (v, sign) in itertools.product(enumerate(wire_bits.flip), enumerate(wire_bits.sign)):
             assert odd(flip & sign) == (w == v)
 
 
