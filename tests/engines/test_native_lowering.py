@@ -10,7 +10,7 @@ from torch import Tensor
 from qmoe.circuits import AngleEncoding, Born, Circuit, Gate, Weight
 from qmoe.engines import ReferenceEngine
 from qmoe.engines.native.layout import CONSTANT, FEATURE, WEIGHT
-from qmoe.engines.native.plan.lowering import Damp, Forget, WireBits, Phase, Rotation, Step, Turn, lower
+from qmoe.engines.native.plan.lowering import Damp, Forget, Phase, Rotation, Step, Turn, WireBits, lower
 from qmoe.engines.native.plan.stages import Schedule, groups, make_schedule, odd, pivots
 from qmoe.testing import random_circuit, random_inputs
 
