@@ -176,7 +176,7 @@ def test_version_is_printed():
 def test_ctrl_c_stops_at_once_and_the_same_command_goes_on(tmp_path):
     study = TINY.replace("epochs = 2", "epochs = 6000").replace("data = 2, per_data = 1", "data = 3, per_data = 1")
     # So many layers that the quantum arm still trains for seconds when the linear arm is in the store.
-    (tmp_path / "long.toml").write_text(study.replace('kind = "quantum"', 'kind = "quantum", n_layers = 200'))
+    (tmp_path / "long.toml").write_text(study.replace('kind = "quantum"', 'kind = "quantum", n_layers = 400'))
     command = [*QMOE, "run", "long.toml", "--out", "results", "--workers", "2"]
     job = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     store = tmp_path / "results" / "store.sqlite"
