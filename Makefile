@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 OUT ?= results
 JOBS ?= auto
 # What most changes break first, without other processes, drawings and long trainings.
-FAST := tests/test_architecture.py tests/test_layers.py tests/circuits tests/routers tests/experts tests/moe tests/data \
-	tests/claims tests/training/test_compiled_training.py tests/training/test_training_stack.py tests/studies/test_trials.py \
+FAST := tests/test_architecture.py tests/test_layers.py tests/circuits tests/experts tests/moe tests/claims \
+	tests/routers/test_chebyshev.py tests/routers/test_named_routers.py tests/routers/test_router_controls.py \
+	tests/routers/test_router_facts.py tests/routers/test_twin.py tests/data/test_data_scaling.py tests/data/test_data_table.py \
+	tests/training/test_compiled_training.py tests/training/test_training_stack.py tests/studies/test_trials.py \
 	tests/studies/test_ladder.py tests/engines/test_exact_facts.py tests/engines/test_inputs.py
 
 # Tests start interpreters, and each compiles every module anew where none is kept.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qmoe.claims import ArmRuns, StudyRuns, runs_of
-from qmoe.claims.analyses.choices import alternative_words, choice_words, specification_words
+from qmoe.claims.analyses.choices import alternative_words, choice_words
 from qmoe.claims.analyses.universes import universes
 from qmoe.studies import Store, parse_study, run_studies
 from tiny_study import tiny_values
@@ -89,7 +89,6 @@ def test_choices_have_words(choice, alternative, words, short):
     assert alternative_words(choice, alternative, starts=8, short=True) == short
 
 
-def test_a_specification_is_told_by_its_choices():
-    chosen = {"scaling": "standard", "rotation": "X", "optimiser": "lbfgs-best"}
-    assert specification_words(chosen) == "standardised, rotation X, L-BFGS, best of several starts"
+def test_a_choice_has_a_name_and_starts_that_are_not_known_are_several():
     assert choice_words("rotation") == "encoding axis"
+    assert alternative_words("optimiser", "lbfgs-best") == "L-BFGS, best of several starts"

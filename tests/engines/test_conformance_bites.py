@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -90,11 +91,20 @@ def suite(engine: type[Engine]) -> EngineConformance:
     return Suite()
 
 
+def complaint(check: Callable[[torch.dtype], None], dtype: torch.dtype) -> str | None:
+    """What a test of the suite says against the engine; None if it passes."""
+    try:
+        check(dtype)
+    except AssertionError as error:
+        return str(error)
+    return None
+
+
 def test_suite_passes_the_engine_that_the_broken_ones_are_made_of() -> None:
     good = suite(TorchEngine)
-    good.test_batch_and_stack_shapes_equal_reference(F64)
-    good.test_noise_strength_of_each_model_equals_reference(F32)
-    good.test_two_evaluations_and_backward_calls_are_equal(F32)
+    assert complaint(good.test_batch_and_stack_shapes_equal_reference, F64) is None
+    assert complaint(good.test_noise_strength_of_each_model_equals_reference, F32) is None
+    assert complaint(good.test_two_evaluations_and_backward_calls_are_equal, F32) is None
 
 
 @pytest.mark.parametrize("engine", [WrongSign, DetachedFeatures, HalfPrecise, FirstSampleOnly])

@@ -65,6 +65,12 @@ def test_a_routine_with_other_arguments_is_found_out_and_the_public_door_taken(m
     assert minimum(rosenbrock, np.zeros(2), Limits(5, 1e-3, 3))[1] == 7
 
 
+def test_a_release_that_was_never_tried_takes_the_public_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scipy.__version__", "1.18.0")
+    monkeypatch.setattr("scipy.optimize._lbfgsb.setulb", lambda *_: pytest.fail("the routine was called"))
+    assert not scipy_lbfgs._is_known.__wrapped__()
+
+
 def test_a_routine_that_ends_elsewhere_is_not_the_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
     publicly = scipy_lbfgs._publicly
 

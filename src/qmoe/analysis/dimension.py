@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from qmoe.analysis.fisher import Draws, Output, ball_draws, initial_draws, iterate_fisher
 from qmoe.errors import ConfigError, ShapeError, StatisticalWarning
 from qmoe.seeding import Seed
+from qmoe.statistics.conventions import LEVEL
 
 #: With log-normal volumes, 95% jackknife intervals cover 94% at 75 effective draws of 500, 89% at 30, 65% at 9.
 MIN_EFFECTIVE_DRAWS = 30
@@ -68,7 +69,7 @@ class EffectiveDimension:
 
 
 def effective_dimension(
-    fishers: np.ndarray, n_data: float, gamma: float = 1.0, level: float = 0.95
+    fishers: np.ndarray, n_data: float, gamma: float = 1.0, level: float = LEVEL
 ) -> EffectiveDimension:
     """The effective dimension of a set of Fisher matrices (Abbas et al. 2021, arXiv:2011.00027).
 
@@ -106,7 +107,7 @@ def global_effective_dimension(
     n_draws: int = 500,
     seed: Seed = 0,
     gamma: float = 1.0,
-    level: float = 0.95,
+    level: float = LEVEL,
     output: Output | None = None,
 ) -> EffectiveDimension:
     """The effective dimension of a classifier over its whole parameter space.
@@ -142,7 +143,7 @@ def local_effective_dimension(
     n_draws: int = 500,
     seed: Seed = 0,
     gamma: float = 1.0,
-    level: float = 0.95,
+    level: float = LEVEL,
     output: Output | None = None,
 ) -> EffectiveDimension:
     """The effective dimension in a ball around a model's (trained) parameters (Abbas et al. 2021, arXiv:2112.04807).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable
 
@@ -76,7 +77,7 @@ def by_name(results: Iterable[StudyResults | StudyRuns]) -> dict[str, StudyRuns]
 def _runs(study: str, key: ArmKey, label: str, metric: str, found: list[tuple[Member, Record | None]]) -> ArmRuns:
     members, records = [m for m, _ in found], [r if r is not None and r.error is None else None for _, r in found]
     metrics = dict.fromkeys(name for r in records if r is not None for name in r.metrics)
-    values = {name: _column(records, lambda r, name=name: r.metrics.get(name, math.nan)) for name in metrics}  # type: ignore[misc]
+    values = {name: _column(records, functools.partial(_metric, name)) for name in metrics}
     values |= {name: column for name, get in DERIVED.items() if np.isfinite(column := _column(records, get)).any()}
     recent = np.full((len(found), RECENT), math.nan)
     for row, record in zip(recent, records, strict=True):
@@ -101,6 +102,10 @@ def _runs(study: str, key: ArmKey, label: str, metric: str, found: list[tuple[Me
         records=tuple(r for _, r in found),
         metric=metric,
     )
+
+
+def _metric(name: str, record: Record) -> float:
+    return record.metrics.get(name, math.nan)
 
 
 def _column(records: list[Record | None], get: Callable[[Record], float]) -> np.ndarray:

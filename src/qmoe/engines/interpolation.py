@@ -20,9 +20,7 @@ def n_nodes(circuit: Circuit) -> int | None:
 
     Encodings of a user's own are taken at their word nowhere, so they have none.
     """
-    if type(circuit.encoding) is not AngleEncoding:
-        return None
-    return (2 * circuit.encoding.max_frequency + 1) ** circuit.in_features
+    return circuit.n_frequencies if type(circuit.encoding) is AngleEncoding else None
 
 
 def nodes(circuit: Circuit) -> Tensor:
@@ -40,8 +38,7 @@ def node_weights(circuit: Circuit, x: Tensor) -> Tensor:
     Returns:
         ``(..., n_nodes)`` in the precision of ``x``, computed in float64; rows sum to 1. NaN where a feature is not finite.
     """
-    top = circuit.encoding.max_frequency
-    assert top is not None, "n_nodes says which circuits have nodes"
+    top = _top(circuit)
     away = x.to(torch.float64).unsqueeze(-1) - _angles(circuit)
     # The function that is 1 at one node and 0 at the others: a Dirichlet kernel, as a sum of cosines.
     cosines = torch.stack([torch.cos(k * away) for k in range(1, top + 1)])
@@ -52,8 +49,13 @@ def node_weights(circuit: Circuit, x: Tensor) -> Tensor:
     return weights.to(x.dtype)
 
 
-def _angles(circuit: Circuit) -> Tensor:
+def _top(circuit: Circuit) -> int:
+    """The largest frequency of a feature."""
     top = circuit.encoding.max_frequency
     assert top is not None, "n_nodes says which circuits have nodes"
-    n = 2 * top + 1
+    return top
+
+
+def _angles(circuit: Circuit) -> Tensor:
+    n = 2 * _top(circuit) + 1
     return torch.arange(n, dtype=torch.float64, device="cpu") * (2 * math.pi / n)

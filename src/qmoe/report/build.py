@@ -85,6 +85,8 @@ def build_report(
         step("writing report.html", 1.0)
         path.write_text(page, encoding="utf-8")
     except OSError as error:
+        if error.filename is not None and out not in Path(error.filename).parents:
+            raise  # not the report's: a file of the package, say
         raise QMoEError(
             f"The report cannot be written to {out}: {error.strerror}; the results are safe in the store: make room, or "
             "write the report elsewhere."

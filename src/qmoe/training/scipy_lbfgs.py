@@ -2,8 +2,8 @@
 
 `scipy.optimize.minimize` spends some 70 us an evaluation on copies and checks, four times what the loss of a small model
 with its gradient takes. Its compiled routine asks for evaluations one after another, so the loop around it is short. Whether
-the routine is the one known here is tried once, against `minimize` itself; where it is not, `minimize` runs, with the same
-numbers.
+the routine is the one known here is tried once, against `minimize` itself; where it is not, and with releases of SciPy that
+were never tried, `minimize` runs, with the same numbers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from scipy.optimize import minimize
 
 #: The loss at ``(n,)`` numbers, whose gradient ``(n,)`` is written to the second array.
@@ -22,6 +23,8 @@ Evaluate = Callable[[np.ndarray, np.ndarray], float]
 _NEW_ITERATION, _EVALUATION, _STOP = 1, 3, 5
 _MOST_ITERATIONS, _MOST_EVALUATIONS = 504, 502
 _LINE_SEARCH_STEPS = 20
+#: Releases of SciPy whose routine was tried.
+_TRIED = ("1.15.", "1.16.", "1.17.")
 
 
 class Limits(NamedTuple):
@@ -101,7 +104,12 @@ def _directly(evaluate: Evaluate, start: np.ndarray, limits: Limits) -> tuple[np
 
 @functools.cache
 def _is_known() -> bool:
-    """Whether the routine, called as here, does to the last bit what `minimize` does on a problem with curved valleys."""
+    """Whether the routine, called as here, does to the last bit what `minimize` does on a problem with curved valleys.
+
+    Releases that nobody has tried are not: a routine that works in more memory than it is given here would write beyond it.
+    """
+    if not scipy.__version__.startswith(_TRIED):
+        return False
 
     def rosenbrock(x: np.ndarray, gradient: np.ndarray) -> float:
         away, off = 1 - x[:-1], x[1:] - x[:-1] ** 2

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 #: Choice -> what it is called.
 _CHOICES = {
     "scaling": "scaling",
@@ -53,8 +51,3 @@ def alternative_words(choice: str, alternative: str, *, starts: int = 0, short: 
     if choice == "epochs":
         return f"{alternative} epochs" if alternative.isdigit() else f"trained {alternative}"
     return f"first weights times {alternative}"
-
-
-def specification_words(choices: Mapping[str, str], *, starts: int = 0) -> str:
-    """A full set of choices in words: ``"standardised, rotation X, Adam"``."""
-    return ", ".join(alternative_words(choice, taken, starts=starts) for choice, taken in choices.items())

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -303,8 +303,8 @@ def weigh(
 
 def _paired(a: Values, b: Values, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
     """The scores ``(n,)`` as a contrast takes their differences: themselves, or on the ratio scale their logarithms."""
-    if contrast.direction not in Direction.__args__:  # type: ignore[attr-defined]
-        raise unknown("direction", contrast.direction, Direction.__args__)  # type: ignore[attr-defined]
+    if contrast.direction not in get_args(Direction):
+        raise unknown("direction", contrast.direction, get_args(Direction))
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1:
         raise ShapeError(f"a and b have shapes {x.shape} and {y.shape}, expected (n,) twice; pass pairs.")
