@@ -1,5 +1,6 @@
 """The command line, as a user meets it."""
 
+import functools
 import json
 import os
 import re
@@ -176,9 +177,13 @@ def test_version_is_printed():
 def test_ctrl_c_stops_at_once_and_the_same_command_goes_on(tmp_path):
     study = TINY.replace("epochs = 2", "epochs = 6000").replace("data = 2, per_data = 1", "data = 3, per_data = 1")
     # So many layers that the quantum arm still trains for seconds when the linear arm is in the store.
-    (tmp_path / "long.toml").write_text(study.replace('kind = "quantum"', 'kind = "quantum", n_layers = 400'))
+    (tmp_path / "long.toml").write_text(study.replace('kind = "quantum"', 'kind = "quantum", n_layers = 200'))
     command = [*QMOE, "run", "long.toml", "--out", "results", "--workers", "2"]
-    job = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    # Programs that a shell starts in the background ignore Ctrl-C, and so would what they start.
+    heeding = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    job = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heeding
+    )
     store = tmp_path / "results" / "store.sqlite"
     deadline, done = time.monotonic() + 60, 0
     while not done and time.monotonic() < deadline and job.poll() is None:
