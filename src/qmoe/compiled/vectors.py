@@ -93,6 +93,17 @@ class Emitter:
         """Writes the vector number ``index`` after ``address``."""
         self.builder.store(vec.value, self._pointer(address, index, self.type), align=WIDTH)
 
+    def load_pair(self, address: ir.Value, k: ir.Value) -> tuple[Vec, Vec]:
+        """Vectors 2k and 2k + 1: the real and imaginary part of an amplitude, or a cosine and its sine."""
+        even = self.builder.shl(k, self.integer(1))
+        return self.load(address, even), self.load(address, self.builder.add(even, self.integer(1)))
+
+    def store_pair(self, pair: tuple[Vec, Vec], address: ir.Value, k: ir.Value) -> None:
+        """Writes them."""
+        even = self.builder.shl(k, self.integer(1))
+        self.store(pair[0], address, even)
+        self.store(pair[1], address, self.builder.add(even, self.integer(1)))
+
     def load_splat(self, address: ir.Value, index: ir.Value) -> Vec:
         """The single number ``index`` after ``address``, in every lane."""
         pointer = self._pointer(address, index, self.element)

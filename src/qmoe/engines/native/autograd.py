@@ -9,8 +9,8 @@ from torch import Tensor
 
 from qmoe.circuits import Circuit
 from qmoe.engines.batched import TorchEngine
-from qmoe.engines.native.run.calls import Simulation
-from qmoe.engines.native.run.simulations import simulation
+from qmoe.engines.native.run.calls import Prepared
+from qmoe.engines.native.run.prepared_circuits import prepare
 from qmoe.torch_internals import is_batch_of_gradients, is_transformed
 
 _TORCH = TorchEngine()
@@ -19,40 +19,38 @@ _TORCH = TorchEngine()
 class Step(torch.autograd.Function):
     """A forward and backward pass with as little around the kernels as can be, for plain autograd.
 
-    ``(simulation, x, weights, strength, keep)`` to read-outs of any shape. A `Function` that `torch.func` can transform
-    costs 30 us more a call, which at two qubits is more than the kernels; that is `Evaluate`.
+    ``(prepared circuit, x, weights, strength, keep)`` to read-outs of any shape. A `Function` that `torch.func` can
+    transform costs 30 us more a call, which at two qubits is more than the kernels; that is `Evaluate`.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, runner: Simulation, x: Tensor, weights: Tensor, strength: Tensor | None, keep: bool
-    ) -> Tensor:
-        out, ctx.kept = runner.run(runner.inputs(x, weights, strength), keep)
-        ctx.runner = runner
+    def forward(ctx: Any, ready: Prepared, x: Tensor, weights: Tensor, strength: Tensor | None, keep: bool) -> Tensor:
+        out, ctx.kept = ready.run(ready.inputs(x, weights, strength), keep)
+        ctx.ready = ready
         ctx.save_for_backward(x, weights, strength)
         return out
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> Any:
         x, weights, strength = ctx.saved_tensors
-        runner, features = ctx.runner, ctx.needs_input_grad[1]
+        ready, features = ctx.ready, ctx.needs_input_grad[1]
         if is_batch_of_gradients(cotangent):
             # ``is_grads_batched=True`` stands many gradients on an axis that only torch's own operations know.
             return (
                 None,
-                *_torch_pullback(runner.circuit, (x, weights, strength), ctx.needs_input_grad[1:4], cotangent),
+                *_torch_pullback(ready.circuit, (x, weights, strength), ctx.needs_input_grad[1:4], cotangent),
                 None,
             )
         if torch.is_grad_enabled() or is_transformed():
             # Somebody will differentiate the gradients, or asks for many at once.
-            flat = _flatten(runner, x, weights, strength)
-            rows = cotangent.reshape(runner.n_models, runner.n_batch, -1)
-            gx, gw, gs = Differentiate.apply(runner.circuit, *flat, rows, features)
+            flat = _flatten(ready, x, weights, strength)
+            rows = cotangent.reshape(ready.n_models, ready.n_batch, -1)
+            gx, gw, gs = Differentiate.apply(ready.circuit, *flat, rows, features)
             gx = None if gx is None else gx.view(x.shape)
             return None, gx, gw.view(weights.shape), None if strength is None else gs.view(strength.shape), None
         # The final states are used up; a second backward pass through the same graph runs forward again.
         kept, ctx.kept = ctx.kept, None
-        gx, gw, gs = runner.differentiate(runner.inputs(x, weights, strength), kept, cotangent, features)
+        gx, gw, gs = ready.differentiate(ready.inputs(x, weights, strength), kept, cotangent, features)
         return None, gx, gw, gs, None
 
 
@@ -61,8 +59,8 @@ class Evaluate(torch.autograd.Function):
 
     @staticmethod
     def forward(circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
-        runner = _simulation(circuit, x)
-        return runner.run(runner.inputs(x, weights, strength), False)[0]
+        ready = _prepared(circuit, x)
+        return ready.run(ready.inputs(x, weights, strength), False)[0]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -93,8 +91,8 @@ class Differentiate(torch.autograd.Function):
     def forward(
         circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None, cotangent: Tensor, features: bool
     ) -> Any:
-        runner = _simulation(circuit, x)
-        return runner.differentiate(runner.inputs(x, weights, strength), None, cotangent, features)
+        ready = _prepared(circuit, x)
+        return ready.differentiate(ready.inputs(x, weights, strength), None, cotangent, features)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -120,18 +118,18 @@ class Differentiate(torch.autograd.Function):
         return shaped, tuple(None if t is None else 0 for t in shaped)
 
 
-def _simulation(circuit: Circuit, x: Tensor) -> Simulation:
-    return simulation(circuit, x.shape[:1], x.shape[1:2], x.element_size())
+def _prepared(circuit: Circuit, x: Tensor) -> Prepared:
+    return prepare(circuit, x.shape[:1], x.shape[1:2], x.element_size())
 
 
 def _flatten(
-    runner: Simulation, x: Tensor, weights: Tensor, strength: Tensor | None
+    ready: Prepared, x: Tensor, weights: Tensor, strength: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """One axis of models and one of samples."""
     return (
-        x.reshape(runner.n_models, runner.n_batch, x.shape[-1]),
-        weights.reshape(runner.n_models, runner.circuit.n_weights),
-        None if strength is None else strength.reshape(runner.n_models),
+        x.reshape(ready.n_models, ready.n_batch, x.shape[-1]),
+        weights.reshape(ready.n_models, ready.circuit.n_weights),
+        None if strength is None else strength.reshape(ready.n_models),
     )
 
 

@@ -12,7 +12,7 @@ from qmoe.circuits import Circuit
 from qmoe.engines.batched import TorchEngine
 from qmoe.engines.calling import CompiledCircuit
 from qmoe.engines.native.autograd import Evaluate, Step
-from qmoe.engines.native.run.simulations import compiled_circuit, simulation
+from qmoe.engines.native.run.prepared_circuits import prepare
 from qmoe.engines.protocol import Engine, too_large, traced
 from qmoe.torch_internals import differentiates_forwards, is_in_dual_level, is_transformed
 
@@ -56,10 +56,10 @@ class NativeEngine(Engine):
         strength = None if noise_strength is None else noise_strength.detach()
         if strength is None and circuit.noise is not None:
             strength = x.new_full(stack, circuit.noise.depolarizing)
-        runner = simulation(circuit, stack, x.shape[len(stack) : -1], x.element_size())
-        inputs = runner.inputs(x.detach(), weights.detach(), strength)
-        out, kept = runner.run(inputs, True)
-        return out, lambda given: runner.differentiate(inputs, kept, given, False)[1]
+        ready = prepare(circuit, stack, x.shape[len(stack) : -1], x.element_size())
+        inputs = ready.inputs(x.detach(), weights.detach(), strength)
+        out, kept = ready.run(inputs, True)
+        return out, lambda given: ready.differentiate(inputs, kept, given, False)[1]
 
     def compiled(self, circuit: Circuit, n_batch: int, itemsize: int) -> CompiledCircuit | None:
         """The kernels of small states."""
@@ -67,7 +67,7 @@ class NativeEngine(Engine):
             return None
         if self.reason_against(circuit, torch.device("cpu")) is not None:
             return None
-        return compiled_circuit(circuit, n_batch, itemsize)
+        return prepare(circuit, torch.Size(), torch.Size((n_batch,)), itemsize).compiled()
 
     def _shaped(
         self,
@@ -80,9 +80,9 @@ class NativeEngine(Engine):
     ) -> Tensor:
         if is_transformed() or is_in_dual_level():
             return super()._shaped(circuit, x, weights, strength, stack, batch)
-        runner = simulation(circuit, stack, batch, x.element_size())
-        keep = runner.keeps and _differentiates(x, weights, strength)
-        return Step.apply(runner, x, weights, strength, keep)
+        ready = prepare(circuit, stack, batch, x.element_size())
+        keep = ready.keeps and _differentiates(x, weights, strength)
+        return Step.apply(ready, x, weights, strength, keep)
 
     def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
         if differentiates_forwards():

@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import qmoe.training.compiled.layout as at
 from qmoe.compiled.addresses import inner, integer, itemsize
-from qmoe.engines.calling import CALL_SIZE
 from qmoe.training.compiled.chain import unfollow_chain
-from qmoe.training.compiled.circuit_calls import clear_numbers, columns_to_rows, place_of, rows_to_columns, run_backward
+from qmoe.training.compiled.circuit_calls import (
+    clear_numbers,
+    columns_to_rows,
+    expert_workplace,
+    place_of,
+    router_workplace,
+    rows_to_columns,
+    run_backward,
+)
 from qmoe.training.compiled.column_operations import (
     average,
     input_gradient,
@@ -50,8 +57,7 @@ def unmeasure(one, plan, shape, memory, row, given, n_samples):
         encoded = integer(memory, at.ENCODED_GRADIENT)
         clear_numbers(one, encoded, n_samples * n_encoded)
     run_backward(
-        one, shape + 8 * at.ROUTER_CODE, integer(memory, at.ROUTER_CALL), integer(memory, at.ROUTER_SCRATCH), rows, encoded,
-        integer(memory, at.PARTIAL), integer(memory, at.STRENGTH_GRADIENT),
+        one, router_workplace(shape, memory), memory, rows, encoded,
         place_of(one, gradient, integer(plan, at.ROUTER_ANGLES)), integer(plan, at.N_ROUTER_ANGLES),
     )  # fmt: skip
     if encoded != 0:
@@ -128,9 +134,7 @@ def unconsult_circuits(one, plan, shape, memory, wide, n_samples):
         columns_to_rows(one, rows, wide[e * n_out : (e + 1) * n_out], n_samples)
         angles = integer(plan, at.EXPERT_ANGLES) + e * integer(plan, at.N_EXPERT_ANGLES)
         run_backward(
-            one, shape + 8 * at.EXPERT_CODE, integer(memory, at.EXPERT_CALL) + e * 8 * CALL_SIZE,
-            integer(memory, at.EXPERT_SCRATCH) + e * integer(memory, at.SCRATCH_BYTES), rows, 0,
-            integer(memory, at.PARTIAL), integer(memory, at.STRENGTH_GRADIENT),
+            one, expert_workplace(shape, memory, e), memory, rows, 0,
             integer(memory, at.GRADIENT) + angles * size, integer(plan, at.N_EXPERT_ANGLES),
         )  # fmt: skip
 

@@ -2,20 +2,58 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import qmoe.training.compiled.layout as at
-from qmoe.compiled.addresses import inner, integer, itemsize, put_integer, put_real, real, run_kernel, write_record
-from qmoe.engines.calling import PLACE, Call
+from qmoe.compiled.addresses import (
+    inner,
+    integer,
+    itemsize,
+    merged,
+    put_integer,
+    put_real,
+    real,
+    run_kernel,
+    write_record,
+)
+from qmoe.engines.calling import CALL_SIZE, PLACE, Call
+
+
+class Workplace(NamedTuple):
+    """Where a circuit runs: addresses.
+
+    Attributes:
+        code: of the circuit's part of a shape.
+        call: of the call, which the backward pass reads again.
+        scratch: of the memory that the circuit works in.
+    """
+
+    code: int
+    call: int
+    scratch: int
+
+
+@merged
+def router_workplace(shape, memory):
+    """Of the router's circuit."""
+    return Workplace(shape + 8 * at.ROUTER_CODE, integer(memory, at.ROUTER_CALL), integer(memory, at.ROUTER_SCRATCH))
+
+
+@merged
+def expert_workplace(shape, memory, e):
+    """Of the circuit of expert ``e``."""
+    call = integer(memory, at.EXPERT_CALL) + e * 8 * CALL_SIZE
+    scratch = integer(memory, at.EXPERT_SCRATCH) + e * integer(memory, at.SCRATCH_BYTES)
+    return Workplace(shape + 8 * at.EXPERT_CODE, call, scratch)
 
 
 @inner
-def run_forward(one, code, call, scratch, n_samples, x, angles, strength, out, states):
+def run_forward(one, workplace, n_samples, x, angles, strength, out, states):
     """Runs the circuit of one model.
 
     Args:
         one: 1 in the precision of all arrays.
-        code: address of the circuit's part of a shape.
-        call: address of the call, which the backward pass reads again.
-        scratch: address of the memory that the circuit works in.
+        workplace: where.
         n_samples: number of samples B.
         x: address of columns ``(F, B)`` to encode.
         angles: address of the circuit's weights.
@@ -23,6 +61,7 @@ def run_forward(one, code, call, scratch, n_samples, x, angles, strength, out, s
         out: address of the read-outs ``(B, n_outputs)``.
         states: address of memory for the final states, or 0 where no backward pass follows.
     """
+    code, call, scratch = workplace
     n_chunks = integer(code, at.N_CHUNKS)
     kept = states if integer(code, at.HAS_STATES) else 0
     said = Call(
@@ -35,29 +74,27 @@ def run_forward(one, code, call, scratch, n_samples, x, angles, strength, out, s
 
 
 @inner
-def run_backward(one, code, call, scratch, given, encoded, partial, strengths, gradient, n_angles):
-    """Gradients of the circuit of the last `run_forward` with the same call and scratch memory.
+def run_backward(one, workplace, memory, given, encoded, gradient, n_angles):
+    """Gradients of the circuit of the last `run_forward` at the same workplace.
 
     Args:
         one: 1 in the precision of all arrays.
-        code: address of the circuit's part of a shape.
-        call: address of the call.
-        scratch: address of the memory that the circuit worked in.
+        workplace: where.
+        memory: address of the record of a thread's memory, where sums over chunks are collected.
         given: address of the gradients of the read-outs ``(B, n_outputs)``.
         encoded: address of zeros ``(B, F)`` for the gradients of what was encoded, or 0.
-        partial: address of memory for ``(chunks, n_angles)`` numbers.
-        strengths: address of memory for as many numbers as there are chunks.
         gradient: address of the gradients of the weights, which are written.
         n_angles: number of weights.
     """
-    n_chunks = integer(code, at.N_CHUNKS)
+    code, call, scratch = workplace
+    n_chunks, partial = integer(code, at.N_CHUNKS), integer(memory, at.PARTIAL)
     to = gradient if n_chunks == 1 else partial
     for i in range(n_chunks * n_angles):
         put_real(one, to, i, 0.0)
     put_integer(call, PLACE.cotangent, given)
     put_integer(call, PLACE.gx, encoded)
     put_integer(call, PLACE.gw, to)
-    put_integer(call, PLACE.gs, strengths)
+    put_integer(call, PLACE.gs, integer(memory, at.STRENGTH_GRADIENT))
     put_integer(call, PLACE.ready, 1)
     run_kernel(integer(code, at.BACKWARD), one, integer(code, at.HEADER), integer(code, at.OFFSETS), call, scratch)
     if n_chunks > 1:

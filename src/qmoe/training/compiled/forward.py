@@ -6,9 +6,14 @@ import numba
 
 import qmoe.training.compiled.layout as at
 from qmoe.compiled.addresses import inner, integer, itemsize, pointer_integer, pointer_like
-from qmoe.engines.calling import CALL_SIZE
 from qmoe.training.compiled.chain import follow_chain
-from qmoe.training.compiled.circuit_calls import place_of, rows_to_columns, run_forward
+from qmoe.training.compiled.circuit_calls import (
+    expert_workplace,
+    place_of,
+    router_workplace,
+    rows_to_columns,
+    run_forward,
+)
 from qmoe.training.compiled.column_operations import activate, affine, average, mix, name_outcomes, softmax
 from qmoe.training.compiled.interpolated import interpolate
 from qmoe.training.compiled.views import (
@@ -82,9 +87,9 @@ def measure(one, plan, shape, memory, row, n_samples, keep):
         bias = part_vector(one, plan, row, at.PROJECT_BIAS, n_encoded)
         affine(encoded, weight, bias, router_features(one, plan, shape, memory, n_samples))
     run_forward(
-        one, shape + 8 * at.ROUTER_CODE, integer(memory, at.ROUTER_CALL), integer(memory, at.ROUTER_SCRATCH), n_samples,
-        encoded.ctypes.data, place_of(one, row, integer(plan, at.ROUTER_ANGLES)),
-        place_of(one, row, integer(plan, at.ROUTER_STRENGTH)), integer(memory, at.ROUTER_OUT),
+        one, router_workplace(shape, memory), n_samples, encoded.ctypes.data,
+        place_of(one, row, integer(plan, at.ROUTER_ANGLES)), place_of(one, row, integer(plan, at.ROUTER_STRENGTH)),
+        integer(memory, at.ROUTER_OUT),
         integer(memory, at.ROUTER_STATES) if keep else 0,
     )  # fmt: skip
     inputs = columns(one, plan, memory, at.AT_INPUTS, n_inputs, n_samples)
@@ -137,8 +142,7 @@ def consult_circuits(one, plan, shape, memory, row, n_samples, keep):
         out = integer(memory, at.EXPERT_OUT) + e * n_samples * n_out * size
         states = integer(memory, at.EXPERT_STATES) + e * integer(memory, at.STATE_BYTES)
         run_forward(
-            one, shape + 8 * at.EXPERT_CODE, integer(memory, at.EXPERT_CALL) + e * 8 * CALL_SIZE,
-            integer(memory, at.EXPERT_SCRATCH) + e * integer(memory, at.SCRATCH_BYTES), n_samples, x.ctypes.data,
+            one, expert_workplace(shape, memory, e), n_samples, x.ctypes.data,
             place_of(one, row, integer(plan, at.EXPERT_ANGLES) + e * integer(plan, at.N_EXPERT_ANGLES)),
             place_of(one, row, integer(plan, at.EXPERT_STRENGTH) + e), out, states if keep else 0,
         )  # fmt: skip

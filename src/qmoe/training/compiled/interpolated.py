@@ -6,7 +6,14 @@ import numba
 
 import qmoe.training.compiled.layout as at
 from qmoe.compiled.addresses import inner, integer, pointer_like
-from qmoe.training.compiled.circuit_calls import columns_to_rows, place_of, rows_to_columns, run_backward, run_forward
+from qmoe.training.compiled.circuit_calls import (
+    columns_to_rows,
+    place_of,
+    router_workplace,
+    rows_to_columns,
+    run_backward,
+    run_forward,
+)
 from qmoe.training.compiled.column_operations import add_rows, weight_gradients
 from qmoe.training.compiled.views import columns
 
@@ -24,7 +31,7 @@ def interpolate(one, plan, shape, memory, row, n_samples, keep):
     """Read-outs of a batch, in the columns of the router's inputs."""
     n_inputs, n_nodes = integer(plan, at.N_INPUTS), integer(plan, at.N_NODES)
     run_forward(
-        one, shape + 8 * at.ROUTER_CODE, integer(memory, at.ROUTER_CALL), integer(memory, at.ROUTER_SCRATCH), n_nodes,
+        one, router_workplace(shape, memory), n_nodes,
         integer(plan, at.NODES), place_of(one, row, integer(plan, at.ROUTER_ANGLES)),
         place_of(one, row, integer(plan, at.ROUTER_STRENGTH)), integer(memory, at.ROUTER_OUT),
         integer(memory, at.ROUTER_STATES) if keep else 0,
@@ -48,7 +55,6 @@ def uninterpolate(one, plan, shape, memory, given, n_samples):
     rows, gradient = integer(memory, at.ROUTER_GIVEN), integer(memory, at.GRADIENT)
     columns_to_rows(one, rows, of_nodes, n_nodes)
     run_backward(
-        one, shape + 8 * at.ROUTER_CODE, integer(memory, at.ROUTER_CALL), integer(memory, at.ROUTER_SCRATCH), rows, 0,
-        integer(memory, at.PARTIAL), integer(memory, at.STRENGTH_GRADIENT),
+        one, router_workplace(shape, memory), memory, rows, 0,
         place_of(one, gradient, integer(plan, at.ROUTER_ANGLES)), integer(plan, at.N_ROUTER_ANGLES),
     )  # fmt: skip

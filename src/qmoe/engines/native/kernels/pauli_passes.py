@@ -17,9 +17,7 @@ def turn(
     emit: Emitter, words: ir.Value, pairs: ir.Value, count: ir.Value, coefficients: ir.Value, slot: ir.Value
 ) -> None:
     """Rotates the ``count`` pairs of words."""
-    b = emit.builder
-    cos = emit.load(coefficients, b.shl(slot, emit.integer(1)))
-    sin = emit.load(coefficients, b.add(b.shl(slot, emit.integer(1)), emit.integer(1)))
+    cos, sin = emit.load_pair(coefficients, slot)
     with emit.range(emit.integer(0), count) as i:
         first, second = _pair(emit, pairs, i)
         x, y = emit.load(words, first), emit.load(words, second)
@@ -39,9 +37,7 @@ def unturn(
     slot: ir.Value,
 ) -> None:
     """Undoes `turn` on the state and on the gradient ``lam`` of the loss, and adds up the gradient of the angle."""
-    b = emit.builder
-    cos = emit.load(coefficients, b.shl(slot, emit.integer(1)))
-    sin = emit.load(coefficients, b.add(b.shl(slot, emit.integer(1)), emit.integer(1)))
+    cos, sin = emit.load_pair(coefficients, slot)
     total = emit.accumulator()
     with emit.range(emit.integer(0), count) as i:
         first, second = _pair(emit, pairs, i)

@@ -24,10 +24,7 @@ class _Group:
 
         self.emit, self.size = emit, size
         self.pivots, self.flips, self.signs, self.slots = (column(c) for c in (PIVOT, FLIP, SIGN, SLOT))
-        two = emit.integer(2)
-        places = [emit.builder.mul(slot, two) for slot in self.slots]
-        self.cos = [emit.load(coefficients, place) for place in places]
-        self.sin = [emit.load(coefficients, emit.builder.add(place, emit.integer(1))) for place in places]
+        self.turns = [emit.load_pair(coefficients, slot) for slot in self.slots]
 
     def members(self, r: ir.Value) -> list[ir.Value]:
         """The basis states of coset ``r``; bit i of a member's place is the value of sign i."""
@@ -49,17 +46,12 @@ class _Group:
 
 
 def _load(emit: Emitter, state: ir.Value, members: list[ir.Value]) -> list[list[Vec]]:
-    b = emit.builder
-    places = [b.shl(k, emit.integer(1)) for k in members]
-    return [[emit.load(state, p), emit.load(state, b.add(p, emit.integer(1)))] for p in places]
+    return [list(emit.load_pair(state, k)) for k in members]
 
 
 def _store(emit: Emitter, amplitudes: list[list[Vec]], state: ir.Value, members: list[ir.Value]) -> None:
-    b = emit.builder
     for k, (re, im) in zip(members, amplitudes, strict=True):
-        place = b.shl(k, emit.integer(1))
-        emit.store(re, state, place)
-        emit.store(im, state, b.add(place, emit.integer(1)))
+        emit.store_pair((re, im), state, k)
 
 
 def _turn(amplitudes: list[list[Vec]], zero: int, one: int, cos: Vec, sin: Vec) -> None:
@@ -77,7 +69,7 @@ def _rotate(size: int) -> Any:
             amplitudes = _load(emit, psi, members)
             for i in range(size):
                 for zero, one in group.pairs(i):
-                    _turn(amplitudes, zero, one, group.cos[i], group.sin[i])
+                    _turn(amplitudes, zero, one, *group.turns[i])
             _store(emit, amplitudes, psi, members)
 
     rotate.__name__ = f"rotate{size}"
@@ -112,7 +104,7 @@ def _unrotate(size: int) -> Any:
             for state, amplitudes in ((psi, kets), (lam, bras)):
                 for i in range(size):
                     for zero, one in group.pairs(i):
-                        _turn(amplitudes, one, zero, group.cos[i], group.sin[i])
+                        _turn(amplitudes, one, zero, *group.turns[i])
                 _store(emit, amplitudes, state, members)
         for i in range(size):
             emit.add_at(emit.get(sums[i]), gradients, group.slots[i])
@@ -127,21 +119,19 @@ unrotate1, unrotate2 = _unrotate(1), _unrotate(2)
 
 def _entry(emit: Emitter, table: ir.Value, k: ir.Value, lanes: bool) -> tuple[Vec, Vec]:
     """Cosine and sine of entry k: one number each for all lanes, or a vector each."""
+    if lanes:
+        return emit.load_pair(table, k)
     even = emit.builder.shl(k, emit.integer(1))
-    read = emit.load if lanes else emit.load_splat
-    return read(table, even), read(table, emit.builder.add(even, emit.integer(1)))
+    return emit.load_splat(table, even), emit.load_splat(table, emit.builder.add(even, emit.integer(1)))
 
 
 def _phase(lanes: bool) -> Any:
     def phase(emit: Emitter, psi: ir.Value, table: ir.Value, start: ir.Value, lo: ir.Value, hi: ir.Value) -> None:
         b = emit.builder
         with emit.range(lo, hi) as k:
-            even = b.shl(k, emit.integer(1))
-            odd = b.add(even, emit.integer(1))
             cos, sin = _entry(emit, table, b.sub(k, start), lanes)
-            re, im = emit.load(psi, even), emit.load(psi, odd)
-            emit.store(re * cos - im * sin, psi, even)
-            emit.store(im * cos + re * sin, psi, odd)
+            re, im = emit.load_pair(psi, k)
+            emit.store_pair((re * cos - im * sin, im * cos + re * sin), psi, k)
 
     return vector_pass(phase)
 
@@ -163,15 +153,12 @@ def _unphase(lanes: bool) -> Any:
     ) -> None:
         b = emit.builder
         with emit.range(lo, hi) as k:
-            even = b.shl(k, emit.integer(1))
-            odd = b.add(even, emit.integer(1))
             cos, sin = _entry(emit, table, b.sub(k, start), lanes)
-            re, im = emit.load(psi, even), emit.load(psi, odd)
-            bra_re, bra_im = emit.load(lam, even), emit.load(lam, odd)
+            re, im = emit.load_pair(psi, k)
+            bra_re, bra_im = emit.load_pair(lam, k)
             emit.add_at(bra_im * re - bra_re * im, gradients, b.sub(k, start))
             for state, x, y in ((psi, re, im), (lam, bra_re, bra_im)):
-                emit.store(x * cos + y * sin, state, even)
-                emit.store(y * cos - x * sin, state, odd)
+                emit.store_pair((x * cos + y * sin, y * cos - x * sin), state, k)
 
     return vector_pass(unphase)
 
@@ -186,15 +173,11 @@ def phase_each(
 ) -> None:
     """Multiplies basis state k by ``exp(-i angle/2)``, or its inverse where parity(mask & k) is odd, lane by lane."""
     b = emit.builder
-    cos = emit.load(coefficients, b.shl(slot, emit.integer(1)))
-    sin = emit.load(coefficients, b.add(b.shl(slot, emit.integer(1)), emit.integer(1)))
+    cos, sin = emit.load_pair(coefficients, slot)
     with emit.range(lo, hi) as k:
-        even = b.shl(k, emit.integer(1))
-        odd = b.add(even, emit.integer(1))
         s = emit.signed(sin, emit.odd(b.and_(mask, k)))
-        re, im = emit.load(psi, even), emit.load(psi, odd)
-        emit.store(re * cos + im * s, psi, even)
-        emit.store(im * cos - re * s, psi, odd)
+        re, im = emit.load_pair(psi, k)
+        emit.store_pair((re * cos + im * s, im * cos - re * s), psi, k)
 
 
 @vector_pass
@@ -211,20 +194,16 @@ def unphase_each(
 ) -> None:
     """Undoes `phase_each` and adds up twice the gradient of its angle."""
     b = emit.builder
-    cos = emit.load(coefficients, b.shl(slot, emit.integer(1)))
-    sin = emit.load(coefficients, b.add(b.shl(slot, emit.integer(1)), emit.integer(1)))
+    cos, sin = emit.load_pair(coefficients, slot)
     total = emit.accumulator()
     with emit.range(lo, hi) as k:
-        even = b.shl(k, emit.integer(1))
-        odd = b.add(even, emit.integer(1))
         sign = emit.odd(b.and_(mask, k))
         s = emit.signed(sin, sign)
-        re, im = emit.load(psi, even), emit.load(psi, odd)
-        bra_re, bra_im = emit.load(lam, even), emit.load(lam, odd)
+        re, im = emit.load_pair(psi, k)
+        bra_re, bra_im = emit.load_pair(lam, k)
         emit.add_to(total, emit.signed(bra_re * im - bra_im * re, sign))
         for state, x, y in ((psi, re, im), (lam, bra_re, bra_im)):
-            emit.store(x * cos - y * s, state, even)
-            emit.store(y * cos + x * s, state, odd)
+            emit.store_pair((x * cos - y * s, y * cos + x * s), state, k)
     emit.add_at(emit.get(total), gradients, slot)
 
 
@@ -298,8 +277,7 @@ def unrotate_lanes(
 def spread(emit: Emitter, psi: ir.Value, coefficients: ir.Value, slot: ir.Value, count: ir.Value) -> None:
     """Rotates the qubit of bit ``count`` (a power of 2) from |0>, when only the states below it are filled, and are real."""
     b = emit.builder
-    cos = emit.load(coefficients, b.shl(slot, emit.integer(1)))
-    sin = emit.load(coefficients, b.add(b.shl(slot, emit.integer(1)), emit.integer(1)))
+    cos, sin = emit.load_pair(coefficients, slot)
     with emit.range(emit.integer(0), count) as k:
         here, there = b.shl(k, emit.integer(1)), b.shl(b.add(k, count), emit.integer(1))
         value = emit.load(psi, here)
@@ -313,8 +291,7 @@ def probabilities(emit: Emitter, psi: ir.Value, out: ir.Value, lo: ir.Value, hi:
     """``out[k - lo] = |psi_k|^2`` for k in lo .. hi - 1."""
     b = emit.builder
     with emit.range(lo, hi) as k:
-        even = b.shl(k, emit.integer(1))
-        re, im = emit.load(psi, even), emit.load(psi, b.add(even, emit.integer(1)))
+        re, im = emit.load_pair(psi, k)
         emit.store(re * re + im * im, out, b.sub(k, lo))
 
 
@@ -341,12 +318,10 @@ def seed_gradient(emit: Emitter, psi: ir.Value, lam: ir.Value, weights: ir.Value
     """``lam_k = 2 weights[k - lo] psi_k``: the gradient of ``sum_k weights_k |psi_k|^2``."""
     b = emit.builder
     with emit.range(lo, hi) as k:
-        even = b.shl(k, emit.integer(1))
-        odd = b.add(even, emit.integer(1))
         y = emit.load(weights, b.sub(k, lo))
         y = y + y
-        emit.store(emit.load(psi, even) * y, lam, even)
-        emit.store(emit.load(psi, odd) * y, lam, odd)
+        re, im = emit.load_pair(psi, k)
+        emit.store_pair((re * y, im * y), lam, k)
 
 
 @vector_pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,9 +50,8 @@ class Plan:
         return self.state[0] >= LARGE_VECTORS or (tables > TABLE_BYTES and circuit.n_qubits >= MIN_LARGE_QUBITS)
 
 
-@functools.lru_cache(maxsize=1024)
 def make_plan(circuit: Circuit, n_batch: int, itemsize: int) -> Plan:
-    """The plan for ``n_batch`` samples of floats of ``itemsize`` bytes; made once."""
+    """The plan for ``n_batch`` samples of floats of ``itemsize`` bytes."""
     lanes = n_lanes(itemsize)
     bits = lanes.bit_length() - 1
     is_small_batch = n_batch <= lanes * FEW and circuit.n_qubits >= bits + MIN_HIGH_QUBITS

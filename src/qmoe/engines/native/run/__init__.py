@@ -1,1 +1,1 @@
-"""Running kernels on tensors: calls, threads, whole simulations, and large states in blocks."""
+"""Running kernels on tensors: calls, threads, circuits made ready, and large states in blocks."""

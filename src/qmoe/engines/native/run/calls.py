@@ -11,7 +11,7 @@ from torch import Tensor
 
 from qmoe.circuits import Circuit
 from qmoe.compiled.threads import THREAD_OPERATIONS, run_in_turns
-from qmoe.engines.calling import CALL_SIZE, PLACE
+from qmoe.engines.calling import CALL_SIZE, PLACE, CompiledCircuit
 from qmoe.engines.native.kernels.names import kernel
 from qmoe.engines.native.plan.scratch import Layout
 from qmoe.errors import UnsupportedError
@@ -46,8 +46,8 @@ class Inputs(NamedTuple):
     shape: torch.Size
 
 
-class Simulation(ABC):
-    """Runs one circuit on one shape of stack and batch.
+class Prepared(ABC):
+    """A circuit made ready for one shape of stack and batch and one precision.
 
     All that does not depend on values is decided here once: at two qubits, deciding takes longer than running.
 
@@ -94,6 +94,10 @@ class Simulation(ABC):
         return Inputs(x, weights, strength, strides, places, shape)
 
     @abstractmethod
+    def compiled(self) -> CompiledCircuit | None:
+        """The kernels of one model, for compiled code to call; None where all threads work on one state."""
+
+    @abstractmethod
     def run(self, inputs: Inputs, keep: bool) -> tuple[Tensor, Tensor | None]:
         """Read-outs ``(...S, ...B, n_outputs)``, and the final states if ``keep`` and the backward pass can use them."""
 
@@ -112,17 +116,17 @@ class Pass:
         name: the kernel.
         cost: how much more it does than run forward.
         layout: what it reads.
-        simulation: which shape.
+        shape: of what is made ready.
     """
 
     __slots__ = ("_addresses", "_function", "_group", "_head", "_is_long", "_kept", "_n_items", "_size")
 
-    def __init__(self, name: str, cost: float, layout: Layout, simulation: Simulation) -> None:
-        n_blocks, chunk, n_chunks = layout.chunks(simulation.n_batch)
-        self._function = kernel(name, simulation.itemsize)
-        self._n_items = simulation.n_models * n_chunks
-        self._head = (0, self._n_items, n_chunks, chunk, simulation.n_batch)
-        self._is_long = simulation.n_models * n_blocks * cost * layout.cost > THREAD_OPERATIONS
+    def __init__(self, name: str, cost: float, layout: Layout, shape: Prepared) -> None:
+        n_blocks, chunk, n_chunks = layout.chunks(shape.n_batch)
+        self._function = kernel(name, shape.itemsize)
+        self._n_items = shape.n_models * n_chunks
+        self._head = (0, self._n_items, n_chunks, chunk, shape.n_batch)
+        self._is_long = shape.n_models * n_blocks * cost * layout.cost > THREAD_OPERATIONS
         self._group = max(1, round(GROUP_OPERATIONS / (chunk * cost * layout.cost)))
         self._addresses, self._kept = (layout.header.ctypes.data, layout.parts.ctypes.data), layout
         self._size = int(layout.parts[-1])

@@ -14,13 +14,13 @@ from qmoe.engines.calling import PLACE
 from qmoe.engines.native.kernels.names import kernel
 from qmoe.engines.native.layout import N_PARTS
 from qmoe.engines.native.plan.batch_plan import Plan
-from qmoe.engines.native.run.calls import CPU, CallArray, Inputs, Simulation
+from qmoe.engines.native.run.calls import CPU, CallArray, Inputs, Prepared
 
 
 class LargeBlock:
     """One block of one model whose state is large: all threads go through it stage by stage."""
 
-    def __init__(self, plan: Plan, shape: Simulation, inputs: Inputs, model: int, block: int, scratch: Tensor) -> None:
+    def __init__(self, plan: Plan, shape: Prepared, inputs: Inputs, model: int, block: int, scratch: Tensor) -> None:
         self._plan, self._model, self._block = plan, model, block
         samples, size = plan.layout.samples, shape.itemsize
         self._first = model * shape.n_batch + block * samples
@@ -35,7 +35,7 @@ class LargeBlock:
         self._addresses = header, parts, ctypes.addressof(self._call), scratch.data_ptr()
 
     @classmethod
-    def all(cls, plan: Plan, shape: Simulation, inputs: Inputs) -> list[LargeBlock]:
+    def all(cls, plan: Plan, shape: Prepared, inputs: Inputs) -> list[LargeBlock]:
         """The blocks of all models, which take turns with the same scratch memory."""
         scratch = torch.empty(int(plan.large_parts[-1]), dtype=torch.uint8, device=CPU)
         n_blocks = plan.layout.chunks(shape.n_batch)[0]

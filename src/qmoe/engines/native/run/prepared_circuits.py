@@ -1,4 +1,4 @@
-"""Kernels on tensors: circuits with and without noise, forward and backward."""
+"""Circuits made ready to run on tensors, with and without noise, forward and backward."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qmoe.engines.native.kernels.names import kernels_for
 from qmoe.engines.native.plan.batch_plan import make_plan
 from qmoe.engines.native.plan.pauli_program import make_noisy_program
 from qmoe.engines.native.plan.scratch import Layout
-from qmoe.engines.native.run.calls import Gradients, Inputs, Pass, Simulation, plain
+from qmoe.engines.native.run.calls import Gradients, Inputs, Pass, Prepared, plain
 from qmoe.engines.native.run.large_block import LargeBlock
 
 #: Bytes of final states up to which they are kept for the backward pass, which otherwise runs forward again.
@@ -26,7 +26,7 @@ KEEP_BYTES = 1 << 28
 KEEP_OPERATIONS = 5e4
 
 
-class StateVectors(Simulation):
+class StateVectors(Prepared):
     """Circuits without noise."""
 
     def __init__(self, circuit: Circuit, stack: torch.Size, batch: torch.Size, itemsize: int) -> None:
@@ -40,6 +40,9 @@ class StateVectors(Simulation):
         if not self._plan.is_large:
             self._forward = Pass("evaluate", 1, self._plan.layout, self)
             self._backward = Pass("differentiate", 3, self._plan.layout, self)
+
+    def compiled(self) -> CompiledCircuit | None:
+        return None if self._plan.is_large else _compiled(self._plan.layout, self, self._plan.state_bytes)
 
     def run(self, inputs: Inputs, keep: bool) -> tuple[Tensor, Tensor | None]:
         out, states = inputs.x.new_empty(self.out_shape), None
@@ -65,15 +68,22 @@ class StateVectors(Simulation):
         return gx, _total(gw, inputs.shape), None
 
 
-class PauliVectors(Simulation):
+class PauliVectors(Prepared):
     """Circuits with noise."""
 
     def __init__(self, circuit: Circuit, stack: torch.Size, batch: torch.Size, itemsize: int) -> None:
         super().__init__(circuit, stack, batch, itemsize)
-        layout = pauli_layout(circuit, itemsize)
+        assert circuit.noise is not None
+        # Of any strength, which comes with the inputs.
+        program = make_noisy_program(circuit.with_noise(replace(circuit.noise, depolarizing=0.0)))
+        cost = circuit.dim**2 * WIDTH / 4 * (1.0 + len(program.rows))
+        self._layout = layout = Layout(program.header, program.parts(itemsize), n_lanes(itemsize), cost, program)
         self._n_chunks = layout.chunks(self.n_batch)[2]
         self._forward = Pass("evaluate_noisy", 1, layout, self)
         self._backward = Pass("differentiate_noisy", 4, layout, self)
+
+    def compiled(self) -> CompiledCircuit | None:
+        return _compiled(self._layout, self, 0)
 
     def run(self, inputs: Inputs, keep: bool) -> tuple[Tensor, Tensor | None]:
         del keep
@@ -92,14 +102,17 @@ class PauliVectors(Simulation):
 
 
 @functools.lru_cache(maxsize=1024)
-def compiled_circuit(circuit: Circuit, n_batch: int, itemsize: int) -> CompiledCircuit | None:
-    """The kernels for one model and ``n_batch`` samples; None for large states, which all threads work on."""
-    plan = make_plan(circuit, n_batch, itemsize) if circuit.noise is None else None
-    if plan is not None and plan.is_large:
-        return None
-    layout = pauli_layout(circuit, itemsize) if plan is None else plan.layout
-    n_blocks, chunk, n_chunks = layout.chunks(n_batch)
-    forward, backward = (machine_code(one, itemsize) for one in kernels_for(noisy=plan is None))
+def prepare(circuit: Circuit, stack: torch.Size, batch: torch.Size, itemsize: int) -> Prepared:
+    """What runs ``circuit`` on a stack and batch of these shapes, in floats of ``itemsize`` bytes; made once."""
+    return (StateVectors if circuit.noise is None else PauliVectors)(circuit, stack, batch, itemsize)
+
+
+def _compiled(layout: Layout, shape: Prepared, state_bytes: int) -> CompiledCircuit:
+    """The kernels on one model of ``shape``; ``state_bytes`` are those of the final state of a block."""
+    n_blocks, chunk, n_chunks = layout.chunks(shape.n_batch)
+    forward, backward = (
+        machine_code(one, shape.itemsize) for one in kernels_for(noisy=shape.circuit.noise is not None)
+    )
     return CompiledCircuit(
         forward=forward.address,
         backward=backward.address,
@@ -108,24 +121,10 @@ def compiled_circuit(circuit: Circuit, n_batch: int, itemsize: int) -> CompiledC
         n_chunks=n_chunks,
         chunk=chunk,
         scratch=int(layout.parts[-1]),
-        states=0 if plan is None else n_blocks * plan.state_bytes,
+        states=n_blocks * state_bytes,
         cost=n_blocks * layout.cost,
         kept=(forward, backward, layout),
     )
-
-
-def pauli_layout(circuit: Circuit, itemsize: int) -> Layout:
-    """What the kernels of a circuit with noise read, whatever its strength, which comes with the inputs."""
-    assert circuit.noise is not None
-    program = make_noisy_program(circuit.with_noise(replace(circuit.noise, depolarizing=0.0)))
-    cost = circuit.dim**2 * WIDTH / 4 * (1.0 + len(program.rows))
-    return Layout(program.header, program.parts(itemsize), n_lanes(itemsize), cost, program)
-
-
-@functools.lru_cache(maxsize=1024)
-def simulation(circuit: Circuit, stack: torch.Size, batch: torch.Size, itemsize: int) -> Simulation:
-    """What runs ``circuit`` on a stack and batch of these shapes; made once."""
-    return (StateVectors if circuit.noise is None else PauliVectors)(circuit, stack, batch, itemsize)
 
 
 def _partial(inputs: Inputs, n_models: int, n_chunks: int) -> Tensor:
