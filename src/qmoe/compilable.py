@@ -7,14 +7,17 @@ may go without.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from torch import Tensor
 
+from qmoe.engines import check_values
 from qmoe.engines.running import CircuitModule
-from qmoe.layers import Linear
+from qmoe.errors import check_sizes
+from qmoe.layers import Linear, Stackable
 
 
 class Layer(NamedTuple):
@@ -117,3 +120,45 @@ class ExpertParts:
     layer: Layer | None = None
     hidden: HiddenLayer | None = None
     circuit: CircuitModule | None = None
+
+
+Parts = TypeVar("Parts", RouterParts, ExpertParts)
+
+
+class CompilablePart(Stackable, ABC, Generic[Parts]):
+    """What a router and a set of experts have in common: sizes, the check of the input, and how they train in machine code.
+
+    Args:
+        in_features: number of features F.
+        n_experts: number of experts E.
+
+    Raises:
+        ConfigError: for sizes below 1.
+    """
+
+    def __init__(self, in_features: int, n_experts: int) -> None:
+        super().__init__()
+        check_sizes(in_features=in_features, n_experts=n_experts)
+        self.in_features = in_features
+        self.n_experts = n_experts
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., F)`` features to what the part computes from them."""
+
+    def validate_input(self, x: Tensor) -> None:
+        """Raises `qmoe.errors.ShapeError` for a wrong number of features, dtype or device, NaN or infinity."""
+        if self.checks_input:
+            check_values(x, self.in_features, self)
+
+    def compiled_parts(self) -> Parts | None:
+        """How this part trains in machine code; None for one that autograd trains.
+
+        A class says so in its own body, by `own_parts`. As with ``runs_stacked``, the promise is not inherited, since a
+        subclass may compute something else.
+        """
+        return self.own_parts() if "own_parts" in vars(type(self)) else None
+
+    def own_parts(self) -> Parts | None:
+        """What an instance of exactly this class is made of, its parameters and buffers among them."""
+        return None

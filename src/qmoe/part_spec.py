@@ -6,6 +6,7 @@ nothing but this module, so that ``import qmoe`` stays light.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
@@ -49,3 +50,7 @@ class PartSpec:
 
     def check(self) -> None:
         """Raises `qmoe.ConfigError` for options that do not go together, saying which to drop or to add."""
+
+    def options(self) -> dict[str, Any]:
+        """The options as the class that is built from them takes them."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

@@ -58,8 +58,8 @@ class MixtureOfExperts(Stackable):
     Example:
         >>> import qmoe
         >>> moe = MixtureOfExperts(qmoe.QuantumRouter(2, 2), qmoe.LinearExperts(2, 2, n_experts=2))
-        >>> moe(torch.zeros(5, 2)).shape
-        torch.Size([5, 2])
+        >>> tuple(moe(torch.zeros(5, 2)).shape)
+        (5, 2)
     """
 
     runs_stacked = True

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from qmoe.compilable import Functions, Layer, RouterParts
 from qmoe.errors import ConfigError
-from qmoe.layers import parameter
+from qmoe.layers import Device, DType, Rng, parameter
 from qmoe.part_spec import Drawn, Within
 from qmoe.routers.base import Router, RouterSpec, SoftmaxRouter, require_router, require_softmax
 
@@ -40,27 +40,19 @@ class ConstantRouter(SoftmaxRouter):
     Args:
         in_features: number of features F.
         n_experts: number of experts E, which is also the number of parameters.
-        generator: source of the initial weights; torch's default generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
+        generator, device, dtype: as of `Router`.
     """
 
     runs_stacked = True
 
     def __init__(
-        self,
-        in_features: int,
-        n_experts: int,
-        *,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        self, in_features: int, n_experts: int, *, generator: Rng = None, device: Device = None, dtype: DType = None
     ) -> None:
         super().__init__(in_features, n_experts)
         self.bias = parameter(n_experts, device=device, dtype=dtype)
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the biases as those of a linear router."""
         bound = 1 / math.sqrt(self.in_features)
         nn.init.uniform_(self.bias, -bound, bound, generator=generator)
@@ -130,19 +122,12 @@ class RandomRouter(SoftmaxRouter):
     runs_stacked = True
     keys: Tensor
 
-    def __init__(
-        self,
-        in_features: int,
-        n_experts: int,
-        *,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-    ) -> None:
+    def __init__(self, in_features: int, n_experts: int, *, generator: Rng = None, device: Device = None) -> None:
         super().__init__(in_features, n_experts)
         self.register_buffer("keys", torch.empty(n_experts, in_features + 1, dtype=torch.int64, device=device))
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the keys."""
         self.keys.random_(-(2**63), None, generator=generator)
 
@@ -167,18 +152,12 @@ class RandomRouter(SoftmaxRouter):
         return RouterParts(Functions(n, self.logits), Layer(torch.eye(n, device="cpu"), torch.zeros(n, device="cpu")))
 
 
-class MeanRouting(SoftmaxRouter):
-    """Switches a router off: every sample gets the mean of the weights of all samples given.
-
-    The mean is over the axis before the features, which is the batch: while training the samples of one batch, at evaluation
-    those that are evaluated together. So the weights still train, but no longer tell one sample from another. A grid has
-    another mean than the data, and whoever runs one sample at a time sees the router as it is.
+class Rerouting(SoftmaxRouter):
+    """Changes which sample gets which of the weights of another router.
 
     Args:
         router: any router.
     """
-
-    runs_stacked = True
 
     def __init__(self, router: Router) -> None:
         super().__init__(require_router(router).in_features, router.n_experts)
@@ -191,6 +170,20 @@ class MeanRouting(SoftmaxRouter):
     def as_softmax(self) -> SoftmaxRouter | None:
         """This router; None where the one inside has no logits."""
         return None if self.router.as_softmax() is None else self
+
+
+class MeanRouting(Rerouting):
+    """Switches a router off: every sample gets the mean of the weights of all samples given.
+
+    The mean is over the axis before the features, which is the batch: while training the samples of one batch, at evaluation
+    those that are evaluated together. So the weights still train, but no longer tell one sample from another. A grid has
+    another mean than the data, and whoever runs one sample at a time sees the router as it is.
+
+    Args:
+        router: any router.
+    """
+
+    runs_stacked = True
 
     def logits(self, x: Tensor) -> Tensor:
         """Logarithms of the mean weights, where the router has logits: ``(..., B, F)`` to ``(..., B, E)``, equal along B."""
@@ -211,7 +204,7 @@ class MeanRouting(SoftmaxRouter):
         return _rerouted(self.router, "mean")
 
 
-class PermutedRouting(SoftmaxRouter):
+class PermutedRouting(Rerouting):
     """Gives each sample the routing weights of another: the same weights, but none where it belongs.
 
     Samples are permuted along the axis before the features, which is the batch, by one cycle through all of them that is
@@ -224,18 +217,6 @@ class PermutedRouting(SoftmaxRouter):
     """
 
     runs_stacked = True
-
-    def __init__(self, router: Router) -> None:
-        super().__init__(require_router(router).in_features, router.n_experts)
-        self.router = router
-
-    def validate_input(self, x: Tensor) -> None:
-        """As the router's own."""
-        self.router.validate_input(x)
-
-    def as_softmax(self) -> SoftmaxRouter | None:
-        """This router; None where the one inside has no logits."""
-        return None if self.router.as_softmax() is None else self
 
     def logits(self, x: Tensor) -> Tensor:
         """``(..., B, F)`` features to the logits ``(..., B, E)`` of other samples."""
@@ -300,9 +281,7 @@ class UniformSpec(RouterSpec):
 class ConstantSpec(RouterSpec):
     """Weights that train, but are the same for every sample."""
 
-    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> ConstantRouter:
-        """The router."""
-        return ConstantRouter(in_features, n_experts, **drawn)
+    builds = ConstantRouter
 
 
 @dataclass(frozen=True, kw_only=True)

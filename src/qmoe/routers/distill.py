@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from qmoe.circuits import ENCODINGS, Encoding
-from qmoe.engines import check_encodable, choose_engine
+from qmoe.engines import choose_engine
 from qmoe.errors import ConfigError, check_sizes
-from qmoe.layers import Linear, affine, check_dtype
+from qmoe.layers import Device, DType, Linear, Rng, affine, check_dtype
 from qmoe.routers.base import Router, SoftmaxRouter
 from qmoe.routers.functions.declared import check_frequency, random_points
 from qmoe.routers.functions.pauli_words import islands
-from qmoe.routers.quantum import QuantumRouter, no_logits
+from qmoe.routers.quantum import QuantumRouter, check_encoded, no_logits
 from qmoe.routers.twin import require_quantum
 
 #: Points of the largest grid on which a circuit is evaluated, for each group of wires that gates join.
@@ -62,8 +62,8 @@ class DistilledRouter(SoftmaxRouter):
         groups: Iterable[Iterable[int]],
         softmax: bool = True,
         n_inputs: int | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        device: Device = None,
+        dtype: DType = None,
     ) -> None:
         super().__init__(in_features, n_experts)
         self.encoding = encoding
@@ -78,7 +78,7 @@ class DistilledRouter(SoftmaxRouter):
             self.register_buffer(f"coefficients_{index}", make(n_experts, *self._sides(group)))
         self.reset_parameters()
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Sets everything to 0, as it is before `qmoe.distill` or `load` fills it in; nothing is random."""
         del generator
         for buffer in self.buffers():
@@ -98,10 +98,7 @@ class DistilledRouter(SoftmaxRouter):
 
     def validate_input(self, x: Tensor) -> None:
         """As that of `QuantumRouter`: raises `ShapeError` for what the circuit could not encode, warns beyond one period."""
-        if self.projection is not None:
-            super().validate_input(x)
-        elif self.checks_input:
-            check_encodable(x, self.in_features, self.encoding, self)
+        check_encoded(self, x, self.projection, self.encoding)
 
     def polynomials(self, x: Tensor) -> Tensor:
         """``(..., F)`` to ``(..., E)``: the logits, or the weights of a router with the Born read-out."""

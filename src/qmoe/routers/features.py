@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from qmoe.compilable import Functions, Layer, RouterParts
 from qmoe.errors import ConfigError, ShapeError, StateWarning, check_sizes, warn_caller
-from qmoe.layers import affine, check_same, draw_linear, in_autocast, parameter
+from qmoe.layers import Device, DType, Rng, affine, check_same, draw_linear, in_autocast, parameter
 from qmoe.routers.base import Router, RouterSpec, SoftmaxRouter
-from qmoe.routers.controls import MeanRouting, PermutedRouting
+from qmoe.routers.controls import Rerouting
 
 #: A function whose standard deviation is at most this many roundings of its largest value counts as constant: what
 #: `FeatureRouter.standardise` scales up then holds no more than a hundredth of rounding.
@@ -37,10 +37,8 @@ class FeatureRouter(SoftmaxRouter):
         in_features: number of features F.
         n_experts: number of experts E.
         n_functions: number of functions K in phi; the router has ``E (K + 1)`` parameters.
-        generator: source of the initial weights; torch's default generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
         draw: whether to draw the initial weights.
+        generator, device, dtype: as of `Router`.
 
     Attributes:
         centre: ``(K,)`` buffer: what is subtracted from each function.
@@ -57,13 +55,13 @@ class FeatureRouter(SoftmaxRouter):
         n_experts: int,
         n_functions: int,
         *,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
         draw: bool = True,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
     ) -> None:
-        super().__init__(in_features, n_experts)
         check_sizes(n_functions=n_functions)
+        super().__init__(in_features, n_experts)
         self.n_functions = n_functions
         self.weight = parameter(n_experts, n_functions, device=device, dtype=dtype)
         self.bias = parameter(n_experts, device=device, dtype=dtype)
@@ -72,7 +70,7 @@ class FeatureRouter(SoftmaxRouter):
         if draw:
             self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Draws W, then b; centre and scale are 0 and 1 again, as of a new router."""
         draw_linear(self.weight, self.bias, generator)
         nn.init.zeros_(self.centre)
@@ -219,7 +217,7 @@ class FeatureRouter(SoftmaxRouter):
 
 def feature_router(router: Router) -> FeatureRouter | None:
     """The gate on fixed functions that ``router`` is, or that is inside `MeanRouting` or `PermutedRouting`; else None."""
-    while isinstance(router, (MeanRouting, PermutedRouting)):
+    while isinstance(router, Rerouting):
         router = router.router
     return router if isinstance(router, FeatureRouter) else None
 
@@ -229,3 +227,7 @@ class FeatureSpec(RouterSpec):
     """A linear gate on fixed functions; ``standardised`` to mean 0 and standard deviation 1 over the training part."""
 
     standardised: bool = True
+
+    def options(self) -> dict[str, Any]:
+        """Those of the router, which is standardised once the training rows are known."""
+        return {name: value for name, value in super().options().items() if name != "standardised"}

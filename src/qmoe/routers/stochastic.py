@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +11,8 @@ from torch import Tensor, nn
 from qmoe.compilable import Chain, Layer, RouterParts
 from qmoe.engines.batched.algebra import cached_tensors
 from qmoe.errors import ConfigError, check_sizes
-from qmoe.layers import Linear, affine, check_same, parameter
-from qmoe.part_spec import Drawn, Size
+from qmoe.layers import Device, DType, Linear, Rng, affine, check_same, parameter
+from qmoe.part_spec import Size
 from qmoe.routers.base import RouterSpec, SoftmaxRouter
 
 #: Features up to which a chain is followed: it holds ``4**F`` bit strings.
@@ -71,24 +70,24 @@ class StochasticRouter(SoftmaxRouter):
         n_experts: int,
         *,
         n_layers: int = 3,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
     ) -> None:
         super().__init__(in_features, n_experts)
-        check_sizes(n_layers=n_layers)
         if in_features > MAX_FEATURES:
             raise ConfigError(
                 f"in_features is {in_features}, but a stochastic chain follows 4**F bit strings and takes up to "
                 f"{MAX_FEATURES} features; use qmoe.twin(router) as the control, or reduce the features first."
             )
+        check_sizes(n_layers=n_layers)
         self.n_layers = n_layers
         self.n_bits = 2 * in_features
         self.angles = parameter(n_layers, self.n_bits, 2, 2, device=device, dtype=dtype)
         self.adapter = Linear(in_features, n_experts, device=device, dtype=dtype, draw=False)
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the angles, then the adapter."""
         nn.init.uniform_(self.angles, 0, 2 * math.pi, generator=generator)
         self.adapter.reset_parameters(generator)
@@ -158,8 +157,6 @@ def _signs(n_bits: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 class StochasticSpec(RouterSpec):
     """A chain of random bits on the same functions, without interference."""
 
-    n_layers: Size = 3
+    builds = StochasticRouter
 
-    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> StochasticRouter:
-        """The router."""
-        return StochasticRouter(in_features, n_experts, n_layers=self.n_layers, **drawn)
+    n_layers: Size = 3

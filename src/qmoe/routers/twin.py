@@ -11,16 +11,15 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Circuit, CircuitSpec
-from qmoe.engines import check_encodable
 from qmoe.errors import ConfigError, check_sizes
-from qmoe.layers import Linear, affine, check_same
+from qmoe.layers import Device, DType, Linear, Rng, affine, check_same
 from qmoe.part_spec import Drawn, Within
 from qmoe.routers.base import Router
 from qmoe.routers.features import FeatureRouter, FeatureSpec
 from qmoe.routers.functions.basis import Basis, WaveTerm
 from qmoe.routers.functions.reach import MAX_FUNCTIONS, circuit_basis
 from qmoe.routers.functions.sampling import Sampling, sample_frequencies
-from qmoe.routers.quantum import QuantumRouter
+from qmoe.routers.quantum import QuantumRouter, check_encoded
 
 
 class TwinRouter(FeatureRouter):
@@ -62,6 +61,7 @@ class TwinRouter(FeatureRouter):
     """
 
     runs_stacked = True
+    waves: Tensor | None
 
     def __init__(
         self,
@@ -72,9 +72,9 @@ class TwinRouter(FeatureRouter):
         without: Iterable[str | Iterable[float]] = (),
         sampling: Sampling | None = None,
         max_functions: int = MAX_FUNCTIONS,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
     ) -> None:
         in_features = circuit.in_features if in_features is None else in_features
         check_sizes(in_features=in_features, n_experts=n_experts, max_functions=max_functions)
@@ -113,7 +113,7 @@ class TwinRouter(FeatureRouter):
             self.projection = Linear(in_features, circuit.in_features, device=device, dtype=dtype, draw=False)
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the frequencies of a sample, then W and b, then the map in front."""
         if self.sampling is not None and self.waves is not None:
             self.waves.copy_(sample_frequencies(self.circuit, self.sampling, generator))
@@ -128,8 +128,6 @@ class TwinRouter(FeatureRouter):
         named = hashlib.sha256("; ".join(self._basis.names).encode()).hexdigest()[:12]
         return {"functions": f"{len(self._basis)} functions {named}"}
 
-    waves: Tensor | None
-
     @property
     def basis(self) -> Basis:
         """The functions of the gate, by name, in the order of the columns of ``weight``."""
@@ -142,10 +140,7 @@ class TwinRouter(FeatureRouter):
 
     def validate_input(self, x: Tensor) -> None:
         """As that of `QuantumRouter`: raises `ShapeError` for what the circuit could not encode, warns beyond one period."""
-        if self.projection is not None:
-            super().validate_input(x)
-        elif self.checks_input:
-            check_encodable(x, self.in_features, self.circuit.encoding, self)
+        check_encoded(self, x, self.projection, self.circuit.encoding)
 
     def features(self, x: Tensor) -> Tensor:
         """``phi``: ``(..., F)`` to ``(..., K)``."""
@@ -176,7 +171,7 @@ def twin(
     without: Iterable[str | Iterable[float]] = (),
     sampling: Sampling | None = None,
     max_functions: int = MAX_FUNCTIONS,
-    generator: torch.Generator | None = None,
+    generator: Rng = None,
 ) -> TwinRouter:
     """A classical router over the span of functions of a quantum router, untrained: the control that holds all it can do.
 
