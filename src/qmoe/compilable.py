@@ -28,7 +28,7 @@ class Layer(NamedTuple):
 
     @classmethod
     def of(cls, linear: Linear | None) -> Layer | None:
-        """That of a module, if there is one."""
+        """The layer of a module; None for None."""
         return None if linear is None else cls(linear.weight, linear.bias)
 
 
@@ -48,16 +48,16 @@ class HiddenLayer:
 
 @dataclass(frozen=True)
 class Features:
-    """A router looks at its n features as they are."""
+    """The source of a router that uses its n features as they are."""
 
     n: int
 
 
 @dataclass(frozen=True)
 class Functions:
-    """A router looks at n functions of its features in which nothing is trained; ``of`` maps ``(..., F)`` to ``(..., n)``.
+    """The source of a router on n functions of its features without trained parameters.
 
-    None of them, and no ``of``, for a router that looks at nothing.
+    ``of`` maps ``(..., F)`` to ``(..., n)``. ``n=0`` and no ``of`` for a router that does not depend on its features.
     """
 
     n: int = 0
@@ -66,7 +66,7 @@ class Functions:
 
 @dataclass(frozen=True)
 class Readouts:
-    """A router looks at what a circuit measures, of the features or of a linear map of them."""
+    """The source of a router on what a circuit measures, applied to the features or to a linear map of them."""
 
     circuit: CircuitModule
     projection: Layer | None = None
@@ -74,7 +74,7 @@ class Readouts:
 
 @dataclass(frozen=True)
 class Chain:
-    """A router looks at the n mean signs that a stochastic chain of ``2 n`` bits ends with.
+    """The source of a router on the n mean signs at the end of a stochastic chain of ``2 n`` bits.
 
     Attributes:
         n: number of features.
@@ -92,7 +92,7 @@ class RouterParts:
     """A router: most are the softmax of a linear gate on a source.
 
     Attributes:
-        source: what it looks at.
+        source: what the gate, or the hidden layer, is applied to.
         gate: the linear layer whose softmax the weights are; None where they are the source itself, as for the Born
             read-out, or constant.
         hidden: a layer between source and gate.

@@ -51,4 +51,4 @@ class ExpertsSpec(PartSpec, ABC):
 
     @abstractmethod
     def build(self, in_features: int, n_classes: int, n_experts: int, **drawn: Unpack[Drawn]) -> Experts:
-        """The experts, with first weights from ``generator`` and of ``dtype``; an output for each class, unless told."""
+        """The experts, with initial weights from ``generator`` and of ``dtype``; an output for each class, unless told."""

@@ -109,7 +109,7 @@ class MLPExperts(Experts):
         return self.layer2(hidden.movedim(-2, place)).movedim(place, -2)
 
     def own_parts(self) -> ExpertParts:
-        """Linear layers behind hidden ones."""
+        """Hidden layers, and linear layers on them."""
         hidden = HiddenLayer(self.layer1.weight, self.layer1.bias, self.activation)
         return ExpertParts(Layer.of(self.layer2), hidden)
 

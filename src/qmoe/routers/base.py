@@ -18,7 +18,7 @@ from qmoe.part_spec import Drawn, PartSpec
 class Router(CompilablePart[RouterParts]):
     """Maps features to routing weights: ``(..., F)`` to ``(..., E)``, rows sum to 1.
 
-    Most routers are a `SoftmaxRouter`, which has logits; a router whose weights are no softmax implements `forward`. It
+    Most routers are a `SoftmaxRouter`, which has logits; a router whose weights are not a softmax implements `forward`. It
     begins with ``x = self.take(x)`` and ``self.validate_input(x)``, and one with parameters or buffers of its own defines
     `reset_parameters`, which its ``__init__`` calls.
 
@@ -41,7 +41,7 @@ class Router(CompilablePart[RouterParts]):
         """``(..., F)`` features to ``(..., E)`` routing weights."""
 
     def as_softmax(self) -> SoftmaxRouter | None:
-        """This router as one with logits; None where its weights are no softmax."""
+        """This router as one with logits; None if its weights are not a softmax."""
         return None
 
     def extra_repr(self) -> str:
@@ -103,7 +103,7 @@ def require_softmax(router: Router) -> SoftmaxRouter:
     """Returns ``router`` as one with logits.
 
     Raises:
-        UnsupportedError: for a router whose weights are no softmax.
+        UnsupportedError: for a router whose weights are not a softmax.
     """
     softmax = router.as_softmax()
     if softmax is None:

@@ -15,7 +15,7 @@ from qmoe.routers.base import RouterSpec, SoftmaxRouter
 
 
 class LinearRouter(SoftmaxRouter):
-    """``softmax(W x + b)``: the paper's control. Cuts the input space along hyperplanes.
+    """``softmax(W x + b)``: the paper's control. Its decision boundaries are hyperplanes.
 
     Args:
         in_features: number of features F.

@@ -1,4 +1,4 @@
-"""Routers that do less, to find out what routing is worth."""
+"""Control routers: they do less than a trained router, and so show what routing contributes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from qmoe.routers.base import Router, RouterSpec, SoftmaxRouter, require_router,
 
 
 class UniformRouter(SoftmaxRouter):
-    """Gives every expert the same weight, whatever the input. With one expert it is no router at all."""
+    """Gives every expert the same weight, whatever the input. With one expert there is no routing at all."""
 
     runs_stacked = True
 
@@ -30,12 +30,12 @@ class UniformRouter(SoftmaxRouter):
         return x.new_zeros(1).expand(*x.shape[:-1], self.n_experts)
 
     def own_parts(self) -> RouterParts:
-        """A gate that looks at nothing, and does not train."""
+        """A gate without inputs, which is not trained."""
         return RouterParts(Functions(), _gate_on_nothing(torch.zeros(self.n_experts, device="cpu")))
 
 
 class ConstantRouter(SoftmaxRouter):
-    """``softmax(b)``: weights that train but do not look at the input; the bias of a linear router alone.
+    """``softmax(b)``: weights that are trained but do not depend on the input; the bias of a linear router alone.
 
     Args:
         in_features: number of features F.
@@ -64,12 +64,12 @@ class ConstantRouter(SoftmaxRouter):
         return _beside(self.bias, 1, x.dim() - 1).expand(*x.shape[:-1], self.n_experts)
 
     def own_parts(self) -> RouterParts:
-        """A gate that looks at nothing."""
+        """A gate without inputs."""
         return RouterParts(Functions(), _gate_on_nothing(self.bias))
 
 
 class SingleExpertRouter(Router):
-    """Puts all weight on one expert, whatever the input. The others are never used, and never trained.
+    """Puts all weight on one expert, whatever the input. The others are neither used nor trained.
 
     Args:
         in_features: number of features F.
@@ -106,11 +106,11 @@ class SingleExpertRouter(Router):
 
 
 class RandomRouter(SoftmaxRouter):
-    """Routes every point at random, but always alike: a hash of the features decides, and nothing is trained.
+    """Routes every point at random but reproducibly: the weights are a hash of the features, and nothing is trained.
 
     The weights of a point are uniform on the simplex, and those of its neighbours are unrelated to them: features count
-    with 12 binary digits, so points that differ by more than about 1 part in 4,000 in a feature are routed anew. The hash
-    is exact integer arithmetic, equal in any batch and stack. Gradients with respect to the features are 0.
+    with 12 binary digits, so points that differ by more than about 1 part in 4,000 in a feature are routed independently.
+    The hash is exact integer arithmetic, equal in any batch and stack. Gradients with respect to the features are 0.
 
     Args:
         in_features: number of features F.
@@ -164,7 +164,7 @@ class Rerouting(SoftmaxRouter):
         self.router = router
 
     def validate_input(self, x: Tensor) -> None:
-        """As the router's own."""
+        """As the router inside does."""
         self.router.validate_input(x)
 
     def as_softmax(self) -> SoftmaxRouter | None:
@@ -173,11 +173,11 @@ class Rerouting(SoftmaxRouter):
 
 
 class MeanRouting(Rerouting):
-    """Switches a router off: every sample gets the mean of the weights of all samples given.
+    """Switches routing off: every sample gets the mean of the weights of all samples in the batch.
 
-    The mean is over the axis before the features, which is the batch: while training the samples of one batch, at evaluation
-    those that are evaluated together. So the weights still train, but no longer tell one sample from another. A grid has
-    another mean than the data, and whoever runs one sample at a time sees the router as it is.
+    The mean is over the axis before the features, which is the batch: in training the samples of one batch, in evaluation
+    those that are evaluated together. So the weights still train, but no longer distinguish samples. A grid of points has
+    another mean than the data. A sample that is evaluated alone keeps its own weights.
 
     Args:
         router: any router.
@@ -205,12 +205,11 @@ class MeanRouting(Rerouting):
 
 
 class PermutedRouting(Rerouting):
-    """Gives each sample the routing weights of another: the same weights, but none where it belongs.
+    """Gives each sample the routing weights of another: the same set of weights, assigned to the wrong samples.
 
     Samples are permuted along the axis before the features, which is the batch, by one cycle through all of them that is
-    drawn once for each batch size. So the module keeps no state, no sample keeps its own weights (but for a batch of one),
-    and a test set in order or a grid is mixed as well as a shuffled batch. In training, batches are shuffled besides.
-    Whoever runs one sample at a time sees the router as it is.
+    drawn once for each batch size. So the module has no state, no sample keeps its own weights (except in a batch of one),
+    and a sorted test set or a grid is mixed as well as a shuffled batch. In training, batches are shuffled as well.
 
     Args:
         router: any router.
@@ -250,7 +249,7 @@ def _exchanged(values: Tensor) -> Tensor:
 
 @functools.lru_cache(maxsize=16)
 def permutation_of(n: int) -> tuple[int, ...]:
-    """A permutation of n places that is one cycle, drawn for each n from a seed of its own."""
+    """A permutation of n samples that is a single cycle, drawn with n as the seed."""
     order = torch.randperm(n, generator=torch.Generator().manual_seed(n), device="cpu")
     places = torch.empty_like(order)
     places[order] = order.roll(1)
@@ -270,7 +269,7 @@ def _shifted(value: Tensor, n: int) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class UniformSpec(RouterSpec):
-    """All experts alike; with one expert, no router."""
+    """The same weight for all experts; with one expert, no routing."""
 
     def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> UniformRouter:
         """The router."""
@@ -279,14 +278,14 @@ class UniformSpec(RouterSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class ConstantSpec(RouterSpec):
-    """Weights that train, but are the same for every sample."""
+    """Trained weights that are the same for every sample."""
 
     builds = ConstantRouter
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomSpec(RouterSpec):
-    """Each point at random, but always alike."""
+    """Random but reproducible weights for each point."""
 
     def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> RandomRouter:
         """The router."""

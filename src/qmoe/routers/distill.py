@@ -44,11 +44,10 @@ class DistilledRouter(SoftmaxRouter):
         in_features: number of features F.
         n_experts: number of experts E.
         encoding: the encoding of the router, which says what kind of functions these are.
-        groups: which inputs of the circuit stand in one polynomial together; the polynomials of all groups are added.
+        groups: which inputs of the circuit share a polynomial; the polynomials of all groups are added.
         softmax: whether the weights are a softmax of the polynomials, or the polynomials themselves (Born read-out).
         n_inputs: number of inputs of the circuit where a linear map stands in front; None without one.
-        device: where the buffers live.
-        dtype: float32 or float64.
+        device, dtype: as of `Router`.
     """
 
     runs_stacked = True
@@ -85,7 +84,7 @@ class DistilledRouter(SoftmaxRouter):
             nn.init.zeros_(buffer)
 
     def described(self) -> dict[str, str]:
-        """What the coefficients are those of."""
+        """What the coefficients belong to."""
         return {"encoding": str(self.encoding), "groups": str(self.groups), "softmax": str(self.softmax)}
 
     def _sides(self, group: tuple[int, ...]) -> tuple[int, int]:
@@ -215,7 +214,7 @@ def distill(router: Router) -> DistilledRouter:
     The coefficients are exact: with an angle encoding of R uploads every read-out is a trigonometric polynomial of degree R
     in each feature, which ``2R + 1`` equispaced angles of each determine; with amplitude encoding it is a quadratic form,
     which basis states and their pairs determine. Noise is part of what is distilled. The circuit is run in float64,
-    whatever the dtype of the router. The result is held against the circuit at random points.
+    whatever the dtype of the router. The result is compared with the circuit at random points.
 
     Args:
         router: a `QuantumRouter`.
@@ -270,7 +269,7 @@ def distill(router: Router) -> DistilledRouter:
 
 
 def _check_agreement(distilled: DistilledRouter, router: QuantumRouter) -> None:
-    """Raises `ConfigError` unless the polynomials are what the circuit computes, away from the points they were found at."""
+    """Raises `ConfigError` unless the polynomials agree with the circuit at points that they were not fitted to."""
     x = random_points(router.circuit, _CHECKED, torch.Generator().manual_seed(0))
     wires = tuple(range(router.circuit.n_qubits))
     expected = _run(router, x, wires, first=True)
@@ -297,7 +296,7 @@ def _broken(path: str | Path, error: Exception) -> ConfigError:
 
 
 def _run(router: QuantumRouter, x: Tensor, wires: tuple[int, ...], first: bool) -> Tensor:
-    """Logits, or weights of the Born read-out, ``(N, E)`` in float64 of inputs of the circuit, as far as ``wires`` go."""
+    """Logits, or weights of the Born read-out, at inputs of the circuit: ``(N, E)`` in float64, from the given wires."""
     module = router.quantum
     strength = None if module.noise_strength is None else module.noise_strength.cpu().double()
     weights = module.weights.detach().cpu().double()

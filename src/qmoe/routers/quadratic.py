@@ -13,7 +13,7 @@ from qmoe.routers.features import FeatureRouter, FeatureSpec
 
 
 class QuadraticRouter(FeatureRouter):
-    """A linear gate on the features and their products in pairs: cuts the input space along conics.
+    """A linear gate on the features and their products in pairs: its decision boundaries are quadrics.
 
     Args:
         in_features: number of features F.

@@ -19,15 +19,15 @@ from qmoe.routers.base import Router, RouterSpec, SoftmaxRouter
 
 
 class QuantumRouter(SoftmaxRouter):
-    """A circuit that decides which experts to trust (arXiv 2512.22296).
+    """A quantum circuit that gives the weights of the experts (arXiv 2512.22296).
 
     Features are encoded in Q qubits, trainable layers act on them, and a measurement gives the routing weights:
 
     * ``readout="expval"``: ``softmax(A <Z> + b)`` with a trainable adapter A of shape ``(E, Q)``, as the paper's notebooks
       do. 24 parameters at the default sizes (18 in the circuit, 6 in the adapter).
     * ``readout="born"``: ``P(i) = |<i|U|psi(x)>|^2`` for the first E basis states, with no adapter, as the
-      paper's text says. Where E is smaller than ``2**Q``, an outcome that names no expert counts for all alike, so rows
-      sum to 1.
+      paper's text says. Where E is smaller than ``2**Q``, the probability of all other outcomes is shared equally among the
+      experts, so rows sum to 1.
 
     Args:
         in_features: number of features F. With angle encoding, ``F != n_qubits`` puts a trainable linear map in front.
@@ -37,7 +37,7 @@ class QuantumRouter(SoftmaxRouter):
         n_layers: number of trainable layers L; with 0 the encoding alone is measured, and the circuit has nothing to train.
         encoding: an `Encoding`, or ``"angle"`` or ``"amplitude"``.
         ansatz: an `Ansatz`, its name, or a list of `Gate` that makes up one layer.
-        frozen: whether the circuit's weights stay as drawn, a random circuit; the adapter and the map in front train.
+        frozen: whether the circuit's weights stay as drawn (a random circuit); the adapter and the map in front train.
         readout: ``"expval"`` or ``"born"``.
         noise: a `NoiseModel`, a depolarizing probability, or None.
         engine: an engine, its name, or ``"auto"``.
@@ -94,7 +94,7 @@ class QuantumRouter(SoftmaxRouter):
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: Rng = None) -> None:
-        """Draws the map in front, the circuit's weights and the adapter, as far as there are any, in that order."""
+        """Draws the map in front, the circuit's weights and the adapter, those that exist, in that order."""
         for part in (self.projection, self.quantum, self.adapter):
             if part is not None:
                 part.reset_parameters(generator)
@@ -122,7 +122,7 @@ class QuantumRouter(SoftmaxRouter):
         """``(..., F)`` features to ``(..., E)`` logits.
 
         Raises:
-            UnsupportedError: for the Born read-out, whose weights are probabilities and no softmax.
+            UnsupportedError: for the Born read-out, whose weights are probabilities and not a softmax.
         """
         if self.adapter is None:
             raise no_logits()

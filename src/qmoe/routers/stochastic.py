@@ -20,7 +20,7 @@ MAX_FEATURES = 6
 
 
 class StochasticRouter(SoftmaxRouter):
-    """A chain of random bits that decides which experts to trust: the quantum router's functions without interference.
+    """A chain of random bits that gives the weights of the experts: a quantum router's functions without interference.
 
     Every feature x sets two bits at random, with ``P(1) = sin^2(x / 2)`` and ``P(1) = sin^2((x - pi/2) / 2)``: the
     populations of ``RX(x)|0>`` and ``RX(x - pi/2)|0>``. Their signs ``(-1)^bit`` have the means ``cos x`` and ``sin x``.
@@ -32,9 +32,9 @@ class StochasticRouter(SoftmaxRouter):
     The probabilities are followed exactly, nothing is drawn. A mean sign is ``sum_b C[b] p_b(x)`` over bit strings, where
     only C depends on the angles.
 
-    **What it can be.** Its logits lie in the span of all products of 1, cos x, sin x and cos x sin x of each feature. That
-    holds the span of a quantum router with one upload, ``3**F`` products of 1, cos x and sin x. A span is a linear hull;
-    which of its functions a chain reaches depends on its depth. For two features (quantum router: 24 parameters, rank 9):
+    **Expressivity.** Its logits lie in the span of all products of 1, cos x, sin x and cos x sin x of each feature. That
+    holds the span of a quantum router with one upload, ``3**F`` products of 1, cos x and sin x. Which functions
+    of the span a chain reaches depends on its depth. For two features (quantum router: 24 parameters, rank 9):
 
     ========  ============  ================  =================================================================
     layers    parameters    Jacobian rank     random quantum routers that it equals to 1e-8, of 8 (best of 4 starts)
@@ -50,11 +50,10 @@ class StochasticRouter(SoftmaxRouter):
         n_layers: number of layers L; the router has ``8 F L + E (F + 1)`` parameters.
         generator: source of the initial weights, angles uniform in [0, 2 pi) as those of a quantum router; torch's default
             generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
+        device, dtype: as of `Router`.
 
     Raises:
-        ConfigError: for more features.
+        ConfigError: for more than ``MAX_FEATURES`` features.
 
     Example:
         >>> router = StochasticRouter(in_features=2, n_experts=2, generator=torch.Generator().manual_seed(0))
@@ -137,7 +136,7 @@ class StochasticRouter(SoftmaxRouter):
         return self.adapter(self.measure(x))
 
     def own_parts(self) -> RouterParts:
-        """A linear gate on what the chain ends with."""
+        """A linear gate on the mean signs at the end of the chain."""
         return RouterParts(Chain(self.in_features, self.angles, self.populations), Layer.of(self.adapter))
 
     def extra_repr(self) -> str:

@@ -27,27 +27,26 @@ class TwinRouter(FeatureRouter):
 
     The gate logits of a `QuantumRouter` with this circuit are such a gate for some W and b, so whatever the circuit can
     learn, its twin can represent: a superset, with neither circuit nor engine. For a circuit with the Born read-out, whose
-    weights are probabilities and no softmax, the twin is a softmax gate on the same functions: what one would train in its
-    place, though no superset of the weights.
+    weights are probabilities and not a softmax, the twin is a softmax gate on the same functions: the classical model to
+    train instead, though not a superset of the routing weights.
 
-    At the paper's sizes (two qubits, two experts) phi has 8 functions and the twin 18 parameters; what decides is the
-    difference of its two logits, with 9.
+    At the paper's sizes (two qubits, two experts) phi has 8 functions and the twin 18 parameters; only the
+    difference of its two logits matters, with 9.
 
     Args:
-        circuit: whose twin this is. Its noise is left aside, since it adds no function.
+        circuit: the circuit of the quantum router. Its noise is ignored, since it adds no function.
         n_experts: number of experts E; the gate has ``E (K + 1)`` parameters for K functions.
         in_features: number of features F; by default as many as the circuit takes. With angle encoding, another number puts
             a trainable linear map in front, as `QuantumRouter` does.
         without: functions to leave out, each by its name (``"cos x0 sin x1"``) or by its frequency, a number for each
-            input of the circuit (``(1, 1)``: all products of frequency 1 in both). The twin is then crippled on purpose,
-            and no superset.
+            input of the circuit (``(1, 1)``: all products of frequency 1 in both). The twin is then restricted on purpose,
+            and not a superset.
         sampling: None for all functions. Where those are too many, a `Sampling`: cos k.x and sin k.x for random frequencies
             k (Landman et al. 2022, arXiv:2210.13200). A sample is no superset.
         max_functions: the largest basis to build without sampling.
         generator: source of the sample and then of the initial weights, which are uniform in ``+-1 / sqrt(K)`` as those of
             `torch.nn.Linear`; all functions lie in [-1, 1]. Torch's default generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
+        device, dtype: as of `Router`.
 
     Raises:
         ConfigError: for more functions than ``max_functions``, or options that do not go together.
@@ -173,7 +172,7 @@ def twin(
     max_functions: int = MAX_FUNCTIONS,
     generator: Rng = None,
 ) -> TwinRouter:
-    """A classical router over the span of functions of a quantum router, untrained: the control that holds all it can do.
+    """A classical router over the span of functions of a quantum router, untrained: it can represent all that one computes.
 
     Args:
         router: the `QuantumRouter`; only its description counts, not the values of its weights.
@@ -244,6 +243,6 @@ class TwinSpec(CircuitSpec, FeatureSpec):
         sampling = None
         if self.sampling is not None and self.n_functions is not None:
             sampling = Sampling(self.n_functions, self.sampling)
-        # Only its description counts, so its weights come from nowhere that anything else does.
+        # Only its description counts; a generator of its own leaves the draws of other parts as they are.
         described = QuantumRouter(in_features, n_experts, **self.circuit_options(), generator=torch.Generator())
         return TwinRouter(described.circuit, n_experts, in_features, sampling=sampling, **drawn)

@@ -18,7 +18,7 @@ from qmoe.routers.features import FeatureRouter, FeatureSpec
 class TrigonometricRouter(FeatureRouter):
     """A linear gate on ``cos(k x_i)`` and ``sin(k x_i)``: the terms of an angle encoding without their products.
 
-    With one upload these are what a circuit without entanglers can tell its adapter.
+    With one upload, these are the functions that a circuit without entanglers passes to its adapter.
 
     Args:
         in_features: number of features F.
@@ -71,8 +71,7 @@ class RandomFourierRouter(FeatureRouter):
         n_functions: number of functions K.
         length_scale: distance over which the functions vary; at 1 a frequency is about as large as one upload's.
         generator: source of frequencies, phases and initial weights; torch's default generator if None.
-        device: where parameters and buffers live.
-        dtype: float32 or float64.
+        device, dtype: as of `Router`.
 
     Raises:
         ConfigError: for a length scale that is not positive and finite.
@@ -131,7 +130,7 @@ class TrigonometricSpec(FeatureSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class RandomFourierSpec(FeatureSpec):
-    """A linear gate on waves of random frequency and phase, drawn with the first weights."""
+    """A linear gate on waves of random frequency and phase, drawn with the initial weights."""
 
     builds = RandomFourierRouter
 
