@@ -47,6 +47,7 @@ class QuantumRouter(SoftmaxRouter):
         ConfigError: for unknown names, sizes that do not fit, or more experts than basis states for the Born read-out.
 
     Example:
+        >>> import torch
         >>> router = QuantumRouter(in_features=2, n_experts=2, generator=torch.Generator().manual_seed(0))
         >>> router(torch.zeros(5, 2)).shape
         torch.Size([5, 2])
