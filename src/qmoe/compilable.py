@@ -7,14 +7,17 @@ may go without.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from torch import Tensor
 
+from qmoe.engines import check_values
 from qmoe.engines.running import CircuitModule
-from qmoe.layers import Linear
+from qmoe.errors import check_sizes
+from qmoe.layers import Linear, Stackable
 
 
 class Layer(NamedTuple):
@@ -25,7 +28,7 @@ class Layer(NamedTuple):
 
     @classmethod
     def of(cls, linear: Linear | None) -> Layer | None:
-        """That of a module, if there is one."""
+        """The layer of a module; None for None."""
         return None if linear is None else cls(linear.weight, linear.bias)
 
 
@@ -45,16 +48,16 @@ class HiddenLayer:
 
 @dataclass(frozen=True)
 class Features:
-    """A router looks at its n features as they are."""
+    """The source of a router that uses its n features as they are."""
 
     n: int
 
 
 @dataclass(frozen=True)
 class Functions:
-    """A router looks at n functions of its features in which nothing is trained; ``of`` maps ``(..., F)`` to ``(..., n)``.
+    """The source of a router on n functions of its features without trained parameters.
 
-    None of them, and no ``of``, for a router that looks at nothing.
+    ``of`` maps ``(..., F)`` to ``(..., n)``. ``n=0`` and no ``of`` for a router that does not depend on its features.
     """
 
     n: int = 0
@@ -63,7 +66,7 @@ class Functions:
 
 @dataclass(frozen=True)
 class Readouts:
-    """A router looks at what a circuit measures, of the features or of a linear map of them."""
+    """The source of a router on what a circuit measures, applied to the features or to a linear map of them."""
 
     circuit: CircuitModule
     projection: Layer | None = None
@@ -71,7 +74,7 @@ class Readouts:
 
 @dataclass(frozen=True)
 class Chain:
-    """A router looks at the n mean signs that a stochastic chain of ``2 n`` bits ends with.
+    """The source of a router on the n mean signs at the end of a stochastic chain of ``2 n`` bits.
 
     Attributes:
         n: number of features.
@@ -89,7 +92,7 @@ class RouterParts:
     """A router: most are the softmax of a linear gate on a source.
 
     Attributes:
-        source: what it looks at.
+        source: what the gate, or the hidden layer, is applied to.
         gate: the linear layer whose softmax the weights are; None where they are the source itself, as for the Born
             read-out, or constant.
         hidden: a layer between source and gate.
@@ -117,3 +120,45 @@ class ExpertParts:
     layer: Layer | None = None
     hidden: HiddenLayer | None = None
     circuit: CircuitModule | None = None
+
+
+Parts = TypeVar("Parts", RouterParts, ExpertParts)
+
+
+class CompilablePart(Stackable, ABC, Generic[Parts]):
+    """What a router and a set of experts have in common: sizes, the check of the input, and how they train in machine code.
+
+    Args:
+        in_features: number of features F.
+        n_experts: number of experts E.
+
+    Raises:
+        ConfigError: for sizes below 1.
+    """
+
+    def __init__(self, in_features: int, n_experts: int) -> None:
+        super().__init__()
+        check_sizes(in_features=in_features, n_experts=n_experts)
+        self.in_features = in_features
+        self.n_experts = n_experts
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., F)`` features to what the part computes from them."""
+
+    def validate_input(self, x: Tensor) -> None:
+        """Raises `qmoe.errors.ShapeError` for a wrong number of features, dtype or device, NaN or infinity."""
+        if self.checks_input:
+            check_values(x, self.in_features, self)
+
+    def compiled_parts(self) -> Parts | None:
+        """How this part trains in machine code; None for one that autograd trains.
+
+        A class says so in its own body, by `own_parts`. As with ``runs_stacked``, the promise is not inherited, since a
+        subclass may compute something else.
+        """
+        return self.own_parts() if "own_parts" in vars(type(self)) else None
+
+    def own_parts(self) -> Parts | None:
+        """What an instance of exactly this class is made of, its parameters and buffers among them."""
+        return None

@@ -53,8 +53,8 @@ PREDICTION_CHUNK = 50_000
 class QMoEClassifier(ClassifierMixin, BaseEstimator):
     """A mixture of experts with a quantum or classical router, trained with Adam on cross-entropy.
 
-    Features are scaled by what `fit` saw, so they may have any range. A router of fixed functions, such as the twin, is
-    standardised on the scaled training rows (`qmoe.routers.FeatureRouter.standardise`). Options are checked by `fit`.
+    Features are scaled as fitted on the training rows, so they may have any range. A router of fixed functions, such as the
+    twin, is standardised on the scaled training rows (`qmoe.routers.FeatureRouter.standardise`). `fit` checks the options.
 
     Args:
         router: a name of `qmoe.routers.ROUTERS`, such as ``"quantum"``, ``"linear"``, ``"mlp"``, ``"uniform"``, ``"twin"``
@@ -78,7 +78,7 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         scaling: ``"minmax_pi"`` (each feature to angles from 0 to pi), ``"minmax_centred"`` (from -pi/2 to pi/2),
             ``"standard"``, ``"unit_norm"`` or ``"none"``.
         epochs: passes over the training data.
-        batch_size: samples a step.
+        batch_size: samples per step.
         lr: Adam's learning rate.
         dtype: ``"float32"`` or ``"float64"``, in which the model trains. Predictions are computed in float64 from the
             trained parameters, so that rounding does not make them depend on the other rows of the batch.
@@ -88,13 +88,13 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         norm_topk_prob: whether the weights that ``top_k`` keeps are rescaled to sum to 1; None rescales them from
             ``top_k=2`` on, since a single weight rescaled would never train.
         class_weight: None, ``"balanced"``, or a dict from label to weight; multiplied with the ``sample_weight`` of `fit`.
-        early_stopping: whether to set a share of the rows aside, stop once the accuracy on them has not risen for more than
-            ``n_iter_no_change`` epochs, and keep the weights of the best epoch.
-        validation_fraction: share of the rows, of each class alike, that early stopping sets aside.
-        n_iter_no_change: epochs without a rise.
-        tol: by how much the accuracy must rise to count.
-        warm_start: whether `fit` goes on from the module and the scaling of the last call, with the options of the model
-            that they had, and with functions standardised on the rows of the first call; Adam begins anew.
+        early_stopping: whether to hold out a share of the rows, stop once the accuracy on them has not improved for more
+            than ``n_iter_no_change`` epochs, and keep the weights of the best epoch.
+        validation_fraction: share of the rows that early stopping holds out, stratified by class.
+        n_iter_no_change: number of epochs without improvement.
+        tol: the smallest rise in accuracy that counts as an improvement.
+        warm_start: whether `fit` continues with the module and the scaling of the last call. The model keeps the options
+            that it was built with, and functions stay standardised on the rows of the first call; Adam starts anew.
         verbose: whether to print the mean loss after every epoch.
         device: where the model trains and predicts, such as ``"cuda"``; None for the CPU. Without sample weights and on the
             CPU, whole epochs run as machine code.
@@ -105,8 +105,8 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         scaler_: the fitted scaling.
         history_: ``"loss"`` (summed over the batches of the epoch) and ``"running_accuracy"``, a number for each epoch.
         loss_curve_: mean loss of a batch, for each epoch.
-        n_iter_: number of epochs. With ``warm_start`` it and the two above go on from the last call.
-        validation_scores_: accuracy on the rows set aside after each epoch; None without early stopping.
+        n_iter_: number of epochs. With ``warm_start`` it and the two above continue those of the last call.
+        validation_scores_: accuracy on the held-out rows after each epoch; None without early stopping.
         best_validation_score_: the highest of them; None without early stopping.
         n_features_in_: number of features F.
         feature_names_in_: their names, where X had names that are all strings.
@@ -313,7 +313,7 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
             n_qubits = max(MAX_DEFAULT_QUBITS, math.ceil(math.log2(n_experts)))
         circuit = {"encoding": self.encoding, "readout": self.readout, **self._circuit_options()}
         if kind == "twin":
-            # Only its description counts, so its weights come from nowhere that anything else does.
+            # Only its description counts; a generator of its own leaves the draws of other parts as they are.
             described = QuantumRouter(n_features, n_experts, n_qubits=n_qubits, **circuit, generator=torch.Generator())
             return TwinRouter(described.circuit, n_experts, n_features, **make)
         return QuantumRouter(n_features, n_experts, n_qubits=n_qubits, **circuit, **make)

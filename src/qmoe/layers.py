@@ -26,8 +26,15 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": nn.functional.silu,
 }
 
+#: Where the random numbers of a part come from; None for torch's default generator.
+Rng = torch.Generator | None
+#: Where the tensors of a part live; None for torch's default device.
+Device = torch.device | str | None
+#: Of the parameters of a part, float32 or float64; None for torch's default dtype.
+DType = torch.dtype | None
 
-def check_dtype(dtype: torch.dtype | None) -> torch.dtype:
+
+def check_dtype(dtype: DType) -> torch.dtype:
     """Returns the dtype of new parameters, torch's default for None.
 
     Raises:
@@ -78,7 +85,7 @@ class Stackable(nn.Module):
     checks_input: bool = True
     warned_of_range: bool = False
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Gives all parameters and buffers their first values, as `__init__` does; those of modules inside as well.
 
         So a module that was built without memory works after ``module.to_empty(device=...)`` and this.
@@ -171,7 +178,7 @@ def in_autocast(device: torch.device) -> bool:
     return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
 
 
-def _reset_children(module: nn.Module, generator: torch.Generator | None) -> None:
+def _reset_children(module: nn.Module, generator: Rng) -> None:
     if any(value is not None for group in (module._parameters, module._buffers) for value in group.values()):
         raise UnsupportedError(
             f"{type(module).__name__} has parameters or buffers of its own, but no reset_parameters that gives them their "
@@ -202,14 +209,12 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return out.reshape(*x.shape[:-1], n_out)
 
 
-def parameter(
-    *shape: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None, frozen: bool = False
-) -> nn.Parameter:
+def parameter(*shape: int, device: Device = None, dtype: DType = None, frozen: bool = False) -> nn.Parameter:
     """A parameter that `Stackable.reset_parameters` has yet to give its first values."""
     return nn.Parameter(torch.empty(shape, device=device, dtype=check_dtype(dtype)), requires_grad=not frozen)
 
 
-def draw_linear(weight: Tensor, bias: Tensor, generator: torch.Generator | None) -> None:
+def draw_linear(weight: Tensor, bias: Tensor, generator: Rng) -> None:
     """Draws weights ``(..., O, F)``, then biases, uniformly from ``+-1 / sqrt(F)``, as `torch.nn.Linear` does."""
     bound = 1 / math.sqrt(weight.shape[-1])
     for value in (weight, bias):
@@ -222,11 +227,11 @@ class Linear(Stackable):
     Args:
         in_features: number of inputs F.
         out_features: number of outputs O.
-        copies: None for one layer; a number for that many side by side, as of experts: weights ``(copies, O, F)``.
-        trainable: whether W and b are parameters; otherwise they are buffers.
         generator: source of the initial weights; torch's default generator if None.
         device: where the weights live.
         dtype: float32 or float64.
+        copies: None for one layer; a number for that many side by side, as of experts: weights ``(copies, O, F)``.
+        trainable: whether W and b are parameters; otherwise they are buffers.
         draw: whether to draw the initial weights; a module around this one that draws its own numbers first calls
             `reset_parameters` itself.
     """
@@ -240,11 +245,11 @@ class Linear(Stackable):
         in_features: int,
         out_features: int,
         *,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
         copies: int | None = None,
         trainable: bool = True,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
         draw: bool = True,
     ) -> None:
         super().__init__()
@@ -260,7 +265,7 @@ class Linear(Stackable):
         if draw:
             self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the weights, then the biases."""
         draw_linear(self.weight, self.bias, generator)
 

@@ -1,4 +1,4 @@
-"""How a router or a set of experts is written down: plain data, in Python as well as in a study file.
+"""How a router or a set of experts is specified: plain data, in Python as well as in a study file.
 
 A spec stands beside what it builds. `qmoe.studies` makes a model of it that checks the values of a file; by itself it needs
 nothing but this module, so that ``import qmoe`` stays light.
@@ -6,6 +6,7 @@ nothing but this module, so that ``import qmoe`` stays light.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
@@ -25,7 +26,7 @@ class Within:
 
     @property
     def limits(self) -> dict[str, Any]:
-        """Those that are given."""
+        """The limits that are given."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
@@ -34,7 +35,7 @@ Probability = Annotated[float, Within(ge=0, le=1)]
 
 
 class Drawn(TypedDict):
-    """How the first weights of a part are made: the source of random numbers, and the dtype."""
+    """What the initial weights of a part are drawn with: the source of random numbers, and the dtype."""
 
     generator: torch.Generator
     dtype: torch.dtype
@@ -49,3 +50,7 @@ class PartSpec:
 
     def check(self) -> None:
         """Raises `qmoe.ConfigError` for options that do not go together, saying which to drop or to add."""
+
+    def options(self) -> dict[str, Any]:
+        """The options as the class that is built from them takes them."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

@@ -63,6 +63,22 @@ def test_every_named_router_trains_in_machine_code(kind):
     assert parts.routing == "own"
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("mlp", {"hidden": 3, "activation": "tanh"}),
+        ("trigonometric", {"max_frequency": 2}),
+        ("random_fourier", {"n_functions": 6, "length_scale": 2.0}),
+        ("chebyshev", {"degree": 3, "low": -1.0, "high": 1.0}),
+        ("stochastic", {"n_layers": 2}),
+        ("single", {"expert": 1}),
+    ],
+)
+def test_a_router_has_the_options_of_its_spec(kind, options):
+    router = ROUTERS[kind](**options).build(2, 2, **drawn())
+    assert {name: getattr(router, name) for name in options} == options
+
+
 def test_circuits_are_built_as_they_are_written_down():
     spec = ROUTERS["quantum"](n_layers=1, rotation="Y", uploads=1, noise=0.1, placement="gate", engine="torch")
     router = spec.build(2, 2, **drawn())

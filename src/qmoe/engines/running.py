@@ -15,7 +15,7 @@ from qmoe.engines.memory import in_words, state_bytes
 from qmoe.engines.protocol import Engine
 from qmoe.engines.selection import choose_engine, get_engine
 from qmoe.errors import PerformanceWarning, warn_caller
-from qmoe.layers import Stackable, parameter
+from qmoe.layers import Device, DType, Rng, Stackable, parameter
 
 #: Qubits beyond which a circuit is announced to be slow, without and with noise: a state of 16 or 8 MiB in float32.
 MANY_QUBITS, MANY_NOISY_QUBITS = 20, 10
@@ -47,9 +47,9 @@ class CircuitModule(Stackable):
         circuit: Circuit,
         n_copies: int | None = None,
         engine: str | Engine = "auto",
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
         frozen: bool = False,
         draw: bool = True,
     ) -> None:
@@ -69,7 +69,7 @@ class CircuitModule(Stackable):
         if draw:
             self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the weights, and gives the noise the strength that the circuit says."""
         nn.init.uniform_(self.weights, 0, 2 * math.pi, generator=generator)
         self._set_strength()

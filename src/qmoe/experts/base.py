@@ -8,15 +8,19 @@ from typing import Unpack
 
 from torch import Tensor
 
-from qmoe.compilable import ExpertParts
-from qmoe.engines import check_values
+from qmoe.compilable import CompilablePart, ExpertParts
 from qmoe.errors import check_sizes
-from qmoe.layers import Stackable
 from qmoe.part_spec import Drawn, PartSpec
 
 
-class Experts(Stackable, ABC):
+class Experts(CompilablePart[ExpertParts]):
     """E experts of one shape, evaluated together: ``(..., F)`` to ``(..., E, O)``.
+
+    Experts take three more keywords, which mean the same for all:
+
+    * ``generator``: source of the initial weights; torch's default generator if None.
+    * ``device``: where the parameters live; torch's default device if None.
+    * ``dtype``: float32 or float64; torch's default dtype if None.
 
     Args:
         in_features: number of features F.
@@ -28,32 +32,13 @@ class Experts(Stackable, ABC):
     """
 
     def __init__(self, in_features: int, out_features: int, n_experts: int) -> None:
-        super().__init__()
-        check_sizes(in_features=in_features, out_features=out_features, n_experts=n_experts)
-        self.in_features = in_features
+        check_sizes(out_features=out_features)
+        super().__init__(in_features, n_experts)
         self.out_features = out_features
-        self.n_experts = n_experts
-
-    def validate_input(self, x: Tensor) -> None:
-        """Raises `qmoe.errors.ShapeError` for a wrong number of features, dtype or device, NaN or infinity."""
-        if self.checks_input:
-            check_values(x, self.in_features, self)
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to ``(..., E, O)`` outputs of every expert."""
-
-    def compiled_parts(self) -> ExpertParts | None:
-        """How these experts train in machine code; None for those that autograd trains.
-
-        A class says so in its own body, by `own_parts`. As with ``runs_stacked``, the promise is not inherited, since a
-        subclass may compute something else.
-        """
-        return self.own_parts() if "own_parts" in vars(type(self)) else None
-
-    def own_parts(self) -> ExpertParts | None:
-        """The parts that an instance of exactly this class is made of, its parameters and buffers among them."""
-        return None
 
     def extra_repr(self) -> str:
         """Sizes."""
@@ -66,4 +51,4 @@ class ExpertsSpec(PartSpec, ABC):
 
     @abstractmethod
     def build(self, in_features: int, n_classes: int, n_experts: int, **drawn: Unpack[Drawn]) -> Experts:
-        """The experts, with first weights from ``generator`` and of ``dtype``; an output for each class, unless told."""
+        """The experts, with initial weights from ``generator`` and of ``dtype``; an output for each class, unless told."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Unpack
 
-import torch
 from torch import Tensor
 
 from qmoe.compilable import ExpertParts, HiddenLayer, Layer
 from qmoe.errors import check_sizes
 from qmoe.experts.base import Experts, ExpertsSpec
-from qmoe.layers import ACTIVATIONS, Linear, affine, check_activation, draw_linear, parameter
+from qmoe.layers import ACTIVATIONS, Device, DType, Linear, Rng, affine, check_activation, draw_linear, parameter
 from qmoe.part_spec import Drawn, Size
 
 
@@ -22,12 +21,12 @@ class LinearExperts(Experts):
         in_features: number of features F.
         out_features: number of outputs O.
         n_experts: number of experts E.
-        generator: source of the initial weights; torch's default generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
+        generator, device, dtype: as of `Experts`.
     """
 
     runs_stacked = True
+    weight: Tensor  # (E, O, F)
+    bias: Tensor  # (E, O)
 
     def __init__(
         self,
@@ -35,16 +34,16 @@ class LinearExperts(Experts):
         out_features: int,
         n_experts: int,
         *,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
     ) -> None:
         super().__init__(in_features, out_features, n_experts)
         self.weight = parameter(n_experts, out_features, in_features, device=device, dtype=dtype)
         self.bias = parameter(n_experts, out_features, device=device, dtype=dtype)
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the weights, then the biases."""
         draw_linear(self.weight, self.bias, generator)
 
@@ -70,9 +69,7 @@ class MLPExperts(Experts):
         n_experts: number of experts E.
         hidden: width of the hidden layer.
         activation: ``"relu"``, ``"tanh"`` or ``"silu"``.
-        generator: source of the initial weights; torch's default generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
+        generator, device, dtype: as of `Experts`.
     """
 
     runs_stacked = True
@@ -85,9 +82,9 @@ class MLPExperts(Experts):
         *,
         hidden: int = 8,
         activation: str = "relu",
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
     ) -> None:
         super().__init__(in_features, out_features, n_experts)
         check_sizes(hidden=hidden)
@@ -112,7 +109,7 @@ class MLPExperts(Experts):
         return self.layer2(hidden.movedim(-2, place)).movedim(place, -2)
 
     def own_parts(self) -> ExpertParts:
-        """Linear layers behind hidden ones."""
+        """Hidden layers, and linear layers on them."""
         hidden = HiddenLayer(self.layer1.weight, self.layer1.bias, self.activation)
         return ExpertParts(Layer.of(self.layer2), hidden)
 

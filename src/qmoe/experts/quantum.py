@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Unpack
 
-import torch
 from torch import Tensor
 
 from qmoe.circuits import Ansatz, Circuit, Encoding, Gate, NoiseModel, QuantumSpec, Readout, as_encoding
@@ -16,6 +15,7 @@ from qmoe.engines import Engine, check_encodable
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import check_sizes
 from qmoe.experts.base import Experts, ExpertsSpec
+from qmoe.layers import Device, DType, Rng
 from qmoe.part_spec import Drawn
 
 
@@ -32,13 +32,14 @@ class QuantumExperts(Experts):
         n_layers: number of trainable layers L.
         encoding: an `Encoding`, or ``"amplitude"`` or ``"angle"``; angle encoding needs ``F == Q``.
         ansatz: an `Ansatz`, its name, or a list of `Gate` that makes up one layer.
+        frozen: whether the circuits' weights stay as drawn.
         readout: ``"expval"`` (O = Q outputs) or ``"born"`` (O = 2**Q).
         noise: a `NoiseModel`, a depolarizing probability, or None.
         engine: an engine, its name, or ``"auto"``.
-        generator: source of the initial weights; torch's default generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
-        frozen: whether the circuits' weights stay as drawn.
+        generator, device, dtype: as of `Experts`.
+
+    Raises:
+        ConfigError: for unknown names, or sizes that do not fit.
     """
 
     runs_stacked = True
@@ -52,13 +53,13 @@ class QuantumExperts(Experts):
         n_layers: int = 2,
         encoding: str | Encoding = "amplitude",
         ansatz: str | Ansatz | Iterable[Gate] = "strongly_entangling",
+        frozen: bool = False,
         readout: str | Readout = "expval",
         noise: float | NoiseModel | None = None,
         engine: str | Engine = "auto",
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        frozen: bool = False,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
     ) -> None:
         check_sizes(in_features=in_features, n_experts=n_experts)
         encoding = as_encoding(encoding)

@@ -16,10 +16,10 @@ from qmoe.routers import Router, require_router
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """What a router does with a batch.
+    """Routing statistics of a batch.
 
     Attributes:
-        weights: ``(..., E)`` routing weights as the mixture uses them (after top-k); what was dropped is 0.
+        weights: ``(..., E)`` routing weights as the mixture uses them (after top-k); those that are dropped are 0.
         load: ``(E,)`` share of the assignments that each expert gets, counting the K experts of largest weight.
         importance: ``(E,)`` mean routing weight of each expert.
         entropy: mean entropy of the routing weights that are kept, rescaled to sum to 1, in nats: 0 (hard routing) to ln E
@@ -48,18 +48,18 @@ class MixtureOfExperts(Stackable):
         top_k: keep the K largest routing weights of each sample; None keeps all (the paper). All experts are evaluated
             either way.
         norm_topk_prob: whether the weights that are kept are rescaled to sum to 1. None rescales them from ``top_k=2`` on.
-            A single one rescaled would be 1 whatever the router says, so it would never train; it stays as it is, and
-            scales its expert's output (Fedus et al. 2021, Switch Transformers).
+            A single weight, rescaled, would always be 1, so the router would never train; it stays as it is, and scales its
+            expert's output (Fedus et al. 2021, Switch Transformers).
 
     Raises:
-        ConfigError: when router and experts do not fit together, top_k is not from 1 to E, or weights are to be rescaled
-            of which there is one.
+        ConfigError: when router and experts do not fit together, top_k is not from 1 to E, or a single weight is to be
+            rescaled.
 
     Example:
         >>> import qmoe
         >>> moe = MixtureOfExperts(qmoe.QuantumRouter(2, 2), qmoe.LinearExperts(2, 2, n_experts=2))
-        >>> moe(torch.zeros(5, 2)).shape
-        torch.Size([5, 2])
+        >>> tuple(moe(torch.zeros(5, 2)).shape)
+        (5, 2)
     """
 
     runs_stacked = True
@@ -109,7 +109,7 @@ class MixtureOfExperts(Stackable):
         return mixed if self.head is None else self.head(mixed)
 
     def _explain(self, rows: tuple[int, ...], weights: Tensor, values: Tensor) -> None:
-        """Says which part, perhaps of somebody else, returned something else than it declares."""
+        """Raises `ShapeError`, which names the part that returned another shape than it declares."""
         for part, found, expected in (
             (self.router, weights, rows),
             (self.experts, values, (*rows, self.experts.out_features)),
@@ -121,7 +121,7 @@ class MixtureOfExperts(Stackable):
                 )
 
     def diagnostics(self, x: Tensor) -> Diagnostics:
-        """Looks at the routing of a batch ``(..., F)``.
+        """Routing statistics of a batch ``(..., F)``.
 
         Raises:
             ShapeError: for an empty batch, which has no averages.

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor
 
-from qmoe.compilable import RouterParts
-from qmoe.engines import check_values
-from qmoe.errors import ConfigError, UnsupportedError, check_sizes
-from qmoe.layers import Stackable
+from qmoe.compilable import CompilablePart, RouterParts
+from qmoe.errors import ConfigError, UnsupportedError
 from qmoe.part_spec import Drawn, PartSpec
 
 
-class Router(Stackable, ABC):
+class Router(CompilablePart[RouterParts]):
     """Maps features to routing weights: ``(..., F)`` to ``(..., E)``, rows sum to 1.
 
-    Most routers are a `SoftmaxRouter`, which has logits; a router whose weights are no softmax implements `forward`. It
+    Most routers are a `SoftmaxRouter`, which has logits; a router whose weights are not a softmax implements `forward`. It
     begins with ``x = self.take(x)`` and ``self.validate_input(x)``, and one with parameters or buffers of its own defines
     `reset_parameters`, which its ``__init__`` calls.
+
+    A router with parameters or buffers takes three more keywords, which mean the same for all:
+
+    * ``generator``: source of the initial weights, and of all else that is drawn; torch's default generator if None.
+    * ``device``: where parameters and buffers live; torch's default device if None.
+    * ``dtype``: float32 or float64; torch's default dtype if None.
 
     Args:
         in_features: number of features F.
@@ -31,36 +36,13 @@ class Router(Stackable, ABC):
         ConfigError: for sizes below 1.
     """
 
-    def __init__(self, in_features: int, n_experts: int) -> None:
-        super().__init__()
-        check_sizes(in_features=in_features, n_experts=n_experts)
-        self.in_features = in_features
-        self.n_experts = n_experts
-
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to ``(..., E)`` routing weights."""
 
     def as_softmax(self) -> SoftmaxRouter | None:
-        """This router as one with logits; None where its weights are no softmax."""
+        """This router as one with logits; None if its weights are not a softmax."""
         return None
-
-    def compiled_parts(self) -> RouterParts | None:
-        """How this router trains in machine code; None for one that autograd trains.
-
-        A class says so in its own body, by `own_parts`. As with ``runs_stacked``, the promise is not inherited, since a
-        subclass may compute something else.
-        """
-        return self.own_parts() if "own_parts" in vars(type(self)) else None
-
-    def own_parts(self) -> RouterParts | None:
-        """The parts that an instance of exactly this class is made of, its parameters and buffers among them."""
-        return None
-
-    def validate_input(self, x: Tensor) -> None:
-        """Raises `qmoe.errors.ShapeError` for a wrong number of features, dtype or device, NaN or infinity."""
-        if self.checks_input:
-            check_values(x, self.in_features, self)
 
     def extra_repr(self) -> str:
         """Sizes."""
@@ -88,12 +70,19 @@ class SoftmaxRouter(Router):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RouterSpec(PartSpec, ABC):
-    """The options of a router, beside its sizes. A subclass stands beside the router, and in `qmoe.routers.ROUTERS`."""
+class RouterSpec(PartSpec):
+    """The options of a router, beside its sizes. A subclass stands beside the router, and in `qmoe.routers.ROUTERS`.
 
-    @abstractmethod
+    Attributes:
+        builds: the class of the router. A subclass names it, or defines a `build` of its own where that class takes
+            something else than the options by their names.
+    """
+
+    builds: ClassVar[Callable[..., Router]]
+
     def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> Router:
-        """The router, with first weights from ``generator`` and of ``dtype``."""
+        """The router, with initial weights from ``generator`` and of ``dtype``."""
+        return self.builds(in_features, n_experts, **self.options(), **drawn)
 
 
 def require_router(router: object) -> Router:
@@ -114,7 +103,7 @@ def require_softmax(router: Router) -> SoftmaxRouter:
     """Returns ``router`` as one with logits.
 
     Raises:
-        UnsupportedError: for a router whose weights are no softmax.
+        UnsupportedError: for a router whose weights are not a softmax.
     """
     softmax = router.as_softmax()
     if softmax is None:

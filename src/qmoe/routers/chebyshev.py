@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from qmoe.errors import ConfigError, check_sizes
-from qmoe.part_spec import Drawn, Size
+from qmoe.layers import Device, DType, Rng
+from qmoe.part_spec import Size
 from qmoe.routers.features import FeatureRouter, FeatureSpec
 
 #: The largest number of functions.
@@ -30,12 +30,10 @@ class ChebyshevRouter(FeatureRouter):
     Args:
         in_features: number of features F.
         n_experts: number of experts E; the gate sees ``K = (degree + 1)**F - 1`` functions.
-        degree: largest degree in each feature.
         low: lower end of the interval that features have.
         high: upper end; together by default (0, pi), to which studies and `qmoe.QMoEClassifier` scale.
-        generator: source of the initial weights; torch's default generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
+        degree: largest degree in each feature.
+        generator, device, dtype: as of `Router`.
 
     Raises:
         ConfigError: for an empty interval, or more than ``MAX_FUNCTIONS`` functions.
@@ -53,16 +51,16 @@ class ChebyshevRouter(FeatureRouter):
         in_features: int,
         n_experts: int,
         *,
-        degree: int = 2,
         low: float = 0.0,
         high: float = math.pi,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        degree: int = 2,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
     ) -> None:
-        check_sizes(in_features=in_features, degree=degree)
         if not -math.inf < low < high < math.inf:
             raise ConfigError(f"low is {low!r} and high is {high!r}, expected an interval of finite length.")
+        check_sizes(in_features=in_features, degree=degree)
         n_functions = (degree + 1) ** in_features - 1
         if n_functions > MAX_FUNCTIONS:
             raise ConfigError(
@@ -77,6 +75,10 @@ class ChebyshevRouter(FeatureRouter):
         """Degree and interval, which the shapes do not show."""
         return {"degree": str(self.degree), "interval": f"({self.low:g}, {self.high:g})"}
 
+    def extra_repr(self) -> str:
+        """Sizes, degree and interval."""
+        return f"{super().extra_repr()}, degree={self.degree}, interval=({self.low:g}, {self.high:g})"
+
     def features(self, x: Tensor) -> Tensor:
         """The products, the degree of the last feature rising first; without the constant, which is the gate's bias."""
         t = (2 * x - (self.low + self.high)) / (self.high - self.low)
@@ -89,14 +91,12 @@ class ChebyshevRouter(FeatureRouter):
             products = (products.unsqueeze(-1) * table[..., feature, :].unsqueeze(-2)).flatten(-2)
         return products[..., 1:]
 
-    def extra_repr(self) -> str:
-        """Sizes, degree and interval."""
-        return f"{super().extra_repr()}, degree={self.degree}, interval=({self.low:g}, {self.high:g})"
-
 
 @dataclass(frozen=True, kw_only=True)
 class ChebyshevSpec(FeatureSpec):
     """A linear gate on all products of Chebyshev polynomials of the features."""
+
+    builds = ChebyshevRouter
 
     degree: Size = 2
     low: float = 0.0
@@ -107,7 +107,3 @@ class ChebyshevSpec(FeatureSpec):
         super().check()
         if not self.low < self.high:
             raise ConfigError("low and high are the ends of an interval; give low the smaller value")
-
-    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> ChebyshevRouter:
-        """The router."""
-        return ChebyshevRouter(in_features, n_experts, degree=self.degree, low=self.low, high=self.high, **drawn)

@@ -3,46 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Unpack
+from typing import Literal
 
-import torch
 from torch import Tensor
 
 from qmoe.compilable import Features, HiddenLayer, Layer, RouterParts
 from qmoe.errors import check_sizes
-from qmoe.layers import ACTIVATIONS, Linear, affine, check_activation, draw_linear, parameter
-from qmoe.part_spec import Drawn, Size
+from qmoe.layers import ACTIVATIONS, Device, DType, Linear, Rng, affine, check_activation, draw_linear, parameter
+from qmoe.part_spec import Size
 from qmoe.routers.base import RouterSpec, SoftmaxRouter
 
 
 class LinearRouter(SoftmaxRouter):
-    """``softmax(W x + b)``: the paper's control. Cuts the input space along hyperplanes.
+    """``softmax(W x + b)``: the paper's control. Its decision boundaries are hyperplanes.
 
     Args:
         in_features: number of features F.
         n_experts: number of experts E; the router has ``E (F + 1)`` parameters.
-        generator: source of the initial weights; torch's default generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
+        generator, device, dtype: as of `Router`.
     """
 
     runs_stacked = True
+    weight: Tensor  # (E, F)
+    bias: Tensor  # (E,)
 
     def __init__(
-        self,
-        in_features: int,
-        n_experts: int,
-        *,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        self, in_features: int, n_experts: int, *, generator: Rng = None, device: Device = None, dtype: DType = None
     ) -> None:
         super().__init__(in_features, n_experts)
         self.weight = parameter(n_experts, in_features, device=device, dtype=dtype)
         self.bias = parameter(n_experts, device=device, dtype=dtype)
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the weights, then the biases."""
         draw_linear(self.weight, self.bias, generator)
 
@@ -65,9 +58,7 @@ class MLPRouter(SoftmaxRouter):
         n_experts: number of experts E.
         hidden: width h of the hidden layer; ``h (F + 1) + E (h + 1)`` parameters.
         activation: ``"relu"``, ``"tanh"`` or ``"silu"``.
-        generator: source of the initial weights; torch's default generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
+        generator, device, dtype: as of `Router`.
     """
 
     runs_stacked = True
@@ -79,9 +70,9 @@ class MLPRouter(SoftmaxRouter):
         *,
         hidden: int = 16,
         activation: str = "relu",
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
     ) -> None:
         super().__init__(in_features, n_experts)
         check_sizes(hidden=hidden)
@@ -118,18 +109,14 @@ class MLPRouter(SoftmaxRouter):
 class LinearSpec(RouterSpec):
     """A linear router."""
 
-    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> LinearRouter:
-        """The router."""
-        return LinearRouter(in_features, n_experts, **drawn)
+    builds = LinearRouter
 
 
 @dataclass(frozen=True, kw_only=True)
 class MLPSpec(RouterSpec):
     """A router with one hidden layer."""
 
+    builds = MLPRouter
+
     hidden: Size = 16
     activation: Literal["relu", "tanh", "silu"] = "relu"
-
-    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> MLPRouter:
-        """The router."""
-        return MLPRouter(in_features, n_experts, hidden=self.hidden, activation=self.activation, **drawn)

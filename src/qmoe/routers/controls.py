@@ -1,4 +1,4 @@
-"""Routers that do less, to find out what routing is worth."""
+"""Control routers: they do less than a trained router, and so show what routing contributes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from qmoe.compilable import Functions, Layer, RouterParts
 from qmoe.errors import ConfigError
-from qmoe.layers import parameter
+from qmoe.layers import Device, DType, Rng, parameter
 from qmoe.part_spec import Drawn, Within
 from qmoe.routers.base import Router, RouterSpec, SoftmaxRouter, require_router, require_softmax
 
 
 class UniformRouter(SoftmaxRouter):
-    """Gives every expert the same weight, whatever the input. With one expert it is no router at all."""
+    """Gives every expert the same weight, whatever the input. With one expert there is no routing at all."""
 
     runs_stacked = True
 
@@ -30,37 +30,29 @@ class UniformRouter(SoftmaxRouter):
         return x.new_zeros(1).expand(*x.shape[:-1], self.n_experts)
 
     def own_parts(self) -> RouterParts:
-        """A gate that looks at nothing, and does not train."""
+        """A gate without inputs, which is not trained."""
         return RouterParts(Functions(), _gate_on_nothing(torch.zeros(self.n_experts, device="cpu")))
 
 
 class ConstantRouter(SoftmaxRouter):
-    """``softmax(b)``: weights that train but do not look at the input; the bias of a linear router alone.
+    """``softmax(b)``: weights that are trained but do not depend on the input; the bias of a linear router alone.
 
     Args:
         in_features: number of features F.
         n_experts: number of experts E, which is also the number of parameters.
-        generator: source of the initial weights; torch's default generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
+        generator, device, dtype: as of `Router`.
     """
 
     runs_stacked = True
 
     def __init__(
-        self,
-        in_features: int,
-        n_experts: int,
-        *,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        self, in_features: int, n_experts: int, *, generator: Rng = None, device: Device = None, dtype: DType = None
     ) -> None:
         super().__init__(in_features, n_experts)
         self.bias = parameter(n_experts, device=device, dtype=dtype)
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the biases as those of a linear router."""
         bound = 1 / math.sqrt(self.in_features)
         nn.init.uniform_(self.bias, -bound, bound, generator=generator)
@@ -72,12 +64,12 @@ class ConstantRouter(SoftmaxRouter):
         return _beside(self.bias, 1, x.dim() - 1).expand(*x.shape[:-1], self.n_experts)
 
     def own_parts(self) -> RouterParts:
-        """A gate that looks at nothing."""
+        """A gate without inputs."""
         return RouterParts(Functions(), _gate_on_nothing(self.bias))
 
 
 class SingleExpertRouter(Router):
-    """Puts all weight on one expert, whatever the input. The others are never used, and never trained.
+    """Puts all weight on one expert, whatever the input. The others are neither used nor trained.
 
     Args:
         in_features: number of features F.
@@ -114,11 +106,11 @@ class SingleExpertRouter(Router):
 
 
 class RandomRouter(SoftmaxRouter):
-    """Routes every point at random, but always alike: a hash of the features decides, and nothing is trained.
+    """Routes every point at random but reproducibly: the weights are a hash of the features, and nothing is trained.
 
     The weights of a point are uniform on the simplex, and those of its neighbours are unrelated to them: features count
-    with 12 binary digits, so points that differ by more than about 1 part in 4,000 in a feature are routed anew. The hash
-    is exact integer arithmetic, equal in any batch and stack. Gradients with respect to the features are 0.
+    with 12 binary digits, so points that differ by more than about 1 part in 4,000 in a feature are routed independently.
+    The hash is exact integer arithmetic, equal in any batch and stack. Gradients with respect to the features are 0.
 
     Args:
         in_features: number of features F.
@@ -130,19 +122,12 @@ class RandomRouter(SoftmaxRouter):
     runs_stacked = True
     keys: Tensor
 
-    def __init__(
-        self,
-        in_features: int,
-        n_experts: int,
-        *,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-    ) -> None:
+    def __init__(self, in_features: int, n_experts: int, *, generator: Rng = None, device: Device = None) -> None:
         super().__init__(in_features, n_experts)
         self.register_buffer("keys", torch.empty(n_experts, in_features + 1, dtype=torch.int64, device=device))
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the keys."""
         self.keys.random_(-(2**63), None, generator=generator)
 
@@ -167,30 +152,38 @@ class RandomRouter(SoftmaxRouter):
         return RouterParts(Functions(n, self.logits), Layer(torch.eye(n, device="cpu"), torch.zeros(n, device="cpu")))
 
 
-class MeanRouting(SoftmaxRouter):
-    """Switches a router off: every sample gets the mean of the weights of all samples given.
-
-    The mean is over the axis before the features, which is the batch: while training the samples of one batch, at evaluation
-    those that are evaluated together. So the weights still train, but no longer tell one sample from another. A grid has
-    another mean than the data, and whoever runs one sample at a time sees the router as it is.
+class Rerouting(SoftmaxRouter):
+    """Changes which sample gets which of the weights of another router.
 
     Args:
         router: any router.
     """
-
-    runs_stacked = True
 
     def __init__(self, router: Router) -> None:
         super().__init__(require_router(router).in_features, router.n_experts)
         self.router = router
 
     def validate_input(self, x: Tensor) -> None:
-        """As the router's own."""
+        """As the router inside does."""
         self.router.validate_input(x)
 
     def as_softmax(self) -> SoftmaxRouter | None:
         """This router; None where the one inside has no logits."""
         return None if self.router.as_softmax() is None else self
+
+
+class MeanRouting(Rerouting):
+    """Switches routing off: every sample gets the mean of the weights of all samples in the batch.
+
+    The mean is over the axis before the features, which is the batch: in training the samples of one batch, in evaluation
+    those that are evaluated together. So the weights still train, but no longer distinguish samples. A grid of points has
+    another mean than the data. A sample that is evaluated alone keeps its own weights.
+
+    Args:
+        router: any router.
+    """
+
+    runs_stacked = True
 
     def logits(self, x: Tensor) -> Tensor:
         """Logarithms of the mean weights, where the router has logits: ``(..., B, F)`` to ``(..., B, E)``, equal along B."""
@@ -211,31 +204,18 @@ class MeanRouting(SoftmaxRouter):
         return _rerouted(self.router, "mean")
 
 
-class PermutedRouting(SoftmaxRouter):
-    """Gives each sample the routing weights of another: the same weights, but none where it belongs.
+class PermutedRouting(Rerouting):
+    """Gives each sample the routing weights of another: the same set of weights, assigned to the wrong samples.
 
     Samples are permuted along the axis before the features, which is the batch, by one cycle through all of them that is
-    drawn once for each batch size. So the module keeps no state, no sample keeps its own weights (but for a batch of one),
-    and a test set in order or a grid is mixed as well as a shuffled batch. In training, batches are shuffled besides.
-    Whoever runs one sample at a time sees the router as it is.
+    drawn once for each batch size. So the module has no state, no sample keeps its own weights (except in a batch of one),
+    and a sorted test set or a grid is mixed as well as a shuffled batch. In training, batches are shuffled as well.
 
     Args:
         router: any router.
     """
 
     runs_stacked = True
-
-    def __init__(self, router: Router) -> None:
-        super().__init__(require_router(router).in_features, router.n_experts)
-        self.router = router
-
-    def validate_input(self, x: Tensor) -> None:
-        """As the router's own."""
-        self.router.validate_input(x)
-
-    def as_softmax(self) -> SoftmaxRouter | None:
-        """This router; None where the one inside has no logits."""
-        return None if self.router.as_softmax() is None else self
 
     def logits(self, x: Tensor) -> Tensor:
         """``(..., B, F)`` features to the logits ``(..., B, E)`` of other samples."""
@@ -269,7 +249,7 @@ def _exchanged(values: Tensor) -> Tensor:
 
 @functools.lru_cache(maxsize=16)
 def permutation_of(n: int) -> tuple[int, ...]:
-    """A permutation of n places that is one cycle, drawn for each n from a seed of its own."""
+    """A permutation of n samples that is a single cycle, drawn with n as the seed."""
     order = torch.randperm(n, generator=torch.Generator().manual_seed(n), device="cpu")
     places = torch.empty_like(order)
     places[order] = order.roll(1)
@@ -289,7 +269,7 @@ def _shifted(value: Tensor, n: int) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class UniformSpec(RouterSpec):
-    """All experts alike; with one expert, no router."""
+    """The same weight for all experts; with one expert, no routing."""
 
     def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> UniformRouter:
         """The router."""
@@ -298,16 +278,14 @@ class UniformSpec(RouterSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class ConstantSpec(RouterSpec):
-    """Weights that train, but are the same for every sample."""
+    """Trained weights that are the same for every sample."""
 
-    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> ConstantRouter:
-        """The router."""
-        return ConstantRouter(in_features, n_experts, **drawn)
+    builds = ConstantRouter
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomSpec(RouterSpec):
-    """Each point at random, but always alike."""
+    """Random but reproducible weights for each point."""
 
     def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> RandomRouter:
         """The router."""

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from qmoe.circuits import ENCODINGS, Encoding
-from qmoe.engines import check_encodable, choose_engine
+from qmoe.engines import choose_engine
 from qmoe.errors import ConfigError, check_sizes
-from qmoe.layers import Linear, affine, check_dtype
+from qmoe.layers import Device, DType, Linear, Rng, affine, check_dtype
 from qmoe.routers.base import Router, SoftmaxRouter
 from qmoe.routers.functions.declared import check_frequency, random_points
 from qmoe.routers.functions.pauli_words import islands
-from qmoe.routers.quantum import QuantumRouter, no_logits
+from qmoe.routers.quantum import QuantumRouter, check_encoded, no_logits
 from qmoe.routers.twin import require_quantum
 
 #: Points of the largest grid on which a circuit is evaluated, for each group of wires that gates join.
@@ -44,11 +44,10 @@ class DistilledRouter(SoftmaxRouter):
         in_features: number of features F.
         n_experts: number of experts E.
         encoding: the encoding of the router, which says what kind of functions these are.
-        groups: which inputs of the circuit stand in one polynomial together; the polynomials of all groups are added.
+        groups: which inputs of the circuit share a polynomial; the polynomials of all groups are added.
         softmax: whether the weights are a softmax of the polynomials, or the polynomials themselves (Born read-out).
         n_inputs: number of inputs of the circuit where a linear map stands in front; None without one.
-        device: where the buffers live.
-        dtype: float32 or float64.
+        device, dtype: as of `Router`.
     """
 
     runs_stacked = True
@@ -62,8 +61,8 @@ class DistilledRouter(SoftmaxRouter):
         groups: Iterable[Iterable[int]],
         softmax: bool = True,
         n_inputs: int | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        device: Device = None,
+        dtype: DType = None,
     ) -> None:
         super().__init__(in_features, n_experts)
         self.encoding = encoding
@@ -78,14 +77,14 @@ class DistilledRouter(SoftmaxRouter):
             self.register_buffer(f"coefficients_{index}", make(n_experts, *self._sides(group)))
         self.reset_parameters()
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Sets everything to 0, as it is before `qmoe.distill` or `load` fills it in; nothing is random."""
         del generator
         for buffer in self.buffers():
             nn.init.zeros_(buffer)
 
     def described(self) -> dict[str, str]:
-        """What the coefficients are those of."""
+        """What the coefficients belong to."""
         return {"encoding": str(self.encoding), "groups": str(self.groups), "softmax": str(self.softmax)}
 
     def _sides(self, group: tuple[int, ...]) -> tuple[int, int]:
@@ -98,10 +97,7 @@ class DistilledRouter(SoftmaxRouter):
 
     def validate_input(self, x: Tensor) -> None:
         """As that of `QuantumRouter`: raises `ShapeError` for what the circuit could not encode, warns beyond one period."""
-        if self.projection is not None:
-            super().validate_input(x)
-        elif self.checks_input:
-            check_encodable(x, self.in_features, self.encoding, self)
+        check_encoded(self, x, self.projection, self.encoding)
 
     def polynomials(self, x: Tensor) -> Tensor:
         """``(..., F)`` to ``(..., E)``: the logits, or the weights of a router with the Born read-out."""
@@ -218,7 +214,7 @@ def distill(router: Router) -> DistilledRouter:
     The coefficients are exact: with an angle encoding of R uploads every read-out is a trigonometric polynomial of degree R
     in each feature, which ``2R + 1`` equispaced angles of each determine; with amplitude encoding it is a quadratic form,
     which basis states and their pairs determine. Noise is part of what is distilled. The circuit is run in float64,
-    whatever the dtype of the router. The result is held against the circuit at random points.
+    whatever the dtype of the router. The result is compared with the circuit at random points.
 
     Args:
         router: a `QuantumRouter`.
@@ -273,7 +269,7 @@ def distill(router: Router) -> DistilledRouter:
 
 
 def _check_agreement(distilled: DistilledRouter, router: QuantumRouter) -> None:
-    """Raises `ConfigError` unless the polynomials are what the circuit computes, away from the points they were found at."""
+    """Raises `ConfigError` unless the polynomials agree with the circuit at points that they were not fitted to."""
     x = random_points(router.circuit, _CHECKED, torch.Generator().manual_seed(0))
     wires = tuple(range(router.circuit.n_qubits))
     expected = _run(router, x, wires, first=True)
@@ -300,7 +296,7 @@ def _broken(path: str | Path, error: Exception) -> ConfigError:
 
 
 def _run(router: QuantumRouter, x: Tensor, wires: tuple[int, ...], first: bool) -> Tensor:
-    """Logits, or weights of the Born read-out, ``(N, E)`` in float64 of inputs of the circuit, as far as ``wires`` go."""
+    """Logits, or weights of the Born read-out, at inputs of the circuit: ``(N, E)`` in float64, from the given wires."""
     module = router.quantum
     strength = None if module.noise_strength is None else module.noise_strength.cpu().double()
     weights = module.weights.detach().cpu().double()

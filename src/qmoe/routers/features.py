@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from qmoe.compilable import Functions, Layer, RouterParts
 from qmoe.errors import ConfigError, ShapeError, StateWarning, check_sizes, warn_caller
-from qmoe.layers import affine, check_same, draw_linear, in_autocast, parameter
+from qmoe.layers import Device, DType, Rng, affine, check_same, draw_linear, in_autocast, parameter
 from qmoe.routers.base import Router, RouterSpec, SoftmaxRouter
-from qmoe.routers.controls import MeanRouting, PermutedRouting
+from qmoe.routers.controls import Rerouting
 
 #: A function whose standard deviation is at most this many roundings of its largest value counts as constant: what
 #: `FeatureRouter.standardise` scales up then holds no more than a hundredth of rounding.
@@ -23,28 +23,26 @@ _CHUNK = 8192
 
 
 class FeatureRouter(SoftmaxRouter):
-    """``softmax(W (phi(x) - centre) / scale + b)`` with fixed functions phi: a linear router in another space.
+    """``softmax(W (phi(x) - centre) / scale + b)`` with fixed functions phi: a linear router on other features.
 
-    A subclass implements `features`; what is fixed about them (frequencies, say) is a buffer, and only W and b train. One
-    that draws something defines `reset_parameters`, builds this with ``draw=False``, and calls it at its end. The names
-    ``centre`` and ``scale`` are taken.
+    A subclass implements `features`; what is fixed about them (frequencies, for example) is a buffer, and only W and b
+    train. One that draws random numbers defines `reset_parameters`, calls this ``__init__`` with ``draw=False``, and calls
+    `reset_parameters` at the end of its own. The names ``centre`` and ``scale`` are reserved.
 
     `standardise` fits centre and scale to the rows that the router will train on. Until then they are 0 and 1. The logits
-    are the same space of functions either way, with the same number of parameters, but gradient descent finds its way in it
-    better when all functions have mean 0 and one size: a router that is to be compared with should be standardised.
+    span the same functions either way, with the same number of parameters, but gradient descent converges better when all
+    functions have mean 0 and the same scale. Standardise a router before it serves as a baseline.
 
     Args:
         in_features: number of features F.
         n_experts: number of experts E.
         n_functions: number of functions K in phi; the router has ``E (K + 1)`` parameters.
-        generator: source of the initial weights; torch's default generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
         draw: whether to draw the initial weights.
+        generator, device, dtype: as of `Router`.
 
     Attributes:
         centre: ``(K,)`` buffer: what is subtracted from each function.
-        scale: ``(K,)`` buffer: what it is divided by then.
+        scale: ``(K,)`` buffer: what the difference is divided by.
     """
 
     _version = 2  # of a state_dict: 1 had no centre and scale
@@ -57,13 +55,13 @@ class FeatureRouter(SoftmaxRouter):
         n_experts: int,
         n_functions: int,
         *,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
         draw: bool = True,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
     ) -> None:
-        super().__init__(in_features, n_experts)
         check_sizes(n_functions=n_functions)
+        super().__init__(in_features, n_experts)
         self.n_functions = n_functions
         self.weight = parameter(n_experts, n_functions, device=device, dtype=dtype)
         self.bias = parameter(n_experts, device=device, dtype=dtype)
@@ -72,7 +70,7 @@ class FeatureRouter(SoftmaxRouter):
         if draw:
             self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Draws W, then b; centre and scale are 0 and 1 again, as of a new router."""
         draw_linear(self.weight, self.bias, generator)
         nn.init.zeros_(self.centre)
@@ -80,7 +78,7 @@ class FeatureRouter(SoftmaxRouter):
 
     @abstractmethod
     def features(self, x: Tensor) -> Tensor:
-        """``phi``: ``(..., F)`` to ``(..., K)``, as they are by themselves."""
+        """``phi``: ``(..., F)`` to ``(..., K)``, before centring and scaling."""
 
     def logits(self, x: Tensor) -> Tensor:
         """``W (phi(x) - centre) / scale + b``."""
@@ -111,7 +109,7 @@ class FeatureRouter(SoftmaxRouter):
         return (found - centre) / scale
 
     def compiled_parts(self) -> RouterParts | None:
-        """A linear gate on functions in which nothing is trained; None where a subclass changes more than its functions."""
+        """A linear gate on functions without trained parameters; None if a subclass changes more than its functions."""
         kind, trained = type(self), {name for name, _ in self.named_parameters()}
         if kind.logits is not FeatureRouter.logits or kind.forward is not SoftmaxRouter.forward:
             return None
@@ -124,12 +122,12 @@ class FeatureRouter(SoftmaxRouter):
         """Fits centre and scale, so that each function has mean 0 and standard deviation 1 over the rows ``x``.
 
         A function that is constant over them, up to `CONSTANT_ROUNDINGS`, keeps scale 1. The result depends on ``x`` alone,
-        and not on an earlier call. Functions behind a trainable projection are taken as they are at this moment.
+        and not on an earlier call. Functions behind a trainable projection are those of its current weights.
 
         Args:
             x: ``(N, F)`` rows to train on, scaled as the router will see them; ``(M, N, F)`` for a stack.
-            keep: whether W and b change as well, so that the router computes what it did before. Without, they stay, and
-                mean another function: for a router that is trained next.
+            keep: whether W and b change as well, so that the router computes the same as before. Otherwise they stay, and
+                the router computes another function: for a router that has yet to be trained.
 
         Returns:
             The router itself.
@@ -184,7 +182,7 @@ class FeatureRouter(SoftmaxRouter):
         return mean, (squares / n).sqrt(), largest
 
     def _declared(self, x: Tensor) -> Tensor:
-        """`features`, which may be somebody's own and are what layers and compiled training count on."""
+        """`features`, checked: they may be a user's own, and linear layers and compiled training rely on dtype and shape."""
         found = self.features(x)
         # Inside autocast, torch decides the precision of products.
         is_right = found.dtype == x.dtype or in_autocast(x.device)
@@ -219,7 +217,7 @@ class FeatureRouter(SoftmaxRouter):
 
 def feature_router(router: Router) -> FeatureRouter | None:
     """The gate on fixed functions that ``router`` is, or that is inside `MeanRouting` or `PermutedRouting`; else None."""
-    while isinstance(router, (MeanRouting, PermutedRouting)):
+    while isinstance(router, Rerouting):
         router = router.router
     return router if isinstance(router, FeatureRouter) else None
 
@@ -229,3 +227,7 @@ class FeatureSpec(RouterSpec):
     """A linear gate on fixed functions; ``standardised`` to mean 0 and standard deviation 1 over the training part."""
 
     standardised: bool = True
+
+    def options(self) -> dict[str, Any]:
+        """Those of the router, which is standardised once the training rows are known."""
+        return {name: value for name, value in super().options().items() if name != "standardised"}

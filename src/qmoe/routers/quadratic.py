@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from qmoe.errors import check_sizes
-from qmoe.part_spec import Drawn
+from qmoe.layers import Device, DType, Rng
 from qmoe.routers.features import FeatureRouter, FeatureSpec
 
 
 class QuadraticRouter(FeatureRouter):
-    """A linear gate on the features and their products in pairs: cuts the input space along conics.
+    """A linear gate on the features and their products in pairs: its decision boundaries are quadrics.
 
     Args:
         in_features: number of features F.
         n_experts: number of experts E; the gate sees ``K = F + F (F + 1) / 2`` functions ``x_i`` and ``x_i x_j``.
-        generator: source of the initial weights; torch's default generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
+        generator, device, dtype: as of `Router`.
     """
 
     runs_stacked = True
 
     def __init__(
-        self,
-        in_features: int,
-        n_experts: int,
-        *,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        self, in_features: int, n_experts: int, *, generator: Rng = None, device: Device = None, dtype: DType = None
     ) -> None:
         check_sizes(in_features=in_features)
         n_functions = in_features + in_features * (in_features + 1) // 2
@@ -49,6 +40,4 @@ class QuadraticRouter(FeatureRouter):
 class QuadraticSpec(FeatureSpec):
     """A linear gate on the features and their products."""
 
-    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> QuadraticRouter:
-        """The router."""
-        return QuadraticRouter(in_features, n_experts, **drawn)
+    builds = QuadraticRouter

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from qmoe.circuits import Ansatz, Born, Circuit, Encoding, Gate, NoiseModel, QuantumSpec, Readout, as_encoding
@@ -15,21 +14,20 @@ from qmoe.compilable import Layer, Readouts, RouterParts
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, UnsupportedError, check_sizes
-from qmoe.layers import Linear
-from qmoe.part_spec import Drawn
-from qmoe.routers.base import RouterSpec, SoftmaxRouter
+from qmoe.layers import Device, DType, Linear, Rng
+from qmoe.routers.base import Router, RouterSpec, SoftmaxRouter
 
 
 class QuantumRouter(SoftmaxRouter):
-    """A circuit that decides which experts to trust (arXiv 2512.22296).
+    """A quantum circuit that gives the weights of the experts (arXiv 2512.22296).
 
     Features are encoded in Q qubits, trainable layers act on them, and a measurement gives the routing weights:
 
     * ``readout="expval"``: ``softmax(A <Z> + b)`` with a trainable adapter A of shape ``(E, Q)``, as the paper's notebooks
       do. 24 parameters at the default sizes (18 in the circuit, 6 in the adapter).
     * ``readout="born"``: ``P(i) = |<i|U|psi(x)>|^2`` for the first E basis states, with no adapter, as the
-      paper's text says. Where E is smaller than ``2**Q``, an outcome that names no expert counts for all alike, so rows
-      sum to 1.
+      paper's text says. Where E is smaller than ``2**Q``, the probability of all other outcomes is shared equally among the
+      experts, so rows sum to 1.
 
     Args:
         in_features: number of features F. With angle encoding, ``F != n_qubits`` puts a trainable linear map in front.
@@ -39,18 +37,17 @@ class QuantumRouter(SoftmaxRouter):
         n_layers: number of trainable layers L; with 0 the encoding alone is measured, and the circuit has nothing to train.
         encoding: an `Encoding`, or ``"angle"`` or ``"amplitude"``.
         ansatz: an `Ansatz`, its name, or a list of `Gate` that makes up one layer.
+        frozen: whether the circuit's weights stay as drawn (a random circuit); the adapter and the map in front train.
         readout: ``"expval"`` or ``"born"``.
         noise: a `NoiseModel`, a depolarizing probability, or None.
         engine: an engine, its name, or ``"auto"``.
-        generator: source of the initial weights; torch's default generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
-        frozen: whether the circuit's weights stay as drawn, a random circuit; the adapter and the map in front train.
+        generator, device, dtype: as of `Router`.
 
     Raises:
         ConfigError: for unknown names, sizes that do not fit, or more experts than basis states for the Born read-out.
 
     Example:
+        >>> import torch
         >>> router = QuantumRouter(in_features=2, n_experts=2, generator=torch.Generator().manual_seed(0))
         >>> router(torch.zeros(5, 2)).shape
         torch.Size([5, 2])
@@ -67,13 +64,13 @@ class QuantumRouter(SoftmaxRouter):
         n_layers: int = 3,
         encoding: str | Encoding = "angle",
         ansatz: str | Ansatz | Iterable[Gate] = "strongly_entangling",
+        frozen: bool = False,
         readout: str | Readout = "expval",
         noise: float | NoiseModel | None = None,
         engine: str | Engine = "auto",
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        frozen: bool = False,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
     ) -> None:
         super().__init__(in_features, n_experts)
         encoding = as_encoding(encoding)
@@ -97,8 +94,8 @@ class QuantumRouter(SoftmaxRouter):
         self.quantum = CircuitModule(circuit, None, engine=engine, frozen=frozen, **make)
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draws the map in front, the circuit's weights and the adapter, as far as there are any, in that order."""
+    def reset_parameters(self, generator: Rng = None) -> None:
+        """Draws the map in front, the circuit's weights and the adapter, those that exist, in that order."""
         for part in (self.projection, self.quantum, self.adapter):
             if part is not None:
                 part.reset_parameters(generator)
@@ -114,10 +111,7 @@ class QuantumRouter(SoftmaxRouter):
 
     def validate_input(self, x: Tensor) -> None:
         """Raises `qmoe.errors.ShapeError` for features that cannot be encoded; warns of angles beyond one period."""
-        if self.projection is not None:
-            super().validate_input(x)
-        elif self.checks_input:
-            check_encodable(x, self.in_features, self.circuit.encoding, self)
+        check_encoded(self, x, self.projection, self.circuit.encoding)
 
     def measure(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to the circuit's ``(..., n_outputs)`` expectation values or probabilities."""
@@ -129,7 +123,7 @@ class QuantumRouter(SoftmaxRouter):
         """``(..., F)`` features to ``(..., E)`` logits.
 
         Raises:
-            UnsupportedError: for the Born read-out, whose weights are probabilities and no softmax.
+            UnsupportedError: for the Born read-out, whose weights are probabilities and not a softmax.
         """
         if self.adapter is None:
             raise no_logits()
@@ -153,6 +147,14 @@ class QuantumRouter(SoftmaxRouter):
         return RouterParts(Readouts(self.quantum, Layer.of(self.projection)), Layer.of(self.adapter))
 
 
+def check_encoded(router: Router, x: Tensor, projection: Linear | None, encoding: Encoding) -> None:
+    """Checks the features of a router that encodes them, or what a linear map makes of them."""
+    if projection is not None:
+        Router.validate_input(router, x)
+    elif router.checks_input:
+        check_encodable(x, router.in_features, encoding, router)
+
+
 def no_logits() -> UnsupportedError:
     """The error of a router with the Born read-out that is asked for logits."""
     return UnsupportedError("The Born read-out has no logits: its weights are probabilities; call the router itself.")
@@ -162,6 +164,4 @@ def no_logits() -> UnsupportedError:
 class QuantumRouterSpec(QuantumSpec, RouterSpec):
     """A quantum router."""
 
-    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> QuantumRouter:
-        """The router."""
-        return QuantumRouter(in_features, n_experts, **self.options(), **drawn)
+    builds = QuantumRouter

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +11,8 @@ from torch import Tensor, nn
 from qmoe.compilable import Chain, Layer, RouterParts
 from qmoe.engines.batched.algebra import cached_tensors
 from qmoe.errors import ConfigError, check_sizes
-from qmoe.layers import Linear, affine, check_same, parameter
-from qmoe.part_spec import Drawn, Size
+from qmoe.layers import Device, DType, Linear, Rng, affine, check_same, parameter
+from qmoe.part_spec import Size
 from qmoe.routers.base import RouterSpec, SoftmaxRouter
 
 #: Features up to which a chain is followed: it holds ``4**F`` bit strings.
@@ -21,7 +20,7 @@ MAX_FEATURES = 6
 
 
 class StochasticRouter(SoftmaxRouter):
-    """A chain of random bits that decides which experts to trust: the quantum router's functions without interference.
+    """A chain of random bits that gives the weights of the experts: a quantum router's functions without interference.
 
     Every feature x sets two bits at random, with ``P(1) = sin^2(x / 2)`` and ``P(1) = sin^2((x - pi/2) / 2)``: the
     populations of ``RX(x)|0>`` and ``RX(x - pi/2)|0>``. Their signs ``(-1)^bit`` have the means ``cos x`` and ``sin x``.
@@ -33,9 +32,9 @@ class StochasticRouter(SoftmaxRouter):
     The probabilities are followed exactly, nothing is drawn. A mean sign is ``sum_b C[b] p_b(x)`` over bit strings, where
     only C depends on the angles.
 
-    **What it can be.** Its logits lie in the span of all products of 1, cos x, sin x and cos x sin x of each feature. That
-    holds the span of a quantum router with one upload, ``3**F`` products of 1, cos x and sin x. A span is a linear hull;
-    which of its functions a chain reaches depends on its depth. For two features (quantum router: 24 parameters, rank 9):
+    **Expressivity.** Its logits lie in the span of all products of 1, cos x, sin x and cos x sin x of each feature. That
+    holds the span of a quantum router with one upload, ``3**F`` products of 1, cos x and sin x. Which functions
+    of the span a chain reaches depends on its depth. For two features (quantum router: 24 parameters, rank 9):
 
     ========  ============  ================  =================================================================
     layers    parameters    Jacobian rank     random quantum routers that it equals to 1e-8, of 8 (best of 4 starts)
@@ -51,11 +50,10 @@ class StochasticRouter(SoftmaxRouter):
         n_layers: number of layers L; the router has ``8 F L + E (F + 1)`` parameters.
         generator: source of the initial weights, angles uniform in [0, 2 pi) as those of a quantum router; torch's default
             generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
+        device, dtype: as of `Router`.
 
     Raises:
-        ConfigError: for more features.
+        ConfigError: for more than ``MAX_FEATURES`` features.
 
     Example:
         >>> router = StochasticRouter(in_features=2, n_experts=2, generator=torch.Generator().manual_seed(0))
@@ -71,24 +69,24 @@ class StochasticRouter(SoftmaxRouter):
         n_experts: int,
         *,
         n_layers: int = 3,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
     ) -> None:
         super().__init__(in_features, n_experts)
-        check_sizes(n_layers=n_layers)
         if in_features > MAX_FEATURES:
             raise ConfigError(
                 f"in_features is {in_features}, but a stochastic chain follows 4**F bit strings and takes up to "
                 f"{MAX_FEATURES} features; use qmoe.twin(router) as the control, or reduce the features first."
             )
+        check_sizes(n_layers=n_layers)
         self.n_layers = n_layers
         self.n_bits = 2 * in_features
         self.angles = parameter(n_layers, self.n_bits, 2, 2, device=device, dtype=dtype)
         self.adapter = Linear(in_features, n_experts, device=device, dtype=dtype, draw=False)
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the angles, then the adapter."""
         nn.init.uniform_(self.angles, 0, 2 * math.pi, generator=generator)
         self.adapter.reset_parameters(generator)
@@ -138,7 +136,7 @@ class StochasticRouter(SoftmaxRouter):
         return self.adapter(self.measure(x))
 
     def own_parts(self) -> RouterParts:
-        """A linear gate on what the chain ends with."""
+        """A linear gate on the mean signs at the end of the chain."""
         return RouterParts(Chain(self.in_features, self.angles, self.populations), Layer.of(self.adapter))
 
     def extra_repr(self) -> str:
@@ -158,8 +156,6 @@ def _signs(n_bits: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 class StochasticSpec(RouterSpec):
     """A chain of random bits on the same functions, without interference."""
 
-    n_layers: Size = 3
+    builds = StochasticRouter
 
-    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> StochasticRouter:
-        """The router."""
-        return StochasticRouter(in_features, n_experts, n_layers=self.n_layers, **drawn)
+    n_layers: Size = 3

@@ -11,16 +11,15 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Circuit, CircuitSpec
-from qmoe.engines import check_encodable
 from qmoe.errors import ConfigError, check_sizes
-from qmoe.layers import Linear, affine, check_same
+from qmoe.layers import Device, DType, Linear, Rng, affine, check_same
 from qmoe.part_spec import Drawn, Within
 from qmoe.routers.base import Router
 from qmoe.routers.features import FeatureRouter, FeatureSpec
 from qmoe.routers.functions.basis import Basis, WaveTerm
 from qmoe.routers.functions.reach import MAX_FUNCTIONS, circuit_basis
 from qmoe.routers.functions.sampling import Sampling, sample_frequencies
-from qmoe.routers.quantum import QuantumRouter
+from qmoe.routers.quantum import QuantumRouter, check_encoded
 
 
 class TwinRouter(FeatureRouter):
@@ -28,27 +27,26 @@ class TwinRouter(FeatureRouter):
 
     The gate logits of a `QuantumRouter` with this circuit are such a gate for some W and b, so whatever the circuit can
     learn, its twin can represent: a superset, with neither circuit nor engine. For a circuit with the Born read-out, whose
-    weights are probabilities and no softmax, the twin is a softmax gate on the same functions: what one would train in its
-    place, though no superset of the weights.
+    weights are probabilities and not a softmax, the twin is a softmax gate on the same functions: the classical model to
+    train instead, though not a superset of the routing weights.
 
-    At the paper's sizes (two qubits, two experts) phi has 8 functions and the twin 18 parameters; what decides is the
-    difference of its two logits, with 9.
+    At the paper's sizes (two qubits, two experts) phi has 8 functions and the twin 18 parameters; only the
+    difference of its two logits matters, with 9.
 
     Args:
-        circuit: whose twin this is. Its noise is left aside, since it adds no function.
+        circuit: the circuit of the quantum router. Its noise is ignored, since it adds no function.
         n_experts: number of experts E; the gate has ``E (K + 1)`` parameters for K functions.
         in_features: number of features F; by default as many as the circuit takes. With angle encoding, another number puts
             a trainable linear map in front, as `QuantumRouter` does.
         without: functions to leave out, each by its name (``"cos x0 sin x1"``) or by its frequency, a number for each
-            input of the circuit (``(1, 1)``: all products of frequency 1 in both). The twin is then crippled on purpose,
-            and no superset.
+            input of the circuit (``(1, 1)``: all products of frequency 1 in both). The twin is then restricted on purpose,
+            and not a superset.
         sampling: None for all functions. Where those are too many, a `Sampling`: cos k.x and sin k.x for random frequencies
             k (Landman et al. 2022, arXiv:2210.13200). A sample is no superset.
         max_functions: the largest basis to build without sampling.
         generator: source of the sample and then of the initial weights, which are uniform in ``+-1 / sqrt(K)`` as those of
             `torch.nn.Linear`; all functions lie in [-1, 1]. Torch's default generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
+        device, dtype: as of `Router`.
 
     Raises:
         ConfigError: for more functions than ``max_functions``, or options that do not go together.
@@ -62,6 +60,7 @@ class TwinRouter(FeatureRouter):
     """
 
     runs_stacked = True
+    waves: Tensor | None
 
     def __init__(
         self,
@@ -72,9 +71,9 @@ class TwinRouter(FeatureRouter):
         without: Iterable[str | Iterable[float]] = (),
         sampling: Sampling | None = None,
         max_functions: int = MAX_FUNCTIONS,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
     ) -> None:
         in_features = circuit.in_features if in_features is None else in_features
         check_sizes(in_features=in_features, n_experts=n_experts, max_functions=max_functions)
@@ -113,7 +112,7 @@ class TwinRouter(FeatureRouter):
             self.projection = Linear(in_features, circuit.in_features, device=device, dtype=dtype, draw=False)
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the frequencies of a sample, then W and b, then the map in front."""
         if self.sampling is not None and self.waves is not None:
             self.waves.copy_(sample_frequencies(self.circuit, self.sampling, generator))
@@ -128,8 +127,6 @@ class TwinRouter(FeatureRouter):
         named = hashlib.sha256("; ".join(self._basis.names).encode()).hexdigest()[:12]
         return {"functions": f"{len(self._basis)} functions {named}"}
 
-    waves: Tensor | None
-
     @property
     def basis(self) -> Basis:
         """The functions of the gate, by name, in the order of the columns of ``weight``."""
@@ -142,10 +139,7 @@ class TwinRouter(FeatureRouter):
 
     def validate_input(self, x: Tensor) -> None:
         """As that of `QuantumRouter`: raises `ShapeError` for what the circuit could not encode, warns beyond one period."""
-        if self.projection is not None:
-            super().validate_input(x)
-        elif self.checks_input:
-            check_encodable(x, self.in_features, self.circuit.encoding, self)
+        check_encoded(self, x, self.projection, self.circuit.encoding)
 
     def features(self, x: Tensor) -> Tensor:
         """``phi``: ``(..., F)`` to ``(..., K)``."""
@@ -176,9 +170,9 @@ def twin(
     without: Iterable[str | Iterable[float]] = (),
     sampling: Sampling | None = None,
     max_functions: int = MAX_FUNCTIONS,
-    generator: torch.Generator | None = None,
+    generator: Rng = None,
 ) -> TwinRouter:
-    """A classical router over the span of functions of a quantum router, untrained: the control that holds all it can do.
+    """A classical router over the span of functions of a quantum router, untrained: it can represent all that one computes.
 
     Args:
         router: the `QuantumRouter`; only its description counts, not the values of its weights.
@@ -249,6 +243,6 @@ class TwinSpec(CircuitSpec, FeatureSpec):
         sampling = None
         if self.sampling is not None and self.n_functions is not None:
             sampling = Sampling(self.n_functions, self.sampling)
-        # Only its description counts, so its weights come from nowhere that anything else does.
+        # Only its description counts; a generator of its own leaves the draws of other parts as they are.
         described = QuantumRouter(in_features, n_experts, **self.circuit_options(), generator=torch.Generator())
         return TwinRouter(described.circuit, n_experts, in_features, sampling=sampling, **drawn)

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Unpack
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
 from qmoe.errors import ConfigError, check_sizes
-from qmoe.layers import affine, check_same
-from qmoe.part_spec import Drawn, Size, Within
+from qmoe.layers import Device, DType, Rng, affine, check_same
+from qmoe.part_spec import Size, Within
 from qmoe.routers.features import FeatureRouter, FeatureSpec
 
 
 class TrigonometricRouter(FeatureRouter):
     """A linear gate on ``cos(k x_i)`` and ``sin(k x_i)``: the terms of an angle encoding without their products.
 
-    With one upload these are what a circuit without entanglers can tell its adapter.
+    With one upload, these are the functions that a circuit without entanglers passes to its adapter.
 
     Args:
         in_features: number of features F.
         n_experts: number of experts E; the gate sees ``K = 2 F R`` functions.
         max_frequency: largest frequency R, as many as the circuit has uploads.
-        generator: source of the initial weights; torch's default generator if None.
-        device: where the parameters live.
-        dtype: float32 or float64.
+        generator, device, dtype: as of `Router`.
+
+    Example:
+        >>> TrigonometricRouter(in_features=2, n_experts=2, max_frequency=3).n_functions
+        12
     """
 
     runs_stacked = True
@@ -37,9 +39,9 @@ class TrigonometricRouter(FeatureRouter):
         n_experts: int,
         *,
         max_frequency: int = 1,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
     ) -> None:
         check_sizes(in_features=in_features, max_frequency=max_frequency)
         n_functions = 2 * in_features * max_frequency
@@ -69,8 +71,7 @@ class RandomFourierRouter(FeatureRouter):
         n_functions: number of functions K.
         length_scale: distance over which the functions vary; at 1 a frequency is about as large as one upload's.
         generator: source of frequencies, phases and initial weights; torch's default generator if None.
-        device: where parameters and buffers live.
-        dtype: float32 or float64.
+        device, dtype: as of `Router`.
 
     Raises:
         ConfigError: for a length scale that is not positive and finite.
@@ -87,9 +88,9 @@ class RandomFourierRouter(FeatureRouter):
         *,
         n_functions: int = 8,
         length_scale: float = 1.0,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
     ) -> None:
         super().__init__(in_features, n_experts, n_functions, device=device, dtype=dtype, draw=False)
         if isinstance(length_scale, bool) or not isinstance(length_scale, (int, float)) or not 0 < length_scale < 1e30:
@@ -101,7 +102,7 @@ class RandomFourierRouter(FeatureRouter):
         self.register_buffer("phases", self.weight.new_empty(n_functions))
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Rng = None) -> None:
         """Draws W and b, then the frequencies, then the phases."""
         super().reset_parameters(generator)
         self.frequencies.normal_(generator=generator).div_(self.length_scale)
@@ -122,22 +123,16 @@ class RandomFourierRouter(FeatureRouter):
 class TrigonometricSpec(FeatureSpec):
     """A linear gate on cosines and sines of each feature, without products of them."""
 
-    max_frequency: Size = 1
+    builds = TrigonometricRouter
 
-    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> TrigonometricRouter:
-        """The router."""
-        return TrigonometricRouter(in_features, n_experts, max_frequency=self.max_frequency, **drawn)
+    max_frequency: Size = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomFourierSpec(FeatureSpec):
-    """A linear gate on waves of random frequency and phase, drawn with the first weights."""
+    """A linear gate on waves of random frequency and phase, drawn with the initial weights."""
+
+    builds = RandomFourierRouter
 
     n_functions: Size = 8
     length_scale: Annotated[float, Within(gt=0, lt=1e30)] = 1.0
-
-    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> RandomFourierRouter:
-        """The router."""
-        return RandomFourierRouter(
-            in_features, n_experts, n_functions=self.n_functions, length_scale=self.length_scale, **drawn
-        )
