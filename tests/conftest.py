@@ -17,3 +17,12 @@ def _one_thread():
 def tiny():
     """A study that trains in a moment."""
     return parse_study(tiny_values())
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Reports are built without drawing their figures, which is most of the work; each picture is an empty element.
+
+    For tests of anything but pictures, in this process alone. The figures themselves are built as ever.
+    """
+    monkeypatch.setattr("qmoe.report.pictures.all_pictures._draw", lambda picture: (picture.panel.name, "<svg></svg>"))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
@@ -23,6 +23,7 @@ def test_all_take_the_largest_any_takes_n_times_the_smallest():
     assert conjunction([None, None], 1) is None
 
 
+@settings(deadline=None)
 @given(P_VALUES, st.data(), st.floats(1, 5), st.floats(0, 0.1))
 def test_the_lines_of_a_group_agree_with_the_group(p_values, data, factor, floor):
     needed = data.draw(st.integers(1, len(p_values)))
@@ -34,11 +35,13 @@ def test_the_lines_of_a_group_agree_with_the_group(p_values, data, factor, floor
         assert passing == (group is not None and outer(group) < alpha - 0.0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=8))
 def test_over_a_family_it_is_holms_correction(p_values):
     np.testing.assert_allclose([c(p) for p, c in zip(p_values, over(p_values), strict=True)], holm(p_values))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=8))
 def test_whether_any_holds_is_the_test_of_simes(p_values):
     adjusted = [c(p) for p, c in zip(p_values, step_up(p_values), strict=True)]

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from helpers import qmoe_command as qmoe
 
@@ -29,6 +30,7 @@ def test_a_column_that_is_not_there_is_a_line_and_no_traceback(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_claims_of_ones_own_are_judged_beside_the_ladders_questions(tmp_path):
     rng = np.random.default_rng(1)
     rows = [f"{a:.3f},{b:.3f},{int(a > b)}" for a, b in rng.uniform(size=(40, 2))]
@@ -68,6 +70,7 @@ def write(path, seed):
     path.write_text("\n".join(["left,right,side", *rows]))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_another_table_of_the_same_name_and_other_settings_stand_beside_the_first(tmp_path):
     write(tmp_path / "mine.csv", 0)
     write(tmp_path / "other" / "mine.csv", 1)
@@ -82,6 +85,7 @@ def test_another_table_of_the_same_name_and_other_settings_stand_beside_the_firs
     assert {row["study"] for row in shown} == {f"ablate-mine-side{end}" for end in ("", "-2", "-3")}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_column_that_numbers_the_rows_is_refused_and_kept_on_request(tmp_path):
     rows = [f"{i},{i * i % 11},{int(i > 20)}" for i in range(40)]
     (tmp_path / "mine.csv").write_text("\n".join([",width,side", *rows]))

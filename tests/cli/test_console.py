@@ -38,6 +38,7 @@ def test_a_long_path_stays_on_one_line(capsys):
     assert f"Report: {path}\n" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_folder_that_is_shown_is_the_one_that_is_there(tmp_path):
     name = "runs[1]/[bold]/:tada:/[/done]"
     (tmp_path / "tiny.toml").write_text(TINY.replace("data = 2", "data = 1"))
@@ -48,6 +49,7 @@ def test_the_folder_that_is_shown_is_the_one_that_is_there(tmp_path):
     assert (tmp_path / shown).is_file()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_names_of_arms_and_studies_with_brackets_reach_the_table(tmp_path):
     claims = (
         'id = "mine"\nstatement = "It [/] does."\ntopic = "[b]mine[/b] :smile:"\nsource = "me"\nstudies = ["tiny"]\n'

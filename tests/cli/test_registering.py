@@ -55,6 +55,7 @@ def qmoe(*arguments, code=0):
     return done.stdout + done.stderr
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_registered_study_runs_from_the_seed_of_its_hash_and_is_verified(folder):
     said = qmoe("register", "tiny.toml", "--claims", "claim.toml", "--out", "r.json")
     made = json.loads((folder / "r.json").read_text())
@@ -70,6 +71,7 @@ def test_a_registered_study_runs_from_the_seed_of_its_hash_and_is_verified(folde
     assert re.search(r"not as registered.*tests\.0\.margin", qmoe("run", "tiny.toml", *options, code=2))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_pilot_of_another_seed_says_how_many_draws_are_needed(folder):
     qmoe("run", "pilot.toml", "--out", "pilot", "--workers", "0")
     (found,) = json.loads(qmoe("power", "tiny.toml", "--pilot", "pilot", "--claims", "claim.toml", "--json"))

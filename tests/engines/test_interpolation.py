@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Circuit, NoiseModel
@@ -42,6 +42,7 @@ def test_read_outs_anywhere_are_those_at_the_nodes_times_their_weights(described
     torch.testing.assert_close(node_weights(described, x) @ at_nodes, run(described, x, weights), rtol=0, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=2), st.integers(1, 4))
 def test_weights_sum_to_one(x, uploads):
     weights = node_weights(circuit(2, uploads=uploads), torch.tensor([x], dtype=torch.float64))

@@ -99,6 +99,7 @@ def test_a_claim_of_which_part_is_missing_says_so():
     assert any("There are no results of ladder-moons" in reason for reason in card.reasons)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_that_no_claim_speaks_of_shows_none(one_study, tmp_path):
     page = build_report(one_study("my.own-study"), tmp_path).read_text(encoding="utf-8")
     assert 'class="card' not in page

@@ -169,6 +169,7 @@ def test_the_same_store_gives_the_same_files(one_study, tmp_path):
         assert path.read_bytes() == (second / path.relative_to(first)).read_bytes()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_missing_and_failed_trials_are_named_at_the_top(one_study, tmp_path):
     path = one_study("phase2-published")
     with Store(path) as store:
@@ -190,6 +191,7 @@ def test_missing_and_failed_trials_are_named_at_the_top(one_study, tmp_path):
 
 
 @pytest.mark.parametrize("keep", ["phase2-heldout", "phase3b-published", "my.own-study", None])
+@pytest.mark.usefixtures("undrawn")
 def test_any_part_of_the_studies_makes_a_page(one_study, tmp_path, keep):
     steps = []
     page = build_report(one_study(keep), tmp_path / "out", lambda words, share: steps.append((words, share)))
@@ -212,6 +214,7 @@ def test_errors_name_the_remedy(tmp_path, tiny_store):
         build_report(tiny_store, tmp_path / "file")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_page_that_cannot_be_written_is_said_in_a_line(one_study, tmp_path):
     (tmp_path / "out" / "report.html").mkdir(parents=True)
     with pytest.raises(QMoEError, match=r"cannot be written.*safe in the store"):

@@ -61,6 +61,7 @@ def test_the_sections_are_listed_in_the_order_of_the_page():
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_section_is_a_function_and_a_line_in_the_list(one_study, tmp_path, monkeypatch):
     def mine(context):
         return [Section("mine", "A section of my own", "Mine", [Text((f"{len(context.results)} study",))])]

@@ -145,6 +145,7 @@ def test_training_goes_on_from_the_store_in_workers_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["data gone", "unknown key", "no JSON", "no data"])
+@pytest.mark.usefixtures("undrawn")
 def test_one_study_that_cannot_be_read_does_not_take_the_others_along(tmp_path, damage):
     table = write_table(tmp_path / "data.csv")
     good = parse_study(tiny_values(name="good", arms=tiny_values()["arms"][:1]))

@@ -24,34 +24,41 @@ def test_without_processes_tasks_run_here_in_their_order():
     assert ticks == [0.5] * 3
 
 
-def test_tasks_share_processes_of_one_thread_that_end_with_the_block():
-    ticks = []
+@pytest.fixture(scope="module")
+def two():
+    """Two processes for the tests that leave them as they are: each takes seconds to import torch."""
     with Workers(2) as workers:
-        found = list(workers.run(where, range(6), ticks.append))
-        again = list(workers.run(where, range(6)))
-        processes = list(workers._pool._processes.values())
+        yield workers
+
+
+def test_tasks_share_processes_of_one_thread(two):
+    ticks = []
+    found = list(two.run(where, range(6), ticks.append))
+    again = list(two.run(where, range(6)))
+    processes = list(two._pool._processes.values())
+    assert len(processes) == 2
     assert sorted(number for number, *_ in found) == list(range(6))
     assert {p for _, p, _ in (*found, *again)} <= {process.pid for process in processes}
     assert {threads for *_, threads in found} == {1}
     assert set(ticks) <= {0.5}  # the last may come too late to be told
-    deadline = time.monotonic() + 60
-    while any(process.is_alive() for process in processes) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(process.is_alive() for process in processes)
 
 
-def test_what_is_not_worth_starting_processes_for_uses_those_that_run():
+def test_what_is_not_worth_starting_processes_for_uses_those_that_run_and_they_end_with_the_block():
     with Workers(1) as workers:
         assert list(workers.run(where, [])) == []
         assert [process for _, process, _ in workers.run(where, [1], start=False)] == [os.getpid()]
         list(workers.run(where, [1]))
-        assert [process for _, process, _ in workers.run(where, [1], start=False)] != [os.getpid()]
+        (process,) = workers._pool._processes.values()
+        assert [pid for _, pid, _ in workers.run(where, [1], start=False)] == [process.pid] != [os.getpid()]
+    deadline = time.monotonic() + 60
+    while process.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not process.is_alive()
 
 
-def test_effective_dimensions_are_the_same_from_processes(tiny):
+def test_effective_dimensions_are_the_same_from_processes(tiny, two):
     arms = ["quantum", "linear"]
-    with Workers(2) as workers:
-        shared = effective_dimensions(tiny, arms, repeats=3, n_draws=5, workers=workers)
+    shared = effective_dimensions(tiny, arms, repeats=3, n_draws=5, workers=two)
     alone = effective_dimensions(tiny, arms, repeats=3, n_draws=5)
     for arm in arms:
         assert shared[arm] == pytest.approx(alone[arm], rel=1e-12)

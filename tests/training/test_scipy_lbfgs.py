@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import rosen, rosen_der
 
@@ -15,6 +15,7 @@ def rosenbrock(x: np.ndarray, gradient: np.ndarray) -> float:
     return float(rosen(x))
 
 
+@settings(deadline=None)
 @given(
     start=st.lists(st.floats(-3, 3), min_size=2, max_size=9),
     iterations=st.integers(1, 60),

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
-from scipy.special import expit
 from torch import Tensor, nn
 
 from qmoe.errors import ShapeError
@@ -122,7 +122,7 @@ def off_a_line(probability: np.ndarray, points: np.ndarray) -> np.ndarray:
     weights = np.zeros((len(target), x.shape[1]))
     ridge = _RIDGE * len(x) * np.eye(x.shape[1])
     for _ in range(_NEWTON_STEPS):
-        fitted = expit(weights @ x.T)
+        fitted = scipy.special.expit(weights @ x.T)
         gradient = (fitted - target) @ x + weights @ ridge
         hessian = np.einsum("mn,ni,nj->mij", fitted * (1 - fitted), x, x, optimize=True) + ridge
         step = np.linalg.solve(hessian, gradient[..., None])[..., 0]

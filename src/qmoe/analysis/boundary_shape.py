@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
-from scipy.special import logit
+import scipy
 
 from qmoe.analysis.boundaries import Grid
 from qmoe.data import Dataset
@@ -73,7 +72,7 @@ def connected_regions(labels: np.ndarray, min_nodes: int = 1) -> np.ndarray:
     counts = np.zeros(len(maps), dtype=np.int64)
     for index, one in enumerate(maps):
         for label in np.unique(one):
-            regions, _ = ndimage.label(one == label)
+            regions, _ = scipy.ndimage.label(one == label)
             counts[index] += np.count_nonzero(np.bincount(regions.ravel())[1:] >= min_nodes)
     return counts
 
@@ -97,7 +96,7 @@ def boundary_shape(probability: np.ndarray, grid: Grid) -> BoundaryShape:
         raise ShapeError(f"probability has shape {values.shape}, expected (M, {len(grid.points)}) for this grid.")
     if min(len(grid.x), len(grid.y)) < 3:
         raise ShapeError(f"The grid has {len(grid.x)} by {len(grid.y)} nodes; curvature takes at least 3 by 3.")
-    field = grid.image(logit(np.clip(values, _CLIP, 1 - _CLIP)))
+    field = grid.image(scipy.special.logit(np.clip(values, _CLIP, 1 - _CLIP)))
     dx, dy = (float(line[1] - line[0]) for line in (grid.x, grid.y))
     fy, fx = np.gradient(field, dy, dx, axis=(1, 2), edge_order=2)
     fyy, fxy = np.gradient(fy, dy, dx, axis=(1, 2), edge_order=2)

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
 from numpy.linalg import eigvalsh
-from scipy import stats
-from scipy.special import lambertw, logsumexp
 from torch import Tensor, nn
 
 from qmoe.analysis.fisher import Draws, Output, ball_draws, initial_draws, iterate_fisher
@@ -180,7 +179,7 @@ def _kappa(n_data: float, gamma: float, level: float) -> float:
     if kappa > 1:
         return kappa
     # n / ln n = c has the larger solution exp(-W_{-1}(-1 / c)).
-    need = math.floor(math.exp(-lambertw(-gamma / (2 * math.pi), -1).real)) + 1
+    need = math.floor(math.exp(-scipy.special.lambertw(-gamma / (2 * math.pi), -1).real)) + 1
     raise ConfigError(
         f"n_data={n_data!r} with gamma={gamma:g} gives kappa = gamma n / (2 pi ln n) of at most 1, where the effective "
         f"dimension is not defined; use n_data of at least {need}."
@@ -225,9 +224,9 @@ def _from_spectra(spectra: np.ndarray, kappa: float, level: float) -> EffectiveD
         left = np.stack([_volumes(np.delete(spectra, m, axis=0), rest[m], kappa) for m in range(n_draws)])
         without = _dimension(left, kappa)
         error = math.sqrt((n_draws - 1) * float(without.var()))
-        reach = float(stats.t.ppf((1 + level) / 2, n_draws - 1)) * error
+        reach = float(scipy.stats.t.ppf((1 + level) / 2, n_draws - 1)) * error
         low, high = value - reach, value + reach
-    shares = np.exp(volumes - logsumexp(volumes))
+    shares = np.exp(volumes - scipy.special.logsumexp(volumes))
     ranks = (spectra > _RANK_TOLERANCE * d * spectra[:, :1]).sum(axis=1)
     alive = spectra[traces > 0]
     return EffectiveDimension(
@@ -254,5 +253,5 @@ def _volumes(spectra: np.ndarray, mean_trace: float, kappa: float) -> np.ndarray
 
 def _dimension(volumes: np.ndarray, kappa: float) -> np.ndarray:
     """The effective dimension of each row of half log determinants ``(..., M)``."""
-    found: np.ndarray = 2 * (logsumexp(volumes, axis=-1) - math.log(volumes.shape[-1])) / math.log(kappa)
+    found: np.ndarray = 2 * (scipy.special.logsumexp(volumes, axis=-1) - math.log(volumes.shape[-1])) / math.log(kappa)
     return found

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -89,3 +92,15 @@ def what_keeps_from_starting() -> str | None:
     told = [f"{name} is missing" for name in missing]
     told += [f"{name} {version(name)} does not import ({line})" for name, line in damaged.items()]
     return f"{'; '.join(told)}. Try: {'; '.join(remedies(missing, list(damaged)))}"
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """For imports: a package that keeps them from succeeding is told in one line, which ends the program."""
+    try:
+        yield
+    except Exception:  # a broken installation raises whatever it likes
+        reason = what_keeps_from_starting()
+        if reason is None:
+            raise
+        sys.exit(f"qmoe: cannot start: {reason}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from scipy import special, stats
+import scipy
 
 from qmoe.errors import ConfigError, ShapeError, StatisticalWarning
 from qmoe.statistics.conventions import LEVEL
@@ -141,13 +141,13 @@ def _bootstrapped(means: tuple[float, ...], level: float, seed: int) -> tuple[fl
     # Sums of the same values in another order are ties.
     slack = 1e-12 * float(np.abs(x).max())
     share = (np.count_nonzero(drawn < middle - slack) + np.count_nonzero(drawn <= middle + slack)) / (2 * RESAMPLES)
-    z = special.ndtri([(1 - level) / 2, (1 + level) / 2])
+    z = scipy.special.ndtri([(1 - level) / 2, (1 + level) / 2])
     if 0 < share < 1:
-        apart, bias = x - middle, special.ndtri(share)
+        apart, bias = x - middle, scipy.special.ndtri(share)
         skew = float((apart**3).sum()) / (6 * float((apart**2).sum()) ** 1.5)
         z = bias + (bias + z) / (1 - skew * (bias + z))
     # Without a bias to correct, the mean lies at an end of its bootstrap distribution: the percentile interval.
-    at = (RESAMPLES - 1) * special.ndtr(z)
+    at = (RESAMPLES - 1) * scipy.special.ndtr(z)
     below, above = np.floor(at).astype(int), np.ceil(at).astype(int)
     drawn.partition(np.concatenate([below, above]))
     low, high = drawn[below] + (at - below) * (drawn[above] - drawn[below])
@@ -200,7 +200,7 @@ def percentile_of(value: float, sample: Values) -> float:
     Raises:
         ShapeError: for a sample that is empty or not finite.
     """
-    return float(stats.percentileofscore(_vector("sample", sample), value, kind="mean"))
+    return float(scipy.stats.percentileofscore(_vector("sample", sample), value, kind="mean"))
 
 
 def cluster_means(values: Values, clusters: Clusters = None) -> np.ndarray:

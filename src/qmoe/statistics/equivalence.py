@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+import scipy
 
 from qmoe.errors import ConfigError, StatisticalWarning
 from qmoe.statistics.bootstrap import MIN_CLUSTERS, Clusters, Values
@@ -87,8 +87,8 @@ def equivalence_test(
         return Equivalence(max(t.p_value for t in tests), middle, low, high, margin, alpha, n, False)
     # Two t tests; the nearer bound has the larger p-value.
     error = float(d.std(ddof=1)) / math.sqrt(n)
-    p = float(special.stdtr(n - 1, (abs(middle) - margin) / error))
-    reach = float(special.stdtrit(n - 1, 1 - alpha)) * error
+    p = float(scipy.special.stdtr(n - 1, (abs(middle) - margin) / error))
+    reach = float(scipy.special.stdtrit(n - 1, 1 - alpha)) * error
     return Equivalence(p, middle, middle - reach, middle + reach, margin, alpha, n, False)
 
 

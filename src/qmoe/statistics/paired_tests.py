@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from qmoe.errors import ShapeError, check_sizes, unknown
 from qmoe.seeding import Seed, numpy_generator
@@ -99,7 +99,7 @@ def wilcoxon_test(
         mass = rank_distribution(ranks) if tied else _untied_ranks(len(live))
         p = _tail(mass, statistic, alternative)
     else:
-        p = float(stats.wilcoxon(live, alternative=alternative, method="exact" if exact else "asymptotic").pvalue)
+        p = float(scipy.stats.wilcoxon(live, alternative=alternative, method="exact" if exact else "asymptotic").pvalue)
     return PairedTest(p, statistic, len(d), len(d) - len(live), exact, bool((d == d[0]).all()))
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+import scipy
 
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.statistics.bootstrap import Values
@@ -90,13 +90,13 @@ def random_effects(effects: Values, standard_errors: Values, level: float = LEVE
     y, v, k = y / scale, np.square(errors / scale), len(y)
     tail = (1 - level) / 2
     tau2, tau2_low, tau2_high = (
-        _solve(y, v, target) for target in (k - 1, stats.chi2.isf(tail, k - 1), stats.chi2.ppf(tail, k - 1))
+        _solve(y, v, target) for target in (k - 1, scipy.stats.chi2.isf(tail, k - 1), scipy.stats.chi2.ppf(tail, k - 1))
     )
     weights = 1 / (v + tau2)
     mean = float(weights @ y / weights.sum())
     error = math.sqrt(max(1.0, _spread(y, v, tau2) / (k - 1)) / weights.sum())
-    reach = stats.t.isf(tail, k - 1) * error
-    beyond = stats.t.isf(tail, k - 2) * math.hypot(math.sqrt(tau2), error) if k > 2 else math.inf
+    reach = scipy.stats.t.isf(tail, k - 1) * error
+    beyond = scipy.stats.t.isf(tail, k - 2) * math.hypot(math.sqrt(tau2), error) if k > 2 else math.inf
     q, fixed = _spread(y, v, 0.0), 1 / v
     typical = (k - 1) * fixed.sum() / (fixed.sum() ** 2 - np.square(fixed).sum())
     return RandomEffects(
@@ -104,12 +104,12 @@ def random_effects(effects: Values, standard_errors: Values, level: float = LEVE
         low=float(mean - reach) * scale,
         high=float(mean + reach) * scale,
         standard_error=error * scale,
-        p_value=float(2 * stats.t.sf(abs(mean) / error, k - 1)),
+        p_value=float(2 * scipy.stats.t.sf(abs(mean) / error, k - 1)),
         tau=math.sqrt(tau2) * scale,
         tau_low=math.sqrt(tau2_low) * scale,
         tau_high=math.sqrt(tau2_high) * scale,
         q=q,
-        q_p_value=float(stats.chi2.sf(q, k - 1)),
+        q_p_value=float(scipy.stats.chi2.sf(q, k - 1)),
         i_squared=float(tau2 / (tau2 + typical)),
         i_squared_low=float(tau2_low / (tau2_low + typical)),
         i_squared_high=float(tau2_high / (tau2_high + typical)),
@@ -149,4 +149,6 @@ def _solve(y: np.ndarray, v: np.ndarray, target: float) -> float:
     if _spread(y, v, 0.0) <= target:
         return 0.0
     high = float(np.square(y - y.mean()).sum()) / target  # the spread at tau2 is at most the sum of squares by tau2
-    return float(optimize.brentq(lambda tau2: _spread(y, v, tau2) - target, 0.0, high, xtol=1e-15 * high, rtol=1e-13))
+    return float(
+        scipy.optimize.brentq(lambda tau2: _spread(y, v, tau2) - target, 0.0, high, xtol=1e-15 * high, rtol=1e-13)
+    )

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import optimize, stats
+import scipy
 
 from qmoe.errors import ConfigError
 from qmoe.statistics.conventions import ALPHA, POWER
@@ -61,10 +61,10 @@ def smallest_effect(sd: float, n: int, power: float = POWER, alpha: float = ALPH
         ConfigError: for a value out of its range.
     """
     level = _check(sd, alpha, power, n_comparisons, n)
-    high = 2.0 * stats.t.isf(level / 2, n - 1) + 1.0
+    high = 2.0 * scipy.stats.t.isf(level / 2, n - 1) + 1.0
     while _power(high, n - 1, level) < power:
         high *= 2.0
-    shift = optimize.brentq(lambda d: _power(d, n - 1, level) - power, 0.0, high, xtol=1e-12, rtol=1e-12)
+    shift = scipy.optimize.brentq(lambda d: _power(d, n - 1, level) - power, 0.0, high, xtol=1e-12, rtol=1e-12)
     return float(shift) * sd / math.sqrt(n)
 
 
@@ -147,9 +147,9 @@ def _power(shift: float, degrees: int, level: float) -> float:
     """P(|T| > t) for a noncentral T of this shift; `scipy.stats.nct` gives NaN for few draws and small levels."""
     if math.isinf(shift):
         return 1.0
-    critical = float(stats.t.isf(level / 2, degrees))
+    critical = float(scipy.stats.t.isf(level / 2, degrees))
     return _over_spreads(
-        lambda s: stats.norm.cdf(shift - critical * s) + stats.norm.cdf(-shift - critical * s),
+        lambda s: scipy.stats.norm.cdf(shift - critical * s) + scipy.stats.norm.cdf(-shift - critical * s),
         degrees,
         critical,
         [shift],
@@ -159,11 +159,11 @@ def _power(shift: float, degrees: int, level: float) -> float:
 def _equivalence(sd: float, n: int, margin: float, effect: float, level: float) -> float:
     if sd == 0:
         return float(abs(effect) < margin)
-    critical, root = float(stats.t.isf(level, n - 1)), math.sqrt(n) / sd
+    critical, root = float(scipy.stats.t.isf(level, n - 1)), math.sqrt(n) / sd
     above, below = (margin - effect) * root, (margin + effect) * root
 
     def chance(s: np.ndarray) -> np.ndarray:
-        return np.maximum(stats.norm.cdf(above - critical * s) - stats.norm.cdf(critical * s - below), 0.0)
+        return np.maximum(scipy.stats.norm.cdf(above - critical * s) - scipy.stats.norm.cdf(critical * s - below), 0.0)
 
     return _over_spreads(chance, n - 1, critical, [above, below, (above + below) / 2])
 
@@ -175,7 +175,7 @@ def _over_spreads(
 
     ``chance`` has steps at ``steps / critical``, each as wide as ``1 / critical``.
     """
-    spread = stats.chi(degrees, scale=1 / math.sqrt(degrees))
+    spread = scipy.stats.chi(degrees, scale=1 / math.sqrt(degrees))
     low, high = float(spread.ppf(1e-15)), float(spread.isf(1e-15))
     breaks = [low, high, *((step + reach) / critical for step in steps for reach in (-9.0, 0.0, 9.0))]
     edges = np.unique(np.clip(breaks, low, high))

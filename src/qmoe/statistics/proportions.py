@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+import scipy
 
 from qmoe.errors import ConfigError
 from qmoe.statistics.bootstrap import Clusters, Values, cluster_means
@@ -78,7 +78,7 @@ def _wilson(share: float, n: int, level: float) -> Proportion:
     """Wilson's score interval; scipy has it for whole numbers of successes, ties and clusters have fractions."""
     if not 0 < level < 1:
         raise ConfigError(f"level is {level!r}, expected a number between 0 and 1, such as {LEVEL:g}.")
-    z2 = float(special.ndtri((1 + level) / 2)) ** 2
+    z2 = float(scipy.special.ndtri((1 + level) / 2)) ** 2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     # Around a share of 0 or 1 rounding could leave it outside of its own interval.
     reach = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)

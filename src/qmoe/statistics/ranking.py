@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.statistics.conventions import ALPHA
@@ -92,11 +92,11 @@ def critical_difference(
         raise ConfigError(f"alpha is {alpha!r}, expected a number between 0 and 1, such as {ALPHA:g}.")
     # Scores that differ by rounding alone are ties.
     table = np.round(table / (float(np.abs(table).max()) or 1.0), 12)
-    ranks = stats.rankdata(-table if higher_is_better else table, axis=1)
+    ranks = scipy.stats.rankdata(-table if higher_is_better else table, axis=1)
     order = np.argsort(ranks.mean(axis=0), kind="stable")
     table, ranks, arms = table[:, order], ranks[:, order], tuple(arms[i] for i in order)
     if np.ptp(table, axis=1).any():
-        friedman = stats.friedmanchisquare(*table.T)
+        friedman = scipy.stats.friedmanchisquare(*table.T)
         statistic, p = float(friedman.statistic), float(friedman.pvalue)
     else:
         statistic, p = 0.0, 1.0

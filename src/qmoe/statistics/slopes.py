@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.statistics.conventions import LEVEL
@@ -63,7 +63,7 @@ def fit_log_slope(sizes: Sequence[float], variances: Sequence[float], level: flo
     logs = np.log(values)
     if np.ptp(logs) == 0:
         return LogSlope(0.0, 0.0, 0.0, float(logs[0]), 1.0)
-    fit = stats.linregress(at, logs)
-    reach = float(stats.t.ppf((1 + level) / 2, len(at) - 2)) * float(fit.stderr)
+    fit = scipy.stats.linregress(at, logs)
+    reach = float(scipy.stats.t.ppf((1 + level) / 2, len(at) - 2)) * float(fit.stderr)
     slope = float(fit.slope)
     return LogSlope(slope, slope - reach, slope + reach, float(fit.intercept), float(fit.rvalue) ** 2)

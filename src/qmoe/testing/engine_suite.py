@@ -16,6 +16,7 @@ from qmoe.circuits.noise import AXES, DEPHASINGS
 from qmoe.engines import Engine, ReferenceEngine
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.testing.random_circuits import random_circuit, random_inputs
+from qmoe.testing.reference_answers import Frozen, gradients_of, projection, reference_answer
 
 _BATCHES = ((), (1,), (3,), (2, 2))
 # Every part of a circuit once, and small enough to run all shapes on.
@@ -104,18 +105,13 @@ class EngineConformance:
     ) -> None:
         """Value and gradients of a random projection against the reference, which runs in float64 on the CPU."""
         out = self.make_engine().evaluate(circuit, x, weights, strength)
-        x64, weights64 = (t.detach().cpu().double().requires_grad_(t.requires_grad) for t in (x, weights))
-        strength64 = None if strength is None else strength.cpu().double()
-        expected = ReferenceEngine().evaluate(circuit, x64, weights64, strength64)
+        expected, exact = reference_answer(circuit, Frozen(x), Frozen(weights), Frozen(strength), seed)
         assert out.shape == expected.shape, f"shape {tuple(out.shape)}, expected {tuple(expected.shape)}"
         assert out.dtype == x.dtype, f"dtype {out.dtype}, expected that of x, {x.dtype}"
         assert out.device == x.device, f"device {out.device}, expected that of x, {x.device}"
         tolerance = self.tolerances[x.dtype]
         torch.testing.assert_close(out.cpu().double(), expected, rtol=0, atol=tolerance)
-        projection = torch.randn(out.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        projection = (projection / projection.norm()).to(x.dtype)
-        gradients = _gradients(out, [x, weights], projection.to(x.device))
-        exact = _gradients(expected, [x64, weights64], projection.double())
+        gradients = gradients_of(out, [x, weights], projection(out, x.dtype, seed).to(x.device))
         for got, want in zip(gradients, exact, strict=True):
             torch.testing.assert_close(got.cpu().double(), want, rtol=tolerance, atol=tolerance)
 
@@ -196,7 +192,7 @@ class EngineConformance:
                 assert not out.requires_grad
                 tolerance = self.tolerances[dtype]
                 torch.testing.assert_close(out, expected.detach(), rtol=0, atol=tolerance)
-                (wanted,) = _gradients(expected, [weights], given)
+                (wanted,) = gradients_of(expected, [weights], given)
                 torch.testing.assert_close(gradient, wanted, rtol=tolerance, atol=tolerance)
 
     def test_unsupported_circuits_say_why(self) -> None:
@@ -223,7 +219,7 @@ class EngineConformance:
                 out = self.make_engine().evaluate(circuit, x, weights)
                 assert out.shape == (*stack, *batch, circuit.n_outputs)
                 assert out.dtype == dtype
-                for gradient in _gradients(out, [x, weights], out.detach()):
+                for gradient in gradients_of(out, [x, weights], out.detach()):
                     assert not gradient.any(), "an empty batch must leave gradients of zero"
 
     def test_two_evaluations_and_backward_calls_are_equal(self, dtype: torch.dtype) -> None:
@@ -232,7 +228,7 @@ class EngineConformance:
             x, weights = self.inputs(circuit, 5, stack=(2,), dtype=dtype)
             for _ in range(2):
                 out = engine.evaluate(circuit, x, weights)
-                runs.append([out.detach(), *_gradients(out, [x, weights], torch.ones_like(out))])
+                runs.append([out.detach(), *gradients_of(out, [x, weights], torch.ones_like(out))])
             for first, second in zip(*runs, strict=True):
                 assert torch.equal(first, second), "two runs on the same input differ"
 
@@ -367,13 +363,3 @@ class EngineConformance:
         for value in (-0.1, 1.1, float("nan")):
             with pytest.raises(ConfigError):
                 engine.evaluate(noisy, x, weights, x.new_tensor(value))
-
-
-def _gradients(out: Tensor, inputs: list[Tensor], projection: Tensor) -> list[Tensor]:
-    """Gradients of ``(out * projection).sum()``, zeros where an input plays no part."""
-    wanted = [tensor for tensor in inputs if tensor.requires_grad]
-    gradients = torch.autograd.grad(out, wanted, projection, allow_unused=True, retain_graph=True)
-    return [
-        torch.zeros_like(tensor) if gradient is None else gradient
-        for tensor, gradient in zip(wanted, gradients, strict=True)
-    ]

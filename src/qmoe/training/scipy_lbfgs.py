@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy
-from scipy.optimize import minimize
 
 #: The loss at ``(n,)`` numbers, whose gradient ``(n,)`` is written to the second array.
 Evaluate = Callable[[np.ndarray, np.ndarray], float]
@@ -69,7 +68,7 @@ def _publicly(evaluate: Evaluate, start: np.ndarray, limits: Limits) -> tuple[np
         "maxiter": limits.iterations, "maxfun": limits.evaluations, "gtol": limits.tolerance, "ftol": 0.0,
         "maxcor": limits.memory, "maxls": _LINE_SEARCH_STEPS,
     }  # fmt: skip
-    found = minimize(both, start, jac=True, method="L-BFGS-B", options=options)
+    found = scipy.optimize.minimize(both, start, jac=True, method="L-BFGS-B", options=options)
     return found.x, found.nit
 
 

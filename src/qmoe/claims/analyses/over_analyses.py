@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from qmoe.claims.runs import ArmKey
 from qmoe.claims.vocabulary import Outcome, Scale
@@ -233,7 +233,7 @@ def _differ(rows: Sequence[SpecificationRow], pools: Sequence[Pool]) -> bool:
 @functools.lru_cache(maxsize=256)
 def _critical_range(n: int, draws: int) -> float:
     """What the largest difference of n means, in standard errors, exceeds with a chance of ALPHA (Tukey 1949)."""
-    return float(stats.studentized_range.ppf(1 - ALPHA, max(n, 2), max(draws - 1, 1))) / math.sqrt(2)
+    return float(scipy.stats.studentized_range.ppf(1 - ALPHA, max(n, 2), max(draws - 1, 1))) / math.sqrt(2)
 
 
 def join(rows: Sequence[SpecificationRow], pools: Sequence[Pool] = ()) -> Multiverse:
