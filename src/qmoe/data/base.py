@@ -150,6 +150,16 @@ class Dataset(ABC):
         return check_rows(self.name, x, self.n_features)
 
 
+@dataclass(frozen=True)
+class BinaryDataset(Dataset):
+    """A data set with the classes 0 and 1."""
+
+    @property
+    def n_classes(self) -> int:
+        """Two."""
+        return 2
+
+
 _FRACTION = Real(0.0, 1.0, open_high=True)
 
 

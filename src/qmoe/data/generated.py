@@ -8,14 +8,14 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from qmoe.data.base import Dataset, Points, check_seed
+from qmoe.data.base import BinaryDataset, Dataset, Points, check_seed
 from qmoe.data.options import ProblemSeed, Real, Whole
 from qmoe.errors import ConfigError
 from qmoe.seeding import Seed, numpy_generator, random_state
 
 
 @dataclass(frozen=True)
-class HiddenManifold(Dataset):
+class HiddenManifold(BinaryDataset):
     """Labels that live on a curved surface of few dimensions inside the feature space.
 
     A latent point c ~ N(0, I_m) is seen as x = tanh(c A / sqrt(m) - b) with A ~ N(0, 1) of shape (m, F) and b uniform
@@ -40,11 +40,6 @@ class HiddenManifold(Dataset):
     n_features: Annotated[int, Whole(1)] = 8
     manifold_dim: Annotated[int, Whole(1)] = 4
     problem_seed: ProblemSeed = 0
-
-    @property
-    def n_classes(self) -> int:
-        """The two signs."""
-        return 2
 
     def sample(self, seed: Seed) -> Points:
         """Returns independent rows with features in (-1, 1)."""

@@ -131,10 +131,7 @@ class OneOf(OptionRule):
 class DistinctDigits(OptionRule):
     """At least two different digits, in the order of the labels 0, 1, ... that they are given."""
 
-    @property
-    def expectation(self) -> str:
-        """The rule in words."""
-        return "at least two different digits from 0 to 9"
+    expectation = "at least two different digits from 0 to 9"
 
     def accept(self, value: object) -> tuple[int, ...]:
         """Returns a tuple of ``int``; a list, as it comes from TOML or JSON, is welcome."""
@@ -150,10 +147,7 @@ class DistinctDigits(OptionRule):
 class Flag(OptionRule):
     """True or False."""
 
-    @property
-    def expectation(self) -> str:
-        """The rule in words."""
-        return "True or False"
+    expectation = "True or False"
 
     def accept(self, value: object) -> bool:
         """Returns the flag."""

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from qmoe.data.base import Dataset, Points, check_seed, shuffled
+from qmoe.data.base import BinaryDataset, Dataset, Points, check_seed, shuffled
 from qmoe.data.curves import Curve, NoisyCurves
 from qmoe.data.options import Noise, Real, Whole
 from qmoe.errors import ConfigError
@@ -41,7 +41,7 @@ class PlanarCurves(Dataset):
 
 
 @dataclass(frozen=True)
-class Moons(PlanarCurves):
+class Moons(PlanarCurves, BinaryDataset):
     """Two interleaving half circles of radius 1, equal to ``sklearn.datasets.make_moons``.
 
     Attributes:
@@ -54,11 +54,6 @@ class Moons(PlanarCurves):
 
     n_samples: Annotated[int, Whole(2)] = 500
     noise: Noise = 0.1
-
-    @property
-    def n_classes(self) -> int:
-        """The two moons."""
-        return 2
 
     def sample(self, seed: Seed) -> Points:
         """Returns ``make_moons(n_samples, noise=noise, random_state=seed)``."""
@@ -74,7 +69,7 @@ class Moons(PlanarCurves):
 
 
 @dataclass(frozen=True)
-class Circles(PlanarCurves):
+class Circles(PlanarCurves, BinaryDataset):
     """A circle of radius ``factor`` inside a circle of radius 1, equal to ``sklearn.datasets.make_circles``.
 
     Attributes:
@@ -89,11 +84,6 @@ class Circles(PlanarCurves):
     n_samples: Annotated[int, Whole(2)] = 500
     noise: Noise = 0.1
     factor: Annotated[float, Real(0.0, 1.0, open_high=True)] = 0.5
-
-    @property
-    def n_classes(self) -> int:
-        """The two circles."""
-        return 2
 
     def sample(self, seed: Seed) -> Points:
         """Returns ``make_circles(n_samples, noise=noise, factor=factor, random_state=seed)``."""

@@ -43,7 +43,25 @@ class Scaler(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Identity(Scaler):
+class _NothingLearned(Scaler):
+    """A map that needs nothing from the training part but its number of features."""
+
+    n_features: int
+
+    @classmethod
+    def fit(cls, x_train: np.ndarray) -> Self:
+        """Returns the scaler, if it can scale the training rows."""
+        rows = _training_rows(cls.name, x_train)
+        scaler = cls(rows.shape[1])
+        scaler(rows)
+        return scaler
+
+    def _width(self) -> int:
+        return self.n_features
+
+
+@dataclass(frozen=True, eq=False)
+class Identity(_NothingLearned):
     """The features as they are.
 
     Attributes:
@@ -51,16 +69,6 @@ class Identity(Scaler):
     """
 
     name: ClassVar[str] = "none"
-
-    n_features: int
-
-    @classmethod
-    def fit(cls, x_train: np.ndarray) -> Self:
-        """Returns the scaler; nothing is learned."""
-        return cls(_training_rows(cls.name, x_train).shape[1])
-
-    def _width(self) -> int:
-        return self.n_features
 
     def _apply(self, x: np.ndarray) -> np.ndarray:
         return x.copy()
@@ -160,7 +168,7 @@ class Standard(Scaler):
 
 
 @dataclass(frozen=True, eq=False)
-class UnitNorm(Scaler):
+class UnitNorm(_NothingLearned):
     """Divides each row by its Euclidean norm, as amplitude encoding asks for; nothing is learned.
 
     Attributes:
@@ -168,19 +176,6 @@ class UnitNorm(Scaler):
     """
 
     name: ClassVar[str] = "unit_norm"
-
-    n_features: int
-
-    @classmethod
-    def fit(cls, x_train: np.ndarray) -> Self:
-        """Returns the scaler after checking that the training rows have a norm."""
-        rows = _training_rows(cls.name, x_train)
-        scaler = cls(rows.shape[1])
-        scaler(rows)
-        return scaler
-
-    def _width(self) -> int:
-        return self.n_features
 
     def _apply(self, x: np.ndarray) -> np.ndarray:
         # Dividing by the largest entry first keeps the squares of very small and very large rows in range.
