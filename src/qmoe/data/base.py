@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 
-from qmoe.data.options import OptionRule, Real
+from qmoe.data.options import OptionRule, Real, Samples
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.seeding import Seed, child, random_state
 
@@ -151,8 +151,19 @@ class Dataset(ABC):
 
 
 @dataclass(frozen=True)
-class BinaryDataset(Dataset):
-    """A data set with the classes 0 and 1."""
+class SampledDataset(Dataset):
+    """A data set of as many rows as one asks for.
+
+    Attributes:
+        n_samples: the number of rows.
+    """
+
+    n_samples: Samples = 500
+
+
+@dataclass(frozen=True)
+class BinaryDataset(SampledDataset):
+    """A sampled data set with the classes 0 and 1."""
 
     @property
     def n_classes(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from qmoe.data.base import BinaryDataset, Points, check_seed, shuffled
 from qmoe.data.curves import NoisyCurves
-from qmoe.data.options import Noise, ProblemSeed, Real, Whole
+from qmoe.data.options import Count, Noise, ProblemSeed, Real, Whole
 from qmoe.seeding import Seed, numpy_generator
 
 
@@ -38,8 +38,7 @@ class TwoCurves(BinaryDataset):
     name: ClassVar[str] = "two_curves"
     difficulty: ClassVar[str] = "degree"
 
-    n_samples: Annotated[int, Whole(2)] = 500
-    n_features: Annotated[int, Whole(1)] = 4
+    n_features: Count = 4
     degree: Annotated[int, Whole(1, 100)] = 5
     offset: Annotated[float, Real(0.0, 1e6)] = 0.1
     noise: Noise = 0.01

@@ -100,6 +100,10 @@ class Real(OptionRule):
         return number
 
 
+Samples = Annotated[int, Whole(2)]
+"""A number of rows."""
+Count = Annotated[int, Whole(1)]
+"""A number of features, or of anything else that there must be at least one of."""
 Noise = Annotated[float, Real(0.0, 1e6)]
 """A standard deviation, in the unit of the coordinates."""
 Flip = Annotated[float, Real(0.0, 0.5)]

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from qmoe.data.base import BinaryDataset, Points, check_seed, shuffled
-from qmoe.data.options import Flip, Noise, ProblemSeed, Whole
+from qmoe.data.options import Count, Flip, Noise, ProblemSeed, Whole
 from qmoe.errors import ConfigError
 from qmoe.seeding import Seed, numpy_generator
 
@@ -31,9 +31,8 @@ class Xor(BinaryDataset):
     name: ClassVar[str] = "xor"
     difficulty: ClassVar[str] = "noise"
 
-    n_samples: Annotated[int, Whole(2)] = 500
     noise: Noise = 0.3
-    n_dims: Annotated[int, Whole(1)] = 2
+    n_dims: Count = 2
 
     @property
     def n_features(self) -> int:
@@ -80,7 +79,6 @@ class Checkerboard(BinaryDataset):
     name: ClassVar[str] = "checkerboard"
     difficulty: ClassVar[str] = "cells"
 
-    n_samples: Annotated[int, Whole(2)] = 500
     cells: Annotated[int, Whole(2)] = 4
     flip: Flip = 0.0
 
@@ -128,10 +126,9 @@ class Hyperplanes(BinaryDataset):
     name: ClassVar[str] = "hyperplanes"
     difficulty: ClassVar[str] = "n_hyperplanes"
 
-    n_samples: Annotated[int, Whole(2)] = 500
-    n_features: Annotated[int, Whole(1)] = 4
-    n_hyperplanes: Annotated[int, Whole(1)] = 3
-    plane_dim: Annotated[int, Whole(1)] = 3
+    n_features: Count = 4
+    n_hyperplanes: Count = 3
+    plane_dim: Count = 3
     flip: Flip = 0.0
     problem_seed: ProblemSeed = 0
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from qmoe.data.base import BinaryDataset, Dataset, Points, check_seed, shuffled
+from qmoe.data.base import BinaryDataset, Points, SampledDataset, check_seed, shuffled
 from qmoe.data.curves import Curve, NoisyCurves
 from qmoe.data.options import Noise, Real, Whole
 from qmoe.errors import ConfigError
@@ -16,7 +16,7 @@ from qmoe.seeding import Seed, numpy_generator, random_state
 
 
 @dataclass(frozen=True)
-class PlanarCurves(Dataset):
+class PlanarCurves(SampledDataset):
     """A data set of two features whose classes are curves blurred by Gaussian noise.
 
     The truth is that of the population: equal priors, and the position on a curve uniform in its parameter.
@@ -52,7 +52,6 @@ class Moons(PlanarCurves, BinaryDataset):
     name: ClassVar[str] = "moons"
     difficulty: ClassVar[str] = "noise"
 
-    n_samples: Annotated[int, Whole(2)] = 500
     noise: Noise = 0.1
 
     def sample(self, seed: Seed) -> Points:
@@ -81,7 +80,6 @@ class Circles(PlanarCurves, BinaryDataset):
     name: ClassVar[str] = "circles"
     difficulty: ClassVar[str] = "noise"
 
-    n_samples: Annotated[int, Whole(2)] = 500
     noise: Noise = 0.1
     factor: Annotated[float, Real(0.0, 1.0, open_high=True)] = 0.5
 
@@ -114,7 +112,6 @@ class Spirals(PlanarCurves):
     name: ClassVar[str] = "spirals"
     difficulty: ClassVar[str] = "turns"
 
-    n_samples: Annotated[int, Whole(2)] = 500
     noise: Noise = 0.05
     turns: Annotated[float, Real(0.0, 20.0)] = 1.5
     n_classes: Annotated[int, Whole(2, 20)] = 2

@@ -44,7 +44,11 @@ class Scaler(ABC):
 
 @dataclass(frozen=True, eq=False)
 class _NothingLearned(Scaler):
-    """A map that needs nothing from the training part but its number of features."""
+    """A map that needs nothing from the training part but its number of features.
+
+    Attributes:
+        n_features: the number of features F.
+    """
 
     n_features: int
 
@@ -62,11 +66,7 @@ class _NothingLearned(Scaler):
 
 @dataclass(frozen=True, eq=False)
 class Identity(_NothingLearned):
-    """The features as they are.
-
-    Attributes:
-        n_features: the number of features F.
-    """
+    """The features as they are."""
 
     name: ClassVar[str] = "none"
 
@@ -169,11 +169,7 @@ class Standard(Scaler):
 
 @dataclass(frozen=True, eq=False)
 class UnitNorm(_NothingLearned):
-    """Divides each row by its Euclidean norm, as amplitude encoding asks for; nothing is learned.
-
-    Attributes:
-        n_features: the number of features F.
-    """
+    """Divides each row by its Euclidean norm, as amplitude encoding asks for; nothing is learned."""
 
     name: ClassVar[str] = "unit_norm"
 

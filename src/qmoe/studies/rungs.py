@@ -108,8 +108,7 @@ def _twin(base: Base) -> Step:
 def _ranks(circuit: Circuit, n_experts: int, n_layers: int) -> tuple[int, int]:
     """Jacobian ranks of a stochastic chain and of the quantum router with that circuit."""
     n, generator = circuit.in_features, torch.Generator()
-    named = ("n_qubits", "n_layers", "encoding", "ansatz", "readout", "noise")
-    router = QuantumRouter(n, n_experts, **{name: getattr(circuit, name) for name in named}, generator=generator)
+    router = QuantumRouter(n, n_experts, **circuit.options(), generator=generator)
     return jacobian_rank(StochasticRouter(n, n_experts, n_layers=n_layers, generator=generator)), jacobian_rank(router)
 
 

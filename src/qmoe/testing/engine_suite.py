@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import functools
 import pickle
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -123,7 +122,11 @@ class EngineConformance:
 
     def _compare_vmap(self, circuit: Circuit, inputs: Sequence[Tensor], over: int) -> None:
         """`torch.func.vmap` over the first axis of one input against the loop over it; must raise if not supported."""
-        run = functools.partial(self.make_engine().evaluate, circuit)
+        engine = self.make_engine()
+
+        def run(*tensors: Tensor) -> Tensor:
+            return engine.evaluate(circuit, *tensors)
+
         mapped = torch.func.vmap(run, in_dims=tuple(0 if place == over else None for place in range(len(inputs))))
         if not self.supports_vmap:
             with pytest.raises(UnsupportedError):
