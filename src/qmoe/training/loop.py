@@ -114,16 +114,9 @@ def train_stack(
         test_accuracy[index, epoch:] = np.nan
         n_epochs[index] = epoch + 1
     stack.write_back(skip=failures)
-    return TrainingResult(
-        loss,
-        running,
-        test_accuracy,
-        n_epochs,
-        None if best is None else best.epoch,
-        train_accuracy=train_accuracy,
-        failures=failures,
-        seconds=time.perf_counter() - begin,
-    )
+    own = loss, running, test_accuracy, n_epochs, None if best is None else best.epoch
+    seconds = time.perf_counter() - begin
+    return TrainingResult(*own, train_accuracy=train_accuracy, failures=failures, seconds=seconds)
 
 
 def _failures(loss: np.ndarray, failed_in: Mapping[int, int], train_accuracy: np.ndarray) -> dict[int, str]:
