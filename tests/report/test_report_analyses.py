@@ -87,7 +87,7 @@ def drawn(results, claim):
 def test_a_claim_that_one_choice_turns_round_depends_on_it():
     results = [results_of("a", by_axis)]
     judged, card = drawn(results, claim_on("a"))
-    assert (card.outcome, card.verdict.own) == ("depends", "supported")
+    assert (card.verdict.outcome, card.verdict.own) == ("depends", "supported")
     assert card.meaning == "Equally sound analyses give opposite verdicts, so none can be called right."
     assert card.analyses == (
         "Supported at 2 of 4 analyses, refuted at 2.",
@@ -108,7 +108,7 @@ def test_a_claim_that_one_choice_turns_round_depends_on_it():
 
 def test_a_claim_that_holds_at_all_analyses_says_so():
     _, card = drawn([results_of("a", everywhere)], claim_on("a"))
-    assert (card.outcome, card.meaning) == ("supported", "It leads.")
+    assert (card.verdict.outcome, card.meaning) == ("supported", "It leads.")
     assert card.analyses == ("Supported at all 4 analyses.",)
 
 
@@ -164,7 +164,7 @@ def test_a_claim_refuted_by_what_was_compared_once_says_so():
     tests = [{"kind": "difference", "name": b, "a": "quantum", "b": b, "direction": "greater", "margin": 0.02}
              for b in ("linear", "other")]  # fmt: skip
     judged, card = drawn(results, claim_on("a", tests=tests))
-    assert [card.outcome, card.analyses[0]] == ["refuted", "Refuted at all 4 analyses."]
+    assert [card.verdict.outcome, card.analyses[0]] == ["refuted", "Refuted at all 4 analyses."]
     assert "What refutes it was compared at the study's own choices alone" in card.analyses[-1]
     assert survival(judged, {}).note == "mine.1: refuted by what was compared at the study's own choices alone."
     # The curve is that of what was tried at all of them.
@@ -175,7 +175,7 @@ def test_a_claim_refuted_by_what_was_compared_once_says_so():
 
 def test_a_card_gives_every_estimand_and_what_could_have_been_found():
     _, card = drawn([results_of("a", lambda _s, _r: 0.0195)], claim_on("a"))
-    assert card.outcome == "inconclusive"
+    assert card.verdict.outcome == "inconclusive"
     assert [line.what for line in card.figures.lines] == ["mean of all runs", "runs that reach 95%", "best of 2 starts"]
     assert [line.judged for line in card.figures.lines] == [True, False, False]
     assert card.figures.lines[0].difference.startswith("+0.020 [")

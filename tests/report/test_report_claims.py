@@ -70,8 +70,11 @@ def drawn(results, claims=None):
 )
 def test_the_card_and_the_opening_follow_the_data(quantum, outcome, label):
     judged, (card,) = drawn([phase2(quantum)])
-    assert (card.claim.id, card.outcome) == ("C2", outcome)
-    assert card.meaning == {"supported": card.claim.if_supported, "refuted": card.claim.if_refuted}[outcome]
+    assert (card.verdict.claim.id, card.verdict.outcome) == ("C2", outcome)
+    assert (
+        card.meaning
+        == {"supported": card.verdict.claim.if_supported, "refuted": card.verdict.claim.if_refuted}[outcome]
+    )
     assert [lead.label for lead in leads(judged)] == [label]
     words = {"supported": "1 held", "refuted": "1 did not hold"}[outcome]
     assert opening_sentence(judged) == f"Of 1 claim of the paper, {words}."
@@ -83,7 +86,7 @@ def test_the_card_and_the_opening_follow_the_data(quantum, outcome, label):
 
 def test_too_few_seeds_are_open_and_say_why():
     judged, (card,) = drawn([phase2(0.97, seeds=8)])
-    assert card.outcome == "inconclusive"
+    assert card.verdict.outcome == "inconclusive"
     assert card.meaning == "Inconclusive: there are 8 draws of the data, and the claim asks for 30."
     assert any("asks for 30" in reason for reason in card.reasons)
     assert card.panel is None
@@ -94,8 +97,8 @@ def test_too_few_seeds_are_open_and_say_why():
 def test_a_claim_of_which_part_is_missing_says_so():
     _, cards = drawn([invented("phase3a-heldout", lambda arm, _v, _f: 0.95 if arm == "quantum" else 0.85)])
     (card,) = cards
-    assert card.claim.id == "C3"
-    assert card.outcome == "inconclusive"
+    assert card.verdict.claim.id == "C3"
+    assert card.verdict.outcome == "inconclusive"
     assert any("There are no results of ladder-moons" in reason for reason in card.reasons)
 
 
@@ -185,7 +188,7 @@ def test_shortened_training_is_held_against_the_verdict():
         for m, r in zip(members, results.records.values(), strict=True)
     }
     _, (card,) = drawn([StudyResults(short, members, records)])
-    assert card.outcome == "supported"
+    assert card.verdict.outcome == "supported"
     assert card.caveats[0] == "Other than the preset of phase2-heldout: training.lr is 0.2, not 0.1."
 
 

@@ -149,15 +149,15 @@ def local_effective_dimension(
 
     Args:
         model: the model; it is not changed.
-        x: ``(N, F)`` inputs that stand for their distribution.
+        x: ``(N, F)`` inputs; they and all that follows but ``radius`` are as for `global_effective_dimension`.
         n_data: number of data n; by default N.
         radius: of the ball, in the units of the parameters; ``1 / sqrt(n)`` by default, which n data resolve. With 0 and one
             draw it is the value at the point alone.
         n_draws: number of draws from the ball.
-        seed: seed of the draws.
+        seed: their seed.
         gamma: the constant of the bound.
         level: coverage of the interval.
-        output: what the model returns, as for `qmoe.analysis.fisher_matrices`.
+        output: what the model returns.
 
     Raises:
         ConfigError: as `effective_dimension`, before anything is computed.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from qmoe.circuits.gates import Feature, Gate, Weight
+from qmoe.circuits.named_parts import as_part
 from qmoe.errors import ConfigError, unknown
 
 
@@ -173,6 +174,4 @@ def as_ansatz(ansatz: str | Ansatz | Iterable[Gate]) -> Ansatz:
         raise ConfigError(f"ansatz is {ansatz!r}, expected an Ansatz, a list of Gate, or one of {', '.join(ANSATZE)}.")
     if not isinstance(ansatz, str):
         return CustomAnsatz(tuple(ansatz))
-    if ansatz not in ANSATZE:
-        raise unknown("ansatz", ansatz, ANSATZE)
-    return ANSATZE[ansatz]()
+    return as_part("ansatz", ansatz, Ansatz, ANSATZE)

@@ -1,4 +1,4 @@
-"""Looks at parts that somebody else wrote: what a circuit's operations name must be there.
+"""Checks of encodings, ansatze and read-outs that users wrote: what their operations name must be there.
 
 Compiled code reads features and weights by their numbers and writes read-outs where the circuit says that there is room.
 Parts of this package are tested instead; their own options are checked where they are made.
@@ -23,7 +23,7 @@ _READOUTS = (Expval, Born)
 
 
 def check_encoding(encoding: Encoding, n_qubits: int, in_features: int, has_noise: bool) -> None:
-    """Looks at one upload of an encoding.
+    """Checks one upload of an encoding.
 
     Raises:
         ConfigError: for a feature or wire that is not there, a weight, a second state preparation or one that is not first,
@@ -47,18 +47,15 @@ def check_encoding(encoding: Encoding, n_qubits: int, in_features: int, has_nois
                 )
             continue
         _check_gate(f"The encoding {name}", op, n_qubits)
-        for angle in op.angles:
-            if isinstance(angle, Weight):
-                raise ConfigError(f"The encoding {name} uses {angle}; weights belong to the ansatz.")
-            if isinstance(angle, Feature) and angle.index >= in_features:
-                raise ConfigError(
-                    f"The encoding {name} uses {angle}, but the circuit has {in_features} feature(s), numbered from 0; "
-                    "n_features and check_features say how many it takes."
-                )
+        beyond = (
+            f", but the circuit has {in_features} feature(s), numbered from 0; n_features and check_features say how many "
+            "it takes."
+        )
+        _check_angles(f"The encoding {name}", op, Feature, in_features, beyond, "; weights belong to the ansatz.")
 
 
 def check_ansatz(ansatz: Ansatz, n_qubits: int, n_layers: int) -> None:
-    """Looks at every layer of an ansatz.
+    """Checks every layer of an ansatz.
 
     Raises:
         ConfigError: for a weight beyond the declared shape of a layer, a wire that is not there, a feature, or anything but
@@ -75,18 +72,16 @@ def check_ansatz(ansatz: Ansatz, n_qubits: int, n_layers: int) -> None:
     for index in range(n_layers):
         for gate in _listed(f"The ansatz {name}: layer({index}, {n_qubits})", ansatz.layer(index, n_qubits)):
             _check_gate(f"The ansatz {name}", gate, n_qubits)
-            for angle in gate.angles:
-                if isinstance(angle, Feature):
-                    raise ConfigError(f"The ansatz {name} uses {angle}; features enter through the encoding.")
-                if isinstance(angle, Weight) and angle.index >= n_weights:
-                    raise ConfigError(
-                        f"The ansatz {name} uses {angle} in layer {index}, but layer_shape declares {n_weights} weight(s) a "
-                        "layer, numbered from 0 in each."
-                    )
+            beyond = (
+                f" in layer {index}, but layer_shape declares {n_weights} weight(s) a layer, numbered from 0 in each."
+            )
+            _check_angles(
+                f"The ansatz {name}", gate, Weight, n_weights, beyond, "; features enter through the encoding."
+            )
 
 
 def check_readout(readout: Readout, n_qubits: int) -> None:
-    """Looks at what a read-out declares; which read-outs an engine knows is the engine's to say.
+    """Checks what a read-out declares; which read-outs an engine knows is the engine's to say.
 
     Raises:
         ConfigError: unless it declares a number of outputs.
@@ -116,6 +111,18 @@ def _check_gate(where: str, op: Any, n_qubits: int) -> None:
     if not isinstance(op, Gate):
         raise ConfigError(f"{where} holds {op!r}, expected a Gate.")
     _check_wires(where, op.wires, n_qubits)
+
+
+def _check_angles(where: str, gate: Gate, own: type[Feature] | type[Weight], n: int, beyond: str, foreign: str) -> None:
+    """Checks that a gate turns by ``own`` alone (features or weights), of which there are ``n``.
+
+    ``beyond`` and ``foreign`` are the ends of the messages: for a number that is too large, and for the other of the two.
+    """
+    for angle in gate.angles:
+        if isinstance(angle, Feature | Weight) and not isinstance(angle, own):
+            raise ConfigError(f"{where} uses {angle}{foreign}")
+        if isinstance(angle, own) and angle.index >= n:
+            raise ConfigError(f"{where} uses {angle}{beyond}")
 
 
 def _check_wires(where: str, wires: tuple[int, ...], n_qubits: int) -> None:

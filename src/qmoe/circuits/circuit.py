@@ -147,6 +147,10 @@ class Circuit:
         """The same circuit with other noise, in place of all that it has, dephasing included."""
         return replace(self, noise=noise)  # type: ignore[arg-type]  # __init__ takes a plain probability as well
 
+    def options(self) -> dict[str, Any]:
+        """The arguments that make `qmoe.QuantumRouter` or `qmoe.QuantumExperts` with this circuit."""
+        return {part: getattr(self, part) for part in self.__dataclass_fields__ if part != "in_features"}
+
     def draw(self) -> str:
         """A text picture: a line per wire, time from left to right."""
         return draw_operations(self.operations, self.n_qubits, self.readout.name)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from qmoe.circuits.gates import Feature, Gate, Operation, Prepare
+from qmoe.circuits.named_parts import as_part
 from qmoe.errors import ConfigError, unknown
 
 
@@ -143,8 +144,4 @@ def as_encoding(encoding: str | Encoding) -> Encoding:
     Raises:
         ConfigError: for an unknown name.
     """
-    if isinstance(encoding, Encoding):
-        return encoding
-    if not isinstance(encoding, str) or encoding not in ENCODINGS:
-        raise unknown("encoding", encoding, ENCODINGS)
-    return ENCODINGS[encoding]()
+    return as_part("encoding", encoding, Encoding, ENCODINGS)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from qmoe.errors import unknown
+from qmoe.circuits.named_parts import as_part
 
 
 class Readout(ABC):
@@ -50,8 +50,4 @@ def as_readout(readout: str | Readout) -> Readout:
     Raises:
         ConfigError: for an unknown name.
     """
-    if isinstance(readout, Readout):
-        return readout
-    if not isinstance(readout, str) or readout not in READOUTS:
-        raise unknown("read-out", readout, READOUTS)
-    return READOUTS[readout]()
+    return as_part("read-out", readout, Readout, READOUTS)

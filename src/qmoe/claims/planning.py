@@ -8,27 +8,19 @@ from dataclasses import dataclass
 from qmoe.claims.deciding.assay import Assays
 from qmoe.claims.deciding.evidence import draws_for
 from qmoe.claims.questions import Measurements, Poser
-from qmoe.claims.runs import ArmKey, StudyRuns
+from qmoe.claims.runs import StudyRuns
 from qmoe.claims.spec import Claim
-from qmoe.claims.vocabulary import Estimand
+from qmoe.claims.verdicts import Sides
 from qmoe.statistics.conventions import ALPHA, POWER
 from qmoe.statistics.power import smallest_effect
 
 
 @dataclass(frozen=True)
-class DrawPlan:
+class DrawPlan(Sides):
     """What one comparison of a claim needs.
 
     Attributes:
         claim: id of the claim.
-        test: name of the test.
-        study: name of the study; "" for measurements.
-        metric: what is compared.
-        estimand: what of the runs on one draw of the data.
-        a_key: arm a and its noise strength.
-        b_key: arm b and its noise strength.
-        a: label of a.
-        b: label of b.
         margin: smallest difference that matters (a factor on the ratio scale).
         scale: ``"difference"`` or ``"ratio"``.
         sd: standard deviation of the differences of the pilot's draws (of log ratios on the ratio scale); None where the
@@ -40,14 +32,6 @@ class DrawPlan:
     """
 
     claim: str
-    test: str
-    study: str
-    metric: str
-    estimand: Estimand
-    a_key: ArmKey
-    b_key: ArmKey
-    a: str
-    b: str
     margin: float
     scale: str
     sd: float | None = None
@@ -81,7 +65,7 @@ def plan(
             for q in [] if posed.absent else posed.questions:
                 c, e = q.contrast, q.evidence
                 told = DrawPlan(
-                    claim.id, posed.test.name, q.study, q.metric, q.estimand, q.a_key, q.b_key, q.a, q.b, c.margin, c.scale
+                    posed.test.name, q.study, q.metric, q.estimand, q.a_key, q.b_key, q.a, q.b, claim.id, c.margin, c.scale
                 )  # fmt: skip
                 if e is None or e.exact:
                     obstacle = "; ".join(q.obstacles) or "a count has no spread"

@@ -231,8 +231,8 @@ class Poser:
             d = paired_difference(a, b, clusters, seed=self.seed)
             mean_a, mean_b = (float(cluster_means(v, clusters).mean()) for v in (a, b))
             threshold = success if estimand == "success" else None
-            figures = d.mean, d.low, d.high, mean_a, mean_b
-            found.append(Estimate(estimand, *figures, d.n_clusters, pairs.starts, threshold))
+            figures = d.mean, d.low, d.high, mean_a, mean_b, d.n_clusters
+            found.append(Estimate(*figures, estimand, pairs.starts, threshold))
         return tuple(found)
 
     def weigh_measured(self, asked: Question, a: np.ndarray, b: np.ndarray, fixed: bool) -> None:

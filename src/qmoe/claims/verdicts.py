@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qmoe.claims import sentences
 from qmoe.claims.analyses.over_analyses import Multiverse
-from qmoe.claims.deciding.evidence import Decision, Evidence
+from qmoe.claims.deciding.evidence import Decision, Evidence, PairedFigures
 from qmoe.claims.kinds.base import ClaimTest
 from qmoe.claims.runs import ArmKey
 from qmoe.claims.vocabulary import Estimand, Outcome
@@ -21,35 +21,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """One comparison by one estimand: a fact beside the one that is judged.
-
-    Attributes:
-        estimand: ``"mean"``, ``"success"`` or ``"best"``.
-        effect: mean of a - b over draws of the data.
-        low: lower bound of its 95% interval.
-        high: upper bound.
-        mean_a: mean of a.
-        mean_b: mean of b.
-        n_clusters: number of draws of the data.
-        starts: initialisations per draw of the data, the fewer of the two arms.
-        threshold: of success; None for the other estimands.
-    """
-
-    estimand: Estimand
-    effect: float
-    low: float
-    high: float
-    mean_a: float
-    mean_b: float
-    n_clusters: int
-    starts: int
-    threshold: float | None = None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two sides compared, as part of a test.
+class Sides:
+    """Which two sides a test compares, and by what.
 
     Attributes:
         test: name of the test.
@@ -60,13 +33,6 @@ class Comparison:
         b_key: arm b and its noise strength.
         a: label of a.
         b: label of b.
-        outcome: of the contrast of a and b alone.
-        unit: what a cluster is, in words.
-        decision: statistics with corrected p-values; None where nothing could be tested.
-        obstacles: what kept it from being tested, or forbids a verdict whatever the figures; phrases.
-        caveats: what goes beside it; sentences.
-        falling: labels of the arms whose loss was still falling at the end of training.
-        estimates: the comparison by all three estimands, where accuracies are compared.
     """
 
     test: str
@@ -77,6 +43,37 @@ class Comparison:
     b_key: ArmKey
     a: str
     b: str
+
+
+@dataclass(frozen=True)
+class Estimate(PairedFigures):
+    """One comparison by one estimand: a fact beside the one that is judged.
+
+    Attributes:
+        estimand: ``"mean"``, ``"success"`` or ``"best"``.
+        starts: initialisations per draw of the data, the fewer of the two arms.
+        threshold: of success; None for the other estimands.
+    """
+
+    estimand: Estimand
+    starts: int
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Comparison(Sides):
+    """Two sides compared, as part of a test.
+
+    Attributes:
+        outcome: of the contrast of a and b alone.
+        unit: what a cluster is, in words.
+        decision: statistics with corrected p-values; None where nothing could be tested.
+        obstacles: what kept it from being tested, or forbids a verdict whatever the figures; phrases.
+        caveats: what goes beside it; sentences.
+        falling: labels of the arms whose loss was still falling at the end of training.
+        estimates: the comparison by all three estimands, where accuracies are compared.
+    """
+
     outcome: Outcome
     unit: str = "pairs"
     decision: Decision | None = None
@@ -274,5 +271,5 @@ def _figures(comparison: Comparison) -> dict[str, Any]:
         for name, rate in (("success_a", e.success_a), ("success_b", e.success_b)):
             if rate is not None:
                 plain[name] = [rate.value, rate.low, rate.high]
-    plain["estimates"] = [vars(estimate) for estimate in comparison.estimates]
+    plain["estimates"] = [{"estimand": each.estimand} | vars(each) for each in comparison.estimates]
     return plain

@@ -99,7 +99,7 @@ def power_job(name: str, pilot: Path, claims: Path | None, power: float, as_json
     about = [c for c in _all_claims(claims) if _asks(c, study)]
     found = [p for p in plan(about, {study.name: runs}, measured, power=power) if p.study == study.name]
     if as_json:
-        typer.echo(json.dumps([vars(each) for each in found], indent=2))
+        typer.echo(json.dumps([{"claim": each.claim} | vars(each) for each in found], indent=2))
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("claim", "test", "against", "margin", "sd", "pilot draws", "smallest effect", "draws needed"):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 
-from qmoe.data.options import OptionRule, Real
+from qmoe.data.options import OptionRule, Real, Samples
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.seeding import Seed, child, random_state
 
@@ -148,6 +148,27 @@ class Dataset(ABC):
     def _rows(self, x: np.ndarray) -> np.ndarray:
         """Returns ``x`` as float64 after checking that it is a finite ``(N, F)``."""
         return check_rows(self.name, x, self.n_features)
+
+
+@dataclass(frozen=True)
+class SampledDataset(Dataset):
+    """A data set of as many rows as one asks for.
+
+    Attributes:
+        n_samples: the number of rows.
+    """
+
+    n_samples: Samples = 500
+
+
+@dataclass(frozen=True)
+class BinaryDataset(SampledDataset):
+    """A sampled data set with the classes 0 and 1."""
+
+    @property
+    def n_classes(self) -> int:
+        """Two."""
+        return 2
 
 
 _FRACTION = Real(0.0, 1.0, open_high=True)

@@ -13,7 +13,7 @@ import numpy as np
 from qmoe.data import mnist
 from qmoe.data.base import Dataset, Points, Split
 from qmoe.data.idx import DigitImages
-from qmoe.data.options import DistinctDigits, Flag, OneOf, Whole
+from qmoe.data.options import DistinctDigits, Flag, OneOf, Samples
 from qmoe.errors import ConfigError
 from qmoe.seeding import Seed
 
@@ -127,7 +127,7 @@ class Mnist4x4Sample(Dataset):
     limited: ClassVar[str] = "its images are counted"
     difficulty: ClassVar[str] = ""
 
-    n_samples: Annotated[int, Whole(2)] = 500
+    n_samples: Samples = 500
     classes: Annotated[tuple[int, ...], DistinctDigits()] = (0, 1)
 
     def _check(self) -> None:

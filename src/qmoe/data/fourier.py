@@ -8,14 +8,14 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from qmoe.data.base import Dataset, Points, check_seed, shuffled
+from qmoe.data.base import BinaryDataset, Points, check_seed, shuffled
 from qmoe.data.curves import NoisyCurves
-from qmoe.data.options import Noise, ProblemSeed, Real, Whole
+from qmoe.data.options import Count, Noise, ProblemSeed, Real, Whole
 from qmoe.seeding import Seed, numpy_generator
 
 
 @dataclass(frozen=True)
-class TwoCurves(Dataset):
+class TwoCurves(BinaryDataset):
     """A curve in the feature space, and the same curve moved by ``offset`` along every axis, both blurred by noise.
 
     Coordinate i of the curve at t, uniform on [0, 1], is the Fourier series
@@ -38,17 +38,11 @@ class TwoCurves(Dataset):
     name: ClassVar[str] = "two_curves"
     difficulty: ClassVar[str] = "degree"
 
-    n_samples: Annotated[int, Whole(2)] = 500
-    n_features: Annotated[int, Whole(1)] = 4
+    n_features: Count = 4
     degree: Annotated[int, Whole(1, 100)] = 5
     offset: Annotated[float, Real(0.0, 1e6)] = 0.1
     noise: Noise = 0.01
     problem_seed: ProblemSeed = 0
-
-    @property
-    def n_classes(self) -> int:
-        """The two curves."""
-        return 2
 
     def sample(self, seed: Seed) -> Points:
         """Returns rows in random order, as many of each class as of the other (give or take one)."""

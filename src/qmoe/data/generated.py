@@ -8,14 +8,14 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from qmoe.data.base import Dataset, Points, check_seed
-from qmoe.data.options import ProblemSeed, Real, Whole
+from qmoe.data.base import BinaryDataset, Points, SampledDataset, check_seed
+from qmoe.data.options import Count, ProblemSeed, Real, Whole
 from qmoe.errors import ConfigError
 from qmoe.seeding import Seed, numpy_generator, random_state
 
 
 @dataclass(frozen=True)
-class HiddenManifold(Dataset):
+class HiddenManifold(BinaryDataset):
     """Labels that live on a curved surface of few dimensions inside the feature space.
 
     A latent point c ~ N(0, I_m) is seen as x = tanh(c A / sqrt(m) - b) with A ~ N(0, 1) of shape (m, F) and b uniform
@@ -36,15 +36,9 @@ class HiddenManifold(Dataset):
     name: ClassVar[str] = "hidden_manifold"
     difficulty: ClassVar[str] = "manifold_dim"
 
-    n_samples: Annotated[int, Whole(2)] = 500
-    n_features: Annotated[int, Whole(1)] = 8
-    manifold_dim: Annotated[int, Whole(1)] = 4
+    n_features: Count = 8
+    manifold_dim: Count = 4
     problem_seed: ProblemSeed = 0
-
-    @property
-    def n_classes(self) -> int:
-        """The two signs."""
-        return 2
 
     def sample(self, seed: Seed) -> Points:
         """Returns independent rows with features in (-1, 1)."""
@@ -85,7 +79,7 @@ def _teacher(c: np.ndarray, hidden: np.ndarray, readout: np.ndarray) -> np.ndarr
 
 
 @dataclass(frozen=True)
-class Synthetic(Dataset):
+class Synthetic(SampledDataset):
     """Gaussian clusters at corners of a hypercube, equal to ``sklearn.datasets.make_classification``.
 
     The defaults are those of the paper's first phase (arXiv:2512.22296). Its rows of norm 1 are the scaling
@@ -107,13 +101,12 @@ class Synthetic(Dataset):
     limited: ClassVar[str] = "every seed draws other clusters"
     difficulty: ClassVar[str] = "class_sep"
 
-    n_samples: Annotated[int, Whole(2)] = 500
-    n_features: Annotated[int, Whole(1)] = 16
-    n_informative: Annotated[int, Whole(1)] = 10
+    n_features: Count = 16
+    n_informative: Count = 10
     n_redundant: Annotated[int, Whole(0)] = 0
     n_classes: Annotated[int, Whole(2)] = 2
     class_sep: Annotated[float, Real(0.0, 1e6)] = 1.0
-    n_clusters_per_class: Annotated[int, Whole(1)] = 2
+    n_clusters_per_class: Count = 2
     flip: Annotated[float, Real(0.0, 1.0)] = 0.01
 
     def _check(self) -> None:

@@ -100,6 +100,10 @@ class Real(OptionRule):
         return number
 
 
+Samples = Annotated[int, Whole(2)]
+"""A number of rows."""
+Count = Annotated[int, Whole(1)]
+"""A number of features, or of anything else that there must be at least one of."""
 Noise = Annotated[float, Real(0.0, 1e6)]
 """A standard deviation, in the unit of the coordinates."""
 Flip = Annotated[float, Real(0.0, 0.5)]
@@ -131,10 +135,7 @@ class OneOf(OptionRule):
 class DistinctDigits(OptionRule):
     """At least two different digits, in the order of the labels 0, 1, ... that they are given."""
 
-    @property
-    def expectation(self) -> str:
-        """The rule in words."""
-        return "at least two different digits from 0 to 9"
+    expectation = "at least two different digits from 0 to 9"
 
     def accept(self, value: object) -> tuple[int, ...]:
         """Returns a tuple of ``int``; a list, as it comes from TOML or JSON, is welcome."""
@@ -150,10 +151,7 @@ class DistinctDigits(OptionRule):
 class Flag(OptionRule):
     """True or False."""
 
-    @property
-    def expectation(self) -> str:
-        """The rule in words."""
-        return "True or False"
+    expectation = "True or False"
 
     def accept(self, value: object) -> bool:
         """Returns the flag."""

@@ -8,14 +8,14 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from qmoe.data.base import Dataset, Points, check_seed, shuffled
-from qmoe.data.options import Flip, Noise, ProblemSeed, Whole
+from qmoe.data.base import BinaryDataset, Points, check_seed, shuffled
+from qmoe.data.options import Count, Flip, Noise, ProblemSeed, Whole
 from qmoe.errors import ConfigError
 from qmoe.seeding import Seed, numpy_generator
 
 
 @dataclass(frozen=True)
-class Xor(Dataset):
+class Xor(BinaryDataset):
     """Gaussian blobs at the corners {-1, 1}^d; the label is the parity of the number of +1 coordinates.
 
     With s_i = tanh(x_i / noise**2), the mean sign of coordinate i given x, P(y = 0 | x) = (1 + prod_i(-s_i)) / 2. The
@@ -31,19 +31,13 @@ class Xor(Dataset):
     name: ClassVar[str] = "xor"
     difficulty: ClassVar[str] = "noise"
 
-    n_samples: Annotated[int, Whole(2)] = 500
     noise: Noise = 0.3
-    n_dims: Annotated[int, Whole(1)] = 2
+    n_dims: Count = 2
 
     @property
     def n_features(self) -> int:
         """The dimension d."""
         return self.n_dims
-
-    @property
-    def n_classes(self) -> int:
-        """The two parities."""
-        return 2
 
     def sample(self, seed: Seed) -> Points:
         """Returns independent rows, each around a corner drawn uniformly."""
@@ -71,8 +65,10 @@ class Xor(Dataset):
 
 
 @dataclass(frozen=True)
-class Checkerboard(Dataset):
+class Checkerboard(BinaryDataset):
     """Uniform points on the unit square; the label is the colour of the cell, flipped with probability ``flip``.
+
+    Class 0 is the colour of the cell at the origin.
 
     Attributes:
         n_samples: the number of rows.
@@ -83,18 +79,12 @@ class Checkerboard(Dataset):
     name: ClassVar[str] = "checkerboard"
     difficulty: ClassVar[str] = "cells"
 
-    n_samples: Annotated[int, Whole(2)] = 500
     cells: Annotated[int, Whole(2)] = 4
     flip: Flip = 0.0
 
     @property
     def n_features(self) -> int:
         """The two coordinates."""
-        return 2
-
-    @property
-    def n_classes(self) -> int:
-        """The two colours; class 0 is that of the cell at the origin."""
         return 2
 
     def sample(self, seed: Seed) -> Points:
@@ -116,7 +106,7 @@ class Checkerboard(Dataset):
 
 
 @dataclass(frozen=True)
-class Hyperplanes(Dataset):
+class Hyperplanes(BinaryDataset):
     """Hyperplanes and parity: on the positive side of how many hyperplanes, modulo two, does a point lie?
 
     A point z ~ N(0, I_m) lies on the positive side of a hyperplane where w . z + b > 0, and is seen as x = z E. The entries
@@ -136,10 +126,9 @@ class Hyperplanes(Dataset):
     name: ClassVar[str] = "hyperplanes"
     difficulty: ClassVar[str] = "n_hyperplanes"
 
-    n_samples: Annotated[int, Whole(2)] = 500
-    n_features: Annotated[int, Whole(1)] = 4
-    n_hyperplanes: Annotated[int, Whole(1)] = 3
-    plane_dim: Annotated[int, Whole(1)] = 3
+    n_features: Count = 4
+    n_hyperplanes: Count = 3
+    plane_dim: Count = 3
     flip: Flip = 0.0
     problem_seed: ProblemSeed = 0
 
@@ -149,11 +138,6 @@ class Hyperplanes(Dataset):
                 f"hyperplanes: plane_dim={self.plane_dim} does not fit into n_features={self.n_features}; "
                 f"take plane_dim <= {self.n_features}."
             )
-
-    @property
-    def n_classes(self) -> int:
-        """The two parities."""
-        return 2
 
     def sample(self, seed: Seed) -> Points:
         """Returns rows in random order, half of each parity (before labels are flipped)."""

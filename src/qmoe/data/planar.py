@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from qmoe.data.base import Dataset, Points, check_seed, shuffled
+from qmoe.data.base import BinaryDataset, Points, SampledDataset, check_seed, shuffled
 from qmoe.data.curves import Curve, NoisyCurves
 from qmoe.data.options import Noise, Real, Whole
 from qmoe.errors import ConfigError
@@ -16,7 +16,7 @@ from qmoe.seeding import Seed, numpy_generator, random_state
 
 
 @dataclass(frozen=True)
-class PlanarCurves(Dataset):
+class PlanarCurves(SampledDataset):
     """A data set of two features whose classes are curves blurred by Gaussian noise.
 
     The truth is that of the population: equal priors, and the position on a curve uniform in its parameter.
@@ -41,7 +41,7 @@ class PlanarCurves(Dataset):
 
 
 @dataclass(frozen=True)
-class Moons(PlanarCurves):
+class Moons(PlanarCurves, BinaryDataset):
     """Two interleaving half circles of radius 1, equal to ``sklearn.datasets.make_moons``.
 
     Attributes:
@@ -52,13 +52,7 @@ class Moons(PlanarCurves):
     name: ClassVar[str] = "moons"
     difficulty: ClassVar[str] = "noise"
 
-    n_samples: Annotated[int, Whole(2)] = 500
     noise: Noise = 0.1
-
-    @property
-    def n_classes(self) -> int:
-        """The two moons."""
-        return 2
 
     def sample(self, seed: Seed) -> Points:
         """Returns ``make_moons(n_samples, noise=noise, random_state=seed)``."""
@@ -74,7 +68,7 @@ class Moons(PlanarCurves):
 
 
 @dataclass(frozen=True)
-class Circles(PlanarCurves):
+class Circles(PlanarCurves, BinaryDataset):
     """A circle of radius ``factor`` inside a circle of radius 1, equal to ``sklearn.datasets.make_circles``.
 
     Attributes:
@@ -86,14 +80,8 @@ class Circles(PlanarCurves):
     name: ClassVar[str] = "circles"
     difficulty: ClassVar[str] = "noise"
 
-    n_samples: Annotated[int, Whole(2)] = 500
     noise: Noise = 0.1
     factor: Annotated[float, Real(0.0, 1.0, open_high=True)] = 0.5
-
-    @property
-    def n_classes(self) -> int:
-        """The two circles."""
-        return 2
 
     def sample(self, seed: Seed) -> Points:
         """Returns ``make_circles(n_samples, noise=noise, factor=factor, random_state=seed)``."""
@@ -124,7 +112,6 @@ class Spirals(PlanarCurves):
     name: ClassVar[str] = "spirals"
     difficulty: ClassVar[str] = "turns"
 
-    n_samples: Annotated[int, Whole(2)] = 500
     noise: Noise = 0.05
     turns: Annotated[float, Real(0.0, 20.0)] = 1.5
     n_classes: Annotated[int, Whole(2, 20)] = 2

@@ -43,24 +43,32 @@ class Scaler(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Identity(Scaler):
-    """The features as they are.
+class _NothingLearned(Scaler):
+    """A map that needs nothing from the training part but its number of features.
 
     Attributes:
         n_features: the number of features F.
     """
 
-    name: ClassVar[str] = "none"
-
     n_features: int
 
     @classmethod
     def fit(cls, x_train: np.ndarray) -> Self:
-        """Returns the scaler; nothing is learned."""
-        return cls(_training_rows(cls.name, x_train).shape[1])
+        """Returns the scaler, if it can scale the training rows."""
+        rows = _training_rows(cls.name, x_train)
+        scaler = cls(rows.shape[1])
+        scaler(rows)
+        return scaler
 
     def _width(self) -> int:
         return self.n_features
+
+
+@dataclass(frozen=True, eq=False)
+class Identity(_NothingLearned):
+    """The features as they are."""
+
+    name: ClassVar[str] = "none"
 
     def _apply(self, x: np.ndarray) -> np.ndarray:
         return x.copy()
@@ -160,27 +168,10 @@ class Standard(Scaler):
 
 
 @dataclass(frozen=True, eq=False)
-class UnitNorm(Scaler):
-    """Divides each row by its Euclidean norm, as amplitude encoding asks for; nothing is learned.
-
-    Attributes:
-        n_features: the number of features F.
-    """
+class UnitNorm(_NothingLearned):
+    """Divides each row by its Euclidean norm, as amplitude encoding asks for; nothing is learned."""
 
     name: ClassVar[str] = "unit_norm"
-
-    n_features: int
-
-    @classmethod
-    def fit(cls, x_train: np.ndarray) -> Self:
-        """Returns the scaler after checking that the training rows have a norm."""
-        rows = _training_rows(cls.name, x_train)
-        scaler = cls(rows.shape[1])
-        scaler(rows)
-        return scaler
-
-    def _width(self) -> int:
-        return self.n_features
 
     def _apply(self, x: np.ndarray) -> np.ndarray:
         # Dividing by the largest entry first keeps the squares of very small and very large rows in range.

@@ -44,8 +44,8 @@ def _(name: str, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
         raise UnsupportedError(
             "ONNX knows no circuits, and this one cannot be written out; export qmoe.distill(router)."
         )
-    stack, batch, _ = fitting(engine, circuit, x, weights)  # whether the engine can run it is found when it runs
-    return x.new_empty((*stack, *batch, circuit.n_outputs))
+    axes, _ = fitting(engine, circuit, x, weights)  # whether the engine can run it is found when it runs
+    return x.new_empty((*axes.stack, *axes.batch, circuit.n_outputs))
 
 
 @torch.library.custom_op("qmoe::circuit_gradients", mutates_args=())

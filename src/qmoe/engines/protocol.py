@@ -7,7 +7,7 @@ import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +21,13 @@ from qmoe.torch_internals import is_recorded, is_wrapped
 
 #: A state of 2**32 amplitudes fills 32 GiB in float32.
 MAX_STATE_BITS = 32
+
+
+class Axes(NamedTuple):
+    """The axes of inputs before their last: one model after another, and one sample after another."""
+
+    stack: torch.Size
+    batch: torch.Size
 
 
 class Engine(ABC):
@@ -61,9 +68,9 @@ class Engine(ABC):
             from qmoe.engines.uncompiled import run_uncompiled
 
             return run_uncompiled(self.evaluate, circuit, x, weights, noise_strength)
-        stack, batch, reason = fitting(self, circuit, x, weights)
+        axes, reason = fitting(self, circuit, x, weights)
         if noise_strength is not None:
-            _check_strength(circuit, x, noise_strength, stack)
+            _check_strength(circuit, x, noise_strength, axes.stack)
         if reason is not None:
             raise self._unsupported(reason)
         if not traced() and x.numel() == 0:
@@ -71,14 +78,14 @@ class Engine(ABC):
             nothing = weights.sum() + x.sum()
             if noise_strength is not None:
                 nothing = nothing + noise_strength.sum()
-            return x.new_zeros((*stack, *batch, circuit.n_outputs)) + 0 * nothing
+            return x.new_zeros((*axes.stack, *axes.batch, circuit.n_outputs)) + 0 * nothing
         if circuit.noise is None:
             strength = None
         elif noise_strength is None:
-            strength = x.new_full(stack, circuit.noise.depolarizing)
+            strength = x.new_full(axes.stack, circuit.noise.depolarizing)
         else:
             strength = noise_strength
-        return self._shaped(circuit, x, weights, strength, stack, batch)
+        return self._shaped(circuit, x, weights, strength, axes)
 
     def vjp(
         self, circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None = None
@@ -103,17 +110,9 @@ class Engine(ABC):
         del circuit, n_batch, itemsize
         return None
 
-    def _shaped(
-        self,
-        circuit: Circuit,
-        x: Tensor,
-        weights: Tensor,
-        strength: Tensor | None,
-        stack: torch.Size,
-        batch: torch.Size,
-    ) -> Tensor:
+    def _shaped(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None, axes: Axes) -> Tensor:
         """Runs checked inputs of any stack and batch shape, by way of `_evaluate`."""
-        n_stack, n_batch = math.prod(stack), math.prod(batch)  # by hand: sizes may be symbols
+        n_stack, n_batch = math.prod(axes.stack), math.prod(axes.batch)  # by hand: sizes may be symbols
         flat_x = x.reshape(n_stack, n_batch, x.shape[-1])
         flat_weights = weights.reshape(n_stack, circuit.n_weights)
         flat_strength = None if strength is None else strength.reshape(n_stack)
@@ -129,7 +128,7 @@ class Engine(ABC):
                 f"{circuit.readout.name!r}, which declares {circuit.n_outputs} output(s): expected {x.dtype} of shape "
                 f"{(n_stack, n_batch, circuit.n_outputs)} = (S, B, n_outputs)."
             )
-        return out.reshape(*stack, *batch, circuit.n_outputs)
+        return out.reshape(*axes.stack, *axes.batch, circuit.n_outputs)
 
     @abstractmethod
     def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
@@ -184,13 +183,13 @@ def too_large(circuit: Circuit, device: torch.device | None = None) -> str | Non
     return f"{circuit.n_qubits} qubits make {kind} of 2**{size} numbers for each sample; use fewer qubits."
 
 
-def fitting(engine: Engine, circuit: Circuit, x: Tensor, weights: Tensor) -> tuple[torch.Size, torch.Size, str | None]:
-    """The stack and batch shapes of inputs, and why the engine cannot run the circuit on them; None where it can.
+def fitting(engine: Engine, circuit: Circuit, x: Tensor, weights: Tensor) -> tuple[Axes, str | None]:
+    """The stack and batch axes of inputs, and why the engine cannot run the circuit on them; None where it can.
 
     Raises:
         ShapeError: when shapes, dtypes or devices do not fit.
     """
-    look: Callable[..., tuple[torch.Size, torch.Size, str | None]] = _fit
+    look: Callable[..., tuple[Axes, str | None]] = _fit
     if traced():
         look = _fit.__wrapped__  # shapes may be symbols there
     return look(engine, circuit, x.shape, weights.shape, x.dtype, weights.dtype, x.device, weights.device)
@@ -206,8 +205,8 @@ def _fit(
     weights_dtype: torch.dtype,
     x_device: torch.device,
     weights_device: torch.device,
-) -> tuple[torch.Size, torch.Size, str | None]:
-    """The stack and batch shapes, and why the engine cannot run this; raises where shapes, dtypes or devices do not fit.
+) -> tuple[Axes, str | None]:
+    """The stack and batch axes, and why the engine cannot run this; raises where shapes, dtypes or devices do not fit.
 
     Looked into once, since that costs as much as a small circuit.
     """
@@ -223,7 +222,7 @@ def _fit(
         )
     _check_features(x_shape, x_dtype, circuit.in_features)
     check_same(x_dtype, x_device, weights_dtype, weights_device)
-    return stack, x_shape[n_stack_axes:-1], engine.reason_against(circuit, x_device)
+    return Axes(stack, x_shape[n_stack_axes:-1]), engine.reason_against(circuit, x_device)
 
 
 def _check_strength(circuit: Circuit, x: Tensor, noise_strength: Tensor, stack: torch.Size) -> None:

@@ -25,6 +25,17 @@ MIN_CLUSTERS = 6
 _FEW = 100
 
 
+class OverClusters:
+    """A result that rests on clusters, such as the draws of the data."""
+
+    n_clusters: int
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are enough clusters to decide anything."""
+        return self.n_clusters >= MIN_CLUSTERS
+
+
 @dataclass(frozen=True)
 class Summary:
     """A sample in eight figures.
@@ -51,7 +62,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class PairedDifference:
+class PairedDifference(OverClusters):
     """The mean of ``a - b`` over paired runs, with its interval.
 
     Attributes:
@@ -67,18 +78,13 @@ class PairedDifference:
     n_clusters: int
 
     @property
-    def enough(self) -> bool:
-        """Whether there are clusters enough to tell anything."""
-        return self.n_clusters >= MIN_CLUSTERS
-
-    @property
     def above(self) -> bool:
-        """Whether the whole interval lies above 0, on clusters enough to tell."""
+        """Whether the whole interval lies above 0, with enough clusters."""
         return self.enough and self.low > 0
 
     @property
     def below(self) -> bool:
-        """Whether the whole interval lies below 0, on clusters enough to tell."""
+        """Whether the whole interval lies below 0, with enough clusters."""
         return self.enough and self.high < 0
 
 

@@ -21,7 +21,7 @@ import scipy
 
 from qmoe.errors import ShapeError, check_sizes, unknown
 from qmoe.seeding import Seed, numpy_generator
-from qmoe.statistics.bootstrap import MIN_CLUSTERS, Clusters, Values, cluster_means
+from qmoe.statistics.bootstrap import Clusters, OverClusters, Values, cluster_means
 
 Alternative = Literal["two-sided", "greater", "less"]
 
@@ -39,7 +39,7 @@ _EVERY = 2.0 * (np.arange(1 << _BITS) >> np.arange(_BITS)[:, None] & 1) - 1
 
 
 @dataclass(frozen=True)
-class PairedTest:
+class PairedTest(OverClusters):
     """A test for a difference between two arms.
 
     Attributes:
@@ -57,11 +57,6 @@ class PairedTest:
     n_zero: int
     exact: bool
     zero_spread: bool
-
-    @property
-    def enough(self) -> bool:
-        """Whether there are clusters enough to tell anything."""
-        return self.n_clusters >= MIN_CLUSTERS
 
 
 def wilcoxon_test(

@@ -16,7 +16,7 @@ from qmoe.routers.functions.ranks import is_constant, jacobian_rank
 from qmoe.routers.stochastic import MAX_FEATURES
 from qmoe.studies.assembly import n_trainable
 from qmoe.studies.ladder_base import Base
-from qmoe.studies.specs.part_models import RouterModel, experts_model, router_model
+from qmoe.studies.specs.part_models import experts_model, router_model
 from qmoe.studies.specs.study import ModelSpec
 
 #: A twin with more functions than this is a random sample of them.
@@ -108,8 +108,7 @@ def _twin(base: Base) -> Step:
 def _ranks(circuit: Circuit, n_experts: int, n_layers: int) -> tuple[int, int]:
     """Jacobian ranks of a stochastic chain and of the quantum router with that circuit."""
     n, generator = circuit.in_features, torch.Generator()
-    named = ("n_qubits", "n_layers", "encoding", "ansatz", "readout", "noise")
-    router = QuantumRouter(n, n_experts, **{name: getattr(circuit, name) for name in named}, generator=generator)
+    router = QuantumRouter(n, n_experts, **circuit.options(), generator=generator)
     return jacobian_rank(StochasticRouter(n, n_experts, n_layers=n_layers, generator=generator)), jacobian_rank(router)
 
 
@@ -200,8 +199,9 @@ def _one_mlp(base: Base) -> Step:
     return base.model.model_copy(update=changes), says
 
 
-def _router(spec: RouterModel, words: str) -> Callable[[Base], Step]:
-    return lambda base: (base.with_router(spec), words)
+def _other(label: str, kind: str, words: str) -> tuple[RungLabel, Callable[[Base], Step]]:
+    """A rung with a router of another kind, its options the defaults."""
+    return RungLabel(label), lambda base: (base.with_router(router_model(kind)), words)
 
 
 _COHERENCE = "nothing follows the encoding but the measurement, which coherence does not change"
@@ -232,18 +232,14 @@ STEPS: dict[str, tuple[RungLabel, Callable[[Base], Step]]] = {
     "stochastic": (RungLabel("incoherent chain of equal span"), _stochastic),
     "trigonometric": (RungLabel("trigonometric router without products"), _trigonometric),
     "random-fourier": (RungLabel("random Fourier router"), _random_fourier),
-    "quadratic": (
-        RungLabel("quadratic router"),
-        _router(router_model("quadratic"), "no circuit: a linear gate on the features and their products"),
+    "quadratic": _other(
+        "quadratic router", "quadratic", "no circuit: a linear gate on the features and their products"
     ),
     "relu": (RungLabel("MLP router", "ReLU"), _mlp("relu")),
     "tanh": (RungLabel("MLP router", "tanh"), _mlp("tanh")),
     "silu": (RungLabel("MLP router", "SiLU"), _mlp("silu")),
     "more-experts": (RungLabel("linear router", "more experts"), _more_experts),
-    "linear": (
-        RungLabel("linear router"),
-        _router(router_model("linear"), "no circuit: a linear gate on the features"),
-    ),
+    "linear": _other("linear router", "linear", "no circuit: a linear gate on the features"),
     "mean": (
         RungLabel(_QUANTUM, "switched off"),
         _routing("mean", "every sample gets the mean of a batch's routing weights"),
@@ -253,22 +249,10 @@ STEPS: dict[str, tuple[RungLabel, Callable[[Base], Step]]] = {
         _routing("permuted", "every sample gets the routing weights of another"),
     ),
     "random-labels": (RungLabel(_QUANTUM, "random labels"), _random_labels),
-    "uniform": (
-        RungLabel("no router"),
-        _router(router_model("uniform"), "all experts count alike, for every input"),
-    ),
-    "constant": (
-        RungLabel("constant router"),
-        _router(router_model("constant"), "routing weights train, but do not look at the input"),
-    ),
-    "random": (
-        RungLabel("random router"),
-        _router(router_model("random"), "every point is routed at random, but always alike; nothing trains"),
-    ),
-    "single-expert": (
-        RungLabel("one expert of them"),
-        _router(router_model("single"), "one expert decides alone"),
-    ),
+    "uniform": _other("no router", "uniform", "all experts count alike, for every input"),
+    "constant": _other("constant router", "constant", "routing weights train, but do not look at the input"),
+    "random": _other("random router", "random", "every point is routed at random, but always alike; nothing trains"),
+    "single-expert": _other("one expert of them", "single", "one expert decides alone"),
     "one-mlp": (RungLabel("one MLP"), _one_mlp),
 }
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -114,6 +115,21 @@ class EngineConformance:
         gradients = gradients_of(out, [x, weights], projection(out, x.dtype, seed).to(x.device))
         for got, want in zip(gradients, exact, strict=True):
             torch.testing.assert_close(got.cpu().double(), want, rtol=tolerance, atol=tolerance)
+
+    def _compare_vmap(self, circuit: Circuit, inputs: Sequence[Tensor], over: int) -> None:
+        """`torch.func.vmap` over the first axis of one input against the loop over it; must raise if not supported."""
+        engine = self.make_engine()
+
+        def run(*tensors: Tensor) -> Tensor:
+            return engine.evaluate(circuit, *tensors)
+
+        mapped = torch.func.vmap(run, in_dims=tuple(0 if place == over else None for place in range(len(inputs))))
+        if not self.supports_vmap:
+            with pytest.raises(UnsupportedError):
+                mapped(*inputs)
+            return
+        loop = torch.stack([run(*inputs[:over], value, *inputs[over + 1 :]) for value in inputs[over]])
+        torch.testing.assert_close(mapped(*inputs), loop, rtol=0, atol=self.tolerances[loop.dtype])
 
     # --- against the reference -------------------------------------------------------------------------------------
 
@@ -272,41 +288,19 @@ class EngineConformance:
 
     def test_vmap_over_weights_equals_the_loop_or_raises(self, dtype: torch.dtype) -> None:
         for circuit in self._showcase():
-            engine = self.make_engine()
             x, _ = self._drawn(circuit, 10, dtype=dtype)
             _, weights = self._drawn(circuit, 11, stack=(3,), dtype=dtype)
-            mapped = torch.func.vmap(lambda w, e=engine, c=circuit, x=x: e.evaluate(c, x, w))
-            if not self.supports_vmap:
-                with pytest.raises(UnsupportedError):
-                    mapped(weights)
-                continue
-            loop = torch.stack([engine.evaluate(circuit, x, w) for w in weights])
-            torch.testing.assert_close(mapped(weights), loop, rtol=0, atol=self.tolerances[dtype])
+            self._compare_vmap(circuit, (x, weights), over=1)
 
     def test_vmap_over_samples_equals_the_loop_or_raises(self, dtype: torch.dtype) -> None:
         for circuit in self._showcase():
-            engine = self.make_engine()
             x, weights = self._drawn(circuit, 12, dtype=dtype)
-            mapped = torch.func.vmap(lambda row, e=engine, c=circuit, w=weights: e.evaluate(c, row, w))
-            if not self.supports_vmap:
-                with pytest.raises(UnsupportedError):
-                    mapped(x)
-                continue
-            loop = torch.stack([engine.evaluate(circuit, row, weights) for row in x])
-            torch.testing.assert_close(mapped(x), loop, rtol=0, atol=self.tolerances[dtype])
+            self._compare_vmap(circuit, (x, weights), over=0)
 
     def test_vmap_over_noise_strengths_equals_the_loop_or_raises(self, dtype: torch.dtype) -> None:
         for circuit in filter(self.supports, _NOISY):
-            engine = self.make_engine()
             x, weights = self._drawn(circuit, 16, dtype=dtype)
-            strengths = x.new_tensor([0.0, 0.1, 0.75])
-            mapped = torch.func.vmap(lambda p, e=engine, c=circuit, x=x, w=weights: e.evaluate(c, x, w, p))
-            if not self.supports_vmap:
-                with pytest.raises(UnsupportedError):
-                    mapped(strengths)
-                continue
-            loop = torch.stack([engine.evaluate(circuit, x, weights, p) for p in strengths])
-            torch.testing.assert_close(mapped(strengths), loop, rtol=0, atol=self.tolerances[dtype])
+            self._compare_vmap(circuit, (x, weights, x.new_tensor([0.0, 0.1, 0.75])), over=2)
 
     def test_per_sample_jacobians_equal_autograd_or_raise(self, dtype: torch.dtype) -> None:
         for circuit in self._showcase():

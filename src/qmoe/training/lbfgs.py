@@ -6,7 +6,7 @@ import functools
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from qmoe.training.compiled.parts import MixtureParts
 from qmoe.training.compiled.step import Runner, compiled_parts, evaluation_piece
 from qmoe.training.scipy_lbfgs import Limits, minimum
 from qmoe.training.stack import ModelStack
-from qmoe.training.trainer import Part, TrainingConfig
+from qmoe.training.trainer import Part, StackResult, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class LBFGSConfig:
 
 
 @dataclass
-class MinimizationResult:
+class MinimizationResult(StackResult):
     """What minimising the losses of M models gave; a model that failed has NaN.
 
     Attributes:
@@ -58,20 +58,14 @@ class MinimizationResult:
         gradient: ``(M,)`` largest components of their gradients.
         n_iterations: ``(M,)`` iterations.
         converged: ``(M,)`` whether the largest component came down to the tolerance.
-        train_accuracy: ``(M,)`` accuracies on the training part.
         test_accuracy: ``(M,)`` held-out accuracies; NaN where there is no test part.
-        failures: reason for each model (by its place in the stack) whose loss is not finite.
-        seconds: wall time of the whole stack.
     """
 
     loss: np.ndarray
     gradient: np.ndarray
     n_iterations: np.ndarray
     converged: np.ndarray
-    train_accuracy: np.ndarray
     test_accuracy: np.ndarray
-    failures: dict[int, str] = field(default_factory=dict)
-    seconds: float = 0.0
 
 
 def minimize_stack(
@@ -145,7 +139,7 @@ def minimize_stack(
 def _nothing_yet(n_models: int) -> MinimizationResult:
     loss, gradient, train, test = np.full((4, n_models), np.nan)
     iterations, converged = np.zeros(n_models, dtype=np.int64), np.zeros(n_models, dtype=bool)
-    return MinimizationResult(loss, gradient, iterations, converged, train, test)
+    return MinimizationResult(loss, gradient, iterations, converged, test, train_accuracy=train)
 
 
 class _Objective(ABC):

@@ -17,11 +17,11 @@ from qmoe.training.compiled import CompiledTrainer, compiled_parts
 from qmoe.training.orders import Orders
 from qmoe.training.stack import ModelStack
 from qmoe.training.stopping import Best
-from qmoe.training.trainer import Histories, Part, Trainer, TrainingConfig
+from qmoe.training.trainer import Histories, Part, StackResult, Trainer, TrainingConfig
 
 
 @dataclass
-class TrainingResult:
+class TrainingResult(StackResult):
     """What training a stack of M models gave. Arrays have a row per model and a column per epoch.
 
     A model that failed has NaN in all of them from then on.
@@ -31,9 +31,6 @@ class TrainingResult:
         running_accuracy: ``(M, epochs)`` share of training samples classified right as they were trained on.
         test_accuracy: ``(M, epochs)`` held-out accuracy after the epoch; NaN where there is no test part, and before the
             last epoch where it is found at the end alone.
-        train_accuracy: ``(M,)`` accuracy on the training part at the end.
-        failures: reason for each model (by its place in the stack) whose loss or outputs stopped being finite.
-        seconds: wall time of training and evaluation of the whole stack.
         n_epochs: ``(M,)`` epochs that each model trained for; fewer than all for one that stopped or failed.
         best_epoch: ``(M,)`` epochs, from 0, whose weights the models have; None without `TrainingConfig.patience`.
     """
@@ -41,9 +38,6 @@ class TrainingResult:
     loss: np.ndarray
     running_accuracy: np.ndarray
     test_accuracy: np.ndarray
-    train_accuracy: np.ndarray
-    failures: dict[int, str] = field(default_factory=dict)
-    seconds: float = 0.0
     n_epochs: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     best_epoch: np.ndarray | None = None
 
@@ -120,8 +114,9 @@ def train_stack(
         test_accuracy[index, epoch:] = np.nan
         n_epochs[index] = epoch + 1
     stack.write_back(skip=failures)
-    seconds, best_epoch = time.perf_counter() - begin, None if best is None else best.epoch
-    return TrainingResult(loss, running, test_accuracy, train_accuracy, failures, seconds, n_epochs, best_epoch)
+    own = loss, running, test_accuracy, n_epochs, None if best is None else best.epoch
+    seconds = time.perf_counter() - begin
+    return TrainingResult(*own, train_accuracy=train_accuracy, failures=failures, seconds=seconds)
 
 
 def _failures(loss: np.ndarray, failed_in: Mapping[int, int], train_accuracy: np.ndarray) -> dict[int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -68,6 +68,21 @@ class Part:
     x: Tensor
     y: Tensor
     weight: Tensor | None = None
+
+
+@dataclass(kw_only=True)
+class StackResult:
+    """What any training of a stack of M models gives.
+
+    Attributes:
+        train_accuracy: ``(M,)`` accuracies on the training part at the end; NaN for a model that failed.
+        failures: reason for each model (by its place in the stack) that failed: its loss or outputs are not finite.
+        seconds: wall time of training and evaluation of the whole stack.
+    """
+
+    train_accuracy: np.ndarray
+    failures: dict[int, str] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

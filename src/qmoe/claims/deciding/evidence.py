@@ -80,17 +80,32 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What paired scores say about a contrast, before the correction for many tests.
+class PairedFigures:
+    """Two arms side by side.
 
     Attributes:
-        contrast: what was asked.
         effect: mean of ``a - b``, or geometric mean of ``a / b`` on the ratio scale; every cluster counts once.
         low: lower bound of its 95% BCa interval.
         high: upper bound.
         mean_a: mean of a over clusters (geometric on the ratio scale).
         mean_b: mean of b.
-        n_clusters: number of clusters.
+        n_clusters: number of clusters, such as draws of the data.
+    """
+
+    effect: float
+    low: float
+    high: float
+    mean_a: float
+    mean_b: float
+    n_clusters: int
+
+
+@dataclass(frozen=True)
+class Evidence(PairedFigures):
+    """What paired scores say about a contrast, before the correction for multiple comparisons.
+
+    Attributes:
+        contrast: what was asked.
         n_pairs: number of pairs.
         p_support: p-value of the test that could support.
         p_refute: p-value of the test that could refute.
@@ -111,12 +126,6 @@ class Evidence:
     """
 
     contrast: Contrast
-    effect: float
-    low: float
-    high: float
-    mean_a: float
-    mean_b: float
-    n_clusters: int
     n_pairs: int
     p_support: float
     p_refute: float

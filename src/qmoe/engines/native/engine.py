@@ -13,7 +13,7 @@ from qmoe.engines.batched import TorchEngine
 from qmoe.engines.calling import CompiledCircuit
 from qmoe.engines.native.autograd import Evaluate, Step
 from qmoe.engines.native.run.prepared_circuits import prepare
-from qmoe.engines.protocol import Engine, too_large, traced
+from qmoe.engines.protocol import Axes, Engine, too_large, traced
 from qmoe.torch_internals import differentiates_forwards, is_in_dual_level, is_transformed
 
 _TORCH = TorchEngine()
@@ -69,18 +69,10 @@ class NativeEngine(Engine):
             return None
         return prepare(circuit, torch.Size(), torch.Size((n_batch,)), itemsize).compiled()
 
-    def _shaped(
-        self,
-        circuit: Circuit,
-        x: Tensor,
-        weights: Tensor,
-        strength: Tensor | None,
-        stack: torch.Size,
-        batch: torch.Size,
-    ) -> Tensor:
+    def _shaped(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None, axes: Axes) -> Tensor:
         if is_transformed() or is_in_dual_level():
-            return super()._shaped(circuit, x, weights, strength, stack, batch)
-        ready = prepare(circuit, stack, batch, x.element_size())
+            return super()._shaped(circuit, x, weights, strength, axes)
+        ready = prepare(circuit, axes.stack, axes.batch, x.element_size())
         keep = ready.keeps and _differentiates(x, weights, strength)
         return Step.apply(ready, x, weights, strength, keep)
 

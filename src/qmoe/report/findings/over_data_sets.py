@@ -9,7 +9,7 @@ from math import comb, isfinite, sqrt
 import numpy as np
 
 from qmoe.claims import ArmRuns
-from qmoe.report.findings.rung_results import RungResult, routing_matters
+from qmoe.report.findings.rung_results import RungResult, routing_matters, rung_verdict_words
 from qmoe.report.tables import signed, signed_number
 from qmoe.report.words import join
 from qmoe.statistics import (
@@ -151,6 +151,7 @@ def rank_sentences(found: CriticalDifference) -> tuple[str, ...]:
 def ladders_sentences(ladders: Ladders, titles: Mapping[str, str]) -> tuple[str, ...]:
     """On how many data sets which of the main questions came out how, by rule."""
     counting, idle = apart(ladders)
+    said = rung_verdict_words("more accurate", "less accurate")
     lines = []
     for rung, words in (
         ("twin", "the classical twin (a linear gate on the same functions, no circuit)"),
@@ -162,16 +163,7 @@ def ladders_sentences(ladders: Ladders, titles: Mapping[str, str]) -> tuple[str,
             result = next((r for r in rungs if r.rung.name == rung and r.verdict), None)
             if result is not None:
                 by_verdict.setdefault(result.verdict, []).append(titles[name])
-        parts = [
-            f"{said} on {join(by_verdict[verdict])}"
-            for verdict, said in (
-                ("better", f"more accurate by more than {MARGIN:g}"),
-                ("alike", f"the same within {MARGIN:g}"),
-                ("worse", f"less accurate by more than {MARGIN:g}"),
-                ("open", "inconclusive"),
-            )
-            if verdict in by_verdict
-        ]
+        parts = [f"{said[v]} on {join(by_verdict[v])}" for v in said if v in by_verdict]
         lines += [f"Against the quantum router, {words} is {'; '.join(parts)}."] if parts else []
     if idle:
         lines.append(

@@ -105,6 +105,16 @@ def group_of(rung: str) -> str:
     return QUANTUM_PARTS if rung in _REMOVED else CONTROLS if rung in _CONTROLS else COUNTERPARTS
 
 
+def rung_verdict_words(better: str, worse: str) -> dict[str, str]:
+    """What each verdict on a rung says: ``"better"`` and ``"worse"`` in the words given."""
+    return {
+        "better": f"{better} by more than {MARGIN:g}",
+        "alike": f"the same within {MARGIN:g}",
+        "worse": f"{worse} by more than {MARGIN:g}",
+        "open": "inconclusive",
+    }
+
+
 def has_ladder(results: StudyResults) -> bool:
     """Whether a study asks for a ladder and has a finished run."""
     return bool(results.study.ladder) and any(record.error is None for record in results.records.values())
@@ -161,6 +171,7 @@ def ladder_sentences(rungs: Sequence[RungResult]) -> list[str]:
         lines.append(
             f"The {base.label} does no better than guessing the commonest class, so nothing here is about its parts."
         )
+    words = rung_verdict_words("better", "worse")
     for group, opening in (
         (QUANTUM_PARTS, "Parts of the circuit taken away"),
         (COUNTERPARTS, "Classical routers and models in its place"),
@@ -168,13 +179,8 @@ def ladder_sentences(rungs: Sequence[RungResult]) -> list[str]:
     ):
         members = [r for r in compared if r.group == group]
         said = [
-            f"{words}: {join(named)}"
-            for verdict, words in (
-                ("worse", f"worse by more than {MARGIN:g}"),
-                ("alike", f"the same within {MARGIN:g}"),
-                ("better", f"better by more than {MARGIN:g}"),
-                ("open", "inconclusive"),
-            )
+            f"{words[verdict]}: {join(named)}"
+            for verdict in ("worse", "alike", "better", "open")
             if (named := [r.label_in_text for r in members if r.verdict == verdict])
         ]
         lines += [f"{opening}: {'; '.join(said)}."] if said else []

@@ -12,7 +12,6 @@ from qmoe.claims.sentences import metric_words
 from qmoe.report.findings.arms import router_parameters
 from qmoe.report.findings.contents import Contents, Times
 from qmoe.report.findings.headline import HeadlineRow
-from qmoe.report.findings.judged import Judged
 from qmoe.report.findings.paper import is_preset
 from qmoe.report.findings.rung_results import has_ladder
 from qmoe.report.pictures.style import Panel
@@ -125,20 +124,9 @@ class Context:
         """Studies that are neither a preset nor a ladder."""
         return [r for r in self.results if not is_preset(r.study) and not has_ladder(r)]
 
-    @property
-    def rows(self) -> Sequence[HeadlineRow]:
-        """Published figures beside ours."""
-        return self.contents.rows
-
-    @property
-    def times(self) -> Times:
-        """Seconds of training."""
-        return self.contents.times
-
-    @property
-    def judged(self) -> Judged:
-        """Verdicts on claims."""
-        return self.contents.judged
+    def rows_of(self, experiment: str) -> list[HeadlineRow]:
+        """Published figures of one of the paper's experiments, beside ours."""
+        return [row for row in self.contents.rows if row.study == f"{experiment}-published"]
 
     def pair(self, experiment: str) -> tuple[StudyResults | None, StudyResults | None]:
         """The published and the held-out study of one of the paper's experiments."""
@@ -172,6 +160,13 @@ def comparison_table(
         Column("held-out mean [95%]", ("heldout_mean", "heldout_low", "heldout_high"), with_interval(digits)),
     )
     return Table(name, caption, drop_empty(columns, body), tuple(body))
+
+
+def comparison_blocks(
+    name: str, caption: str, rows: Sequence[HeadlineRow], heldout: Sequence[ArmRuns], digits: int
+) -> list[Block]:
+    """The `comparison_table` of published figures with its `outside_notes`; nothing where there are none."""
+    return [comparison_table(name, caption, rows, heldout, digits), *outside_notes(rows)] if rows else []
 
 
 def arms_table(name: str, caption: str, arms: Sequence[ArmRuns]) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from qmoe.claims import Claim, Comparison, Outcome, Verdict
+from qmoe.claims import Comparison, Verdict
 from qmoe.claims.analyses.choices import alternative_words, choice_words
 from qmoe.claims.sentences import estimand_words, metric_words
 from qmoe.claims.spec import MeasurementTest
@@ -73,16 +73,6 @@ class Card:
     figures: Figures | None = None
     power: str = ""
     by_study: tuple[StudyVerdict, ...] = ()
-
-    @property
-    def claim(self) -> Claim:
-        """The claim."""
-        return self.verdict.claim
-
-    @property
-    def outcome(self) -> Outcome:
-        """The verdict in one word."""
-        return self.verdict.outcome
 
 
 def cards_of(judged: Judged, results: Sequence[StudyResults]) -> list[Card]:

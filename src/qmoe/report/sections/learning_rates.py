@@ -19,7 +19,7 @@ def learning_rates_section(context: Context) -> list[Section]:
 
     Claims with several analyses are left out: learning rates are among what those vary.
     """
-    judged = context.judged
+    judged = context.contents.judged
     once = _once(judged)
     if not once:
         return []

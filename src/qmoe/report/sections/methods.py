@@ -51,7 +51,7 @@ def cost_section(context: Context) -> list[Section]:
             same = [a for a in arms_of(results) if a.name == arm.name]
             total = sum(r.seconds / r.stack_size for a in same for r in a.finished)
             n = sum(a.n for a in same)
-            alone = context.times.alone(arm)
+            alone = context.contents.times.alone(arm)
             per_run = total / n
             body.append(
                 {

@@ -8,6 +8,6 @@ from qmoe.report.sections.blocks import Context, Section, Text
 
 def caveats_section(context: Context) -> list[Section]:
     """What a careful reader should hold against the figures."""
-    lines = tuple(page_caveats(context.results, context.judged.covered))
+    lines = tuple(page_caveats(context.results, context.contents.judged.covered))
     block = Text(lines or ("Nothing that the rules of this page look for.",), points=bool(lines))
     return [Section("caveats", "Caveats", "Caveats", [block], boxed=True)]

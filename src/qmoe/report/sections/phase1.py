@@ -12,16 +12,7 @@ from qmoe.report.findings.arms import finished
 from qmoe.report.findings.paper import departures, paper
 from qmoe.report.pictures.distributions import curve_plot, strip_plot
 from qmoe.report.pictures.style import Panel
-from qmoe.report.sections.blocks import (
-    Block,
-    Context,
-    FigureBlock,
-    Section,
-    Text,
-    comparison_table,
-    outside_notes,
-    times_table,
-)
+from qmoe.report.sections.blocks import Block, Context, FigureBlock, Section, Text, comparison_blocks, times_table
 from qmoe.report.words import capital
 
 _DATA = (("phase1-synthetic", "synthetic data", 3), ("phase1-mnist", "MNIST 0/1 at 4×4", 4))
@@ -45,7 +36,7 @@ def _blocks(context: Context, stem: str, words: str, digits: int) -> list[Block]
     published, heldout = context.pair(stem)
     shown = finished(published) or finished(heldout)
     study = shown[0].study
-    rows = [row for row in context.rows if row.study == f"{stem}-published"]
+    rows = context.rows_of(stem)
     # Shortened training stands beside nothing that was published.
     same = not any(departures(r.study) for r in (published, heldout) if r is not None)
     marks = {f.arm: f.value for f in paper().of(study, "test_accuracy")} if same else {}
@@ -60,9 +51,8 @@ def _blocks(context: Context, stem: str, words: str, digits: int) -> list[Block]
         caption = f"{capital(words)}: test accuracy {when}."
         if stem == "phase1-mnist":
             caption += " The test set is the official one, so this is held-out accuracy already."
-        blocks.append(comparison_table(f"{stem}-comparison", caption, rows, held, digits))
+        blocks += comparison_blocks(f"{stem}-comparison", caption, rows, held, digits)
     seconds = {f.arm: f.value for f in paper().of(f"{stem}-published", "seconds")} if same else {}
-    blocks += outside_notes(rows)
     labels = ", ".join(arm.label for arm in shown)
     panels = [
         Panel(f"{stem}-accuracy", curve_plot(shown, "test_accuracy", "test accuracy"),
@@ -85,7 +75,7 @@ def _blocks(context: Context, stem: str, words: str, digits: int) -> list[Block]
             "Seconds of training. Theirs are from Colab, ours from one thread of another machine, so the ratio compares "
             "machines as well as programs.",
             shown,
-            context.times,
+            context.contents.times,
             seconds,
         )
     )

@@ -69,7 +69,7 @@ def straightness(n_straight: int, n: int, n_straight_quantum: int, n_quantum: in
 def _losses(context: Context, shown: list[ArmRuns], heldout: StudyResults | None) -> list[Block]:
     study = shown[0].study
     points = paper().of(study, "loss")
-    rows = [row for row in context.rows if row.study == "phase2-published"]
+    rows = context.rows_of("phase2")
     panels = [
         Panel("phase2-loss", curve_plot(shown, "loss", "loss summed over batches", points, log=True),
               "Training loss against epoch for both routers."),

@@ -13,15 +13,7 @@ from qmoe.report.findings.arms import finished
 from qmoe.report.findings.paper import paper
 from qmoe.report.pictures.distributions import efficiency_plot, noise_plot
 from qmoe.report.pictures.style import Panel
-from qmoe.report.sections.blocks import (
-    Context,
-    FigureBlock,
-    Section,
-    Text,
-    arms_table,
-    comparison_table,
-    outside_notes,
-)
+from qmoe.report.sections.blocks import Context, FigureBlock, Section, Text, arms_table, comparison_blocks
 
 
 def phase3a_section(context: Context) -> list[Section]:
@@ -73,11 +65,8 @@ def _section(
         which = f"Study {(published or heldout)[0].study}."
     caption = f"{which} Small dots are single runs, large marks are means, bars their 95% intervals."
     section.blocks.append(FigureBlock(tuple(panels), caption))
-    rows = [row for row in context.rows if row.study == f"{stem}-published"]
-    if rows:
-        caption = "Accuracy on the training set, as published, and on held-out data."
-        section.blocks.append(comparison_table(f"{stem}-comparison", caption, rows, heldout, 3))
-    section.blocks += outside_notes(rows)
+    caption = "Accuracy on the training set, as published, and on held-out data."
+    section.blocks += comparison_blocks(f"{stem}-comparison", caption, context.rows_of(stem), heldout, 3)
     if heldout:
         section.blocks.append(arms_table(f"{stem}-heldout-arms", "Accuracy on held-out data.", heldout))
     section.blocks.append(Text((words,)))

@@ -169,12 +169,7 @@ def _fresh(router: Router, circuit: Circuit, generator: torch.Generator) -> Rout
         return QuantumRouter(
             router.in_features,
             router.n_experts,
-            n_qubits=circuit.n_qubits,
-            n_layers=circuit.n_layers,
-            encoding=circuit.encoding,
-            ansatz=circuit.ansatz,
-            readout=circuit.readout,
-            noise=circuit.noise,
+            **circuit.options(),
             engine="torch",  # no machine code to wait for
             generator=generator,
             dtype=torch.float64,

@@ -24,7 +24,7 @@ from qmoe.studies.assembly import build_model, n_trainable, prepare_data, standa
 from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile, n_parts, plan_stacks
 from qmoe.studies.run.workers import Report, Workers, tick
 from qmoe.studies.specifications import all_members
-from qmoe.studies.specs.study import Study
+from qmoe.studies.specs.study import Study, TrainingSpec
 from qmoe.studies.store import Record, Store
 from qmoe.studies.trials import TrialSpec
 from qmoe.training import LBFGSConfig, TrainingConfig, balanced_accuracy, minimize_stack, train_stack
@@ -55,11 +55,17 @@ def run_stack(stack: Stack, on_part: Callable[[int], None] | None = None) -> lis
     models = [build_model(trial) for trial in stack]
     for model, trial, part in zip(models, stack, data, strict=True):
         standardise(model.router, trial.model, part.x_train)
-    x, y = torch.stack([d.x_train for d in data]).to(dtype), torch.stack([d.y_train for d in data])
-    x_test, y_test = torch.stack([d.x_test for d in data]).to(dtype), torch.stack([d.y_test for d in data])
-    train = _minimize if stack[0].training.optimiser == "lbfgs" else _by_epochs
-    done = train(stack, models, x, y, x_test, y_test, on_part)
-    balanced = balanced_accuracy(models, x_test, y_test) if y_test.numel() else None
+    task = _Task(
+        stack,
+        models,
+        x=torch.stack([d.x_train for d in data]).to(dtype),
+        y=torch.stack([d.y_train for d in data]),
+        x_test=torch.stack([d.x_test for d in data]).to(dtype),
+        y_test=torch.stack([d.y_test for d in data]),
+    )
+    train = _minimize if task.training.optimiser == "lbfgs" else _by_epochs
+    done = train(task, on_part)
+    balanced = balanced_accuracy(models, task.x_test, task.y_test) if task.holds_out else None
     # What models of one shape have in common.
     sizes = {"router_parameters": float(n_trainable(models[0].router)), "parameters": float(n_trainable(models[0]))}
     engine = _engine_name(models[0])
@@ -89,6 +95,37 @@ def run_stack(stack: Stack, on_part: Callable[[int], None] | None = None) -> lis
     return records
 
 
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A stack with what it is trained on.
+
+    Attributes:
+        stack: the trials.
+        models: their M models, which are trained in place.
+        x: ``(M, N, F)`` training features.
+        y: ``(M, N)`` training labels.
+        x_test: ``(M, T, F)`` held-out features; ``T`` is 0 where nothing is held out.
+        y_test: ``(M, T)`` held-out labels.
+    """
+
+    stack: Stack
+    models: Sequence[nn.Module]
+    x: Tensor
+    y: Tensor
+    x_test: Tensor
+    y_test: Tensor
+
+    @property
+    def training(self) -> TrainingSpec:
+        """How the trials of the stack are trained, all alike."""
+        return self.stack[0].training
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether there are held-out rows."""
+        return self.y_test.numel() > 0
+
+
 @dataclass(frozen=True)
 class _Done:
     """What training gave: ``(M,)`` figures and ``(M, epochs)`` histories by name, and why models failed."""
@@ -99,46 +136,30 @@ class _Done:
     seconds: float
 
 
-def _by_epochs(
-    stack: Stack,
-    models: Sequence[nn.Module],
-    x: Tensor,
-    y: Tensor,
-    x_test: Tensor,
-    y_test: Tensor,
-    on_epoch: Callable[[int], None] | None,
-) -> _Done:
+def _by_epochs(task: _Task, on_epoch: Callable[[int], None] | None) -> _Done:
     """With Adam."""
-    training = stack[0].training
+    training = task.training
     # After every epoch, a large test part would take longer than the training itself.
-    at_end = stack[0].data.test_samples is not None
+    at_end = task.stack[0].data.test_samples is not None
     evaluate: Literal["epoch", "end"] = "end" if at_end else "epoch"
     config = TrainingConfig(training.epochs, training.batch_size, training.lr, evaluate=evaluate)
-    result = train_stack(models, x, y, config, [trial.order_seed for trial in stack], x_test, y_test, on_epoch)
+    orders = [trial.order_seed for trial in task.stack]
+    result = train_stack(task.models, task.x, task.y, config, orders, task.x_test, task.y_test, on_epoch)
     metrics = {
         "train_accuracy": result.train_accuracy,
         "loss": result.loss[:, -1],
         "test_accuracy": result.test_accuracy[:, -1],
     }
     history = {"loss": result.loss, "running_accuracy": result.running_accuracy}
-    if y_test.numel() and not at_end:
+    if task.holds_out and not at_end:
         history["test_accuracy"] = result.test_accuracy
     return _Done(metrics, history, result.failures, result.seconds)
 
 
-def _minimize(
-    stack: Stack,
-    models: Sequence[nn.Module],
-    x: Tensor,
-    y: Tensor,
-    x_test: Tensor,
-    y_test: Tensor,
-    on_model: Callable[[int], None] | None,
-) -> _Done:
+def _minimize(task: _Task, on_model: Callable[[int], None] | None) -> _Done:
     """With L-BFGS, which has no epochs."""
-    training = stack[0].training
-    config = LBFGSConfig(training.max_iterations, training.tolerance)
-    result = minimize_stack(models, x, y, config, x_test, y_test, on_model)
+    config = LBFGSConfig(task.training.max_iterations, task.training.tolerance)
+    result = minimize_stack(task.models, task.x, task.y, config, task.x_test, task.y_test, on_model)
     names = "train_accuracy", "loss", "test_accuracy", "gradient", "n_iterations", "converged"
     return _Done({name: getattr(result, name) for name in names}, {}, result.failures, result.seconds)
 

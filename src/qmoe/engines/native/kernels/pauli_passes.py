@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
+from llvmlite.ir import Value
 
 from qmoe.compiled.vectors import Emitter, vector_pass
 
 
-def _pair(emit: Emitter, pairs: ir.Value, i: ir.Value) -> tuple[ir.Value, ir.Value]:
+def _pair(emit: Emitter, pairs: Value, i: Value) -> tuple[Value, Value]:
     place = emit.builder.shl(i, emit.integer(1))
     return emit.load_int(pairs, place), emit.load_int(pairs, emit.builder.add(place, emit.integer(1)))
 
 
 @vector_pass
-def turn(
-    emit: Emitter, words: ir.Value, pairs: ir.Value, count: ir.Value, coefficients: ir.Value, slot: ir.Value
-) -> None:
+def turn(emit: Emitter, words: Value, pairs: Value, count: Value, coefficients: Value, slot: Value) -> None:
     """Rotates the ``count`` pairs of words."""
     cos, sin = emit.load_pair(coefficients, slot)
     with emit.range(emit.integer(0), count) as i:
@@ -28,13 +26,13 @@ def turn(
 @vector_pass
 def unturn(
     emit: Emitter,
-    words: ir.Value,
-    lam: ir.Value,
-    pairs: ir.Value,
-    count: ir.Value,
-    coefficients: ir.Value,
-    gradients: ir.Value,
-    slot: ir.Value,
+    words: Value,
+    lam: Value,
+    pairs: Value,
+    count: Value,
+    coefficients: Value,
+    gradients: Value,
+    slot: Value,
 ) -> None:
     """Undoes `turn` on the state and on the gradient ``lam`` of the loss, and adds up the gradient of the angle."""
     cos, sin = emit.load_pair(coefficients, slot)
@@ -52,7 +50,7 @@ def unturn(
 
 
 @vector_pass
-def damp(emit: Emitter, words: ir.Value, factors: ir.Value, saved: ir.Value, count: ir.Value) -> None:
+def damp(emit: Emitter, words: Value, factors: Value, saved: Value, count: Value) -> None:
     """Multiplies each word by its factor, after a copy to ``saved`` unless that is 0."""
     b = emit.builder
     keeps = b.icmp_signed("!=", saved, emit.integer(0))
@@ -66,12 +64,12 @@ def damp(emit: Emitter, words: ir.Value, factors: ir.Value, saved: ir.Value, cou
 @vector_pass
 def undamp(
     emit: Emitter,
-    lam: ir.Value,
-    saved: ir.Value,
-    factors: ir.Value,
-    derivatives: ir.Value,
-    gradient: ir.Value,
-    count: ir.Value,
+    lam: Value,
+    saved: Value,
+    factors: Value,
+    derivatives: Value,
+    gradient: Value,
+    count: Value,
 ) -> None:
     """Takes ``lam`` back through `damp` and adds up the gradient of the factor, of which ``derivatives`` are the powers'."""
     total = emit.accumulator()
@@ -83,14 +81,14 @@ def undamp(
 
 
 @vector_pass
-def overlap(emit: Emitter, psi: ir.Value, out: ir.Value, flip: ir.Value, count: ir.Value) -> None:
+def overlap(emit: Emitter, psi: Value, out: Value, flip: Value, count: Value) -> None:
     """``out[k] = psi[k] psi[k ^ flip]`` for real ``psi``."""
     with emit.range(emit.integer(0), count) as k:
         emit.store(emit.load(psi, k) * emit.load(psi, emit.builder.xor(k, flip)), out, k)
 
 
 @vector_pass
-def unoverlap(emit: Emitter, psi: ir.Value, lam: ir.Value, out: ir.Value, flip: ir.Value, count: ir.Value) -> None:
+def unoverlap(emit: Emitter, psi: Value, lam: Value, out: Value, flip: Value, count: Value) -> None:
     """Adds to ``out`` the gradient of ``sum_k lam[k] psi[k] psi[k ^ flip]`` with respect to ``psi``."""
     b = emit.builder
     with emit.range(emit.integer(0), count) as k:

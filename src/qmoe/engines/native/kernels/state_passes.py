@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
+from llvmlite.ir import Value
 
 from qmoe.compiled.vectors import Emitter, Vec, vector_pass
 from qmoe.engines.native.layout import FLIP, PIVOT, SIGN, SLOT
@@ -18,15 +18,15 @@ from qmoe.engines.native.layout import FLIP, PIVOT, SIGN, SLOT
 class _Group:
     """A group of rotations read from a row of the program."""
 
-    def __init__(self, emit: Emitter, row: ir.Value, coefficients: ir.Value, size: int) -> None:
-        def column(first: int) -> list[ir.Value]:
+    def __init__(self, emit: Emitter, row: Value, coefficients: Value, size: int) -> None:
+        def column(first: int) -> list[Value]:
             return [emit.load_int(row, emit.integer(first + i)) for i in range(size)]
 
         self.emit, self.size = emit, size
         self.pivots, self.flips, self.signs, self.slots = (column(c) for c in (PIVOT, FLIP, SIGN, SLOT))
         self.turns = [emit.load_pair(coefficients, slot) for slot in self.slots]
 
-    def members(self, r: ir.Value) -> list[ir.Value]:
+    def members(self, r: Value) -> list[Value]:
         """The basis states of coset ``r``; bit i of a member's place is the value of sign i."""
         b, k = self.emit.builder, r
         for pivot in self.pivots:
@@ -45,11 +45,11 @@ class _Group:
         return [(j, j | 1 << i) for j in range(1 << self.size) if not j >> i & 1]
 
 
-def _load(emit: Emitter, state: ir.Value, members: list[ir.Value]) -> list[list[Vec]]:
+def _load(emit: Emitter, state: Value, members: list[Value]) -> list[list[Vec]]:
     return [list(emit.load_pair(state, k)) for k in members]
 
 
-def _store(emit: Emitter, amplitudes: list[list[Vec]], state: ir.Value, members: list[ir.Value]) -> None:
+def _store(emit: Emitter, amplitudes: list[list[Vec]], state: Value, members: list[Value]) -> None:
     for k, (re, im) in zip(members, amplitudes, strict=True):
         emit.store_pair((re, im), state, k)
 
@@ -62,7 +62,7 @@ def _turn(amplitudes: list[list[Vec]], zero: int, one: int, cos: Vec, sin: Vec) 
 
 
 def _rotate(size: int) -> Any:
-    def rotate(emit: Emitter, psi: ir.Value, row: ir.Value, coefficients: ir.Value, lo: ir.Value, hi: ir.Value) -> None:
+    def rotate(emit: Emitter, psi: Value, row: Value, coefficients: Value, lo: Value, hi: Value) -> None:
         group = _Group(emit, row, coefficients, size)
         with emit.range(lo, hi) as r:
             members = group.members(r)
@@ -82,14 +82,7 @@ rotate1, rotate2, rotate3 = _rotate(1), _rotate(2), _rotate(3)
 
 def _unrotate(size: int) -> Any:
     def unrotate(
-        emit: Emitter,
-        psi: ir.Value,
-        lam: ir.Value,
-        row: ir.Value,
-        coefficients: ir.Value,
-        gradients: ir.Value,
-        lo: ir.Value,
-        hi: ir.Value,
+        emit: Emitter, psi: Value, lam: Value, row: Value, coefficients: Value, gradients: Value, lo: Value, hi: Value
     ) -> None:
         group = _Group(emit, row, coefficients, size)
         sums = [emit.accumulator() for _ in range(size)]
@@ -117,7 +110,7 @@ def _unrotate(size: int) -> Any:
 unrotate1, unrotate2 = _unrotate(1), _unrotate(2)
 
 
-def _entry(emit: Emitter, table: ir.Value, k: ir.Value, lanes: bool) -> tuple[Vec, Vec]:
+def _entry(emit: Emitter, table: Value, k: Value, lanes: bool) -> tuple[Vec, Vec]:
     """Cosine and sine of entry k: one number each for all lanes, or a vector each."""
     if lanes:
         return emit.load_pair(table, k)
@@ -126,7 +119,7 @@ def _entry(emit: Emitter, table: ir.Value, k: ir.Value, lanes: bool) -> tuple[Ve
 
 
 def _phase(lanes: bool) -> Any:
-    def phase(emit: Emitter, psi: ir.Value, table: ir.Value, start: ir.Value, lo: ir.Value, hi: ir.Value) -> None:
+    def phase(emit: Emitter, psi: Value, table: Value, start: Value, lo: Value, hi: Value) -> None:
         b = emit.builder
         with emit.range(lo, hi) as k:
             cos, sin = _entry(emit, table, b.sub(k, start), lanes)
@@ -142,14 +135,7 @@ phase, phase_lanes = _phase(False), _phase(True)
 
 def _unphase(lanes: bool) -> Any:
     def unphase(
-        emit: Emitter,
-        psi: ir.Value,
-        lam: ir.Value,
-        table: ir.Value,
-        gradients: ir.Value,
-        start: ir.Value,
-        lo: ir.Value,
-        hi: ir.Value,
+        emit: Emitter, psi: Value, lam: Value, table: Value, gradients: Value, start: Value, lo: Value, hi: Value
     ) -> None:
         b = emit.builder
         with emit.range(lo, hi) as k:
@@ -168,9 +154,7 @@ unphase, unphase_lanes = _unphase(False), _unphase(True)
 
 
 @vector_pass
-def phase_each(
-    emit: Emitter, psi: ir.Value, coefficients: ir.Value, slot: ir.Value, mask: ir.Value, lo: ir.Value, hi: ir.Value
-) -> None:
+def phase_each(emit: Emitter, psi: Value, coefficients: Value, slot: Value, mask: Value, lo: Value, hi: Value) -> None:
     """Multiplies basis state k by ``exp(-i angle/2)``, or its inverse where parity(mask & k) is odd, lane by lane."""
     b = emit.builder
     cos, sin = emit.load_pair(coefficients, slot)
@@ -183,14 +167,14 @@ def phase_each(
 @vector_pass
 def unphase_each(
     emit: Emitter,
-    psi: ir.Value,
-    lam: ir.Value,
-    coefficients: ir.Value,
-    gradients: ir.Value,
-    slot: ir.Value,
-    mask: ir.Value,
-    lo: ir.Value,
-    hi: ir.Value,
+    psi: Value,
+    lam: Value,
+    coefficients: Value,
+    gradients: Value,
+    slot: Value,
+    mask: Value,
+    lo: Value,
+    hi: Value,
 ) -> None:
     """Undoes `phase_each` and adds up twice the gradient of its angle."""
     b = emit.builder
@@ -207,9 +191,7 @@ def unphase_each(
     emit.add_at(emit.get(total), gradients, slot)
 
 
-def _across(
-    emit: Emitter, row: ir.Value, coefficients: ir.Value, r: ir.Value
-) -> tuple[list[ir.Value], ir.Value, list[Vec], Vec]:
+def _across(emit: Emitter, row: Value, coefficients: Value, r: Value) -> tuple[list[Value], Value, list[Vec], Vec]:
     """The pair of vectors of ``r``, the flip of lanes, the sine for each of the pair, and the cosine."""
     b = emit.builder
     slot = b.shl(emit.load_int(row, emit.integer(SLOT)), emit.integer(1))
@@ -223,9 +205,7 @@ def _across(
 
 
 @vector_pass
-def rotate_lanes(
-    emit: Emitter, psi: ir.Value, row: ir.Value, coefficients: ir.Value, lo: ir.Value, hi: ir.Value
-) -> None:
+def rotate_lanes(emit: Emitter, psi: Value, row: Value, coefficients: Value, lo: Value, hi: Value) -> None:
     """Applies one rotation that flips lanes, to pairs of vectors lo .. hi - 1 (or single vectors that it stays in)."""
     with emit.range(lo, hi) as r:
         members, lanes_flip, sines, cos = _across(emit, row, coefficients, r)
@@ -238,14 +218,7 @@ def rotate_lanes(
 
 @vector_pass
 def unrotate_lanes(
-    emit: Emitter,
-    psi: ir.Value,
-    lam: ir.Value,
-    row: ir.Value,
-    coefficients: ir.Value,
-    gradients: ir.Value,
-    lo: ir.Value,
-    hi: ir.Value,
+    emit: Emitter, psi: Value, lam: Value, row: Value, coefficients: Value, gradients: Value, lo: Value, hi: Value
 ) -> None:
     """Undoes `rotate_lanes` and adds up its gradient, with the sign of the sine in each lane."""
     b = emit.builder
@@ -274,7 +247,7 @@ def unrotate_lanes(
 
 
 @vector_pass
-def spread(emit: Emitter, psi: ir.Value, coefficients: ir.Value, slot: ir.Value, count: ir.Value) -> None:
+def spread(emit: Emitter, psi: Value, coefficients: Value, slot: Value, count: Value) -> None:
     """Rotates the qubit of bit ``count`` (a power of 2) from |0>, when only the states below it are filled, and are real."""
     b = emit.builder
     cos, sin = emit.load_pair(coefficients, slot)
@@ -287,7 +260,7 @@ def spread(emit: Emitter, psi: ir.Value, coefficients: ir.Value, slot: ir.Value,
 
 
 @vector_pass
-def probabilities(emit: Emitter, psi: ir.Value, out: ir.Value, lo: ir.Value, hi: ir.Value) -> None:
+def probabilities(emit: Emitter, psi: Value, out: Value, lo: Value, hi: Value) -> None:
     """``out[k - lo] = |psi_k|^2`` for k in lo .. hi - 1."""
     b = emit.builder
     with emit.range(lo, hi) as k:
@@ -296,7 +269,7 @@ def probabilities(emit: Emitter, psi: ir.Value, out: ir.Value, lo: ir.Value, hi:
 
 
 @vector_pass
-def butterflies(emit: Emitter, values: ir.Value, bit: ir.Value, count: ir.Value) -> None:
+def butterflies(emit: Emitter, values: Value, bit: Value, count: Value) -> None:
     """One step of a Walsh-Hadamard transform: sums and differences of the pairs that differ in ``bit``."""
     b = emit.builder
     with emit.range(emit.integer(0), b.ashr(count, emit.integer(1))) as r:
@@ -308,13 +281,13 @@ def butterflies(emit: Emitter, values: ir.Value, bit: ir.Value, count: ir.Value)
 
 
 @vector_pass
-def add_signed(emit: Emitter, source: ir.Value, i: ir.Value, target: ir.Value, j: ir.Value, negative: ir.Value) -> None:
+def add_signed(emit: Emitter, source: Value, i: Value, target: Value, j: Value, negative: Value) -> None:
     """``target[j] += source[i]``, or ``-=`` where ``negative`` is 1."""
     emit.add_at(emit.signed(emit.load(source, i), negative), target, j)
 
 
 @vector_pass
-def seed_gradient(emit: Emitter, psi: ir.Value, lam: ir.Value, weights: ir.Value, lo: ir.Value, hi: ir.Value) -> None:
+def seed_gradient(emit: Emitter, psi: Value, lam: Value, weights: Value, lo: Value, hi: Value) -> None:
     """``lam_k = 2 weights[k - lo] psi_k``: the gradient of ``sum_k weights_k |psi_k|^2``."""
     b = emit.builder
     with emit.range(lo, hi) as k:
@@ -325,7 +298,7 @@ def seed_gradient(emit: Emitter, psi: ir.Value, lam: ir.Value, weights: ir.Value
 
 
 @vector_pass
-def copy(emit: Emitter, source: ir.Value, target: ir.Value, lo: ir.Value, hi: ir.Value) -> None:
+def copy(emit: Emitter, source: Value, target: Value, lo: Value, hi: Value) -> None:
     """Copies the amplitudes of basis states lo .. hi - 1."""
     b = emit.builder
     with emit.range(b.shl(lo, emit.integer(1)), b.shl(hi, emit.integer(1))) as i:
@@ -333,7 +306,7 @@ def copy(emit: Emitter, source: ir.Value, target: ir.Value, lo: ir.Value, hi: ir
 
 
 @vector_pass
-def clear(emit: Emitter, target: ir.Value, lo: ir.Value, hi: ir.Value) -> None:
+def clear(emit: Emitter, target: Value, lo: Value, hi: Value) -> None:
     """Sets vectors lo .. hi - 1 to 0."""
     with emit.range(lo, hi) as i:
         emit.store(emit.constant(0.0), target, i)
