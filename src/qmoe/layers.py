@@ -9,15 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from qmoe.errors import (
-    ConfigError,
-    ShapeError,
-    StateWarning,
-    UnsupportedError,
-    check_sizes,
-    unknown,
-    warn_caller,
-)
+from qmoe.errors import ConfigError, ShapeError, StateWarning, UnsupportedError, check_sizes, unknown, warn_caller
 from qmoe.torch_internals import is_autocast_anywhere
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -1,13 +1,6 @@
 """What trained models are: boundaries, effective dimension, Fisher information, spectra, kernels, use of experts."""
 
-from qmoe.analysis.boundaries import (
-    Grid,
-    MeanBoundary,
-    make_grid,
-    mean_boundary,
-    off_a_line,
-    probabilities,
-)
+from qmoe.analysis.boundaries import Grid, MeanBoundary, make_grid, mean_boundary, off_a_line, probabilities
 from qmoe.analysis.boundary_shape import (
     BayesAgreement,
     BoundaryShape,
@@ -21,13 +14,7 @@ from qmoe.analysis.dimension import (
     global_effective_dimension,
     local_effective_dimension,
 )
-from qmoe.analysis.fisher import (
-    Draws,
-    ball_draws,
-    fisher_matrices,
-    initial_draws,
-    uniform_draws,
-)
+from qmoe.analysis.fisher import Draws, ball_draws, fisher_matrices, initial_draws, uniform_draws
 from qmoe.analysis.kernels import (
     GeometricDifference,
     centred,
@@ -37,10 +24,7 @@ from qmoe.analysis.kernels import (
     kernel_target_alignment,
     target_kernel,
 )
-from qmoe.analysis.parameters import (
-    ParameterCount,
-    count_parameters,
-)
+from qmoe.analysis.parameters import ParameterCount, count_parameters
 from qmoe.analysis.plateaus import (
     GradientBlock,
     GradientVariance,
@@ -49,18 +33,8 @@ from qmoe.analysis.plateaus import (
     gradient_variance,
     local_cost,
 )
-from qmoe.analysis.specialisation import (
-    Specialisation,
-    Utilisation,
-    specialisation,
-    utilisation,
-)
-from qmoe.analysis.spectrum import (
-    FourierSpectrum,
-    beyond_degree,
-    circuit_spectrum,
-    fourier_coefficients,
-)
+from qmoe.analysis.specialisation import Specialisation, Utilisation, specialisation, utilisation
+from qmoe.analysis.spectrum import FourierSpectrum, beyond_degree, circuit_spectrum, fourier_coefficients
 
 __all__ = [
     "BayesAgreement",

@@ -16,13 +16,7 @@ from qmoe.cli.packages import starting
 from qmoe.data import DATASETS
 from qmoe.errors import ConfigError, QMoEError, unknown
 from qmoe.statistics.conventions import POWER
-from qmoe.studies import (
-    PHASES,
-    load_preset,
-    preset_names,
-    preset_text,
-    refuse_borrowed_name,
-)
+from qmoe.studies import PHASES, load_preset, preset_names, preset_text, refuse_borrowed_name
 
 # Judging and drawing take seconds to import: each command imports what it needs when it runs.
 

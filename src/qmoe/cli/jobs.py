@@ -17,16 +17,7 @@ from qmoe.claims import CLAIMS, Claim, Verdict, load_claims
 from qmoe.cli.console import make_console, make_progress, say
 from qmoe.errors import ConfigError
 from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, outcome_words, read_store, telling
-from qmoe.studies import (
-    Store,
-    Study,
-    Workers,
-    continues,
-    default_workers,
-    preset_names,
-    run_studies,
-    with_free_name,
-)
+from qmoe.studies import Store, Study, Workers, continues, default_workers, preset_names, run_studies, with_free_name
 from qmoe.studies.baselines import measure_baselines, missing_baselines
 from qmoe.studies.boundary_measures import measure_boundaries, missing_boundaries
 from qmoe.studies.measurements import measure, missing_measurements

@@ -12,13 +12,7 @@ from qmoe.claims import ArmRuns
 from qmoe.report.findings.rung_results import RungResult, routing_matters, rung_verdict_words
 from qmoe.report.tables import signed, signed_number
 from qmoe.report.words import join
-from qmoe.statistics import (
-    CriticalDifference,
-    PairedDifference,
-    RandomEffects,
-    critical_difference,
-    random_effects,
-)
+from qmoe.statistics import CriticalDifference, PairedDifference, RandomEffects, critical_difference, random_effects
 from qmoe.statistics.conventions import MARGIN
 
 #: For each study its rungs.

@@ -7,14 +7,7 @@ from math import isnan, nan
 
 from qmoe.claims import ArmRuns
 from qmoe.claims.sentences import metric_words
-from qmoe.report.findings.beside_ladder import (
-    AXES,
-    Baseline,
-    baseline_words,
-    baselines_of,
-    dephasing_words,
-    ranks_of,
-)
+from qmoe.report.findings.beside_ladder import AXES, Baseline, baseline_words, baselines_of, dephasing_words, ranks_of
 from qmoe.report.findings.rung_results import CONTROLS, COUNTERPARTS, QUANTUM_PARTS, RungResult, ladder_sentences
 from qmoe.report.pictures.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
 from qmoe.report.pictures.style import CLASSICAL, MUTED, OTHER, QUANTUM, Panel

@@ -7,6 +7,7 @@ and read by nobody.
 from __future__ import annotations
 
 import qmoe.training.compiled.layout as at
+import qmoe.training.compiled.views as views
 from qmoe.compiled.addresses import inner, integer, itemsize
 from qmoe.training.compiled.chain import unfollow_chain
 from qmoe.training.compiled.circuit_calls import (
@@ -30,16 +31,6 @@ from qmoe.training.compiled.column_operations import (
     unsoftmax,
 )
 from qmoe.training.compiled.interpolated import uninterpolate
-from qmoe.training.compiled.views import (
-    columns,
-    expert_inputs,
-    last_inputs,
-    mixed_columns,
-    part,
-    part_vector,
-    router_features,
-    router_inputs,
-)
 
 
 @inner
@@ -61,11 +52,11 @@ def unmeasure(one, plan, shape, memory, row, given, n_samples):
         place_of(one, gradient, integer(plan, at.ROUTER_ANGLES)), integer(plan, at.N_ROUTER_ANGLES),
     )  # fmt: skip
     if encoded != 0:
-        of_encoded = columns(one, plan, memory, at.AT_ENCODED_GRADIENT, n_encoded, n_samples)
+        of_encoded = views.columns(one, plan, memory, at.AT_ENCODED_GRADIENT, n_encoded, n_samples)
         rows_to_columns(one, of_encoded, encoded, n_encoded, n_samples)
-        weight = part(one, plan, gradient, at.PROJECT_WEIGHT, n_encoded, integer(plan, at.N_FEATURES))
-        bias = part_vector(one, plan, gradient, at.PROJECT_BIAS, n_encoded)
-        parameter_gradients(weight, bias, of_encoded, router_features(one, plan, shape, memory, n_samples))
+        weight = views.part(one, plan, gradient, at.PROJECT_WEIGHT, n_encoded, integer(plan, at.N_FEATURES))
+        bias = views.part_vector(one, plan, gradient, at.PROJECT_BIAS, n_encoded)
+        parameter_gradients(weight, bias, of_encoded, views.router_features(one, plan, shape, memory, n_samples))
 
 
 @inner
@@ -73,22 +64,22 @@ def unlayer(one, plan, shape, memory, row, given, n_samples):
     """Gradients of the router's layers, from those of its logits ``(E, B)``; then those of its circuit or chain."""
     n_experts, width = integer(plan, at.N_EXPERTS), integer(plan, at.ROUTER_WIDTH)
     gradient, source = integer(memory, at.GRADIENT), integer(plan, at.SOURCE)
-    last = last_inputs(one, plan, shape, memory, n_samples)
+    last = views.last_inputs(one, plan, shape, memory, n_samples)
     n_last = last.shape[0]
-    bias = part_vector(one, plan, gradient, at.GATE_BIAS, n_experts)
-    parameter_gradients(part(one, plan, gradient, at.GATE_WEIGHT, n_experts, n_last), bias, given, last)
-    weight = part(one, plan, row, at.GATE_WEIGHT, n_experts, n_last)
+    bias = views.part_vector(one, plan, gradient, at.GATE_BIAS, n_experts)
+    parameter_gradients(views.part(one, plan, gradient, at.GATE_WEIGHT, n_experts, n_last), bias, given, last)
+    weight = views.part(one, plan, row, at.GATE_WEIGHT, n_experts, n_last)
     if width > 0:
-        of_hidden = columns(one, plan, memory, at.AT_HIDDEN_GRADIENT, width, n_samples)
+        of_hidden = views.columns(one, plan, memory, at.AT_HIDDEN_GRADIENT, width, n_samples)
         input_gradient(of_hidden, weight, given)
-        times(of_hidden, columns(one, plan, memory, at.AT_SLOPE, width, n_samples))
-        inputs = router_inputs(one, plan, shape, memory, n_samples)
-        bias = part_vector(one, plan, gradient, at.HIDDEN_BIAS, width)
+        times(of_hidden, views.columns(one, plan, memory, at.AT_SLOPE, width, n_samples))
+        inputs = views.router_inputs(one, plan, shape, memory, n_samples)
+        bias = views.part_vector(one, plan, gradient, at.HIDDEN_BIAS, width)
         parameter_gradients(
-            part(one, plan, gradient, at.HIDDEN_WEIGHT, width, inputs.shape[0]), bias, of_hidden, inputs
+            views.part(one, plan, gradient, at.HIDDEN_WEIGHT, width, inputs.shape[0]), bias, of_hidden, inputs
         )
     elif source in (at.CIRCUIT, at.CHAIN_SIGNS, at.INTERPOLATED):
-        of_inputs = columns(one, plan, memory, at.AT_INPUT_GRADIENT, n_last, n_samples)
+        of_inputs = views.columns(one, plan, memory, at.AT_INPUT_GRADIENT, n_last, n_samples)
         input_gradient(of_inputs, weight, given)
         if source != at.CHAIN_SIGNS:
             unmeasure(one, plan, shape, memory, row, of_inputs, n_samples)
@@ -102,23 +93,23 @@ def unroute(one, plan, shape, memory, row, given, n_samples):
     if integer(plan, at.WEIGHING) == at.CONSTANT:
         return
     n_experts = integer(plan, at.N_EXPERTS)
-    gate = columns(one, plan, memory, at.AT_GATE, n_experts, n_samples)
-    of_gate = columns(one, plan, memory, at.AT_GATE_GRADIENT, n_experts, n_samples)
-    wide = columns(one, plan, memory, at.AT_WIDE, n_experts * integer(plan, at.N_OUT), n_samples)
+    gate = views.columns(one, plan, memory, at.AT_GATE, n_experts, n_samples)
+    of_gate = views.columns(one, plan, memory, at.AT_GATE_GRADIENT, n_experts, n_samples)
+    wide = views.columns(one, plan, memory, at.AT_WIDE, n_experts * integer(plan, at.N_OUT), n_samples)
     is_softmax, is_mean = integer(plan, at.WEIGHING) == at.SOFTMAX, integer(plan, at.ROUTING) == at.MEAN
     if is_softmax and not is_mean:
-        unmix_softmax(of_gate, gate, wide, mixed_columns(one, plan, memory, n_samples), given)
+        unmix_softmax(of_gate, gate, wide, views.mixed_columns(one, plan, memory, n_samples), given)
     else:
         unmix(of_gate, wide, given)
         if is_mean:
             average(of_gate, of_gate)
         if is_softmax:
-            unsoftmax(of_gate, columns(one, plan, memory, at.AT_OWN, n_experts, n_samples))
+            unsoftmax(of_gate, views.columns(one, plan, memory, at.AT_OWN, n_experts, n_samples))
     if is_softmax:
         unlayer(one, plan, shape, memory, row, of_gate, n_samples)
         return
-    inputs = router_inputs(one, plan, shape, memory, n_samples)
-    of_inputs = columns(one, plan, memory, at.AT_INPUT_GRADIENT, inputs.shape[0], n_samples)
+    inputs = views.router_inputs(one, plan, shape, memory, n_samples)
+    of_inputs = views.columns(one, plan, memory, at.AT_INPUT_GRADIENT, inputs.shape[0], n_samples)
     unname_outcomes(of_inputs, of_gate, inputs)
     unmeasure(one, plan, shape, memory, row, of_inputs, n_samples)
 
@@ -144,26 +135,30 @@ def unconsult(one, plan, shape, memory, row, n_samples):
     """Gradients of the experts, from those of their outputs ``(E O, B)``, which stand in their place."""
     n_experts, n_out, width = integer(plan, at.N_EXPERTS), integer(plan, at.N_OUT), integer(plan, at.EXPERT_WIDTH)
     n_wide, gradient = n_experts * n_out, integer(memory, at.GRADIENT)
-    wide = columns(one, plan, memory, at.AT_WIDE, n_wide, n_samples)
+    wide = views.columns(one, plan, memory, at.AT_WIDE, n_wide, n_samples)
     if integer(plan, at.N_CIRCUITS) > 0:
         unconsult_circuits(one, plan, shape, memory, wide, n_samples)
         return
-    last = expert_inputs(one, plan, memory, n_samples)
-    of_bias = part_vector(one, plan, gradient, at.EXPERT_BIAS, n_wide)
+    last = views.expert_inputs(one, plan, memory, n_samples)
+    of_bias = views.part_vector(one, plan, gradient, at.EXPERT_BIAS, n_wide)
     if width == 0:
-        parameter_gradients(part(one, plan, gradient, at.EXPERT_WEIGHT, n_wide, last.shape[0]), of_bias, wide, last)
+        parameter_gradients(
+            views.part(one, plan, gradient, at.EXPERT_WEIGHT, n_wide, last.shape[0]), of_bias, wide, last
+        )
         return
-    of_weight = part(one, plan, gradient, at.EXPERT_WEIGHT, n_wide, width)
-    weight = part(one, plan, row, at.EXPERT_WEIGHT, n_wide, width)
-    of_deep = columns(one, plan, memory, at.AT_DEEP_GRADIENT, n_experts * width, n_samples)
+    of_weight = views.part(one, plan, gradient, at.EXPERT_WEIGHT, n_wide, width)
+    weight = views.part(one, plan, row, at.EXPERT_WEIGHT, n_wide, width)
+    of_deep = views.columns(one, plan, memory, at.AT_DEEP_GRADIENT, n_experts * width, n_samples)
     for e in range(n_experts):
         own, seen = slice(e * n_out, (e + 1) * n_out), slice(e * width, (e + 1) * width)
         parameter_gradients(of_weight[own], of_bias[own], wide[own], last[seen])
         input_gradient(of_deep[seen], weight[own], wide[own])
-    times(of_deep, columns(one, plan, memory, at.AT_DEEP_SLOPE, n_experts * width, n_samples))
-    x = columns(one, plan, memory, at.AT_X, integer(plan, at.N_FEATURES), n_samples)
-    bias = part_vector(one, plan, gradient, at.DEEP_BIAS, n_experts * width)
-    parameter_gradients(part(one, plan, gradient, at.DEEP_WEIGHT, n_experts * width, x.shape[0]), bias, of_deep, x)
+    times(of_deep, views.columns(one, plan, memory, at.AT_DEEP_SLOPE, n_experts * width, n_samples))
+    x = views.columns(one, plan, memory, at.AT_X, integer(plan, at.N_FEATURES), n_samples)
+    bias = views.part_vector(one, plan, gradient, at.DEEP_BIAS, n_experts * width)
+    parameter_gradients(
+        views.part(one, plan, gradient, at.DEEP_WEIGHT, n_experts * width, x.shape[0]), bias, of_deep, x
+    )
 
 
 @inner
@@ -172,17 +167,17 @@ def differentiate_mixture(one, plan, shape, memory, row, n_samples):
     n_out, n_classes = integer(plan, at.N_OUT), integer(plan, at.N_CLASSES)
     gradient, given = (
         integer(memory, at.GRADIENT),
-        columns(one, plan, memory, at.AT_LOGIT_GRADIENT, n_classes, n_samples),
+        views.columns(one, plan, memory, at.AT_LOGIT_GRADIENT, n_classes, n_samples),
     )
     if integer(plan, at.HEAD_WEIGHT) >= 0:
-        mixed = mixed_columns(one, plan, memory, n_samples)
-        bias = part_vector(one, plan, gradient, at.HEAD_BIAS, n_classes)
-        parameter_gradients(part(one, plan, gradient, at.HEAD_WEIGHT, n_classes, n_out), bias, given, mixed)
-        of_mixed = columns(one, plan, memory, at.AT_MIXED_GRADIENT, n_out, n_samples)
-        input_gradient(of_mixed, part(one, plan, row, at.HEAD_WEIGHT, n_classes, n_out), given)
+        mixed = views.mixed_columns(one, plan, memory, n_samples)
+        bias = views.part_vector(one, plan, gradient, at.HEAD_BIAS, n_classes)
+        parameter_gradients(views.part(one, plan, gradient, at.HEAD_WEIGHT, n_classes, n_out), bias, given, mixed)
+        of_mixed = views.columns(one, plan, memory, at.AT_MIXED_GRADIENT, n_out, n_samples)
+        input_gradient(of_mixed, views.part(one, plan, row, at.HEAD_WEIGHT, n_classes, n_out), given)
         given = of_mixed
     unroute(one, plan, shape, memory, row, given, n_samples)
-    gate = columns(one, plan, memory, at.AT_GATE, integer(plan, at.N_EXPERTS), n_samples)
-    wide = columns(one, plan, memory, at.AT_WIDE, integer(plan, at.N_EXPERTS) * n_out, n_samples)
+    gate = views.columns(one, plan, memory, at.AT_GATE, integer(plan, at.N_EXPERTS), n_samples)
+    wide = views.columns(one, plan, memory, at.AT_WIDE, integer(plan, at.N_EXPERTS) * n_out, n_samples)
     unmix_experts(wide, gate, given)
     unconsult(one, plan, shape, memory, row, n_samples)

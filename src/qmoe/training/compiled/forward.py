@@ -5,6 +5,7 @@ from __future__ import annotations
 import numba
 
 import qmoe.training.compiled.layout as at
+import qmoe.training.compiled.views as views
 from qmoe.compiled.addresses import inner, integer, itemsize, pointer_integer, pointer_like
 from qmoe.training.compiled.chain import follow_chain
 from qmoe.training.compiled.circuit_calls import (
@@ -16,18 +17,6 @@ from qmoe.training.compiled.circuit_calls import (
 )
 from qmoe.training.compiled.column_operations import activate, affine, average, mix, name_outcomes, softmax
 from qmoe.training.compiled.interpolated import interpolate
-from qmoe.training.compiled.views import (
-    columns,
-    encoded_columns,
-    expert_inputs,
-    last_inputs,
-    mixed_columns,
-    part,
-    part_vector,
-    router_features,
-    router_inputs,
-    vector,
-)
 
 carray = numba.carray
 
@@ -54,7 +43,7 @@ def load(one, plan, rows, shape, memory, model, order, first, n_samples):
     n_features, n_inputs = integer(plan, at.N_FEATURES), integer(plan, at.N_INPUTS)
     x = place_of(one, integer(rows, at.X), model * integer(rows, at.X_MODEL))
     x_row, x_feature, permutation = integer(rows, at.X_ROW), integer(rows, at.X_FEATURE), integer(shape, at.PERMUTATION)
-    gather(one, columns(one, plan, memory, at.AT_X, n_features, n_samples), x, x_row, x_feature, order, first, 0)
+    gather(one, views.columns(one, plan, memory, at.AT_X, n_features, n_samples), x, x_row, x_feature, order, first, 0)
     source = integer(plan, at.SOURCE)
     if source in (at.FUNCTIONS, at.CHAIN_SIGNS, at.INTERPOLATED):
         n_given, name = n_inputs, at.AT_INPUTS
@@ -65,12 +54,19 @@ def load(one, plan, rows, shape, memory, model, order, first, n_samples):
         if n_given > 0:
             given = place_of(one, integer(rows, at.GIVEN), model * integer(rows, at.N_ROWS) * n_given)
             gather(
-                one, columns(one, plan, memory, name, n_given, n_samples), given, n_given, 1, order, first, permutation
+                one,
+                views.columns(one, plan, memory, name, n_given, n_samples),
+                given,
+                n_given,
+                1,
+                order,
+                first,
+                permutation,
             )
     elif permutation != 0:
-        own = columns(one, plan, memory, at.AT_ROUTER_X, n_features, n_samples)
+        own = views.columns(one, plan, memory, at.AT_ROUTER_X, n_features, n_samples)
         gather(one, own, x, x_row, x_feature, order, first, permutation)
-    labels = vector(one, plan, memory, at.AT_LABEL, n_samples)
+    labels = views.vector(one, plan, memory, at.AT_LABEL, n_samples)
     y = carray(pointer_integer(integer(rows, at.Y), one), 1)
     for b in range(n_samples):
         labels[b] = y[model * integer(rows, at.Y_MODEL) + row_of(order, first, b) * integer(rows, at.Y_ROW)]
@@ -80,19 +76,19 @@ def load(one, plan, rows, shape, memory, model, order, first, n_samples):
 def measure(one, plan, shape, memory, row, n_samples, keep):
     """Runs the router's circuit."""
     n_inputs, n_encoded = integer(plan, at.N_INPUTS), integer(plan, at.N_ENCODED)
-    encoded = encoded_columns(one, plan, shape, memory, n_samples)
+    encoded = views.encoded_columns(one, plan, shape, memory, n_samples)
     if integer(plan, at.PROJECT_WEIGHT) >= 0:
         n_features = integer(plan, at.N_FEATURES)
-        weight = part(one, plan, row, at.PROJECT_WEIGHT, n_encoded, n_features)
-        bias = part_vector(one, plan, row, at.PROJECT_BIAS, n_encoded)
-        affine(encoded, weight, bias, router_features(one, plan, shape, memory, n_samples))
+        weight = views.part(one, plan, row, at.PROJECT_WEIGHT, n_encoded, n_features)
+        bias = views.part_vector(one, plan, row, at.PROJECT_BIAS, n_encoded)
+        affine(encoded, weight, bias, views.router_features(one, plan, shape, memory, n_samples))
     run_forward(
         one, router_workplace(shape, memory), n_samples, encoded.ctypes.data,
         place_of(one, row, integer(plan, at.ROUTER_ANGLES)), place_of(one, row, integer(plan, at.ROUTER_STRENGTH)),
         integer(memory, at.ROUTER_OUT),
         integer(memory, at.ROUTER_STATES) if keep else 0,
     )  # fmt: skip
-    inputs = columns(one, plan, memory, at.AT_INPUTS, n_inputs, n_samples)
+    inputs = views.columns(one, plan, memory, at.AT_INPUTS, n_inputs, n_samples)
     rows_to_columns(one, inputs, integer(memory, at.ROUTER_OUT), n_inputs, n_samples)
 
 
@@ -100,9 +96,9 @@ def measure(one, plan, shape, memory, row, n_samples, keep):
 def route(one, plan, shape, memory, row, n_samples, keep):
     """Routing weights of a batch, in the columns of the gate."""
     n_experts, width = integer(plan, at.N_EXPERTS), integer(plan, at.ROUTER_WIDTH)
-    gate = columns(one, plan, memory, at.AT_GATE, n_experts, n_samples)
+    gate = views.columns(one, plan, memory, at.AT_GATE, n_experts, n_samples)
     if integer(plan, at.WEIGHING) == at.CONSTANT:
-        weights = part_vector(one, plan, row, at.GATE_BIAS, n_experts)
+        weights = views.part_vector(one, plan, row, at.GATE_BIAS, n_experts)
         for e in range(n_experts):
             for b in range(n_samples):
                 gate[e, b] = weights[e]
@@ -113,21 +109,27 @@ def route(one, plan, shape, memory, row, n_samples, keep):
         follow_chain(one, plan, memory, row, n_samples)
     elif integer(plan, at.SOURCE) == at.INTERPOLATED:
         interpolate(one, plan, shape, memory, row, n_samples, keep)
-    inputs = router_inputs(one, plan, shape, memory, n_samples)
+    inputs = views.router_inputs(one, plan, shape, memory, n_samples)
     if width > 0:
-        hidden = columns(one, plan, memory, at.AT_HIDDEN, width, n_samples)
-        weight = part(one, plan, row, at.HIDDEN_WEIGHT, width, integer(plan, at.N_INPUTS))
-        affine(hidden, weight, part_vector(one, plan, row, at.HIDDEN_BIAS, width), inputs)
-        activate(integer(plan, at.ROUTER_ACTIVATION), hidden, columns(one, plan, memory, at.AT_SLOPE, width, n_samples))
-    own = columns(one, plan, memory, at.AT_OWN, n_experts, n_samples) if integer(plan, at.ROUTING) == at.MEAN else gate
+        hidden = views.columns(one, plan, memory, at.AT_HIDDEN, width, n_samples)
+        weight = views.part(one, plan, row, at.HIDDEN_WEIGHT, width, integer(plan, at.N_INPUTS))
+        affine(hidden, weight, views.part_vector(one, plan, row, at.HIDDEN_BIAS, width), inputs)
+        activate(
+            integer(plan, at.ROUTER_ACTIVATION), hidden, views.columns(one, plan, memory, at.AT_SLOPE, width, n_samples)
+        )
+    own = (
+        views.columns(one, plan, memory, at.AT_OWN, n_experts, n_samples)
+        if integer(plan, at.ROUTING) == at.MEAN
+        else gate
+    )
     if integer(plan, at.WEIGHING) == at.BORN:
         name_outcomes(own, inputs)
     else:
-        last = last_inputs(one, plan, shape, memory, n_samples)
-        weight = part(one, plan, row, at.GATE_WEIGHT, n_experts, last.shape[0])
-        affine(own, weight, part_vector(one, plan, row, at.GATE_BIAS, n_experts), last)
-        largest = vector(one, plan, memory, at.AT_LARGEST, n_samples)
-        softmax(own, largest, vector(one, plan, memory, at.AT_TOTAL, n_samples))
+        last = views.last_inputs(one, plan, shape, memory, n_samples)
+        weight = views.part(one, plan, row, at.GATE_WEIGHT, n_experts, last.shape[0])
+        affine(own, weight, views.part_vector(one, plan, row, at.GATE_BIAS, n_experts), last)
+        largest = views.vector(one, plan, memory, at.AT_LARGEST, n_samples)
+        softmax(own, largest, views.vector(one, plan, memory, at.AT_TOTAL, n_samples))
     if integer(plan, at.ROUTING) == at.MEAN:
         average(gate, own)
 
@@ -136,8 +138,8 @@ def route(one, plan, shape, memory, row, n_samples, keep):
 def consult_circuits(one, plan, shape, memory, row, n_samples, keep):
     """Outputs of experts that are circuits, in the columns ``(E O, B)``."""
     n_out, size = integer(plan, at.N_OUT), itemsize(one)
-    x = columns(one, plan, memory, at.AT_X, integer(plan, at.N_FEATURES), n_samples)
-    wide = columns(one, plan, memory, at.AT_WIDE, integer(plan, at.N_EXPERTS) * n_out, n_samples)
+    x = views.columns(one, plan, memory, at.AT_X, integer(plan, at.N_FEATURES), n_samples)
+    wide = views.columns(one, plan, memory, at.AT_WIDE, integer(plan, at.N_EXPERTS) * n_out, n_samples)
     for e in range(integer(plan, at.N_CIRCUITS)):
         out = integer(memory, at.EXPERT_OUT) + e * n_samples * n_out * size
         states = integer(memory, at.EXPERT_STATES) + e * integer(memory, at.STATE_BYTES)
@@ -157,20 +159,23 @@ def consult(one, plan, shape, memory, row, n_samples, keep):
         return
     n_experts, n_out, width = integer(plan, at.N_EXPERTS), integer(plan, at.N_OUT), integer(plan, at.EXPERT_WIDTH)
     n_wide = n_experts * n_out
-    wide, last = columns(one, plan, memory, at.AT_WIDE, n_wide, n_samples), expert_inputs(one, plan, memory, n_samples)
+    wide, last = (
+        views.columns(one, plan, memory, at.AT_WIDE, n_wide, n_samples),
+        views.expert_inputs(one, plan, memory, n_samples),
+    )
     if width == 0:
         # All see the features, so they are one wide layer.
-        weight = part(one, plan, row, at.EXPERT_WEIGHT, n_wide, last.shape[0])
-        affine(wide, weight, part_vector(one, plan, row, at.EXPERT_BIAS, n_wide), last)
+        weight = views.part(one, plan, row, at.EXPERT_WEIGHT, n_wide, last.shape[0])
+        affine(wide, weight, views.part_vector(one, plan, row, at.EXPERT_BIAS, n_wide), last)
         return
-    x = columns(one, plan, memory, at.AT_X, integer(plan, at.N_FEATURES), n_samples)
-    weight = part(one, plan, row, at.DEEP_WEIGHT, n_experts * width, x.shape[0])
-    affine(last, weight, part_vector(one, plan, row, at.DEEP_BIAS, n_experts * width), x)
-    slope = columns(one, plan, memory, at.AT_DEEP_SLOPE, n_experts * width, n_samples)
+    x = views.columns(one, plan, memory, at.AT_X, integer(plan, at.N_FEATURES), n_samples)
+    weight = views.part(one, plan, row, at.DEEP_WEIGHT, n_experts * width, x.shape[0])
+    affine(last, weight, views.part_vector(one, plan, row, at.DEEP_BIAS, n_experts * width), x)
+    slope = views.columns(one, plan, memory, at.AT_DEEP_SLOPE, n_experts * width, n_samples)
     activate(integer(plan, at.EXPERT_ACTIVATION), last, slope)
     weight, bias = (
-        part(one, plan, row, at.EXPERT_WEIGHT, n_wide, width),
-        part_vector(one, plan, row, at.EXPERT_BIAS, n_wide),
+        views.part(one, plan, row, at.EXPERT_WEIGHT, n_wide, width),
+        views.part_vector(one, plan, row, at.EXPERT_BIAS, n_wide),
     )
     for e in range(n_experts):
         own, seen = slice(e * n_out, (e + 1) * n_out), slice(e * width, (e + 1) * width)
@@ -183,12 +188,12 @@ def run_mixture(one, plan, shape, memory, row, n_samples, keep):
     n_out, n_classes = integer(plan, at.N_OUT), integer(plan, at.N_CLASSES)
     route(one, plan, shape, memory, row, n_samples, keep)
     consult(one, plan, shape, memory, row, n_samples, keep)
-    gate = columns(one, plan, memory, at.AT_GATE, integer(plan, at.N_EXPERTS), n_samples)
-    wide = columns(one, plan, memory, at.AT_WIDE, integer(plan, at.N_EXPERTS) * n_out, n_samples)
-    mixed = mixed_columns(one, plan, memory, n_samples)
+    gate = views.columns(one, plan, memory, at.AT_GATE, integer(plan, at.N_EXPERTS), n_samples)
+    wide = views.columns(one, plan, memory, at.AT_WIDE, integer(plan, at.N_EXPERTS) * n_out, n_samples)
+    mixed = views.mixed_columns(one, plan, memory, n_samples)
     mix(mixed, gate, wide)
-    logits = columns(one, plan, memory, at.AT_LOGITS, n_classes, n_samples)
+    logits = views.columns(one, plan, memory, at.AT_LOGITS, n_classes, n_samples)
     if integer(plan, at.HEAD_WEIGHT) >= 0:
-        weight = part(one, plan, row, at.HEAD_WEIGHT, n_classes, n_out)
-        affine(logits, weight, part_vector(one, plan, row, at.HEAD_BIAS, n_classes), mixed)
+        weight = views.part(one, plan, row, at.HEAD_WEIGHT, n_classes, n_out)
+        affine(logits, weight, views.part_vector(one, plan, row, at.HEAD_BIAS, n_classes), mixed)
     return logits

@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from qmoe.compiled.addresses import (
-    double,
-    inlined,
-    inner,
-    integer,
-    itemsize,
-    merged,
-    odd,
-    put_double,
-    put_real,
-    real,
-)
+from qmoe.compiled.addresses import double, inlined, inner, integer, itemsize, merged, odd, put_double, put_real, real
 from qmoe.compiled.lanes import WIDTH
 from qmoe.compiled.trigonometry import cos_sin, walsh_hadamard
 from qmoe.compiled.vectors import fill_lanes, sum_lanes

@@ -7,16 +7,8 @@ at a time, so that two states are all the memory that gradients take.
 
 from __future__ import annotations
 
-from qmoe.compiled.addresses import (
-    double,
-    integer,
-    itemsize,
-    merged,
-    odd,
-    put_double,
-    put_real,
-    real,
-)
+import qmoe.engines.native.kernels.state_ends as ends
+from qmoe.compiled.addresses import double, integer, itemsize, merged, odd, put_double, put_real, real
 from qmoe.compiled.lanes import WIDTH
 from qmoe.compiled.trigonometry import cos_sin, walsh_hadamard
 from qmoe.engines.native.kernels.angles import (
@@ -30,20 +22,6 @@ from qmoe.engines.native.kernels.angles import (
     write_table,
 )
 from qmoe.engines.native.kernels.frames import only_block, open_frame, open_part, term_of
-from qmoe.engines.native.kernels.state_ends import (
-    advance_phases,
-    advance_row,
-    amplitude_gradients,
-    begin,
-    load_cotangent,
-    read_born,
-    seed_born,
-    seed_signs,
-    sum_signs,
-    undo_phases,
-    undo_row,
-    write_expectations,
-)
 from qmoe.engines.native.kernels.state_passes import clear
 from qmoe.engines.native.layout import N_PARTS, OPERATION, PHASE, PHASE_CHUNK, SLOT
 
@@ -68,7 +46,7 @@ def prepare_large(one, header, parts, call, scratch, psi):
         angle = -half_angle(one, frame, block, term_of(program, t), program.term_factors, t)
         put_double(frame.scratch.term_angles, t, angle)
     if psi != 0:
-        begin(one, frame, block, psi)
+        ends.begin(one, frame, block, psi)
 
 
 @merged
@@ -99,44 +77,50 @@ def _collect_chunk(one, program, own, table, first):
             put_double(own.terms, t, double(own.terms, t) + (-value if odd(term.mask & first) else value))
 
 
+@merged
+def _bounds(program, part):
+    """The first vector of a part of the state, the first after it, and the vectors of a chunk of phases."""
+    n = program.n_vectors
+    return n * part // N_PARTS, n * (part + 1) // N_PARTS, PHASE_CHUNK >> program.lane_bits
+
+
 def advance_large(one, header, parts, call, scratch, psi, row, part):
     """Applies a row to one part of the state."""
     frame, own = open_frame(header, parts, call, scratch), open_part(parts, scratch, part)
-    n, bits = frame.program.n_vectors, frame.program.lane_bits
     if integer(row, OPERATION) == PHASE:
-        step = PHASE_CHUNK >> bits
-        for first in range(n * part // N_PARTS, n * (part + 1) // N_PARTS, step):
-            _fill_chunk(one, frame, own, integer(row, SLOT), first << bits)
-            advance_phases(one, frame.program, psi, own.table, first, first + step)
+        lo, hi, step = _bounds(frame.program, part)
+        for first in range(lo, hi, step):
+            _fill_chunk(one, frame, own, integer(row, SLOT), first << frame.program.lane_bits)
+            ends.advance_phases(one, frame.program, psi, own.table, first, first + step)
     else:
-        advance_row(one, frame, psi, row, part, N_PARTS)
+        ends.advance_row(one, frame, psi, row, part, N_PARTS)
 
 
 def undo_large(one, header, parts, call, scratch, psi, lam, row, part):
     """Undoes a row on one part of both states, adding up gradients."""
     frame, own = open_frame(header, parts, call, scratch), open_part(parts, scratch, part)
-    n, bits = frame.program.n_vectors, frame.program.lane_bits
+    bits = frame.program.lane_bits
     if integer(row, OPERATION) == PHASE:
-        step = PHASE_CHUNK >> bits
-        for first in range(n * part // N_PARTS, n * (part + 1) // N_PARTS, step):
+        lo, hi, step = _bounds(frame.program, part)
+        for first in range(lo, hi, step):
             _fill_chunk(one, frame, own, integer(row, SLOT), first << bits)
             clear(one, own.phases, 0, step)
-            undo_phases(one, frame.program, psi, lam, own.table, own.phases, first, first + step)
+            ends.undo_phases(one, frame.program, psi, lam, own.table, own.phases, first, first + step)
             _collect_chunk(one, frame.program, own, integer(row, SLOT), first << bits)
     else:
-        undo_row(one, frame, psi, lam, row, own.gradients, part, N_PARTS)
+        ends.undo_row(one, frame, psi, lam, row, own.gradients, part, N_PARTS)
 
 
 def read_large(one, header, parts, call, scratch, psi, part):
     """Reads one part: probabilities, or its share of the expectation values."""
     frame, own = open_frame(header, parts, call, scratch), open_part(parts, scratch, part)
     program, n_here = frame.program, only_block(frame.call).n_here
-    lo, hi = program.n_vectors * part // N_PARTS, program.n_vectors * (part + 1) // N_PARTS
+    lo, hi, _ = _bounds(program, part)
     if program.is_born:
-        read_born(one, program, psi, own.rows, frame.call.out, n_here, lo, hi)
+        ends.read_born(one, program, psi, own.rows, frame.call.out, n_here, lo, hi)
     else:
         clear(one, own.sums, 0, program.n_qubits)
-        sum_signs(one, program, psi, own.rows, own.sums, lo, hi)
+        ends.sum_signs(one, program, psi, own.rows, own.sums, lo, hi)
 
 
 def finish_large(one, header, parts, call, scratch):
@@ -148,22 +132,22 @@ def finish_large(one, header, parts, call, scratch):
         for part in range(N_PARTS):
             total += real(one, open_part(parts, scratch, part).sums, i)
         put_real(one, sums, i, total)
-    write_expectations(one, program, sums, frame.call.out, only_block(frame.call).n_here)
+    ends.write_expectations(one, program, sums, frame.call.out, only_block(frame.call).n_here)
 
 
 def seed_large(one, header, parts, call, scratch, psi, lam, part):
     """Writes one part of ``lam``, and clears the part's gradients."""
     frame, own = open_frame(header, parts, call, scratch), open_part(parts, scratch, part)
     program, n_here = frame.program, only_block(frame.call).n_here
-    lo, hi = program.n_vectors * part // N_PARTS, program.n_vectors * (part + 1) // N_PARTS
+    lo, hi, _ = _bounds(program, part)
     clear(one, own.gradients, 0, program.n_slots)
     for t in range(program.n_terms):
         put_double(own.terms, t, 0.0)
     if program.is_born:
-        seed_born(one, program, psi, lam, own.rows, frame.call.cotangent, n_here, lo, hi)
+        ends.seed_born(one, program, psi, lam, own.rows, frame.call.cotangent, n_here, lo, hi)
     else:
-        load_cotangent(one, program, own.sums, frame.call.cotangent, n_here)
-        seed_signs(one, program, psi, lam, own.rows, own.sums, lo, hi)
+        ends.load_cotangent(one, program, own.sums, frame.call.cotangent, n_here)
+        ends.seed_signs(one, program, psi, lam, own.rows, own.sums, lo, hi)
 
 
 def collect_large(one, header, parts, call, scratch, lam):
@@ -185,4 +169,4 @@ def collect_large(one, header, parts, call, scratch, lam):
     if gx != 0:
         accumulate_samples(one, frame, block, gx)
         if program.is_prepared:
-            amplitude_gradients(one, frame, block, lam, gx)
+            ends.amplitude_gradients(one, frame, block, lam, gx)

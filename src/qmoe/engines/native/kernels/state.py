@@ -6,6 +6,7 @@ two states are all the memory it takes (adjoint differentiation; Jones and Gacon
 
 from __future__ import annotations
 
+import qmoe.engines.native.kernels.state_ends as ends
 from qmoe.compiled.addresses import integer, itemsize, merged
 from qmoe.compiled.lanes import WIDTH
 from qmoe.engines.native.kernels.angles import (
@@ -17,20 +18,6 @@ from qmoe.engines.native.kernels.angles import (
     share_tables,
 )
 from qmoe.engines.native.kernels.frames import walk
-from qmoe.engines.native.kernels.state_ends import (
-    advance_phases,
-    advance_row,
-    amplitude_gradients,
-    begin,
-    load_cotangent,
-    read_born,
-    seed_born,
-    seed_signs,
-    sum_signs,
-    undo_phases,
-    undo_row,
-    write_expectations,
-)
 from qmoe.engines.native.kernels.state_passes import clear, copy
 from qmoe.engines.native.layout import OPERATION, PHASE, ROW, SLOT
 
@@ -58,9 +45,9 @@ def _advance(one, frame, psi):
         row = program.forward + i * ROW * 8
         if integer(row, OPERATION) == PHASE:
             table = frame.scratch.tables + 2 * integer(row, SLOT) * program.dim * itemsize(one)
-            advance_phases(one, program, psi, table, 0, program.n_vectors)
+            ends.advance_phases(one, program, psi, table, 0, program.n_vectors)
         else:
-            advance_row(one, frame, psi, row, 0, 1)
+            ends.advance_row(one, frame, psi, row, 0, 1)
 
 
 @merged
@@ -73,9 +60,9 @@ def _undo(one, frame, n_rows):
         if integer(row, OPERATION) == PHASE:
             table = scratch.tables + 2 * integer(row, SLOT) * program.dim * itemsize(one)
             gradients = scratch.table_gradients + integer(row, SLOT) * n * WIDTH
-            undo_phases(one, program, psi, lam, table, gradients, 0, n)
+            ends.undo_phases(one, program, psi, lam, table, gradients, 0, n)
         else:
-            undo_row(one, frame, psi, lam, row, scratch.gradients, 0, 1)
+            ends.undo_row(one, frame, psi, lam, row, scratch.gradients, 0, 1)
 
 
 @merged
@@ -85,15 +72,15 @@ def _evaluate_block(one, frame, block):
     _share(one, frame, block)
     encode_samples(one, frame, block)
     psi = scratch.psi if frame.call.states == 0 else _kept_state(frame, block)
-    begin(one, frame, block, psi)
+    ends.begin(one, frame, block, psi)
     _advance(one, frame, psi)
     out = frame.call.out + block.sample * program.n_outputs * itemsize(one)
     if program.is_born:
-        read_born(one, program, psi, scratch.rows, out, block.n_here, 0, program.n_vectors)
+        ends.read_born(one, program, psi, scratch.rows, out, block.n_here, 0, program.n_vectors)
     else:
         clear(one, scratch.sums, 0, program.n_qubits)
-        sum_signs(one, program, psi, scratch.rows, scratch.sums, 0, program.n_vectors)
-        write_expectations(one, program, scratch.sums, out, block.n_here)
+        ends.sum_signs(one, program, psi, scratch.rows, scratch.sums, 0, program.n_vectors)
+        ends.write_expectations(one, program, scratch.sums, out, block.n_here)
 
 
 @merged
@@ -118,20 +105,20 @@ def _differentiate_block(one, frame, block):
     if call.states != 0:
         copy(one, _kept_state(frame, block), psi, 0, n)
     else:
-        begin(one, frame, block, psi)
+        ends.begin(one, frame, block, psi)
         _advance(one, frame, psi)
     cotangent = call.cotangent + block.sample * program.n_outputs * itemsize(one)
     if program.is_born:
-        seed_born(one, program, psi, lam, scratch.rows, cotangent, block.n_here, 0, n)
+        ends.seed_born(one, program, psi, lam, scratch.rows, cotangent, block.n_here, 0, n)
     else:
-        load_cotangent(one, program, scratch.sums, cotangent, block.n_here)
-        seed_signs(one, program, psi, lam, scratch.rows, scratch.sums, 0, n)
+        ends.load_cotangent(one, program, scratch.sums, cotangent, block.n_here)
+        ends.seed_signs(one, program, psi, lam, scratch.rows, scratch.sums, 0, n)
     gx = 0 if call.gx == 0 else call.gx + block.sample * program.n_features * itemsize(one)
     _undo(one, frame, program.n_backward + (program.n_start if gx != 0 else 0))
     if gx != 0:
         accumulate_samples(one, frame, block, gx)
         if program.is_prepared:
-            amplitude_gradients(one, frame, block, lam, gx)
+            ends.amplitude_gradients(one, frame, block, lam, gx)
     if block.is_last or program.lane_bits > 0:
         gw = call.gw + block.item * program.n_weights * itemsize(one)
         accumulate_shared(one, frame, gw, gx)
