@@ -104,7 +104,7 @@ class Evidence:
         rank_p: two-sided p-value of the signed-rank test for any difference.
         tost_p: p-value of equivalence within the margin; 1 without a margin.
         wins: share of clusters in which a is above b, ties counted half.
-        success_a: share of runs of a above the stated threshold, or None.
+        success_a: share of runs of a at or above the stated threshold, or None.
         success_b: the same of b.
         zero_spread: whether all differences are equal.
         exact: whether the scores are counts, not samples, such as numbers of parameters.
@@ -214,7 +214,7 @@ def decide(
         contrast: what is asked.
         clusters: ``(n,)`` seed of the data of each pair; None makes each pair a cluster.
         alpha: level of the tests.
-        success: threshold above which a run succeeds, for scores that are good or bad and not in between.
+        success: threshold at or above which a run succeeds, for scores that are good or bad and not in between.
         exact: whether scores are counts without error.
         seed: seed of the resampling.
 
