@@ -19,7 +19,7 @@ from qmoe.part_spec import Drawn, PartSpec
 class Router(Stackable, ABC):
     """Maps features to routing weights: ``(..., F)`` to ``(..., E)``, rows sum to 1.
 
-    Most routers are a `SoftmaxRouter`, which has logits; a router whose weights are no softmax implements `forward`. It
+    Most routers are a `SoftmaxRouter`, which has logits; a router whose weights are not a softmax implements `forward`. It
     begins with ``x = self.take(x)`` and ``self.validate_input(x)``, and one with parameters or buffers of its own defines
     `reset_parameters`, which its ``__init__`` calls.
 
@@ -42,7 +42,7 @@ class Router(Stackable, ABC):
         """``(..., F)`` features to ``(..., E)`` routing weights."""
 
     def as_softmax(self) -> SoftmaxRouter | None:
-        """This router as one with logits; None where its weights are no softmax."""
+        """This router as one with logits; None where its weights are not a softmax."""
         return None
 
     def compiled_parts(self) -> RouterParts | None:
@@ -114,12 +114,12 @@ def require_softmax(router: Router) -> SoftmaxRouter:
     """Returns ``router`` as one with logits.
 
     Raises:
-        UnsupportedError: for a router whose weights are no softmax.
+        UnsupportedError: for a router whose weights are not a softmax.
     """
     softmax = router.as_softmax()
     if softmax is None:
         raise UnsupportedError(
-            f"This {type(router).__name__} has no logits: its weights are no softmax of finite numbers; call the router "
+            f"This {type(router).__name__} has no logits: its weights are not a softmax of finite numbers; call the router "
             "itself."
         )
     return softmax

@@ -114,11 +114,11 @@ class SingleExpertRouter(Router):
 
 
 class RandomRouter(SoftmaxRouter):
-    """Routes every point at random, but always alike: a hash of the features decides, and nothing is trained.
+    """A fixed random routing: a hash of the features decides, so a point is always routed the same way. Nothing trains.
 
-    The weights of a point are uniform on the simplex, and those of its neighbours are unrelated to them: features count
-    with 12 binary digits, so points that differ by more than about 1 part in 4,000 in a feature are routed anew. The hash
-    is exact integer arithmetic, equal in any batch and stack. Gradients with respect to the features are 0.
+    The weights of a point are uniform on the simplex, and those of its neighbours are unrelated to them: features are
+    hashed at 12 bits of precision, so points that differ by more than about 1 part in 4,000 in a feature are routed anew. The
+    hash is exact integer arithmetic, equal in any batch and stack. Gradients with respect to the features are 0.
 
     Args:
         in_features: number of features F.
@@ -171,8 +171,8 @@ class MeanRouting(SoftmaxRouter):
     """Switches a router off: every sample gets the mean of the weights of all samples given.
 
     The mean is over the axis before the features, which is the batch: while training the samples of one batch, at evaluation
-    those that are evaluated together. So the weights still train, but no longer tell one sample from another. A grid has
-    another mean than the data, and whoever runs one sample at a time sees the router as it is.
+    those that are evaluated together. So the weights still train, but no longer tell one sample from another. The mean
+    over a plotting grid differs from that over the data; with batches of one sample the router is unchanged.
 
     Args:
         router: any router.

@@ -28,8 +28,8 @@ class QuantumRouter(SoftmaxRouter):
     * ``readout="expval"``: ``softmax(A <Z> + b)`` with a trainable adapter A of shape ``(E, Q)``, as the paper's notebooks
       do. 24 parameters at the default sizes (18 in the circuit, 6 in the adapter).
     * ``readout="born"``: ``P(i) = |<i|U|psi(x)>|^2`` for the first E basis states, with no adapter, as the
-      paper's text says. Where E is smaller than ``2**Q``, an outcome that names no expert counts for all alike, so rows
-      sum to 1.
+      paper's text says. Where E is smaller than ``2**Q``, the probability of the other basis states is shared equally by
+      all experts, so rows sum to 1.
 
     Args:
         in_features: number of features F. With angle encoding, ``F != n_qubits`` puts a trainable linear map in front.
@@ -129,7 +129,7 @@ class QuantumRouter(SoftmaxRouter):
         """``(..., F)`` features to ``(..., E)`` logits.
 
         Raises:
-            UnsupportedError: for the Born read-out, whose weights are probabilities and no softmax.
+            UnsupportedError: for the Born read-out, whose weights are probabilities and not a softmax.
         """
         if self.adapter is None:
             raise no_logits()

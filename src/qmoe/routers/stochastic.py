@@ -33,8 +33,8 @@ class StochasticRouter(SoftmaxRouter):
     The probabilities are followed exactly, nothing is drawn. A mean sign is ``sum_b C[b] p_b(x)`` over bit strings, where
     only C depends on the angles.
 
-    **What it can be.** Its logits lie in the span of all products of 1, cos x, sin x and cos x sin x of each feature. That
-    holds the span of a quantum router with one upload, ``3**F`` products of 1, cos x and sin x. A span is a linear hull;
+    **What it can represent.** Its logits lie in the span of all products of 1, cos x, sin x and cos x sin x of each feature.
+    That holds the span of a quantum router with one upload, ``3**F`` products of 1, cos x and sin x. A span is a linear hull;
     which of its functions a chain reaches depends on its depth. For two features (quantum router: 24 parameters, rank 9):
 
     ========  ============  ================  =================================================================

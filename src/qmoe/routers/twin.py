@@ -28,8 +28,8 @@ class TwinRouter(FeatureRouter):
 
     The gate logits of a `QuantumRouter` with this circuit are such a gate for some W and b, so whatever the circuit can
     learn, its twin can represent: a superset, with neither circuit nor engine. For a circuit with the Born read-out, whose
-    weights are probabilities and no softmax, the twin is a softmax gate on the same functions: what one would train in its
-    place, though no superset of the weights.
+    weights are probabilities and not a softmax, the twin is a softmax gate on the same functions: what one would train in
+    its place, though not a superset of the weights.
 
     At the paper's sizes (two qubits, two experts) phi has 8 functions and the twin 18 parameters; what decides is the
     difference of its two logits, with 9.
@@ -40,10 +40,10 @@ class TwinRouter(FeatureRouter):
         in_features: number of features F; by default as many as the circuit takes. With angle encoding, another number puts
             a trainable linear map in front, as `QuantumRouter` does.
         without: functions to leave out, each by its name (``"cos x0 sin x1"``) or by its frequency, a number for each
-            input of the circuit (``(1, 1)``: all products of frequency 1 in both). The twin is then crippled on purpose,
-            and no superset.
+            input of the circuit (``(1, 1)``: all products of frequency 1 in both). The twin is then reduced on purpose,
+            and not a superset.
         sampling: None for all functions. Where those are too many, a `Sampling`: cos k.x and sin k.x for random frequencies
-            k (Landman et al. 2022, arXiv:2210.13200). A sample is no superset.
+            k (Landman et al. 2022, arXiv:2210.13200). A sample is not a superset.
         max_functions: the largest basis to build without sampling.
         generator: source of the sample and then of the initial weights, which are uniform in ``+-1 / sqrt(K)`` as those of
             `torch.nn.Linear`; all functions lie in [-1, 1]. Torch's default generator if None.
@@ -162,11 +162,9 @@ class TwinRouter(FeatureRouter):
     def extra_repr(self) -> str:
         """Sizes, and whether the gate holds all that the circuit can compute."""
         if self.sampling is not None:
-            return (
-                f"{super().extra_repr()}, a {self.sampling.strategy} sample of the circuit's frequencies, no superset"
-            )
+            return f"{super().extra_repr()}, a {self.sampling.strategy} sample of the circuit's frequencies, not a superset"
         assert self._basis is not None
-        holds = "all that the circuit computes" if self._basis.complete else "with functions left out, no superset"
+        holds = "all that the circuit computes" if self._basis.complete else "with functions left out, not a superset"
         return f"{super().extra_repr()}, {self._basis.kind}, {holds}"
 
 
@@ -239,7 +237,7 @@ class TwinSpec(CircuitSpec, FeatureSpec):
     n_functions: Annotated[int, Within(ge=2, multiple_of=2)] | None = None
 
     def check(self) -> None:
-        """Refuses half a sample."""
+        """Rejects ``sampling`` without ``n_functions``, and the reverse."""
         super().check()
         if (self.sampling is None) != (self.n_functions is None):
             raise ConfigError("sampling and n_functions go together; give both, or neither")

@@ -20,7 +20,7 @@ _PROTOCOL = (
     "Planar and other sampled data sets have 5,000 new test points. Each draw of the data has initialisations of its own. "
     "All arms meet the same pairs of seeds, with the same first weights of the experts.",
     "Training: Adam on cross-entropy. The printed loss is summed over the batches of an epoch, as in the paper. Epochs are "
-    "counted from 0, so 'after epoch 7' is the eighth. Analyses by L-BFGS go to a minimum from several starts, and the "
+    "counted from 0, so 'after epoch 7' is the eighth. Analyses by L-BFGS train to convergence from several starts, and the "
     "start with the least training loss counts.",
     "Routers of fixed functions (the twin, trigonometric, random Fourier, quadratic) see these functions standardised on "
     "the training part.",
