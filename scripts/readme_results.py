@@ -167,7 +167,7 @@ def key_effect(verdict: Verdict, results: Sequence[StudyResults]) -> str:
 
 def _with_size(label: str, arm: str, comparison: Comparison, results: Sequence[StudyResults]) -> str:
     study = next(r for r in results if r.study.name == comparison.study)
-    return f"{label} ({study.of(arm)[0].metrics['router_parameters']:.0f} parameters)"
+    return f"{label} ({study.of(arm)[0].metrics['router_parameters']:.0f} router parameters)"
 
 
 def leads(results: Sequence[StudyResults]) -> dict[str, dict[str, dict[str, float]]]:
@@ -211,7 +211,8 @@ def findings(record: Mapping[str, Any]) -> str:
     items = (
         f"**Two moons.** With the paper's training settings the quantum router leads the linear one by {lead[own]:.3f} in "
         "accuracy. With features scaled to [-pi/2, pi/2] the lead is at most "
-        f"{most('phase2-heldout', 'linear', 'minmax_centred')}, with standardised features at most {most('phase2-heldout', 'linear', 'standard')}. When both are trained to "
+        f"{most('phase2-heldout', 'linear', 'minmax_centred')}, with standardised features at most "
+        f"{most('phase2-heldout', 'linear', 'standard')}. When both are trained to "
         f"convergence (L-BFGS, best of 8 starts) it is at most {most('phase2-heldout', 'linear', 'lbfgs-best')}.",
         "**Interference is not the reason.** On the four data sets with 18 analyses, routers without interference do as "
         "well. One is the *classical twin*: a linear softmax router on exactly the functions that the circuit can "
@@ -225,7 +226,8 @@ def findings(record: Mapping[str, Any]) -> str:
         f"{bounds('ladder-moons', 'dephased-all', 'Z')}, because it then cannot route at all ([why](docs/controls.md)).",
         "**Entangling gates** help clearly only on the checkerboard: by "
         f"{bounds('ladder-checkerboard', 'no-entangler', 'lbfgs-best')} when trained to convergence. Without them the "
-        f"router has no products of features. On the other three sets the gain is at most {math.ceil(1000 * max(others)) / 1000}.",
+        f"router has no products of features. On the other three sets the gain is at most "
+        f"{math.ceil(1000 * max(others)) / 1000}.",
         _beside_the_earlier_run(record),
     )  # fmt: skip
     return "\n".join(textwrap.fill(item, WIDTH, initial_indent="* ", subsequent_indent="  ", break_long_words=False,
@@ -240,8 +242,8 @@ def _beside_the_earlier_run(record: Mapping[str, Any]) -> str:
     others = [f"{name}: *{outcome_words(then[name])}*" for name in both if name not in same]
     return (
         "**Borderline verdicts depend on the seeds.** An earlier preregistered run (hash "
-        f"{record['earlier']['digest'][:12]}), with other seeds, gave the same verdict for {len(same)} of {len(both)} claims. "
-        f"The others were {', '.join(others)}."
+        f"{record['earlier']['digest'][:12]}), with other seeds, gave the same verdict for {len(same)} of {len(both)} "
+        f"claims. The others were {', '.join(others)}."
     )
 
 

@@ -117,8 +117,8 @@ class RandomRouter(SoftmaxRouter):
     """A fixed random routing: a hash of the features decides, so a point is always routed the same way. Nothing trains.
 
     The weights of a point are uniform on the simplex, and those of its neighbours are unrelated to them: features are
-    hashed at 12 bits of precision, so points that differ by more than about 1 part in 4,000 in a feature are routed anew. The
-    hash is exact integer arithmetic, equal in any batch and stack. Gradients with respect to the features are 0.
+    hashed at 12 bits of precision, so points that differ by more than about 1 part in 4,000 in a feature are routed anew.
+    The hash is exact integer arithmetic, equal in any batch and stack. Gradients with respect to the features are 0.
 
     Args:
         in_features: number of features F.

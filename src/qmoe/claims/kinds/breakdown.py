@@ -61,7 +61,7 @@ class BreakdownTest(StudyTest):
         return posed
 
     def p_values(self, posed: Posed) -> PValues:
-        """Support: all weak strengths are harmless, the strongest is harmful; refutation: a weak one is harmful, or none is."""
+        """Support: all weak strengths are harmless, the strongest is not; refutation: a weak one is harmful, or none is."""
         supports, refutes = [p for p, _ in posed.p_values], [p for _, p in posed.p_values]
         weak, strong = self._halves(posed)
         if not any(p is not None for p in supports):
