@@ -63,7 +63,7 @@ class Comparison:
         outcome: of the contrast of a and b alone.
         unit: what a cluster is, in words.
         decision: statistics with corrected p-values; None where nothing could be tested.
-        obstacles: what kept it from being tested, or forbids a verdict whatever the figures; phrases.
+        obstacles: what kept it from being tested, or forbids a verdict whatever the numbers; phrases.
         caveats: what goes beside it; sentences.
         falling: labels of the arms whose loss was still falling at the end of training.
         estimates: the comparison by all three estimands, where accuracies are compared.
@@ -92,7 +92,7 @@ class Comparison:
 
     @property
     def evidence(self) -> Evidence | None:
-        """The figures; None where nothing could be tested."""
+        """The numbers; None where nothing could be tested."""
         return None if self.decision is None else self.decision.evidence
 
     @property
@@ -123,7 +123,7 @@ class Comparison:
 
     @property
     def reason(self) -> str:
-        """One sentence, with the figures where there are any."""
+        """One sentence, with the numbers where there are any."""
         return sentences.compared(self)
 
 
@@ -230,7 +230,7 @@ class Verdict:
         return next((c for c in found if c.outcome == "inconclusive"), found[0])
 
     def as_dict(self) -> dict[str, Any]:
-        """The verdict as plain data for JSON: outcome, reasons, caveats, and the figures of each comparison."""
+        """The verdict as plain data for JSON: outcome, reasons, caveats, and the numbers of each comparison."""
         plain: dict[str, Any] = {
             "claim": self.claim.id,
             "family": self.claim.family,

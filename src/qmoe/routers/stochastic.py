@@ -35,7 +35,8 @@ class StochasticRouter(SoftmaxRouter):
 
     **What it can represent.** Its logits lie in the span of all products of 1, cos x, sin x and cos x sin x of each feature.
     That holds the span of a quantum router with one upload, ``3**F`` products of 1, cos x and sin x. A span is a linear
-    hull; which of its functions a chain reaches depends on its depth. For two features (quantum router: 24 parameters, rank 9):
+    hull; which of its functions a chain reaches depends on its depth. For two features (quantum router:
+    24 parameters, rank 9):
 
     ========  ============  ================  =================================================================
     layers    parameters    Jacobian rank     random quantum routers that it equals to 1e-8, of 8 (best of 4 starts)

@@ -27,7 +27,7 @@ _FEW = 100
 
 @dataclass(frozen=True)
 class Summary:
-    """A sample in eight figures.
+    """A sample in eight numbers.
 
     Attributes:
         n: number of values.

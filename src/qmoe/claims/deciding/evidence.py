@@ -340,7 +340,7 @@ def conclude(evidence: Evidence, p_support: float, p_refute: float, alpha: float
     elif min(e.p_support, e.p_refute) < alpha <= min(p_support, p_refute):
         why = "it is significant by itself, but not after the correction for multiple comparisons"
     else:
-        why = "the figures are compatible with a difference that matters and with one that does not"
+        why = "the numbers are compatible with a difference that matters and with one that does not"
     return Decision("inconclusive", e, p_support, p_refute, alpha, why)
 
 

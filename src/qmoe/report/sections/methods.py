@@ -24,8 +24,8 @@ _PROTOCOL = (
     "start with the least training loss counts.",
     "Routers of fixed functions (the twin, trigonometric, random Fourier, quadratic) see these functions standardised on "
     "the training part.",
-    "Percentile: the share of our runs below the published figure, ties counted half, after rounding ours to its decimals. "
-    "A figure below the 1st or above the 99th percentile lies outside the middle 98%.",
+    "Percentile: the share of our runs below the published number, ties counted half, after rounding ours to its decimals. "
+    "A number below the 1st or above the 99th percentile lies outside the middle 98%.",
     "Confidence interval: 95% for the mean, by a bias-corrected and accelerated (BCa) bootstrap. Runs on the same data are "
     "averaged first, so that the interval is over data seeds. Where all runs share the data it is over initialisations.",
     "Differences between arms are paired: equal data seed and equal initialisation seed. In tables, 'clearly' means that "
