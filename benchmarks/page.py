@@ -71,9 +71,9 @@ def _steps(record: Record) -> str:
         lines.append(_row([_size(result.size), *cells]))
     return (
         "## One step, and how many times longer the peers take\n\n"
-        "Q qubits, L layers, B samples, M models side by side. Medians; those of peers are relative to qmoe's fastest engine "
-        "called as a function, as the peers are called. Bold (below 1): the peer is faster. *module* adds the overhead of "
-        "`torch.nn.Module`; *vjp* bypasses torch autograd, as JAX does. `~` marks "
+        "Q qubits, L layers, B samples, M models side by side. Medians; those of peers are relative to qmoe's fastest "
+        "engine called as a function, as the peers are called. Bold (below 1): the peer is faster. *module* adds the "
+        "overhead of `torch.nn.Module`; *vjp* bypasses torch autograd, as JAX does. `~` marks "
         f"a spread between rounds above {WIDE:.0%}.\n\n" + "\n".join(lines)
     )
 

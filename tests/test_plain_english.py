@@ -1,4 +1,4 @@
-"""Readers are not native speakers: pages have short sentences, and plain words in place of those that are not of the field."""
+"""Readers are not native speakers: pages have short sentences, and plain words of the field."""
 
 import re
 from collections.abc import Iterator

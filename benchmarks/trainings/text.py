@@ -80,8 +80,8 @@ def _whole(trainings: Trainings, apart: str) -> str:
         factors = sorted({task.scaled[key] for task in trainings.tasks if key in task.scaled})
         if factors:
             notes.append(
-                f"* Times of {_title(trainings, key)} are extrapolated: measured for {1 / factors[0]:.0%} of the epochs, times "
-                f"{factors[0]:g}; its accuracy is that of these epochs, and was compared with qmoe's after as many."
+                f"* Times of {_title(trainings, key)} are extrapolated: measured for {1 / factors[0]:.0%} of the epochs, "
+                f"times {factors[0]:g}; its accuracy is that of these epochs, and was compared with qmoe's after as many."
             )
     notes += [
         f"* Failed: {_title(trainings, key)} at Q = {task.n_qubits}, M = {task.n_models} ({reason})."

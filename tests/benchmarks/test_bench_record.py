@@ -228,7 +228,10 @@ def test_the_page_shows_the_gpu_in_a_section_of_its_own(made, on_gpu):
         "called directly is faster on the GPU than the native engine on the CPU of that machine at (16, 3, 64, 1)."
         in section
     )
-    assert "as a CUDA graph is quicker on the GPU than the native engine beside it at all sizes." in section
+    assert (
+        "as a CUDA graph is faster on the GPU than the native engine on the CPU of that machine at all sizes."
+        in section
+    )
     assert "* default.qubit left out (one step takes 99 s) at (16, 3, 64, 1)." in section
     assert "* PennyLane on JAX takes no part: RuntimeError: this JAX sees no GPU." in section
 

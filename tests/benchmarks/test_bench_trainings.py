@@ -364,11 +364,11 @@ def test_parts_that_were_not_measured_are_left_out(trainings):
 
 def test_the_quickest_peer_is_computed(made):
     found = page.page(made)
-    assert "The quickest peer: TensorCircuit-NG at (2, 3, 32, 1). PennyLane on JAX at (2, 3, 1, 1)." in found or (
-        "The quickest peer: PennyLane on JAX at (2, 3, 1, 1). TensorCircuit-NG at (2, 3, 32, 1)." in found
+    assert "The fastest peer: TensorCircuit-NG at (2, 3, 32, 1). PennyLane on JAX at (2, 3, 1, 1)." in found or (
+        "The fastest peer: PennyLane on JAX at (2, 3, 1, 1). TensorCircuit-NG at (2, 3, 32, 1)." in found
     )
     alone = replace(made, results=made.results[1:])
-    assert "The quickest peer: TensorCircuit-NG at all sizes." in page.page(alone)
+    assert "The fastest peer: TensorCircuit-NG at all sizes." in page.page(alone)
 
 
 def test_what_several_peers_compile_stands_beside(made):

@@ -122,7 +122,7 @@ def _registered(results: Sequence[StudyResults]) -> list[str]:
     ours = [r for r in results if r.study.name in presets]
     as_registered = [r for r in ours if r.study == presets[r.study.name]]
     lines = [
-        f"The claims and studies that ship were registered on {known.date[:10]} under the SHA-256 {known.digest}; their "
+        f"The claims and studies that ship were preregistered on {known.date[:10]} under the SHA-256 {known.digest}; their "
         f"root seed, {known.root_seed}, comes from it."
     ]
     early = older_runs(known.date, ours)
