@@ -71,9 +71,9 @@ def _steps(record: Record) -> str:
         lines.append(_row([_size(result.size), *cells]))
     return (
         "## One step, and how many times longer the peers take\n\n"
-        "Q qubits, L layers, B samples, M models side by side. Medians; below 1 (in bold) the peer is quicker than the "
-        "quickest engine of qmoe called as a function, as they are; its module adds what a torch module costs, and its vjp "
-        "leaves out what torch's autograd costs, which peers on JAX do not pay. `~` marks "
+        "Q qubits, L layers, B samples, M models side by side. Medians; those of peers are relative to qmoe's fastest "
+        "engine called as a function, as the peers are called. Bold (below 1): the peer is faster. *module* adds the "
+        "overhead of `torch.nn.Module`; *vjp* bypasses torch autograd, as JAX does. `~` marks "
         f"a spread between rounds above {WIDE:.0%}.\n\n" + "\n".join(lines)
     )
 
@@ -101,14 +101,14 @@ def _winners(record: Record) -> str:
         won = wins(record, key)
         if won:
             lines.append(
-                f"* **{record.title(key)}** is quicker than qmoe at {'; '.join(_size(s) for s in won)}"
+                f"* **{record.title(key)}** is faster than qmoe at {'; '.join(_size(s) for s in won)}"
                 f"{_without_autograd(record, key, won)}."
             )
             continue
         closest = min(timed, key=lambda result: _value(record, result, key))
         lines.append(
-            f"* **{record.title(key)}** nowhere; it comes closest at {_size(closest.size)} "
-            f"({ratio(record, closest, key)})."
+            f"* **{record.title(key)}** is never faster; the smallest ratio is {ratio(record, closest, key)}, at "
+            f"{_size(closest.size)}."
         )
     quickest: dict[str, list[str]] = {}
     for result in record.results:
@@ -117,7 +117,7 @@ def _winners(record: Record) -> str:
             quickest.setdefault(record.title(key), []).append(_size(result.size))
     if not quickest:
         return ""
-    return "\n".join([*lines, "", f"The quickest peer: {_quickest(quickest)}."])
+    return "\n".join([*lines, "", f"The fastest peer: {_quickest(quickest)}."])
 
 
 def _without_autograd(record: Record, key: str, sizes: Sequence[Size]) -> str:
@@ -187,7 +187,7 @@ def _on_gpu(gpu: Gpu | None) -> str:
         f"beside it, {m['cpu']}, {m['cores']} cores, {m['threads']} {_plural(int(m['threads']), 'thread')}; Python "
         f"{m['python']}; commit {gpu.commit}, {gpu.date}. Versions: {versions}.",
         "The same steps and checks as above. The GPU is waited for at the end of each step. Medians, and how many times "
-        "longer than qmoe's torch engine called as it is the others take; below 1 (in bold) they are quicker.",
+        "longer than qmoe's torch engine, called directly, the others take; below 1 (in bold) they are faster.",
         "\n".join(lines),
         _said_of_gpu(gpu),
         "\n".join([f"* **{gpu.contenders[key].title}**: {gpu.contenders[key].advice}." for key in timed] + _notes(gpu)),
@@ -208,13 +208,15 @@ def _against_gpu(result: Result, key: str) -> str:
 def _said_of_gpu(gpu: Gpu) -> str:
     """Where the processor is quicker, as it is and against a graph."""
     said = []
-    for key, how in ((_ON_GPU, "called as it is"), (_AS_GRAPH, "as a CUDA graph")):
+    for key, how in ((_ON_GPU, "called directly"), (_AS_GRAPH, "as a CUDA graph")):
         both = [result for result in gpu.results if {key, _BESIDE_GPU} <= result.timings.keys()]
         quicker = [r for r in both if r.timings[key].median < r.timings[_BESIDE_GPU].median]
         if both:
             sizes = "; ".join(_size(result.size) for result in quicker)
             where = "at all sizes" if len(quicker) == len(both) else f"at {sizes}" if quicker else "nowhere"
-            said.append(f"The torch engine {how} is quicker on the GPU than the native engine beside it {where}.")
+            said.append(
+                f"The torch engine {how} is faster on the GPU than the native engine on the CPU of that machine {where}."
+            )
     if any(_AS_GRAPH in result.timings for result in gpu.results):
         said.append(
             "A graph leaves out what it costs to launch operations one by one; where both take as long, the GPU is busy."
@@ -340,12 +342,12 @@ def _compilation(record: Record, key: str) -> str:
 def _reproduce(record: Record) -> str:
     minutes = max(1, round(record.seconds / 60))
     return (
-        "## Do it again\n\n"
+        "## Reproducing these numbers\n\n"
         "```bash\n"
         f"make bench    # installs the peers, then measures for about {minutes} {_plural(minutes, 'minute')}\n"
         ".venv/bin/python -m benchmarks --help\n"
         "```\n\n"
-        "It writes `benchmarks/record.json`, from which this page and its plots are made, and nothing else is."
+        "It writes `benchmarks/record.json`. This page and its plots are generated from that file alone."
     )
 
 

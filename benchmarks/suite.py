@@ -198,9 +198,11 @@ def _foretell(contender: Contender, problem: Problem, plan: Plan) -> str | None:
     step.run()
     begin = time.perf_counter()
     step.run()
-    foretold = (time.perf_counter() - begin) * size.n_batch / n_pilot
-    if foretold > plan.too_long:
-        return f"one step would take about {foretold:.0f} s, judged by {n_pilot} sample{'' if n_pilot == 1 else 's'}"
+    expected = (time.perf_counter() - begin) * size.n_batch / n_pilot
+    if expected > plan.too_long:
+        return (
+            f"one step would take about {expected:.0f} s, estimated from {n_pilot} sample{'' if n_pilot == 1 else 's'}"
+        )
     return None
 
 

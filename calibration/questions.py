@@ -30,13 +30,13 @@ def questions(pools: Pools) -> list[Question]:
 def _of_two_arms(pools: Pools) -> list[Question]:
     """One comparison, or five claims of one each."""
     quantum, same = pools["quantum"], pools["without-last-rz"]
-    pair = "two arms that are one and the same"
+    pair = "two identical arms"
     nulls = {
         "a/a": ("the paper's router on two moons", from_pool(quantum, PER_DATA)),
         "a/a, two groups": ("runs near 0.98 or 0.86", bimodal(0.7)),
         "a/a, ties": ("scores in tenths", tied()),
         "a/a, ceiling": ("most runs perfect", ceiling()),
-        "a/a, losses": ("one run of fifty loses 0.5", lossy(0.0)),
+        "a/a, losses": ("rare drops: one run of fifty loses 0.5", lossy(0.0)),
     }
     never = (Limit("supported", FALSE),)
     asked = [
@@ -47,7 +47,9 @@ def _of_two_arms(pools: Pools) -> list[Question]:
     about = f"{pair}: the paper's router on two moons, in five claims at once"
     asked.append(Question("a/a, five claims", about, _BETTER, five, never))
     planted = TwoArms(from_pools(pools["twin"], pools["crippled-twin"], PER_DATA), "greater")
-    about = "labels from a circuit; its twin against the twin without the function that the circuit uses most"
+    about = (
+        "labels from a circuit; its full twin (a) against the twin without the function that the circuit uses most (b)"
+    )
     asked.append(Question("planted effect", about, _BETTER, planted, (Limit("supported", FOUND, at_most=False),)))
     for n in (PER_DATA, 4, PER_DATA_EQUIVALENT):
         about = (
@@ -61,7 +63,7 @@ def _of_two_arms(pools: Pools) -> list[Question]:
 
 def _at_the_margin() -> list[Question]:
     """Differences of exactly the margin: neither equivalent nor too small to matter."""
-    edge = f"a is better by exactly the margin, {MARGIN:g}"
+    edge, exchanged = f"a is better by exactly the margin, {MARGIN:g}", "roles of a and b exchanged"
     draws = {
         "normal": ("normal scores", shifted(MARGIN)),
         "two groups": ("runs near 0.98 or 0.86", bimodal(0.7, MARGIN)),
@@ -76,26 +78,29 @@ def _at_the_margin() -> list[Question]:
         asked += [
             Question(f"at the margin, {name}", said, _SAME, TwoArms(draw, "equivalent"), (Limit("supported", FALSE),)),
             Question(f"at the margin, {name}", said, _BETTER, TwoArms(draw, "greater"), (Limit("refuted", FALSE),)),
-            Question(f"at the margin, {name}", f"{said}; a for b", _NOT_LESS, back, (Limit("supported", FALSE),)),
+            Question(f"at the margin, {name}", f"{said}; {exchanged}", _NOT_LESS, back, (Limit("supported", FALSE),)),
         ]
     hidden = TwoArms(lossy(MARGIN, only_b=True), "greater")
-    about = f"{edge}, half of it by b alone: one run of b in fifty loses 0.5, and three studies of ten see none"
+    about = (
+        f"{edge}, half of it from rare drops of b alone: one run of b in fifty loses 0.5, and three studies of ten "
+        "contain none"
+    )
     asked.append(Question("losses of b alone", about, _BETTER, hidden, (Limit("refuted"),)))
     return asked
 
 
 def _of_a_family() -> list[Question]:
     """The paper's claims as they ship, with five kinds of scores in turn."""
-    kinds = "scores of five kinds in turn (normal, two groups, tenths, ceiling, losses of 0.5 in 2% of runs)"
+    kinds = "scores of five kinds in turn (normal, two groups, tenths, ceiling, drops of 0.5 in 2% of runs)"
     return [
         Question(
             "the paper's claims, none holds",
-            f"all claims of the paper on studies as they ship, each with one comparison on the edge; {kinds}",
+            f"all claims of the paper on the shipped studies, each with one comparison exactly on its bound; {kinds}",
             ANY_CLAIM, Family("supported"), (Limit("supported", FALSE),),
         ),
         Question(
             "the paper's claims, all hold",
-            f"the same with all comparisons on the edge: every claim holds, barely; {kinds}",
+            f"the same with all comparisons exactly on their bounds, so that every claim just holds; {kinds}",
             ANY_CLAIM, Family("refuted"), (Limit("refuted", FALSE),),
         ),
     ]  # fmt: skip
@@ -105,10 +110,10 @@ def _of_analyses() -> list[Question]:
     """A claim over 18 specifications, with the same five kinds of scores in turn."""
     found = []
     for c in (0.9, 0.3):
-        told = f"18 analyses of one study, whose luck has correlation {c:g}"
+        told = f"18 analyses of one study, seed noise correlated between analyses at {c:g}"
         for name, effect, about, side in (
-            ("nothing", 0.0, "no difference at any", "supported"),
-            ("margin", MARGIN, f"a difference of exactly the margin, {MARGIN:g}, at all", "refuted"),
+            ("nothing", 0.0, "no difference in any analysis", "supported"),
+            ("margin", MARGIN, f"a difference of exactly the margin, {MARGIN:g}, in all analyses", "refuted"),
         ):
             play = Analyses(Everywhere(effect), c)
             limits = Limit(side, FALSE), Limit("depends", FALSE)
@@ -117,16 +122,20 @@ def _of_analyses() -> list[Question]:
     real = ("normal", "two groups", "ceiling")
     shown = Limit("depends", DEPENDS, at_most=False)
     flips = f"{told}: a is better by {FLIP[0]:g} with one axis, and worse by {-FLIP[1]:g} with the other"
-    for name, shapes in (("flips", real), ("flips, losses", ("losses of 0.5",))):
-        about = f"{flips}; scores: {', '.join(shapes)}"
+    for name, shapes, scores in (
+        ("flips", real, ", ".join(real)),
+        ("flips, losses", ("losses of 0.5",), "rare drops of 0.5"),
+    ):
+        about = f"{flips}; scores: {scores}"
         play = Analyses(ByAxis(*FLIP), 0.6, shapes, family=True)
         found.append(Question(f"18 analyses, {name}", about, _BETTER, play, (shown,)))
-    about = f"{told}: a is better by {FLIP[0]:g} at all; scores: {', '.join(real)}"
+    about = f"{told}: a is better by {FLIP[0]:g} in all analyses; scores: {', '.join(real)}"
     play = Analyses(Everywhere(FLIP[0]), 0.6, real, family=True)
     limits = Limit("supported", DEPENDS, at_most=False), Limit("depends", FALSE)
     found.append(Question("18 analyses, found", about, _BETTER, play, limits))
     about = (
-        f"18 analyses of one study, whose luck has correlation 0.3: a is better by {MARGIN / 2:g}, too little to matter"
+        f"18 analyses of one study, seed noise correlated between analyses at 0.3: a is better by {MARGIN / 2:g}, too "
+        "little to matter"
     )
     play = Analyses(Everywhere(MARGIN / 2), 0.3)
     found.append(Question("18 analyses, half the margin", about, _BETTER, play, (Limit("depends", FALSE),)))

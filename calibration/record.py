@@ -33,7 +33,7 @@ def train_pools(size: Size, report: Callable[[str], None] = lambda line: None) -
 
     Returns:
         ``(data, inits)`` test accuracies by name: the paper's router, the same without its last RZ gates, both on two moons;
-        the teacher's twin, whole and crippled, on the teacher's labels.
+        the teacher's twin, whole and reduced, on the teacher's labels.
     """
     teacher = Teacher(TEACHER)
     arms = {
@@ -154,7 +154,7 @@ def line(answer: Answer) -> str:
 
 def table(record: dict[str, Any]) -> str:
     """The answers of a record as a Markdown table."""
-    rows = ["| what is simulated | verdict | share | to keep | studies |", "|---|---|---|---|---|"]
+    rows = ["| simulated truth | verdict | frequency [95% CI] | required | studies |", "|---|---|---|---|---|"]
     for a in answers_of(record):
         limit = "" if a.limit is None else f"{'at most' if a.at_most else 'at least'} {a.limit:.0%}"
         rows.append(f"| {a.about} | {_said(a)} | {a.share:.1%} [{a.low:.1%}, {a.high:.1%}] | {limit} | {a.studies:,} |")

@@ -10,8 +10,8 @@
 #
 # Here the *experts* are quantum. Phases 2 and 3 turn to quantum *routers*.
 #
-# The paper's figures come from one run each. This notebook trains every model many times, from different first weights and
-# on different draws of the data, and sets each published figure beside the distribution that comes out. It takes about
+# The paper's numbers come from one run each. This notebook trains every model many times, from different first weights and
+# on different draws of the data, and sets each published number beside the distribution that comes out. It takes about
 # two minutes on a laptop.
 
 # %%
@@ -36,7 +36,7 @@ torch.set_num_threads(1)  # the matrices are small here: more threads would only
 # ## Size of the run
 #
 # The environment variable `QMOE_NOTEBOOK_SIZE` decides how much is trained. `full`, the default, is what this notebook was
-# written for. `small` trains two seeds for an epoch or two: it only shows that everything runs, and its figures mean
+# written for. `small` trains two seeds for an epoch or two: it only shows that everything runs, and its numbers mean
 # nothing. Results go to a folder `results` beside the notebook, and what is already there is not trained again.
 
 # %%
@@ -115,7 +115,7 @@ with Store(FOLDER / "store.sqlite") as store:
     results = {study.name: store.load(study.name) for study in studies}
 
 # %% [markdown]
-# `build_report` writes a page `report.html` with all figures and tables; the rest of this notebook shows parts of it.
+# `build_report` writes a page `report.html` with all pictures and tables; the rest of this notebook shows parts of it.
 
 # %%
 build_report(FOLDER / "store.sqlite", FOLDER)
@@ -124,14 +124,14 @@ show_headline(headline(list(results.values())))
 # %% [markdown]
 # How to read the table: *ours* is the mean over our runs. The brackets hold a 95% confidence interval: it contains the true
 # mean in about 95 of 100 repetitions of the whole experiment. *Percentile* is the share of our runs that lie below the
-# paper's figure: near 50 the published figure is a typical run, below 1 or above 99 it is not. The first epoch is epoch 0,
+# paper's number: near 50 the published number is a typical run, below 1 or above 99 it is not. The first epoch is epoch 0,
 # so epoch 7 is the last.
 #
 # ## The synthetic data
 #
 # First the test accuracy against the epoch, then the training loss (summed over the batches of an epoch), then the final
 # accuracy of every run. A line is the median over the runs and the band holds the middle 80% of them. In the last figure
-# each dot is a run, the bar is the mean with its 95% interval, and the diamond is the paper's figure.
+# each dot is a run, the bar is the mean with its 95% interval, and the diamond is the paper's number.
 
 # %%
 show_figures(FOLDER, "phase1-synthetic")

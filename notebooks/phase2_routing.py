@@ -32,7 +32,7 @@ torch.set_num_threads(1)  # the matrices are small here: more threads would only
 # ## Size of the run
 #
 # The environment variable `QMOE_NOTEBOOK_SIZE` decides how much is trained. `full`, the default, is what this notebook was
-# written for. `small` trains two seeds for an epoch or two: it only shows that everything runs, and its figures mean
+# written for. `small` trains two seeds for an epoch or two: it only shows that everything runs, and its numbers mean
 # nothing. Results go to a folder `results` beside the notebook, and what is already there is not trained again.
 
 # %%
@@ -113,8 +113,8 @@ show_headline(headline(list(results.values())))
 
 # %% [markdown]
 # How to read the table: the paper prints the training loss of one run at five epochs. *Ours* is the mean over our runs with
-# its 95% confidence interval, and *percentile* is the share of our runs below the paper's figure. Near 50 the published
-# figure is a typical run; below 1 or above 99 it is not. A loss early in training depends on the first weights and on the
+# its 95% confidence interval, and *percentile* is the share of our runs below the paper's number. Near 50 the published
+# number is a typical run; below 1 or above 99 it is not. A loss early in training depends on the first weights and on the
 # order of the batches, and the authors' seeds for these are not known.
 #
 # ## The boundaries

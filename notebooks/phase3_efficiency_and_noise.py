@@ -34,7 +34,7 @@ torch.set_num_threads(1)  # the matrices are small here: more threads would only
 # ## Size of the run
 #
 # The environment variable `QMOE_NOTEBOOK_SIZE` decides how much is trained. `full`, the default, is what this notebook was
-# written for. `small` trains two seeds for an epoch or two: it only shows that everything runs, and its figures mean
+# written for. `small` trains two seeds for an epoch or two: it only shows that everything runs, and its numbers mean
 # nothing. Results go to a folder `results` beside the notebook, and what is already there is not trained again.
 
 # %%
@@ -81,10 +81,10 @@ show_headline(headline(list(results.values())))
 
 # %% [markdown]
 # *Ours* is the mean over our runs with its 95% confidence interval; *percentile* is the share of our runs below the paper's
-# figure. Near 50 the published figure is a typical run, below 1 or above 99 it is not.
+# number. Near 50 the published number is a typical run, below 1 or above 99 it is not.
 #
 # Of the two figures the first is for held-out points and the second for the authors' protocol. Small dots are single runs,
-# large marks are means with their 95% intervals, diamonds are the paper's figures. Look at how wide the small dots spread:
+# large marks are means with their 95% intervals, diamonds are the paper's numbers. Look at how wide the small dots spread:
 # one run of a router says little about the router.
 
 # %%

@@ -1,4 +1,4 @@
-"""Readers are not native speakers: README.md, CONTRIBUTING.md and the pages for users have short sentences."""
+"""Readers are not native speakers: pages have short sentences, and plain words of the field."""
 
 import re
 from collections.abc import Iterator
@@ -10,6 +10,22 @@ ROOT = Path(__file__).parents[1]
 MAX_WORDS = 30
 #: Pages that people read through; the others are references and benchmarks.
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/analysis.md", "docs/deploy.md", "docs/modules.md")
+ALL_PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+
+#: Words that readers stumbled over -> the plain one.
+ODD = {
+    r"mend(s|ed|ing)?": "fix, reformat",
+    r"foretold|foretell": "extrapolated",
+    r"in earnest": "in the shipped claims, in full",
+    r"crippled": "reduced",
+    r"as (it|they) (is|are) (is|are)": "called directly",
+    r"can be, the \*span\*|functions (that )?(it|a router|the circuit|a circuit) can be": "can represent",
+    r"to a minimum": "to convergence",
+    r"is no (superset|softmax)": "is not a",
+    r"the judge on trial|busy neighbour": "calibration, loaded by another process",
+    r"(paper's|published|all|every|these) figures?": "number; a figure is a picture",
+    r"one (row|start|layer|run) a \w+": "one ... per ...",
+}
 
 
 def sentences(text: str) -> Iterator[str]:
@@ -24,6 +40,25 @@ def test_no_sentence_is_too_long(page: str) -> None:
     found = list(sentences((ROOT / page).read_text(encoding="utf-8")))
     assert len(found) > 10
     assert [s for s in found if len(s.split()) > MAX_WORDS] == []
+
+
+def odd_words(text: str) -> list[str]:
+    """What a page says in words of `ODD`."""
+    return [match.group() for word in ODD for match in re.finditer(rf"\b(?:{word})\b", text, re.IGNORECASE)]
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.name)
+def test_no_page_has_an_odd_word(page: Path) -> None:
+    assert odd_words(" ".join(page.read_text(encoding="utf-8").split())) == []
+
+
+def test_odd_words_are_seen() -> None:
+    assert odd_words("The paper's figures, mended; a sample is no superset.") == [
+        "mended",
+        "is no superset",
+        "paper's figures",
+    ]
+    assert odd_words("The figure shows numbers of the commended router.") == []
 
 
 def test_sentences_are_told_apart() -> None:

@@ -42,7 +42,7 @@ class Contender(ABC):
         ours: whether it belongs to qmoe.
         compiles: whether its first step compiles and says nothing of the later ones.
         loops_over_samples: whether its step costs so much per sample, and nothing besides, that the cost of a large batch
-            can be foretold from a small one.
+            can be extrapolated from a small one.
         states_kept: state vectors that backpropagation keeps for each gate, to foretell memory; 0 where it keeps none.
         bytes_per_amplitude: 8 for complex64, 16 for complex128.
     """

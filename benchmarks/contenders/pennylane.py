@@ -131,8 +131,8 @@ class Lightning(Contender):
     title = "lightning.qubit"
     packages = ("pennylane-lightning", "pennylane")
     advice = (
-        "adjoint through qml.qnn.TorchLayer, complex64, the whole batch in one call (split into one circuit a sample by "
-        "PennyLane; faster than a loop, device_vjp or batch_obs), one layer a model"
+        "adjoint through qml.qnn.TorchLayer, complex64, the whole batch in one call (split into one circuit per sample by "
+        "PennyLane; faster than a loop, device_vjp or batch_obs), one layer per model"
     )
     loops_over_samples = True
 

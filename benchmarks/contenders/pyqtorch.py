@@ -19,8 +19,8 @@ class Pyqtorch(Contender):
     title = "pyqtorch"
     packages = ("pyqtorch",)
     advice = (
-        "one run for all samples, one observable a qubit on its state, autograd (faster than its adjoint mode, which runs "
-        "the circuit once an observable), U gates, complex64; one run a model"
+        "one run for all samples, one observable per qubit on its state, autograd (faster than its adjoint mode, which runs "
+        "the circuit once per observable), U gates, complex64; one run per model"
     )
     states_kept = 3.0
 

@@ -80,8 +80,8 @@ def _whole(trainings: Trainings, apart: str) -> str:
         factors = sorted({task.scaled[key] for task in trainings.tasks if key in task.scaled})
         if factors:
             notes.append(
-                f"* Times of {_title(trainings, key)} are foretold: measured for {1 / factors[0]:.0%} of the epochs, times "
-                f"{factors[0]:g}; its accuracy is that of these epochs, and was compared with qmoe's after as many."
+                f"* Times of {_title(trainings, key)} are extrapolated: measured for {1 / factors[0]:.0%} of the epochs, "
+                f"times {factors[0]:g}; its accuracy is that of these epochs, and was compared with qmoe's after as many."
             )
     notes += [
         f"* Failed: {_title(trainings, key)} at Q = {task.n_qubits}, M = {task.n_models} ({reason})."
@@ -156,7 +156,7 @@ def _fits(trainings: Trainings) -> str:
 
 
 def _busy(trainings: Trainings) -> str:
-    parts = ["## With a busy neighbour"]
+    parts = ["## With one core loaded by another process"]
     timed = [task for task in trainings.tasks if OWN in task.busy]
     if timed:
         keys = [key for key in trainings.trainers if any(key in task.busy for task in timed)]

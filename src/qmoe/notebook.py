@@ -42,7 +42,7 @@ def show_figures(folder: str | Path, prefix: str) -> None:
 
 
 def show_headline(rows: Sequence[HeadlineRow]) -> None:
-    """Shows each published figure beside our runs, and each arm that has no published figure by itself."""
+    """Shows each published number beside our runs, and each arm that has no published number by itself."""
     notes: list[str] = []
     lines = []
     for row in rows:
@@ -55,7 +55,7 @@ def show_headline(rows: Sequence[HeadlineRow]) -> None:
         percentile = "" if row.percentile is None else f"{row.percentile:.0f}"
         note = notes.index(row.note) + 1 if row.note else ""
         lines.append((row.study, row.what, paper, ours, row.n, percentile, note))
-    show_table(("study", "figure", "paper", "ours: mean [95% interval]", "runs", "percentile", "note"), lines)
+    show_table(("study", "quantity", "paper", "ours: mean [95% interval]", "runs", "percentile", "note"), lines)
     if notes:
         display(HTML("".join(f"<p>Note {i}: {html.escape(note)}</p>" for i, note in enumerate(notes, 1))))
 
@@ -63,7 +63,7 @@ def show_headline(rows: Sequence[HeadlineRow]) -> None:
 def scores(
     results: StudyResults, arm: str, strength: float | None = None, metric: str = "test_accuracy"
 ) -> dict[tuple[int, int], float]:
-    """The final figure of every run of an arm, by its seeds (data, initialisation)."""
+    """The final value of every run of an arm, by its seeds (data, initialisation)."""
     return {(r.trial.data_seed, r.trial.init_seed): r.metrics[metric] for r in results.of(arm, strength)}
 
 

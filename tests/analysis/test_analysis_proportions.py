@@ -21,9 +21,10 @@ def test_the_interval_is_scipys_wilson_interval(n, k, level):
     assert 0 <= found.low <= found.value <= found.high <= 1
 
 
-def test_success_is_above_the_threshold():
-    assert success_rate([0.5, 0.9, 0.95, 0.91], 0.9).value == 0.5
-    assert success_rate([0.9] * 3, 0.9).value == 0
+def test_success_is_at_or_above_the_threshold():
+    assert success_rate([0.5, 0.9, 0.95, 0.91], 0.9).value == 0.75
+    assert success_rate([95 / 100] * 3, 0.95).value == 1
+    assert success_rate([np.nextafter(0.9, 0)] * 3, 0.9).value == 0
     # All alike: not certain all the same, 3.84 / (n + 3.84) is left.
     found = success_rate([1.0] * 30, 0.9)
     assert (found.value, found.high) == (1.0, 1.0)

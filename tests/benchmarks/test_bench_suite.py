@@ -86,12 +86,12 @@ def test_a_step_that_is_too_long_is_left_out():
     assert result.left_out["simple"] == "one step takes 0 s"
 
 
-def test_time_is_foretold_from_a_few_samples():
+def test_time_is_extrapolated_from_a_few_samples():
     class Looping(Simple):
         loops_over_samples = True
 
     result = run_size(Size(2, 1, 64), [Looping()], Plan(target=1e-4, rounds=3, too_long=1e-9), quiet)
-    assert "judged by 2 samples" in result.left_out["simple"]
+    assert "estimated from 2 samples" in result.left_out["simple"]
 
 
 def test_a_contender_leaves_a_sweep_when_it_becomes_too_long(monkeypatch):

@@ -327,7 +327,7 @@ def test_a_record_without_trainings_has_no_such_section(made, tmp_path):
     assert old.contenders["tensorcircuit"].compiles
     assert not old.contenders["jax-default.qubit"].compiles
     assert "Whole trainings" not in page.page(old)
-    assert "busy neighbour" not in page.page(old)
+    assert "loaded by another process" not in page.page(old)
 
 
 def test_the_page_says_what_was_trained(made):
@@ -335,7 +335,7 @@ def test_the_page_says_what_was_trained(made):
     assert "| 2 | 60 | 400 ms | **0.75x** | ~2.5x | 25x |" in found
     assert "| 2 | 60 | 600 ms | 2.5x |" in found
     assert "| 2 | 60 | 6.00 s (15) |" in found
-    assert "Times of PennyLane in torch are foretold: measured for 10% of the epochs, times 10" in found
+    assert "Times of PennyLane in torch are extrapolated: measured for 10% of the epochs, times 10" in found
     assert (
         "qmoe 97.5%, PennyLane on JAX 97.0%, PennyLane in torch 91.0%. The losses of the first epoch differ by 2e-06"
         in found
@@ -364,11 +364,11 @@ def test_parts_that_were_not_measured_are_left_out(trainings):
 
 def test_the_quickest_peer_is_computed(made):
     found = page.page(made)
-    assert "The quickest peer: TensorCircuit-NG at (2, 3, 32, 1). PennyLane on JAX at (2, 3, 1, 1)." in found or (
-        "The quickest peer: PennyLane on JAX at (2, 3, 1, 1). TensorCircuit-NG at (2, 3, 32, 1)." in found
+    assert "The fastest peer: TensorCircuit-NG at (2, 3, 32, 1). PennyLane on JAX at (2, 3, 1, 1)." in found or (
+        "The fastest peer: PennyLane on JAX at (2, 3, 1, 1). TensorCircuit-NG at (2, 3, 32, 1)." in found
     )
     alone = replace(made, results=made.results[1:])
-    assert "The quickest peer: TensorCircuit-NG at all sizes." in page.page(alone)
+    assert "The fastest peer: TensorCircuit-NG at all sizes." in page.page(alone)
 
 
 def test_what_several_peers_compile_stands_beside(made):

@@ -58,6 +58,15 @@ def test_each_estimand_has_a_verdict_of_its_own_and_all_are_told(lucky):
         assert told["best"].starts == STARTS
 
 
+def test_a_run_exactly_at_the_threshold_succeeds_wherever_it_is_counted():
+    exactly = arm(np.full((DRAWS, STARTS), 95 / 100), np.zeros((DRAWS, STARTS)))
+    below = np.random.default_rng(0).uniform(0.8, 0.9, (DRAWS, STARTS))
+    found = verdict(claim(success=0.95), x=exactly, y=arm(below, 1 - below, "old")).key
+    told = {e.estimand: e for e in found.estimates}
+    assert (found.evidence.success_a.value, found.evidence.success_b.value) == (1, 0)
+    assert (told["success"].mean_a, told["success"].mean_b) == (1, 0)
+
+
 def test_the_best_of_few_initialisations_is_no_capacity(lucky):
     few = [arm(r.values["test_accuracy"].reshape(DRAWS, STARTS)[:, :3], r.values["loss"].reshape(DRAWS, STARTS)[:, :3])
            for r in lucky]  # fmt: skip

@@ -80,7 +80,7 @@ def test_a_study_without_alternatives_has_no_universes(tmp_path):
         ("optimiser", "adam-best", "Adam, each arm at its best rate", "Adam, best rate"),
         ("optimiser", "lbfgs-best", "L-BFGS, best of 8 starts", "L-BFGS, best start"),
         ("epochs", "50", "50 epochs", "50"),
-        ("epochs", "to a minimum", "trained to a minimum", "to a minimum"),
+        ("epochs", "to a minimum", "trained to convergence", "to convergence"),
         ("initial_scale", "0.5", "first weights times 0.5", "0.5"),
     ],
 )

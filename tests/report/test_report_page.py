@@ -219,3 +219,9 @@ def test_a_page_that_cannot_be_written_is_said_in_a_line(one_study, tmp_path):
     (tmp_path / "out" / "report.html").mkdir(parents=True)
     with pytest.raises(QMoEError, match=r"cannot be written.*safe in the store"):
         build_report(one_study("phase3b-published"), tmp_path / "out")
+
+
+def test_a_figure_is_a_picture_and_values_are_numbers(text):
+    words = " ".join(re.sub(r"<[^>]*>", " ", text).split())
+    assert "The paper's numbers compared with ours" in words
+    assert re.findall(r"(?:published|paper's|all|these) figures?\b", words) == []

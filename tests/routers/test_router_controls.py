@@ -124,7 +124,7 @@ def test_a_single_expert_has_all_the_weight() -> None:
     assert router(inputs(4, 2)).tolist() == [[0, 1, 0]] * 4
     assert router.as_softmax() is None
     assert not isinstance(router, SoftmaxRouter)
-    with pytest.raises(UnsupportedError, match="SingleExpertRouter has no logits: its weights are no softmax"):
+    with pytest.raises(UnsupportedError, match="SingleExpertRouter has no logits: its weights are not a softmax"):
         MeanRouting(router).logits(inputs(4, 2))
     with pytest.raises(ConfigError, match="from 0 to 2"):
         SingleExpertRouter(2, 3, expert=3)

@@ -207,8 +207,8 @@ def test_a_frequency_left_out_takes_all_its_products() -> None:
     twin = qmoe.twin(QuantumRouter(2, 2), without=[(1, 1)])
     assert twin.basis.names == ("cos x0", "sin x0", "cos x1", "sin x1")
     assert not twin.basis.complete
-    assert "no superset" in repr(twin)
-    assert "some left out, no superset" in str(qmoe.span(twin))
+    assert "not a superset" in repr(twin)
+    assert "some left out, not a superset" in str(qmoe.span(twin))
 
 
 def test_a_function_left_out_by_name_is_the_only_one() -> None:
@@ -236,8 +236,8 @@ def test_a_whole_distinct_sample_is_the_span() -> None:
     assert found.residual < 1e-10
     assert found.sampled
     assert not found.complete
-    assert "a random sample, no superset" in str(found)
-    assert "a distinct sample of the circuit's frequencies, no superset" in repr(twin)
+    assert "a random sample, not a superset" in str(found)
+    assert "a distinct sample of the circuit's frequencies, not a superset" in repr(twin)
 
 
 @pytest.mark.parametrize("strategy", ["distinct", "tree", "grid"])

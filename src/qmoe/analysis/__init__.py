@@ -1,4 +1,4 @@
-"""What trained models are: boundaries, effective dimension, Fisher information, spectra, kernels, use of experts."""
+"""Analysis of trained models: boundaries, effective dimension, Fisher information, spectra, kernels, use of experts."""
 
 from qmoe.analysis.boundaries import Grid, MeanBoundary, make_grid, mean_boundary, off_a_line, probabilities
 from qmoe.analysis.boundary_shape import (

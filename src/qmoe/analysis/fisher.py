@@ -129,7 +129,7 @@ def fisher_matrices(draws: Draws, x: Tensor | np.ndarray, output: Output | None 
         ``(M, d, d)`` float64, symmetric positive semi-definite, the parameters in the order of ``draws.parameters``.
 
     Raises:
-        ShapeError: for inputs or outputs of the wrong shape, or probabilities that are none.
+        ShapeError: for inputs or outputs of the wrong shape, or values that are not probabilities.
     """
     return np.concatenate(list(iterate_fisher(draws, x, output)))
 

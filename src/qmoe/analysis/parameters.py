@@ -44,7 +44,7 @@ def count_parameters(router: Router, x: Tensor | None = None, seed: Seed = 0) ->
     """Counts the trainable parameters of a router: all, live ones, and the rank of the Jacobian of its logits.
 
     Softmax does not see a shift that is common to all logits, so logits are taken modulo such a shift: less their mean over
-    experts. A linear router from 2 features to 2 experts so has 6 parameters and rank 3, the paper's quantum router 24
+    experts. So a linear router from 2 features to 2 experts has 6 parameters and rank 3, the paper's quantum router 24
     parameters, 22 of them live, and rank 9. A router without logits is counted by its routing weights; where there are both,
     the rank is the same, since the derivative of softmax is invertible modulo a shift.
 

@@ -38,15 +38,15 @@ def judge(
 
     Claims of one family are corrected for multiple comparisons together (Holm's method, on one p-value a claim), separately
     for those that could support and those that could refute: the chance of any false "supported" in a family is at most
-    alpha, and of any false "refuted" too. Other families have no part in it.
+    alpha, and of any false "refuted" too. Claims of other families do not affect the correction.
 
     Args:
         claims: the claims.
         results: studies, as a store gives them or as arrays; restrict them with `StudyRuns.at` to one learning rate, or with
             `StudyRuns.tuned` to the best of each arm.
         measurements: for each quantity and name ``(n,)`` repeated measurements, paired by position.
-        multiverse: for each study its specifications, its own first (of which ``results`` has the runs). Those of several
-            studies with the same choices are one; where a study has none with them, it stays at its own.
+        multiverse: for each study its specifications, its own first (of which ``results`` has the runs). If several studies
+            share one (the same choices), it is judged once, on all of them; a study that lacks it stays at its own.
         alpha: level of the tests.
         seed: seed of the resampling; equal seeds give equal verdicts.
         facts: whether comparisons of accuracies are also given by the estimands that are not judged; no verdict changes.

@@ -39,7 +39,7 @@ class ArmRuns:
         label: what readers call the arm, without its noise strength; `title` has both.
         data_seeds: ``(n,)`` seed of the data of each trial.
         init_seeds: ``(n,)`` seed of its first weights and batch order.
-        values: for each metric ``(n,)`` figures, NaN where there is none.
+        values: for each metric ``(n,)`` numbers, NaN where there is none.
         done: ``(n,)`` whether it finished; all by default.
         failed: ``(n,)`` whether it failed, as when its loss was no longer finite; none by default.
         lrs: ``(n,)`` learning rates; NaN where they are not known.
@@ -137,7 +137,7 @@ class ArmRuns:
 
     @cached_property
     def summary(self) -> Summary:
-        """The final accuracies in eight figures."""
+        """The final accuracies in eight numbers."""
         return summarize(self.scores)
 
     @cached_property

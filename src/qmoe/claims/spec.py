@@ -106,7 +106,7 @@ def load_claims(path: str | Path) -> list[Claim]:
     """Reads claims from a TOML file, or from all TOML files of a folder in the order of their names.
 
     Raises:
-        ConfigError: when there is no such file, it is no TOML, or holds no valid claims; for a folder without claims; for
+        ConfigError: when there is no such file, it is not TOML, or holds no valid claims; for a folder without claims; for
             two claims of one id.
     """
     path = Path(path)

@@ -89,7 +89,7 @@ class Comparison(Sides):
 
     @property
     def evidence(self) -> Evidence | None:
-        """The figures; None where nothing could be tested."""
+        """The numbers; None where nothing could be tested."""
         return None if self.decision is None else self.decision.evidence
 
     @property
@@ -120,7 +120,7 @@ class Comparison(Sides):
 
     @property
     def reason(self) -> str:
-        """One sentence, with the figures where there are any."""
+        """One sentence, with the numbers where there are any."""
         return sentences.compared(self)
 
 
@@ -227,7 +227,7 @@ class Verdict:
         return next((c for c in found if c.outcome == "inconclusive"), found[0])
 
     def as_dict(self) -> dict[str, Any]:
-        """The verdict as plain data for JSON: outcome, reasons, caveats, and the figures of each comparison."""
+        """The verdict as plain data for JSON: outcome, reasons, caveats, and the numbers of each comparison."""
         plain: dict[str, Any] = {
             "claim": self.claim.id,
             "family": self.claim.family,

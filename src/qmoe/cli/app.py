@@ -29,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Out = Annotated[Path, typer.Option("--out", help="Folder for the store, the report, figures and tables.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the store, the report, pictures and tables.")]
 Seeds = Annotated[
     int | None,
     typer.Option("--seeds", min=1, help="Seeds of every study, in place of its own number.", show_default=False),

@@ -190,7 +190,7 @@ def _table(rows: Sequence[HeadlineRow], studies: Mapping[str, Study]) -> Table:
         row.paper is not None or (row.study in presets and studies[row.study].protocol == "published") for row in rows
     )
     title = (
-        "Accuracy: the paper's figures, and ours (mean, 95% interval)" if compared else "Accuracy (mean, 95% interval)"
+        "Accuracy: the paper's numbers, and ours (mean, 95% interval)" if compared else "Accuracy (mean, 95% interval)"
     )
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("study")

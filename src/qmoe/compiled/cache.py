@@ -105,7 +105,7 @@ class MachineCode(NamedTuple):
 
     Attributes:
         engine: what holds it there.
-        address: where it begins; other kernels may call it by `qmoe.compiled.addresses.call`.
+        address: where it begins; other kernels may call it by `qmoe.compiled.addresses.run_kernel`.
     """
 
     engine: Any

@@ -1,4 +1,4 @@
-"""Data sets with known truth and one difficulty knob each, and the scalings that go before a circuit.
+"""Data sets, most with a known Bayes error and a difficulty option, and the scalings of features.
 
 A data set is frozen data: ``Moons(noise=0.2).split(seed=0)`` samples and splits, ``bayes_error()`` says how well any
 classifier could do, ``posterior(x)`` what it would have to know. `make_dataset` builds one from a name and options.

@@ -1,4 +1,4 @@
-"""How compiled code of another room has a circuit run: machine code of an engine, and what a call of it says.
+"""How compiled code of another package (training) calls a circuit: machine code of an engine, and its arguments.
 
 An engine that can be called so says how by `Engine.compiled`. Machine code takes the number 1 in its precision and four
 integers: the addresses of a header, of the parts of the scratch memory, of a call and of the scratch memory. It returns 0.

@@ -18,7 +18,7 @@ from qmoe.circuits import AngleEncoding, Circuit
 def n_nodes(circuit: Circuit) -> int | None:
     """How many nodes determine the read-outs as functions of the features; None where no finite number does.
 
-    Encodings of a user's own are taken at their word nowhere, so they have none.
+    A user-defined encoding may misstate its frequencies, so it is never interpolated.
     """
     return circuit.n_frequencies if type(circuit.encoding) is AngleEncoding else None
 

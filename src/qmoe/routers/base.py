@@ -108,7 +108,7 @@ def require_softmax(router: Router) -> SoftmaxRouter:
     softmax = router.as_softmax()
     if softmax is None:
         raise UnsupportedError(
-            f"This {type(router).__name__} has no logits: its weights are no softmax of finite numbers; call the router "
+            f"This {type(router).__name__} has no logits: its weights are not a softmax of finite numbers; call the router "
             "itself."
         )
     return softmax

@@ -42,7 +42,7 @@ class TwinRouter(FeatureRouter):
             input of the circuit (``(1, 1)``: all products of frequency 1 in both). The twin is then restricted on purpose,
             and not a superset.
         sampling: None for all functions. Where those are too many, a `Sampling`: cos k.x and sin k.x for random frequencies
-            k (Landman et al. 2022, arXiv:2210.13200). A sample is no superset.
+            k (Landman et al. 2022, arXiv:2210.13200). A sample is not a superset.
         max_functions: the largest basis to build without sampling.
         generator: source of the sample and then of the initial weights, which are uniform in ``+-1 / sqrt(K)`` as those of
             `torch.nn.Linear`; all functions lie in [-1, 1]. Torch's default generator if None.
@@ -156,11 +156,9 @@ class TwinRouter(FeatureRouter):
     def extra_repr(self) -> str:
         """Sizes, and whether the gate holds all that the circuit can compute."""
         if self.sampling is not None:
-            return (
-                f"{super().extra_repr()}, a {self.sampling.strategy} sample of the circuit's frequencies, no superset"
-            )
+            return f"{super().extra_repr()}, a {self.sampling.strategy} sample of the circuit's frequencies, not a superset"
         assert self._basis is not None
-        holds = "all that the circuit computes" if self._basis.complete else "with functions left out, no superset"
+        holds = "all that the circuit computes" if self._basis.complete else "with functions left out, not a superset"
         return f"{super().extra_repr()}, {self._basis.kind}, {holds}"
 
 
@@ -233,7 +231,7 @@ class TwinSpec(CircuitSpec, FeatureSpec):
     n_functions: Annotated[int, Within(ge=2, multiple_of=2)] | None = None
 
     def check(self) -> None:
-        """Refuses half a sample."""
+        """Rejects ``sampling`` without ``n_functions``, and the reverse."""
         super().check()
         if (self.sampling is None) != (self.n_functions is None):
             raise ConfigError("sampling and n_functions go together; give both, or neither")

@@ -1,4 +1,4 @@
-"""Statistics over seeds, draws and data sets; knows NumPy and SciPy alone."""
+"""Statistics over seeds, draws and data sets, with NumPy and SciPy only."""
 
 from qmoe.statistics.bootstrap import (
     PairedDifference,

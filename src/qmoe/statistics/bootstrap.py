@@ -38,7 +38,7 @@ class OverClusters:
 
 @dataclass(frozen=True)
 class Summary:
-    """A sample in eight figures.
+    """A sample in eight numbers.
 
     Attributes:
         n: number of values.

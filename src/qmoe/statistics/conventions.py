@@ -8,7 +8,7 @@ LEVEL = 0.95
 ALPHA = 0.05
 #: Smallest difference of accuracies that matters.
 MARGIN = 0.02
-#: Accuracy from which a run counts as a success.
+#: Accuracy at or above which a run counts as a success.
 SUCCESS = 0.95
 #: Ratio of numbers of parameters beyond which two arms are of unequal size.
 UNEQUAL = 1.5

@@ -1,7 +1,7 @@
 """What a study of n draws can find, and how many draws it takes: power of paired t tests and of equivalence tests.
 
 The unit is the draw of the data: the mean difference over its initialisations. ``sd`` is the standard deviation of these
-means, from a pilot or an earlier study. All figures are exact for normal differences. Several comparisons are allowed for
+means, from a pilot or an earlier study. All numbers are exact for normal differences. Several comparisons are allowed for
 by Bonferroni's factor; Holm's procedure finds at least as much.
 """
 

@@ -54,11 +54,11 @@ def probability_of_superiority(a: Values, b: Values, clusters: Clusters = None, 
 
 
 def success_rate(values: Values, threshold: float, clusters: Clusters = None, level: float = LEVEL) -> Proportion:
-    """The share of runs above ``threshold``, with its Wilson interval; for outcomes that are good or bad, not in between.
+    """The share of runs at or above ``threshold``, with its Wilson interval; for outcomes that are good or bad.
 
     Args:
         values: ``(n,)`` finite numbers, such as accuracies.
-        threshold: a run succeeds above it.
+        threshold: a run succeeds that reaches it.
         clusters: ``(n,)`` cluster of each run; a cluster counts by its share of successes, and the interval is that of
             clusters that succeed or fail as a whole, which is the widest case.
         level: coverage.
@@ -70,7 +70,7 @@ def success_rate(values: Values, threshold: float, clusters: Clusters = None, le
     if not math.isfinite(threshold):
         raise ConfigError(f"threshold is {threshold!r}, expected a finite number.")
     cluster_means(values, clusters)
-    shares = cluster_means((np.asarray(values, dtype=np.float64) > threshold).astype(np.float64), clusters)
+    shares = cluster_means((np.asarray(values, dtype=np.float64) >= threshold).astype(np.float64), clusters)
     return _wilson(float(shares.mean()), len(shares), level)
 
 

@@ -41,12 +41,12 @@ class CriticalDifference:
 
 
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Holm's (1979) step-down adjustment of p-values ``(m,)``: below alpha, each is rejected with all its betters.
+    """Holm's (1979) step-down adjustment of p-values ``(m,)``: reject every hypothesis whose adjusted value is below alpha.
 
     Controls the chance of any false rejection, whatever the tests' dependence.
 
     Raises:
-        ShapeError: for values that are no probabilities.
+        ShapeError: for values that are not probabilities.
     """
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or len(p) == 0 or not ((p >= 0) & (p <= 1)).all():

@@ -65,7 +65,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: when there is no such file.
-        ConfigError: when it cannot be read, or is no TOML.
+        ConfigError: when it cannot be read, or is not TOML.
     """
     try:
         return tomllib.loads(decoded(path.read_bytes()))

@@ -58,8 +58,8 @@ class Record:
 
     Attributes:
         trial: what was run.
-        metrics: final figures by name, such as ``test_accuracy``.
-        history: figures by epoch, such as ``loss``.
+        metrics: final values by name, such as ``test_accuracy``.
+        history: values by epoch, such as ``loss``.
         state: trained parameters as safetensors bytes.
         seconds: wall time of the stack that the trial was trained in.
         stack_size: number of trials in that stack; 1 for a trial that was timed alone.
@@ -311,7 +311,7 @@ class Store:
             return bool(self._db.execute("SELECT 1 FROM measurements WHERE hash = ?", (digest,)).fetchone())
 
     def measurements(self) -> dict[str, dict[str, np.ndarray]]:
-        """All measurements: quantity -> name -> ``(n,)`` figures, the latest of each."""
+        """All measurements: quantity -> name -> ``(n,)`` numbers, the latest of each."""
         found: dict[str, dict[str, np.ndarray]] = {}
         with self._explained():
             rows = self._db.execute("SELECT quantity, name, figures FROM measurements ORDER BY rowid").fetchall()

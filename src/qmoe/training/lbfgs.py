@@ -1,4 +1,4 @@
-"""Training to a minimum: L-BFGS on the loss of all rows, one model after another, by SciPy."""
+"""Training to convergence: L-BFGS on the loss of all rows, one model after another, by SciPy."""
 
 from __future__ import annotations
 

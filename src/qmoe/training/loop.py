@@ -131,7 +131,11 @@ def _failures(loss: np.ndarray, failed_in: Mapping[int, int], train_accuracy: np
 
 
 def _trainer(stack: ModelStack, train: Part, test: Part | None, config: TrainingConfig) -> Trainer:
-    """In machine code where all of the stack compiles and rows weigh alike, else by autograd."""
+    """In machine code where all of the stack compiles and rows weigh alike, else by autograd.
+
+    What does not compile is tabled in docs/training.md. It is decided by `qmoe.training.compiled.parts.parts_of` (the parts
+    of the mixture), `compiled_parts` (its size) and `qmoe.engines.Engine.compiled` (its circuit); None means autograd.
+    """
     parts = compiled_parts(stack, train.y.shape[1], config.batch_size) if train.weight is None else None
     if parts is None:
         return AutogradTrainer(stack, train, test, config)

@@ -24,6 +24,8 @@ _ALTERNATIVES: dict[str, dict[str, tuple[str, str]]] = {
         "lbfgs": ("L-BFGS", "L-BFGS"),
         "lbfgs-best": ("L-BFGS, best of {starts} starts", "L-BFGS, best start"),
     },
+    # What stores call it; it stays, so that their specifications are found again.
+    "epochs": {"to a minimum": ("trained to convergence", "to convergence")},
 }
 
 

@@ -2,9 +2,9 @@
 
 The rule, for S specifications:
 
-* a side is *firm* where at least one specification, or the mean over those that share an alternative, has that outcome after
-  Benjamini and Hochberg's correction over all of both. Where no specification is on that side, neither is any mean of them,
-  and the chance that any is firm is 5%: one of 18 by chance is not;
+* a side (supported or refuted) is *firm*, established in texts for readers, where at least one specification, or the mean
+  over those that share an alternative, has that outcome after Benjamini and Hochberg's correction over all of both. Where no
+  specification truly has an outcome, the probability that it is firm is at most 5%: one significant of 18 is not enough;
 * depends: both sides are firm, and of a comparison the effects on either side differ by more than chance makes any two of so
   many specifications differ (Tukey's range), so that who chooses the analysis chooses the verdict. A lead too small to
   matter that is one and the same everywhere may be found firm on either side, without such a difference (see calibration);
@@ -12,8 +12,8 @@ The rule, for S specifications:
   (undecided, with estimates on its side), and the other side is not firm;
 * inconclusive: everything else.
 
-Half of the specifications at the level that one of them has keeps the chance of a false verdict at twice that level at
-most, however the specifications depend on each other (Rueger's inequality), and each side of one test has half of 5%.
+Requiring at least half of the specifications bounds the probability of a false verdict by twice that of a single one,
+however dependent they are (Rueger's inequality); a one-sided error of one specification is 2.5%.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ What forbids a verdict, because the data cannot carry one whatever they say:
 * all differences are exactly equal: most often both arms are one and the same, or the seed did not reach the model;
 * nothing learned: neither arm does better than guessing, which is to say the commonest class every time;
 * routing does not matter: for "no difference that matters" in a study with the arm `mean` (the router switched off), a is
-  not shown to be above that arm by more than the margin (assay sensitivity). Without that arm, no room: both arms within
-  the margin of 100% or of guessing, where no difference could show.
+  not shown to be above that arm by more than the margin (assay sensitivity). Without that arm, a ceiling or floor effect:
+  both arms within the margin of 100% or of chance.
 
 Told beside it: single runs that failed, numbers of parameters that differ by more than half, a loss that was
 still falling, data that never vary, a mean that rests on few pairs.

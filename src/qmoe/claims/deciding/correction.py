@@ -82,7 +82,7 @@ def step_up(p_values: Sequence[float | None]) -> list[Correction]:
     """Benjamini and Hochberg's (1995) correction: whether any of these hold.
 
     Where none does, the chance that any is below the level is that level (Simes 1986, for tests that depend positively, such
-    as analyses of the same draws). It finds what many find a little, where Holm's needs one that finds it by itself.
+    as analyses of the same draws). It has power when many tests show weak evidence; Holm's needs one significant by itself.
     """
     tested = [i for i, p in enumerate(p_values) if p is not None]
     found = [Correction()] * len(p_values)

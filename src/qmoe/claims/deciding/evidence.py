@@ -119,7 +119,7 @@ class Evidence(PairedFigures):
         rank_p: two-sided p-value of the signed-rank test for any difference.
         tost_p: p-value of equivalence within the margin; 1 without a margin.
         wins: share of clusters in which a is above b, ties counted half.
-        success_a: share of runs of a above the stated threshold, or None.
+        success_a: share of runs of a at or above the stated threshold, or None.
         success_b: the same of b.
         zero_spread: whether all differences are equal.
         exact: whether the scores are counts, not samples, such as numbers of parameters.
@@ -223,7 +223,7 @@ def decide(
         contrast: what is asked.
         clusters: ``(n,)`` seed of the data of each pair; None makes each pair a cluster.
         alpha: level of the tests.
-        success: threshold above which a run succeeds, for scores that are good or bad and not in between.
+        success: threshold at or above which a run succeeds, for scores that are good or bad and not in between.
         exact: whether scores are counts without error.
         seed: seed of the resampling.
 
@@ -349,7 +349,7 @@ def conclude(evidence: Evidence, p_support: float, p_refute: float, alpha: float
     elif min(e.p_support, e.p_refute) < alpha <= min(p_support, p_refute):
         why = "it is significant by itself, but not after the correction for multiple comparisons"
     else:
-        why = "the figures are compatible with a difference that matters and with one that does not"
+        why = "the numbers are compatible with a difference that matters and with one that does not"
     return Decision("inconclusive", e, p_support, p_refute, alpha, why)
 
 

@@ -61,7 +61,7 @@ class BreakdownTest(StudyTest):
         return posed
 
     def p_values(self, posed: Posed) -> PValues:
-        """Support takes all weak strengths and the strongest; refutation a weak one, or none at all that costs."""
+        """Support: all weak strengths are harmless, the strongest is not; refutation: a weak one is harmful, or none is."""
         supports, refutes = [p for p, _ in posed.p_values], [p for _, p in posed.p_values]
         weak, strong = self._halves(posed)
         if not any(p is not None for p in supports):
@@ -80,7 +80,7 @@ class BreakdownTest(StudyTest):
         return [(support, no) for no in early] + [(twice, support) for _ in strong]
 
     def settle(self, posed: Posed, outcomes: Sequence[Outcome], refute: Correction, alpha: float) -> Outcome:
-        """That no strength costs anything refutes, where this stands the correction of what refutes."""
+        """Refuted, too, if every strength costs no more than the margin, also after the correction for refutation."""
         # A weak strength that costs nothing serves either side; for refutation it must stand its correction too.
         unbroken = all(p is not None and refute.times(2)(p) < alpha for p, _ in posed.p_values)
         return self._outcome(posed, outcomes, unbroken)

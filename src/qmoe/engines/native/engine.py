@@ -33,7 +33,7 @@ class NativeEngine(Engine):
     name: ClassVar[str] = "native"
 
     def why_not(self, circuit: Circuit, device: torch.device) -> str | None:
-        """Kernels are for the CPU and for values that are there; density matrices for few qubits."""
+        """Takes CPU tensors with concrete values (not while torch traces), and noise up to 7 qubits."""
         if traced():
             return "torch records operations instead of running them; use engine='torch'."
         if device.type != "cpu":

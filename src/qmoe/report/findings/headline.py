@@ -181,7 +181,7 @@ def reason(row: HeadlineRow, values: np.ndarray) -> str:
     elif other_data := paper().other_data.get(row.study):
         why = f"likely because {other_data}"
     elif np.ptp(values) == 0:
-        why = "likely because our runs do not spread at all here, so that any other figure lies outside"
+        why = "likely because our runs do not spread at all here, so that any other number lies outside"
     elif (groups := two_groups(values)) is not None:
         share = float((values <= groups).mean())
         why = (

@@ -36,7 +36,7 @@ class RungResult:
         rung: the rung; for the quantum router itself one without a name.
         arm: its runs; None where it was left out or has no finished run.
         difference: its accuracy minus that of the quantum router over the seeds that both have.
-        success: share of runs above `SUCCESS`.
+        success: share of runs at or above `SUCCESS`.
         size: its router's parameters.
     """
 

@@ -227,4 +227,4 @@ def outside_notes(rows: Sequence[HeadlineRow]) -> list[Text]:
         "; ".join(f"{row.what} ({printed(row.paper, row.decimals)} published)" for row in members) + f". {note}"
         for note, members in grouped.items()
     )
-    return [Text(lines, points=True, title="Published figures that lie outside our runs")] if lines else []
+    return [Text(lines, points=True, title="Published numbers that lie outside our runs")] if lines else []

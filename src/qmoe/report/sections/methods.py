@@ -20,12 +20,12 @@ _PROTOCOL = (
     "Planar and other sampled data sets have 5,000 new test points. Each draw of the data has initialisations of its own. "
     "All arms meet the same pairs of seeds, with the same first weights of the experts.",
     "Training: Adam on cross-entropy. The printed loss is summed over the batches of an epoch, as in the paper. Epochs are "
-    "counted from 0, so 'after epoch 7' is the eighth. Analyses by L-BFGS go to a minimum from several starts, and the "
+    "counted from 0, so 'after epoch 7' is the eighth. Analyses by L-BFGS train to convergence from several starts, and the "
     "start with the least training loss counts.",
     "Routers of fixed functions (the twin, trigonometric, random Fourier, quadratic) see these functions standardised on "
     "the training part.",
-    "Percentile: the share of our runs below the published figure, ties counted half, after rounding ours to its decimals. "
-    "A figure below the 1st or above the 99th percentile lies outside the middle 98%.",
+    "Percentile: the share of our runs below the published number, ties counted half, after rounding ours to its decimals. "
+    "A number below the 1st or above the 99th percentile lies outside the middle 98%.",
     "Confidence interval: 95% for the mean, by a bias-corrected and accelerated (BCa) bootstrap. Runs on the same data are "
     "averaged first, so that the interval is over data seeds. Where all runs share the data it is over initialisations.",
     "Differences between arms are paired: equal data seed and equal initialisation seed. In tables, 'clearly' means that "
@@ -122,7 +122,7 @@ def _registered(results: Sequence[StudyResults]) -> list[str]:
     ours = [r for r in results if r.study.name in presets]
     as_registered = [r for r in ours if r.study == presets[r.study.name]]
     lines = [
-        f"The claims and studies that ship were registered on {known.date[:10]} under the SHA-256 {known.digest}; their "
+        f"The claims and studies that ship were preregistered on {known.date[:10]} under the SHA-256 {known.digest}; their "
         f"root seed, {known.root_seed}, comes from it."
     ]
     early = older_runs(known.date, ours)

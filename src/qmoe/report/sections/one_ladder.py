@@ -146,7 +146,7 @@ def _table(stem: str, title: str, rungs: Sequence[RungResult], beside: Sequence[
         Column("what changes", ("changes",), text, number=False, wraps=True),
         Column("parameters / live / rank", ("nominal", "live", "rank"), _sizes),
         Column(f"{metric} [95%]", ("mean", "low", "high"), with_interval(3)),
-        Column(f"runs above {SUCCESS:g} [95%]", ("success", "success_low", "success_high"), _share),
+        Column(f"runs at {SUCCESS:g} or above [95%]", ("success", "success_low", "success_high"), _share),
         Column("difference to quantum [95%]", ("difference", "difference_low", "difference_high"), _difference),
     )
     caption = (

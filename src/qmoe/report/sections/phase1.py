@@ -47,7 +47,7 @@ def _blocks(context: Context, stem: str, words: str, digits: int) -> list[Block]
         held = finished(heldout) if stem != "phase1-mnist" else []
         when = "after epoch 7 (the eighth)"
         if not same:
-            when = "after shortened training, so no published figure is comparable"
+            when = "after shortened training, so no published number is comparable"
         caption = f"{capital(words)}: test accuracy {when}."
         if stem == "phase1-mnist":
             caption += " The test set is the official one, so this is held-out accuracy already."
@@ -66,7 +66,7 @@ def _blocks(context: Context, stem: str, words: str, digits: int) -> list[Block]
             tuple(panels),
             f"{capital(words)}, study {study}. Lines are medians over "
             f"{shown[0].n} runs, bands hold the middle 80%. Each dot is one run; bars are means with 95% intervals; "
-            "diamonds are the paper's figures.",
+            "diamonds are the paper's numbers.",
         )
     )
     blocks.append(

@@ -1,4 +1,4 @@
-"""The top of the page: which claims held, the paper's figures beside ours, and where they come from."""
+"""The top of the page: which claims held, the paper's numbers compared with ours, and where they come from."""
 
 from __future__ import annotations
 
@@ -140,12 +140,12 @@ def summary(results: Sequence[StudyResults], rows: Sequence[HeadlineRow]) -> lis
         runs = sorted({row.n for row in compared})
         each = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
         if runs[-1] < MIN_SEEDS:
-            each += " runs, too few to say where a figure lies in it"
+            each += " runs, too few to say where a number lies in it"
         else:
             each += " runs"
         verdict = "All of them lie" if not outside else f"{len(compared) - len(outside)} of them lie"
         lines.append(
-            f"{len(compared)} figures that the paper publishes from single runs stand here beside the distribution that "
+            f"{len(compared)} numbers that the paper publishes from single runs stand here beside the distribution that "
             f"the same protocol gives over {each}."
         )
         if runs[-1] >= MIN_SEEDS:
@@ -172,7 +172,7 @@ def headline_table(rows: Sequence[HeadlineRow]) -> Table | None:
         return None
     columns = (
         Column("phase", ("shown_phase",), text, number=False),
-        Column("figure", ("shown",), text, number=False),
+        Column("quantity", ("shown",), text, number=False),
         Column("paper", ("paper", "decimals"), printed),
         Column("ours, mean [95%]", ("mean", "low", "high", "decimals"), printed_interval),
         Column("min … max", ("minimum", "maximum", "decimals"), printed_span),
@@ -180,8 +180,8 @@ def headline_table(rows: Sequence[HeadlineRow]) -> Table | None:
         Column("percentile", ("percentile",), percentile, starred="outside"),
     )
     caption = (
-        "Each published figure beside our runs of the same protocol. Percentile: share of our runs below the published "
-        "figure; near 50 it is typical; a star marks those outside the middle 98%."
+        "Each published number beside our runs of the same protocol. Percentile: share of our runs below the published "
+        "number; near 50 it is typical; a star marks those outside the middle 98%."
     )
     return Table("headline", caption, drop_empty(columns, body), tuple(body))
 
@@ -217,7 +217,7 @@ def gaps(results: Sequence[StudyResults], unreadable: Sequence[tuple[str, str]] 
     failed = [(member, record) for r in results for member, record in r.failed]
     if failed:
         plural = "s" if len(failed) > 1 else ""
-        lines.append(f"{len(failed)} of {total} trials failed and are left out of every figure:")
+        lines.append(f"{len(failed)} of {total} trials failed and are left out of every number:")
         lines += [
             f"{m.arm}{'' if m.strength is None else f' at p = {m.strength:g}'}: {r.error}" for m, r in failed[:20]
         ]

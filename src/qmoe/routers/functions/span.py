@@ -41,7 +41,7 @@ class Span:
             their values at random points. None above ``MAX_NUMERICAL`` functions.
         residual: what is left, at worst, of the logits of random circuits (of their routing weights, for the Born read-out)
             after least squares on the basis and a constant. Rounding for the basis of a router; more where a twin was
-            crippled or sampled.
+            reduced or sampled.
         n_circuits: how many random circuits that is the worst of.
         n_parameters: number of trainable parameters of the router.
         jacobian_rank: rank of the Jacobian of the *differences* of logits (each less the mean over experts) with respect
@@ -85,9 +85,9 @@ class Span:
         more = "" if len(self.basis) <= len(shown) else f", ... ({len(self.basis) - len(shown)} more)"
         kind = self.basis.kind
         if self.sampled:
-            kind += ": a random sample, no superset of the circuit"
+            kind += ": a random sample, not a superset of the circuit"
         elif not self.complete:
-            kind += ": some left out, no superset of the circuit"
+            kind += ": some left out, not a superset of the circuit"
         if self.projected:
             kind += "; x0, x1, ... are the projected features"
         what = "routing weights" if c.readout.name == "born" else "logits"

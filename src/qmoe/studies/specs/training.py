@@ -12,7 +12,7 @@ from qmoe.studies.specs.multiverse import Factor, Iterations, Tolerance
 
 
 class TrainingSpec(Spec):
-    """How cross-entropy is made small: by Adam in so many epochs, or by L-BFGS to a minimum, in float64 and from one start.
+    """How cross-entropy is minimised: by Adam in so many epochs, or by L-BFGS to convergence, in float64 from one start.
 
     ``initial_scale`` is a factor on those first weights of the router that train; 1 leaves them as they are drawn.
     """

@@ -72,7 +72,7 @@ def compiled_parts(stack: ModelStack, n_rows: int, batch_size: int) -> MixturePa
 
 
 def evaluation_piece(parts: MixtureParts, batch_size: int) -> int:
-    """How many rows are evaluated at once; the same as by autograd where a sample is routed by its company."""
+    """How many rows are evaluated at once; as by autograd where a sample's routing depends on others of the batch."""
     return max(_PIECE, batch_size) if parts.router.routing == at.OWN else EVALUATION_ROWS
 
 
