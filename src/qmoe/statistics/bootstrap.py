@@ -23,6 +23,10 @@ RESAMPLES = 9999
 MIN_CLUSTERS = 6
 #: Resamples of so many values or fewer are remembered.
 _FEW = 100
+#: Values beyond which an interval is not remembered, since its key alone takes as much memory.
+_MANY = 2000
+#: Values times resamples that are drawn at once, 256 MB of them with their counts.
+_AT_ONCE = 1 << 24
 
 
 class OverClusters:
@@ -135,15 +139,16 @@ def mean_interval(
         return float("nan"), float("nan")
     if _all_equal(means):
         return float(means[0]), float(means[0])
-    return _bootstrapped(tuple(means.tolist()), level, seed)
+    interval = _bootstrapped if len(means) <= _MANY else _bootstrapped.__wrapped__
+    return interval(tuple(means.tolist()), level, seed)
 
 
 @functools.lru_cache(maxsize=4096)
 def _bootstrapped(means: tuple[float, ...], level: float, seed: int) -> tuple[float, float]:
     """The interval of `mean_interval`, remembered: a report shows the same arms in several places."""
     x = np.array(means)
-    n, middle = len(x), float(x.mean())
-    drawn = _counts(n, seed) @ x / n
+    middle = float(x.mean())
+    drawn = _resampled_means(x, seed)
     # Sums of the same values in another order are ties.
     slack = 1e-12 * float(np.abs(x).max())
     share = (np.count_nonzero(drawn < middle - slack) + np.count_nonzero(drawn <= middle + slack)) / (2 * RESAMPLES)
@@ -160,21 +165,28 @@ def _bootstrapped(means: tuple[float, ...], level: float, seed: int) -> tuple[fl
     return float(low), float(high)
 
 
-def _counts(n: int, seed: int) -> np.ndarray:
-    """``(RESAMPLES, n)`` how often each of n values is in each resample."""
-    return _few_counts(n, seed) if n <= _FEW else _drawn_counts(n, seed)
+def _resampled_means(x: np.ndarray, seed: int) -> np.ndarray:
+    """``(RESAMPLES,)``: the mean of each resample of ``(n,)`` values."""
+    n, rng = len(x), np.random.default_rng(seed)
+    if n <= _FEW:
+        return _few_counts(n, seed) @ x / n
+    # Some resamples at a time: counts of all would take 16 bytes times n times RESAMPLES.
+    rows = max(1, _AT_ONCE // n)
+    sizes = [min(rows, RESAMPLES - first) for first in range(0, RESAMPLES, rows)]
+    return np.concatenate([_drawn_counts(n, size, rng) @ x / n for size in sizes])
 
 
 @functools.lru_cache(maxsize=16)
 def _few_counts(n: int, seed: int) -> np.ndarray:
     """Remembered, since a judge asks for the same resamples in all of its tests; 128 MB of them at most."""
-    return _drawn_counts(n, seed)
+    return _drawn_counts(n, RESAMPLES, np.random.default_rng(seed))
 
 
-def _drawn_counts(n: int, seed: int) -> np.ndarray:
-    index = np.random.default_rng(seed).integers(0, n, (RESAMPLES, n))
-    index += n * np.arange(RESAMPLES)[:, None]
-    return np.bincount(index.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(np.float64)
+def _drawn_counts(n: int, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """``(n_resamples, n)`` how often each of n values is in each resample."""
+    index = rng.integers(0, n, (n_resamples, n))
+    index += n * np.arange(n_resamples)[:, None]
+    return np.bincount(index.ravel(), minlength=n_resamples * n).reshape(n_resamples, n).astype(np.float64)
 
 
 def paired_difference(

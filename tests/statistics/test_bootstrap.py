@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from qmoe.errors import ConfigError, ShapeError, StatisticalWarning
-from qmoe.statistics import mean_interval, paired_difference, percentile_of, summarize
+from qmoe.statistics import bootstrap, mean_interval, paired_difference, percentile_of, summarize
 
 SAMPLE = np.random.default_rng(1).gamma(2.0, size=40)
 
@@ -103,3 +103,14 @@ def test_refusals():
         paired_difference([1.0, 2.0], [1.0])
     with pytest.raises(ConfigError, match="between 0 and 1"):
         mean_interval([1.0, 2.0], level=95)
+
+
+def test_many_values_are_resampled_some_at_a_time_with_the_same_bounds(monkeypatch):
+    values = np.random.default_rng(3).standard_normal(300)
+    whole = mean_interval(values)
+    monkeypatch.setattr(bootstrap, "_AT_ONCE", 300 * 1000)
+    bootstrap._bootstrapped.cache_clear()
+    assert mean_interval(values) == pytest.approx(whole, abs=1e-14)
+    monkeypatch.setattr(bootstrap, "_MANY", 100)  # not remembered either
+    assert mean_interval(values) == pytest.approx(whole, abs=1e-14)
+    assert bootstrap._bootstrapped.cache_info().currsize == 1
