@@ -145,3 +145,11 @@ def test_an_import_brings_what_it_needs_and_nothing_heavy() -> None:
     for (statement, (heavy, needed)), modules in zip(IMPORTS.items(), found, strict=True):
         assert not modules & set(heavy), statement
         assert modules >= set(needed), statement
+
+
+def test_importing_it_takes_no_time_and_rooms_are_attributes_though_nothing_has_imported_them() -> None:
+    code = (
+        "import sys, qmoe; print(sorted({'torch', 'numpy', 'scipy', 'pandas'} & set(sys.modules))); "
+        "print(qmoe.routers.LinearRouter is qmoe.LinearRouter)"
+    )
+    assert run_python(code).splitlines() == ["[]", "True"]

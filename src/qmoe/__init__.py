@@ -8,29 +8,30 @@ Example:
     torch.Size([32, 2])
 """
 
+import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Circuit, Gate, NoiseModel, Weight
-from qmoe.errors import (
-    ConfigError,
-    EncodingRangeWarning,
-    PerformanceWarning,
-    QMoEError,
-    ShapeError,
-    StateWarning,
-    StatisticalWarning,
-    StoreError,
-    UnsupportedError,
-)
-from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
-from qmoe.moe import MixtureOfExperts
-from qmoe.routers import DistilledRouter, LinearRouter, MLPRouter, QuantumRouter, Router, UniformRouter
-from qmoe.routers.distill import distill
-from qmoe.routers.functions.span import span
-from qmoe.routers.twin import twin
-
 if TYPE_CHECKING:
+    from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Circuit, Gate, NoiseModel, Weight
+    from qmoe.errors import (
+        ConfigError,
+        EncodingRangeWarning,
+        PerformanceWarning,
+        QMoEError,
+        ShapeError,
+        StateWarning,
+        StatisticalWarning,
+        StoreError,
+        UnsupportedError,
+    )
     from qmoe.estimator import QMoEClassifier
+    from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
+    from qmoe.moe import MixtureOfExperts
+    from qmoe.routers import DistilledRouter, LinearRouter, MLPRouter, QuantumRouter, Router, UniformRouter
+    from qmoe.routers.distill import distill
+    from qmoe.routers.functions.span import span
+    from qmoe.routers.twin import twin
 
 __version__ = "0.1.0"
 
@@ -68,12 +69,47 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # scikit-learn takes a second to import, so only its own class does it.
-    if name == "QMoEClassifier":
-        from qmoe.estimator import QMoEClassifier
+#: Where each public name stands. Importing torch takes seconds, so it happens with the first of them.
+_HOMES = {
+    "AmplitudeEncoding": "qmoe.circuits",
+    "AngleEncoding": "qmoe.circuits",
+    "Circuit": "qmoe.circuits",
+    "ConfigError": "qmoe.errors",
+    "DistilledRouter": "qmoe.routers",
+    "EncodingRangeWarning": "qmoe.errors",
+    "Experts": "qmoe.experts",
+    "Gate": "qmoe.circuits",
+    "LinearExperts": "qmoe.experts",
+    "LinearRouter": "qmoe.routers",
+    "MLPExperts": "qmoe.experts",
+    "MLPRouter": "qmoe.routers",
+    "MixtureOfExperts": "qmoe.moe",
+    "NoiseModel": "qmoe.circuits",
+    "PerformanceWarning": "qmoe.errors",
+    "QMoEClassifier": "qmoe.estimator",
+    "QMoEError": "qmoe.errors",
+    "QuantumExperts": "qmoe.experts",
+    "QuantumRouter": "qmoe.routers",
+    "Router": "qmoe.routers",
+    "ShapeError": "qmoe.errors",
+    "StateWarning": "qmoe.errors",
+    "StatisticalWarning": "qmoe.errors",
+    "StoreError": "qmoe.errors",
+    "UniformRouter": "qmoe.routers",
+    "UnsupportedError": "qmoe.errors",
+    "Weight": "qmoe.circuits",
+    "distill": "qmoe.routers.distill",
+    "span": "qmoe.routers.functions.span",
+    "twin": "qmoe.routers.twin",
+}
 
-        return QMoEClassifier
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+        return value
+    if not name.startswith("_") and importlib.util.find_spec(f"qmoe.{name}") is not None:
+        return importlib.import_module(f"qmoe.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,5 +1,7 @@
 """The command line: thin wrappers around studies and report."""
 
+import sys
+
 from qmoe.cli.packages import starting
 
 __all__ = ["main"]
@@ -7,6 +9,9 @@ __all__ = ["main"]
 
 def main() -> None:
     """Runs the command line; a package that does not import is told in one line, by every command alike."""
-    with starting():
-        from qmoe.cli.app import main as run
-    run()
+    try:
+        with starting():
+            from qmoe.cli.app import main as run
+        run()
+    except KeyboardInterrupt:  # before a job takes it, or after
+        sys.exit(130)
