@@ -10,7 +10,7 @@ from qmoe.circuits.ansatze import (
     as_ansatz,
 )
 from qmoe.circuits.circuit import Circuit
-from qmoe.circuits.circuit_spec import CircuitSpec, QuantumSpec
+from qmoe.circuits.circuit_spec import CircuitSpec
 from qmoe.circuits.encodings import ENCODINGS, AmplitudeEncoding, AngleEncoding, Encoding, as_encoding
 from qmoe.circuits.gates import GATES, Dephase, Depolarize, Feature, Gate, Operation, Prepare, Weight
 from qmoe.circuits.noise import NoiseModel, as_noise
@@ -39,7 +39,6 @@ __all__ = [
     "NoiseModel",
     "Operation",
     "Prepare",
-    "QuantumSpec",
     "Readout",
     "StronglyEntangling",
     "Weight",

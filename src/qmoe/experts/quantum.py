@@ -9,9 +9,10 @@ from typing import Unpack
 
 from torch import Tensor
 
-from qmoe.circuits import Ansatz, Circuit, Encoding, Gate, NoiseModel, QuantumSpec, Readout, as_encoding
+from qmoe.circuits import Ansatz, Circuit, Encoding, Gate, NoiseModel, Readout, as_encoding
 from qmoe.compilable import ExpertParts
 from qmoe.engines import Engine, check_encodable
+from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import check_sizes
 from qmoe.experts.base import Experts, ExpertsSpec

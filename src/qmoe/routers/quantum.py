@@ -9,9 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from qmoe.circuits import Ansatz, Born, Circuit, Encoding, Gate, NoiseModel, QuantumSpec, Readout, as_encoding
+from qmoe.circuits import Ansatz, Born, Circuit, Encoding, Gate, NoiseModel, Readout, as_encoding
 from qmoe.compilable import Layer, Readouts, RouterParts
 from qmoe.engines import Engine, check_encodable
+from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, UnsupportedError, check_sizes
 from qmoe.layers import Device, DType, Linear, Rng

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from qmoe.circuits import QuantumSpec
+from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.errors import unknown
 from qmoe.studies.ladder_base import find_base
 from qmoe.studies.rungs import STEPS

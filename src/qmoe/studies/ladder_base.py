@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from qmoe.circuits import QuantumSpec
 from qmoe.data import make_dataset
+from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.errors import ConfigError
 from qmoe.routers import QuantumRouter
 from qmoe.studies.assembly import Generators, build_mixture, n_trainable

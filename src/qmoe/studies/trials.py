@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from pydantic import ValidationError
 
-from qmoe.circuits import QuantumSpec
+from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.errors import ConfigError
 from qmoe.seeding import child
 from qmoe.studies.specs.base import explain

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 import torch
 
-from qmoe.circuits import QuantumSpec
 from qmoe.compiled.cache import Kernel, missing
 from qmoe.engines.native.kernels.names import kernels_for
+from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.routers import StochasticSpec
 from qmoe.studies.assembly import prepare_data
 from qmoe.studies.specifications import all_members

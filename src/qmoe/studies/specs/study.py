@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from qmoe.circuits import QuantumSpec
 from qmoe.data import DATASETS, SCALINGS, Dataset, make_dataset
+from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.errors import ConfigError, did_you_mean
 from qmoe.studies.specs.base import Label, Name, Probability, Size, Spec, explain
 from qmoe.studies.specs.multiverse import MultiverseSpec
