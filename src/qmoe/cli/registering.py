@@ -15,20 +15,30 @@ from qmoe.claims import Claim, Registration, load_claims, plan, register, runs_o
 from qmoe.claims.registration import older_runs, seeded
 from qmoe.cli.console import make_console
 from qmoe.errors import ConfigError, unknown
-from qmoe.studies import Store, Study, load_preset, load_study, preset_names
+from qmoe.studies import Store, Study, parse_study, preset_names
 from qmoe.studies.boundary_measures import agreement_on, straightness_on
+from qmoe.studies.files import read_study
 from qmoe.studies.measurements import effective_dimension_on
+from qmoe.studies.overrides import parse_override, with_overrides
+from qmoe.studies.presets import preset_values
 
 STORE = "store.sqlite"
 
 
 def study_of(name: str) -> Study:
     """A study by the name of its preset, or from a TOML file."""
-    if name in preset_names():
-        return load_preset(name)
-    if not Path(name).suffix and not Path(name).exists():
+    (study,) = studies_of(name, ())
+    return study
+
+
+def studies_of(name: str, overrides: Sequence[str]) -> list[Study]:
+    """A study by the name of its preset, or from a TOML file; of other options, each combination of a grid."""
+    if name not in preset_names() and not Path(name).suffix and not Path(name).exists():
         raise unknown("preset", name, preset_names())
-    return load_study(name)
+    is_preset = name in preset_names()
+    values = preset_values(name) if is_preset else read_study(Path(name))
+    source = f"{name}.toml" if is_preset else Path(name).name
+    return [parse_study(one, source) for one in with_overrides(values, [parse_override(text) for text in overrides])]
 
 
 def register_job(names: Sequence[str], claims: Path | None, out: Path) -> None:

@@ -53,11 +53,20 @@ def load_study(path: str | Path) -> Study:
         ConfigError: when the file is missing, no TOML, or no valid study.
     """
     path = Path(path)
+    return parse_study(read_study(path), path.name)
+
+
+def read_study(path: Path) -> dict[str, Any]:
+    """The tables of a study file, with places of data files as they are from the working folder.
+
+    Raises:
+        ConfigError: when the file is missing, or no TOML.
+    """
     try:
         values = read_toml(path)
     except FileNotFoundError:
         raise ConfigError(f"There is no study file {path}; run `qmoe presets` for those that ship with qmoe.") from None
-    return parse_study(_from_folder(values, path.parent), path.name)
+    return _from_folder(values, path.parent)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -71,6 +80,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(decoded(path.read_bytes()))
     except FileNotFoundError:
         raise
+    except RecursionError:
+        raise ConfigError(f"{path} cannot be read as TOML: it is nested too deeply.") from None
     except (ValueError, OSError) as error:
         escapes = any(sign in str(error) for sign in ("\\", "hex value", "Unicode scalar"))
         raise ConfigError(f"{path} cannot be read as TOML: {error}{_SLASHES if escapes else ''}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from importlib import resources
+from typing import Any
 
 from qmoe.errors import ConfigError, unknown
 from qmoe.studies.files import parse_study
@@ -45,7 +46,12 @@ def load_preset(name: str) -> Study:
     Raises:
         ConfigError: for an unknown name.
     """
-    return parse_study(tomllib.loads(preset_text(name)), f"{name}.toml")
+    return parse_study(preset_values(name), f"{name}.toml")
+
+
+def preset_values(name: str) -> dict[str, Any]:
+    """The tables of a preset."""
+    return tomllib.loads(preset_text(name))
 
 
 def refuse_borrowed_name(study: Study) -> None:
