@@ -101,7 +101,7 @@ with torch.no_grad():
 # * `heldout` draws the data anew as well. What it says holds for data *of this kind*, not for one draw of it.
 #
 # For MNIST there is one official test set, so the two protocols are the same there. Models of one shape are trained side by
-# side, many at once, in this process (`workers=0`).
+# side, many at once, in this process.
 
 # %%
 studies = [
@@ -111,7 +111,7 @@ studies = [
 ]
 progress = Progress()
 with Store(FOLDER / "store.sqlite") as store:
-    run_studies(studies, store, workers=0, on_plan=progress.plan, on_progress=progress.step)
+    run_studies(studies, store, on_plan=progress.plan, on_progress=progress.step)
     results = {study.name: store.load(study.name) for study in studies}
 
 # %% [markdown]

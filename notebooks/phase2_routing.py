@@ -98,13 +98,13 @@ with torch.no_grad():
 # * `published`: the authors' 500 points (seed 42); accuracy on the training points, as in the paper.
 # * `heldout`: fresh points for every data seed, and accuracy on held-out points.
 #
-# All models of one kind are trained side by side in this process (`workers=0`).
+# All models of one kind are trained side by side in this process.
 
 # %%
 studies = [sized("phase2-published", seeds=30), sized("phase2-heldout", seeds=30)]
 progress = Progress()
 with Store(FOLDER / "store.sqlite") as store:
-    run_studies(studies, store, workers=0, on_plan=progress.plan, on_progress=progress.step)
+    run_studies(studies, store, on_plan=progress.plan, on_progress=progress.step)
     results = {study.name: store.load(study.name) for study in studies}
 
 # %%

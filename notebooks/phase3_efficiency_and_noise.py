@@ -74,7 +74,7 @@ print("parameters of the quantum router:", sum(p.numel() for p in router.paramet
 studies = [sized("phase3a-published", seeds=30), sized("phase3a-heldout", seeds=20)]
 progress = Progress()
 with Store(FOLDER / "store.sqlite") as store:
-    run_studies(studies, store, workers=0, on_plan=progress.plan, on_progress=progress.step)
+    run_studies(studies, store, on_plan=progress.plan, on_progress=progress.step)
     results = {study.name: store.load(study.name) for study in studies}
 build_report(FOLDER / "store.sqlite", FOLDER)
 show_headline(headline(list(results.values())))
@@ -161,7 +161,7 @@ show_table(("p", "1 - 4p/3", "largest |<Z>|"), rows)
 studies = [sized("phase3b-published", seeds=30), sized("phase3b-heldout", seeds=20)]
 progress = Progress()
 with Store(FOLDER / "store.sqlite") as store:
-    run_studies(studies, store, workers=0, on_plan=progress.plan, on_progress=progress.step)
+    run_studies(studies, store, on_plan=progress.plan, on_progress=progress.step)
     results = {study.name: store.load(study.name) for study in studies}
 build_report(FOLDER / "store.sqlite", FOLDER)
 show_headline(headline(list(results.values())))

@@ -31,7 +31,7 @@ def tiny_store(tmp_path_factory):
     torch.set_num_threads(1)
     try:
         with Store(path) as store:
-            run_studies([*(small(n) for n in names), parse_study(OWN)], store, workers=0)
+            run_studies([*(small(n) for n in names), parse_study(OWN)], store)
     finally:
         torch.set_num_threads(threads)
     return path

@@ -195,7 +195,7 @@ def test_shortened_training_is_held_against_the_verdict():
 def test_claims_of_a_users_own_are_judged_and_escaped(tmp_path):
     study = parse_study({**OWN, "seeds": {"data": 6, "per_data": 1}, "training": {"epochs": 1}})
     with Store(tmp_path / "s.sqlite") as store:
-        run_studies([study], store, workers=0)
+        run_studies([study], store)
     (claim,) = parse_claims(CLAIM)
     page = build_report(tmp_path / "s.sqlite", tmp_path / "out", claims=[claim]).read_text(encoding="utf-8")
     assert 'id="claim-mine.1"' in page

@@ -105,7 +105,7 @@ def page(tmp_path_factory):
             training = study.training.model_copy(update={"epochs": 1})
             seeds = study.seeds.model_copy(update={"per_data": 1})
             changed = study.model_copy(update={"training": training, "seeds": seeds})
-            run_studies([changed], store, workers=0)
+            run_studies([changed], store)
     return build_report(out / "s.sqlite", out)
 
 
@@ -128,7 +128,7 @@ def test_each_ladder_has_a_section_and_all_have_one(page):
 def test_a_users_ladder_shows_its_other_arms_and_what_is_left_out(tmp_path):
     study = parse_study({**OWN, "ladder": ["no-entangler", "dephased-layers", "twin", "linear"]})
     with Store(tmp_path / "s.sqlite") as store:
-        run_studies([study], store, workers=0)
+        run_studies([study], store)
     text = build_report(tmp_path / "s.sqlite", tmp_path).read_text(encoding="utf-8")
     assert 'id="claim-A2"' in text
     assert "there is no arm" not in text

@@ -12,6 +12,7 @@ from PIL import Image
 from qmoe.errors import QMoEError, StoreError
 from qmoe.report import build_report
 from qmoe.studies import Store
+from qmoe.studies.run.stack_run import failed
 
 
 class Page(HTMLParser):
@@ -173,14 +174,11 @@ def test_the_same_store_gives_the_same_files(one_study, tmp_path):
 def test_missing_and_failed_trials_are_named_at_the_top(one_study, tmp_path):
     path = one_study("phase2-published")
     with Store(path) as store:
-        hashes = [member.trial.hash for member in store.load("phase2-published").members]
+        trials = [member.trial for member in store.load("phase2-published").members]
+        hashes = [trial.hash for trial in trials]
+        store.save([failed(trials[-1], "diverged", "the loss was <nan>")])
     with sqlite3.connect(path) as database:
         database.execute("DELETE FROM trials WHERE hash = ?", hashes[:1])
-        database.execute(
-            "UPDATE trials SET status = 'failed', error = 'the loss was <nan>', metrics = '{}', history = '{}' "
-            "WHERE hash = ?",
-            hashes[-1:],
-        )
     database.close()
     text = build_report(path, tmp_path / "out").read_text(encoding="utf-8")
     total = len(hashes)
@@ -225,3 +223,23 @@ def test_a_figure_is_a_picture_and_values_are_numbers(text):
     words = " ".join(re.sub(r"<[^>]*>", " ", text).split())
     assert "The paper's numbers compared with ours" in words
     assert re.findall(r"(?:published|paper's|all|these) figures?\b", words) == []
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_links_in_a_folder_from_a_stranger_lead_nowhere(one_study, tmp_path):
+    mine = tmp_path / "mine.txt"
+    mine.write_text("precious")
+    out = tmp_path / "theirs"
+    (out / "tables").mkdir(parents=True)
+    links = [out / "report.html", out / "report.html.new", out / "tables" / "headline.csv"]
+    for link in links:
+        link.symlink_to(mine)
+    page = build_report(one_study("phase2-published"), out)
+    assert mine.read_text() == "precious"
+    assert "Quantum routers" in page.read_text(encoding="utf-8")
+    assert not any(link.is_symlink() for link in links)
+    assert (out / "tables" / "headline.csv").exists()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "figures").symlink_to(tmp_path)
+    with pytest.raises(QMoEError, match="is a link to"):
+        build_report(one_study("phase2-published"), tmp_path / "other")

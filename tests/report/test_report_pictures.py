@@ -17,8 +17,9 @@ from qmoe.report.sections.blocks import Context
 from qmoe.report.sections.own_study import MAX_ALL_PAIRS, differences
 from qmoe.report.sections.phase2 import phase2_section
 from qmoe.report.tables import Table
-from qmoe.studies import Store, Workers, load_preset, parse_study, run_studies
+from qmoe.studies import LocalProcesses, Store, load_preset, parse_study, run_studies
 from qmoe.studies.assembly import prepare_data
+from qmoe.studies.run.dispatch import results
 
 LINEAR = {"router": {"kind": "linear"}, "experts": {"kind": "linear"}}
 MLP = {"router": {"kind": "mlp", "hidden": 4}, "experts": {"kind": "linear"}}
@@ -48,7 +49,7 @@ def run(path, **changes):
         **changes,
     }
     with Store(path) as store:
-        run_studies([parse_study(study)], store, workers=0)
+        run_studies([parse_study(study)], store)
         return store.load("three")
 
 
@@ -92,9 +93,9 @@ def test_figures_are_the_same_from_processes_and_from_one(one_study, tmp_path):
     store = one_study("phase2-published")
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     build_report(store, alone)
-    with Workers(2) as workers:
-        list(workers.run(abs, [1]))  # started, as after training
-        build_report(store, shared, workers=workers)
+    with LocalProcesses(2) as pool:
+        list(results(pool, abs, [1]))  # started, as after training
+        build_report(store, shared, executor=pool)
     names = sorted(path.relative_to(alone) for path in alone.rglob("*.*"))
     assert names == sorted(path.relative_to(shared) for path in shared.rglob("*.*"))
     assert len(names) > 10
@@ -175,7 +176,7 @@ def test_phase_2_tells_losses_from_accuracies_and_runs_from_draws(tmp_path):
     study = load_preset("phase2-published").resized(seeds=2)
     study = study.model_copy(update={"training": study.training.model_copy(update={"epochs": 1})})
     with Store(tmp_path / "s.sqlite") as store:
-        run_studies([study], store, workers=0)
+        run_studies([study], store)
         results = store.load(study.name)
     contents = Contents((results,), {})
     assert {row.quantity for row in contents.rows} > {"loss"}

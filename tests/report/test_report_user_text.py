@@ -27,7 +27,7 @@ def own_page(tmp_path_factory):
     arms = [{"name": f"arm{i}", "label": label, "model": model} for i, label in enumerate(LABELS)]
     changes = {"arms": arms, "training": {"epochs": 1}, "seeds": {"data": 2, "per_data": 1}, "title": "A\n<b>study</b>"}
     with Store(folder / "store.sqlite") as store:
-        run_studies([parse_study({**OWN, **changes})], store, workers=0)
+        run_studies([parse_study({**OWN, **changes})], store)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         build_report(folder / "store.sqlite", folder / "out")

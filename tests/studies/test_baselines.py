@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info
 
 from qmoe.data import make_dataset
 from qmoe.routers import TwinRouter
-from qmoe.studies import Store, Workers, load_preset, make_trials, parse_study
+from qmoe.studies import InProcess, Store, load_preset, make_trials, parse_study
 from qmoe.studies.assembly import build_model, prepare_data
 from qmoe.studies.baselines import (
     BASELINES,
@@ -35,7 +35,7 @@ def test_baselines_see_the_points_of_the_trials_and_are_measured_once(tmp_path):
         ((asked, names),) = missing_baselines([study], store)
         assert asked == study
         assert names == list(BASELINES)
-        measure_baselines(study, names, store, Workers(), lambda: calls.append(None))
+        measure_baselines(study, names, store, InProcess(), lambda: calls.append(None))
         assert missing_baselines([study], store) == []
         assert missing_baselines([study.resized(2)], store) == [(study.resized(2), names)]
         found = store.measurements()[baseline_quantity(study)]

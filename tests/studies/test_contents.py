@@ -11,7 +11,7 @@ import pytest
 from qmoe.data import UserTable
 from qmoe.errors import ConfigError, StoreError
 from qmoe.report import build_report, read_store
-from qmoe.studies import Store, TrialSpec, load_study, make_trials, parse_study, run_studies
+from qmoe.studies import LocalProcesses, Store, TrialSpec, load_study, make_trials, parse_study, run_studies
 from tiny_study import tiny_values
 from user_tables import table_values, write_table
 
@@ -65,7 +65,7 @@ def test_the_same_content_is_the_same_trials_wherever_it_lies(tmp_path, monkeypa
     assert hashes(parse_study(table_values("data.csv"))) == hashes(parse_study(table_values(there)))
     both = [parse_study(table_values(here)), parse_study(table_values(there, name="other"))]
     with Store(tmp_path / "s.sqlite") as store:
-        assert run_studies(both, store) == 2
+        assert run_studies(both, store).ran == 2
 
 
 def test_one_relative_path_in_two_folders_shares_nothing(tmp_path):
@@ -79,10 +79,10 @@ def test_one_relative_path_in_two_folders_shares_nothing(tmp_path):
 def test_changed_labels_train_anew_and_more_seeds_do_not_mix(tmp_path):
     path = write_table(tmp_path / "data.csv")
     with Store(tmp_path / "s.sqlite") as store:
-        assert run_studies([parse_study(table_values(path))], store) == 2
+        assert run_studies([parse_study(table_values(path))], store).ran == 2
         write_table(path, labels=["a", "b"] * 20)
         changed = parse_study(table_values(path)).resized(3)
-        assert run_studies([changed], store) == 3
+        assert run_studies([changed], store).ran == 3
         assert len(store.load("tiny").records) == 3
 
 
@@ -141,7 +141,8 @@ def test_training_goes_on_from_the_store_in_workers_of_their_own(tmp_path):
         os.remove(table)
         assert kept.data.options["path"] == str(path.resolve())
         assert hashes(kept) == hashes(study)
-        assert run_studies([kept.resized(4)], store, workers=2) == 2
+        with LocalProcesses(2) as pool:
+            assert run_studies([kept.resized(4)], store, pool).ran == 2
 
 
 @pytest.mark.parametrize("damage", ["data gone", "unknown key", "no JSON", "no data"])

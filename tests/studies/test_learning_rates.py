@@ -7,7 +7,7 @@ import pytest
 
 from qmoe.claims import judge, parse_claims, runs_of
 from qmoe.errors import ConfigError
-from qmoe.studies import Store, Workers, make_trials, parse_study, plan_stacks, run_studies
+from qmoe.studies import InProcess, Store, make_trials, parse_study, plan_stacks, run_studies
 from qmoe.studies.measurements import effective_dimension_on, measure, missing_measurements
 from tiny_study import tiny_values
 
@@ -31,7 +31,7 @@ def test_other_rates_leave_the_trials_of_the_study_alone():
 def test_records_are_those_of_the_studys_own_rate_unless_another_is_asked_for(tmp_path):
     study = parse_study(tiny_values(lr_factors=[0.5]))
     with Store(tmp_path / "s.sqlite") as store:
-        assert run_studies([study], store) == 24
+        assert run_studies([study], store).ran == 24
         results = store.load("tiny")
     own, other = results.of("quantum"), results.of("quantum", lr=0.05)
     assert {r.trial.training.lr for r in own} == {0.1}
@@ -80,7 +80,7 @@ def test_effective_dimensions_are_measured_once_and_kept(tmp_path):
     calls = []
     with Store(tmp_path / "s.sqlite") as store:
         assert missing_measurements([study], store) == [(study, ["linear"])]
-        measure(study, ["linear"], store, Workers(), lambda: calls.append(None))
+        measure(study, ["linear"], store, InProcess(), lambda: calls.append(None))
         assert missing_measurements([study], store) == []
     with Store(tmp_path / "s.sqlite") as store:
         found = store.measurements()
@@ -110,6 +110,8 @@ def test_a_store_of_the_first_version_is_taken_over(tmp_path):
     with sqlite3.connect(path) as db:
         for table in ("measurements", "specifications", "members"):
             db.execute(f"DROP TABLE {table}")
+        for column in ("failure", "attempts", "digest"):
+            db.execute(f"ALTER TABLE trials DROP COLUMN {column}")
         db.execute("PRAGMA user_version = 1")
     with Store(path) as store:
         assert store.measurements() == {}

@@ -167,7 +167,7 @@ def test_an_interrupted_multiverse_goes_on_and_gives_the_results_of_an_uninterru
 
     def stop(part):
         ticks.append(part)
-        if len(ticks) == 30:
+        if len(ticks) == 3:
             raise InterruptedRunError
 
     with Store(tmp_path / "a.sqlite") as store:
@@ -175,8 +175,8 @@ def test_an_interrupted_multiverse_goes_on_and_gives_the_results_of_an_uninterru
             run_studies([study], store, on_progress=stop)
         before = len(store.hashes())
         assert 0 < before < 180
-        assert run_studies([study], store) == 180 - before
-        assert run_studies([study], store) == 0
+        assert run_studies([study], store).ran == 180 - before
+        assert run_studies([study], store).ran == 0
         resumed = store.load("tiny")
     with Store(tmp_path / "b.sqlite") as store:
         total, done = 0.0, []

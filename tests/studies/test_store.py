@@ -1,5 +1,6 @@
 """The store and the runner: nothing is lost, nothing is run twice."""
 
+import dataclasses
 import os
 import signal
 import sqlite3
@@ -10,8 +11,11 @@ import time
 import numpy as np
 import pytest
 
-from qmoe.errors import ConfigError, StoreError
-from qmoe.studies import Store, load_study, make_trials, parse_study, run_stack, run_studies
+from qmoe.errors import ConfigError, StateWarning, StoreError
+from qmoe.studies import RunSummary, Store, load_study, make_trials, parse_study, run_stack, run_studies
+from qmoe.studies.run import stack_run
+from qmoe.studies.run.stack_run import failed
+from qmoe.studies.run.stacks import cost
 from tiny_study import diverging_values, tiny_values
 
 
@@ -23,7 +27,7 @@ def figures(store, name):
 
 def test_results_come_back_as_they_were_saved(tmp_path, tiny):
     with Store(tmp_path / "s.sqlite") as store:
-        assert run_studies([tiny], store) == 12
+        assert run_studies([tiny], store).ran == 12
         results = store.load("tiny")
     assert results.study == tiny
     assert results.n_missing == 0
@@ -41,34 +45,142 @@ def test_a_finished_study_is_not_run_again(tmp_path, tiny):
     with Store(tmp_path / "s.sqlite") as store:
         run_studies([tiny], store)
     with Store(tmp_path / "s.sqlite") as store:
-        assert run_studies([tiny], store) == 0
+        assert run_studies([tiny], store).ran == 0
 
 
 def test_more_seeds_run_only_the_new_trials(tmp_path):
     small = parse_study(tiny_values(seeds={"data": 1, "per_data": 2}))
     large = parse_study(tiny_values(seeds={"data": 1, "per_data": 3}))
     with Store(tmp_path / "s.sqlite") as store:
-        assert run_studies([small], store) == 4
-        assert run_studies([large], store) == 2
+        assert run_studies([small], store).ran == 4
+        assert run_studies([large], store).ran == 2
 
 
-def test_workers_give_the_same_numbers_as_one_process(tmp_path, tiny):
-    with Store(tmp_path / "a.sqlite") as a, Store(tmp_path / "b.sqlite") as b:
-        run_studies([tiny], a, workers=0)
-        parts = []
-        run_studies([tiny], b, workers=2, on_progress=parts.append)
-        assert figures(a, "tiny") == figures(b, "tiny")
-    assert len(parts) <= 2 * 4
+def test_progress_adds_up_to_what_was_planned(tmp_path, tiny):
+    planned, parts = [], []
+    with Store(tmp_path / "s.sqlite") as store:
+        run_studies([tiny], store, on_plan=lambda stacks: planned.extend(map(cost, stacks)), on_progress=parts.append)
+    assert sum(parts) == pytest.approx(sum(planned), rel=1e-12)
 
 
-def test_a_failed_trial_is_reported_and_run_again(tmp_path):
+def test_a_trial_that_diverges_is_reported_and_run_again_only_if_asked(tmp_path):
     wild = parse_study(diverging_values())
     with Store(tmp_path / "s.sqlite") as store:
-        assert run_studies([wild], store) == 6
+        assert run_studies([wild], store) == RunSummary(ran=6, failed=6)
         results = store.load("tiny")
         assert results.of("wild") == []
-        assert len(results.failed) == 6
-        assert run_studies([wild], store) == 6
+        assert [record.failure for _, record in results.failed] == ["diverged"] * 6
+        assert run_studies([wild], store) == RunSummary(ran=0, failed=6)
+        assert run_studies([wild], store, retry=True) == RunSummary(ran=6, failed=6)
+        assert {record.attempts for _, record in store.load("tiny").failed} == {2}
+
+
+def poisoned(error, index=5):
+    """`run_stack` that raises ``error`` where the trial of a study with that index is in the stack."""
+    seen = sorted(m.trial.hash for m in make_trials(parse_study(tiny_values())))[index]
+
+    def run(stack):
+        if any(trial.hash == seen for trial in stack):
+            raise error
+        return run_stack(stack)
+
+    return seen, run
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "again"),
+    [(KeyError("a row that cannot be encoded"), "error", 0), (MemoryError("16 GiB"), "memory", 1)],
+    ids=["error", "memory"],
+)
+def test_one_trial_that_fails_takes_no_other_with_it(error, kind, again, tmp_path, tiny, monkeypatch):
+    digest, run = poisoned(error)
+    monkeypatch.setattr(stack_run, "run_stack", run)
+    with Store(tmp_path / "s.sqlite") as store, Store(tmp_path / "whole.sqlite") as whole:
+        assert run_studies([tiny], store) == RunSummary(ran=12, failed=1)
+        ((member, record),) = store.load("tiny").failed
+        assert member.trial.hash == digest
+        assert record.failure == kind
+        assert type(error).__name__ in record.error
+        assert "in run" in record.error
+        assert run_studies([tiny], store).ran == again
+        monkeypatch.undo()
+        run_studies([tiny], whole)
+        rest = {name: value for name, value in figures(whole, "tiny").items() if name != digest}
+        assert {name: value for name, value in figures(store, "tiny").items() if name != digest} == rest
+        assert run_studies([tiny], store, retry=True) == RunSummary(ran=1, failed=0)
+        assert figures(store, "tiny") == figures(whole, "tiny")
+
+
+def test_one_whose_process_dies_is_tried_three_times(tmp_path, tiny):
+    trial = make_trials(tiny)[0].trial
+    with Store(tmp_path / "s.sqlite") as store:
+        for attempt in (1, 2, 3):
+            assert trial.hash not in store.settled()
+            store.save([failed(trial, "died", "SIGKILL")])
+            assert store.records({trial.hash: trial})[trial.hash].attempts == attempt
+        assert trial.hash in store.settled()
+        assert trial.hash not in store.settled(retry=True)
+
+
+def test_a_failure_of_another_version_is_tried_again(tmp_path, tiny):
+    trial = make_trials(tiny)[0].trial
+    with Store(tmp_path / "s.sqlite") as store:
+        store.save([dataclasses.replace(failed(trial, "error", "a bug"), version="0.0.1")])
+        assert trial.hash not in store.settled()
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("metrics = replace(metrics, '0', '1')", "not as it was written"),
+        ("state = zeroblob(length(state))", "not as it was written"),
+        ("error = 'no error', status = 'done'", "not as it was written"),
+    ],
+)
+def test_a_row_that_was_changed_is_named_left_out_and_trained_again(damage, words, tmp_path, tiny):
+    path = tmp_path / "s.sqlite"
+    with Store(path) as store:
+        run_studies([tiny], store)
+        before = figures(store, "tiny")
+    with sqlite3.connect(path) as db:
+        (digest,) = db.execute("SELECT hash FROM trials ORDER BY hash").fetchone()
+        db.execute(f"UPDATE trials SET {damage} WHERE hash = ?", (digest,))
+    with Store(path) as store:
+        with pytest.warns(StateWarning, match=f"1 rows are damaged.*{digest}.*{words}"):
+            assert digest not in store.load("tiny").records
+        assert run_studies([tiny], store).ran == 1
+        assert figures(store, "tiny") == before
+
+
+def test_figures_that_cannot_be_are_not_believed_though_the_digest_fits(tmp_path, tiny):
+    trial = make_trials(tiny)[0].trial
+    (record,) = run_stack((trial,))
+    with Store(tmp_path / "s.sqlite") as store:
+        store.save([dataclasses.replace(record, metrics=record.metrics | {"test_accuracy": 5.0})])
+        with pytest.warns(StateWarning, match=r"test_accuracy = 5\.0 cannot be"):
+            assert store.records({trial.hash: trial}) == {}
+
+
+def test_a_store_of_version_3_is_brought_up_with_all_its_rows(tmp_path, tiny):
+    path = tmp_path / "s.sqlite"
+    with Store(path) as store:
+        run_studies([tiny], store)
+        before = figures(store, "tiny")
+    with sqlite3.connect(path) as db:
+        for column in ("failure", "attempts", "digest"):
+            db.execute(f"ALTER TABLE trials DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 3")
+    with Store(path) as store:
+        assert figures(store, "tiny") == before
+        assert run_studies([tiny], store).ran == 0
+
+
+def test_two_runs_of_one_store_are_refused_with_who_holds_it(tmp_path):
+    with Store(tmp_path / "s.sqlite") as one, Store(tmp_path / "s.sqlite") as other:
+        with one.alone(), pytest.raises(StoreError, match=f"process {os.getpid()} on .*--out"), other.alone():
+            raise AssertionError("both")
+        with other.alone():
+            assert one.hashes() == set()
 
 
 def test_a_failed_trial_does_not_touch_its_neighbours(tmp_path, tiny):
@@ -95,8 +207,7 @@ training = { epochs = 400 }
     (tmp_path / "tiny.toml").write_text(text)
     script = (
         "import sys; from qmoe.studies import *\n"
-        "if __name__ == '__main__':\n"
-        "    s = Store(sys.argv[1]); print(run_studies([load_study(sys.argv[2])], s, workers=2))\n"
+        "s = Store(sys.argv[1]); print(run_studies([load_study(sys.argv[2])], s, LocalProcesses(2)))\n"
     )
     (tmp_path / "job.py").write_text(script)
     command = [sys.executable, str(tmp_path / "job.py")]
@@ -119,8 +230,8 @@ training = { epochs = 400 }
     assert 2 <= len(kept) < 12
     study = load_study(tmp_path / "tiny.toml")
     with Store(target) as a, Store(whole) as b:
-        assert run_studies([study], a) == 12 - len(kept)
-        assert run_studies([study], b) == 12
+        assert run_studies([study], a).ran == 12 - len(kept)
+        assert run_studies([study], b).ran == 12
         assert figures(a, "tiny") == figures(b, "tiny")
 
 
@@ -194,3 +305,25 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_is_saved(tmp_path)
         with pytest.raises(ConfigError, match="Study tiny, arm odd: top_k is 3"):
             run_studies([study], store)
         assert store.study_names() == []
+
+
+def test_a_store_that_is_only_read_is_not_written_to(tmp_path, tiny):
+    path = tmp_path / "s.sqlite"
+    with Store(path) as store:
+        run_studies([tiny], store)
+        before = figures(store, "tiny")
+    with sqlite3.connect(path) as db:
+        for column in ("failure", "attempts", "digest"):
+            db.execute(f"ALTER TABLE trials DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 3")
+    content = path.read_bytes()
+    with Store(path, create=False) as store:
+        assert figures(store, "tiny") == before
+    assert path.read_bytes() == content
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["s.sqlite"]
+
+
+def test_an_empty_file_is_no_store_to_read(tmp_path):
+    (tmp_path / "s.sqlite").touch()
+    with pytest.raises(StoreError, match="no qmoe store"):
+        Store(tmp_path / "s.sqlite", create=False)

@@ -17,7 +17,7 @@ from qmoe.data import make_dataset
 from qmoe.errors import ConfigError
 from qmoe.routers import feature_router
 from qmoe.studies import load_preset, make_trials, parse_study, plan_stacks, run_stack
-from qmoe.studies.assembly import build_model, prepare_data
+from qmoe.studies.assembly import build_model, build_router, prepare_data
 from qmoe.studies.run.stacks import cost, kernels_to_compile
 from qmoe.studies.specs.part_models import experts_model, router_model
 from qmoe.studies.trials import NUMERICS, TrialSpec
@@ -459,3 +459,12 @@ def test_components_are_taken_before_scaling_and_decide_the_number_of_features()
 def test_more_components_than_features_are_refused_when_the_study_is_read():
     with pytest.raises(ConfigError, match=r"components = 3 of 2 feature\(s\)"):
         parse_study(tiny_values(data={"name": "moons", "components": 3}))
+
+
+def test_a_router_alone_has_the_weights_that_it_has_in_its_mixture():
+    for trial in {m.arm: m.trial for m in make_trials(load_preset("ladder-hyperplanes"))}.values():
+        alone, within = build_router(trial), build_model(trial).router
+        assert type(alone) is type(within)
+        ours, theirs = alone.state_dict(), within.state_dict()
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import qmoe
+from qmoe.cli.computing import Computing
 from qmoe.cli.packages import starting
 from qmoe.data import DATASETS
 from qmoe.errors import ConfigError, QMoEError, unknown
@@ -43,6 +44,14 @@ Workers = Annotated[
         show_default=False,
     ),
 ]
+On = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        help="What computes: local, dask:ADDRESS of a Dask scheduler, dask:local, slurm, mpi.",
+    ),
+]
+Retry = Annotated[bool, typer.Option("--retry-failed", help="Train again what failed.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output instead of tables.")]
 Claims = Annotated[
     Path | None,
@@ -75,6 +84,8 @@ def reproduce(
     quick: Quick = False,
     out: Out = Path("results"),
     workers: Workers = None,
+    executor: On = "local",
+    retry: Retry = False,
     as_json: Json = False,
 ) -> None:
     """Run the paper's phases and the ladder of ablations over many seeds, and write the report.
@@ -92,7 +103,9 @@ def reproduce(
     if quick and seeds is None:
         seeds = 3
     names = [name for phase in PHASES if phase in chosen for name in PHASES[phase]]
-    run_job([load_preset(name).resized(seeds, quick) for name in names], out, workers, as_json)
+    run_job(
+        [load_preset(name).resized(seeds, quick) for name in names], out, Computing(executor, workers, retry), as_json
+    )
 
 
 @app.command()
@@ -102,6 +115,8 @@ def run(
     quick: Quick = False,
     out: Out = Path("results"),
     workers: Workers = None,
+    executor: On = "local",
+    retry: Retry = False,
     claims: Claims = None,
     registration: Annotated[
         Path | None,
@@ -109,20 +124,31 @@ def run(
             "--registration", help="Run what `qmoe register` registered, from its root seed.", show_default=False
         ),
     ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Another value for an option; several, with commas, make an arm or a study of each.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run one study from a TOML file and write the report.
 
-    Example: qmoe run my-study.toml --out my-results
+    Example: qmoe run my-study.toml --set training.epochs=20 --set arms.quantum.model.router.n_layers=1,2,3
     """
     with starting():
         from qmoe.cli.jobs import run_job
-        from qmoe.cli.registering import registered, study_of
-    loaded = study_of(study)
+        from qmoe.cli.registering import registered, studies_of
+    loaded = studies_of(study, overrides or ())
     if registration is not None:
-        loaded = registered(loaded, registration, claims)
-    refuse_borrowed_name(loaded)
-    run_job([loaded.resized(3 if quick and seeds is None else seeds, quick)], out, workers, as_json, claims)
+        loaded = [registered(one, registration, claims) for one in loaded]
+    for one in loaded:
+        refuse_borrowed_name(one)
+    sized = [one.resized(3 if quick and seeds is None else seeds, quick) for one in loaded]
+    run_job(sized, out, Computing(executor, workers, retry), as_json, claims)
 
 
 @app.command()
@@ -161,6 +187,8 @@ def ablate(
     ] = 30,
     out: Out = Path("ablation"),
     workers: Workers = None,
+    executor: On = "local",
+    retry: Retry = False,
     as_json: Json = False,
 ) -> None:
     """Find out on your own table what a quantum router gains, and which of its parts the gain comes from.
@@ -176,7 +204,7 @@ def ablate(
         data, target, qubits=qubits, layers=layers, experts=experts, epochs=epochs, lr=lr, seeds=seeds,
         rungs=tuple(rung or ()), keep=tuple(keep or ()),
     )  # fmt: skip
-    run_job([study], out, workers, as_json, own_names=True)
+    run_job([study], out, Computing(executor, workers, retry), as_json, own_names=True)
 
 
 @app.command()
@@ -192,6 +220,50 @@ def report(
     with starting():
         from qmoe.cli.jobs import report_only
     report_only(folder, as_json, claims)
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(help="A folder that reproduce, run or ablate writes to.", metavar="DIR")],
+    as_json: Json = False,
+) -> None:
+    """Show how far the studies of a results folder are, also while they run: done, failed, rate, time left.
+
+    Example: qmoe status results
+    """
+    with starting():
+        from qmoe.cli.stores import status_job
+    status_job(folder, as_json)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A folder that reproduce, run or ablate wrote.", metavar="DIR")],
+    to: Annotated[str, typer.Option("--to", help="csv, or parquet (needs pyarrow).")] = "csv",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to; by default DIR/export.", show_default=False)
+    ] = None,
+) -> None:
+    """Write all trials, their histories and the measurements of a results folder as tables.
+
+    Example: qmoe export results --to parquet
+    """
+    with starting():
+        from qmoe.cli.stores import export_job
+    export_job(folder, to, out or folder / "export")
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="A folder that reproduce, run or ablate wrote.", metavar="DIR")],
+) -> None:
+    """Check every row of the store of a results folder against its digest.
+
+    Example: qmoe check results
+    """
+    with starting():
+        from qmoe.cli.stores import check_job
+    check_job(folder)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from qmoe.circuits import Circuit
 from qmoe.cli.console import make_console, say
 from qmoe.cli.packages import PACKAGES, broken, first_line, remedies, version
 from qmoe.engines import ReferenceEngine, choose_engine, get_engine
-from qmoe.studies.run.runner import commit
+from qmoe.studies.run.stack_run import commit
 
 #: Largest difference of an engine from the dense reference that passes, in float64.
 TOLERANCE = 1e-10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 
 import typer
@@ -14,16 +15,28 @@ from rich.progress import Progress
 from rich.table import Table
 
 from qmoe.claims import CLAIMS, Claim, Verdict, load_claims
+from qmoe.cli.computing import Computing, until_stopped
 from qmoe.cli.console import make_console, make_progress, say
 from qmoe.errors import ConfigError
 from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, outcome_words, read_store, telling
-from qmoe.studies import Store, Study, Workers, continues, default_workers, preset_names, run_studies, with_free_name
+from qmoe.studies import (
+    InProcess,
+    RunSummary,
+    Store,
+    Study,
+    continues,
+    preset_names,
+    run_studies,
+    with_free_name,
+)
 from qmoe.studies.baselines import measure_baselines, missing_baselines
 from qmoe.studies.boundary_measures import measure_boundaries, missing_boundaries
 from qmoe.studies.measurements import measure, missing_measurements
 from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile
 
 STORE = "store.sqlite"
+#: Exit status where all ran to the end and some trials failed.
+FAILED = 3
 #: Arms of a ladder that the console tells of; the report has all of them.
 _OF_A_LADDER = ("quantum", "twin", "linear")
 
@@ -31,7 +44,7 @@ _OF_A_LADDER = ("quantum", "twin", "linear")
 def run_job(
     studies: Sequence[Study],
     out: Path,
-    workers: int | None,
+    computing: Computing,
     as_json: bool,
     claims: Path | None = None,
     own_names: bool = False,
@@ -47,32 +60,35 @@ def run_job(
     console = make_console(stderr=as_json)
     own = _own_claims(claims)
     begin = time.perf_counter()
-    processes = Workers(default_workers() if workers is None else workers)
-    with Store(out / STORE) as store, make_progress(console) as progress, processes:
+    with (
+        Store(out / STORE) as store, store.alone(), make_progress(console) as progress, computing.open() as executor,
+        until_stopped() as stop,
+    ):  # fmt: skip
         studies = [_named(study, store, progress.console, own_names) for study in studies]
         task = progress.add_task("training", total=None)
 
         def on_plan(stacks: Sequence[Stack]) -> None:
-            trials = sum(map(len, stacks))
-            say(progress.console, f"{trials} trials to train in {len(stacks)} stacks; results go to {out}/")
+            say(progress.console, f"{sum(map(len, stacks))} trials to train; results go to {out}/")
             if kernels_to_compile(stacks):
                 say(progress.console, "Compiling the kernels of the native engine first, once for this machine.")
             progress.update(task, total=sum(map(cost, stacks)))
 
-        try:
-            trained = run_studies(studies, store, processes, on_plan, lambda part: progress.advance(task, part))
-            _measure(studies, store, processes, progress)
-        except KeyboardInterrupt:
-            progress.stop()
-            typer.echo(
-                f"\nStopped. What was finished is in {out / STORE}; the same command continues from there.", err=True
-            )
-            raise typer.Exit(130) from None
-        progress.update(task, completed=progress.tasks[task].total or 0)
-        page, contents = _write_report(store.path, out, progress, own, processes)
+        done = run_studies(
+            studies, store, executor, on_plan=on_plan, on_progress=lambda part: progress.advance(task, part),
+            stop=stop.event, retry=computing.retry,
+        )  # fmt: skip
+        if not stop.event.is_set():
+            _measure(studies, store, executor, progress)
+            progress.update(task, completed=progress.tasks[task].total or 0)
+            page, contents = _write_report(store.path, out, progress, own, executor)
+    if stop.event.is_set():
+        typer.echo(f"Stopped. What was finished is in {out / STORE}; the same command continues from there.", err=True)
+        raise typer.Exit(stop.status)
     asked = {study.name for study in studies}
     rows = headline([results for results in contents.results if results.study.name in asked])
-    _tell(console, rows, contents, page, trained, time.perf_counter() - begin, as_json)
+    _tell(console, rows, contents, page, done, time.perf_counter() - begin, as_json)
+    if done.failed:
+        raise typer.Exit(FAILED)
 
 
 def _named(study: Study, store: Store, console: Console, own_name: bool) -> Study:
@@ -95,7 +111,7 @@ def _named(study: Study, store: Store, console: Console, own_name: bool) -> Stud
     return named
 
 
-def _measure(studies: Sequence[Study], store: Store, workers: Workers, progress: Progress) -> None:
+def _measure(studies: Sequence[Study], store: Store, executor: Executor, progress: Progress) -> None:
     """Takes the measurements that studies ask for and the store does not have."""
     wanted, beside = missing_measurements(studies, store), missing_baselines(studies, store)
     for study, arms in missing_boundaries(studies, store):
@@ -104,9 +120,9 @@ def _measure(studies: Sequence[Study], store: Store, workers: Workers, progress:
         total = sum(study.seeds.data * len(arms) for study, arms in wanted)
         task = progress.add_task("measuring", total=total + sum(study.seeds.data for study, _ in beside))
         for study, arms in wanted:
-            measure(study, arms, store, workers, lambda: progress.advance(task))
+            measure(study, arms, store, executor, lambda: progress.advance(task))
         for study, names in beside:
-            measure_baselines(study, names, store, workers, lambda: progress.advance(task))
+            measure_baselines(study, names, store, executor, lambda: progress.advance(task))
 
 
 def report_only(folder: Path, as_json: bool, claims: Path | None = None) -> None:
@@ -115,8 +131,8 @@ def report_only(folder: Path, as_json: bool, claims: Path | None = None) -> None
     own = _own_claims(claims)
     begin = time.perf_counter()
     with Store(folder / STORE, create=False) as store, make_progress(console) as progress:
-        page, contents = _write_report(store.path, folder, progress, own, Workers())
-    _tell(console, contents.rows, contents, page, 0, time.perf_counter() - begin, as_json)
+        page, contents = _write_report(store.path, folder, progress, own, InProcess())
+    _tell(console, contents.rows, contents, page, None, time.perf_counter() - begin, as_json)
 
 
 def _own_claims(path: Path | None) -> list[Claim]:
@@ -129,11 +145,11 @@ def _own_claims(path: Path | None) -> list[Claim]:
 
 
 def _write_report(
-    store: Path, out: Path, progress: Progress, claims: Sequence[Claim], workers: Workers
+    store: Path, out: Path, progress: Progress, claims: Sequence[Claim], executor: Executor
 ) -> tuple[Path, Contents]:
     task = progress.add_task("report", total=1.0)
     contents = read_store(store, claims)
-    page = build_report(contents, out, lambda _words, share: progress.update(task, completed=share), workers=workers)
+    page = build_report(contents, out, lambda _words, share: progress.update(task, completed=share), executor=executor)
     progress.update(task, completed=1.0)
     return page, contents
 
@@ -143,16 +159,18 @@ def _tell(
     rows: Sequence[HeadlineRow],
     contents: Contents,
     page: Path,
-    trained: int,
+    done: RunSummary | None,
     seconds: float,
     as_json: bool,
 ) -> None:
+    failed = sum(len(results.failed) for results in contents.results) if done is None else done.failed
     for name, reason in contents.unreadable:
         say(console, f"The study {name} cannot be read and is left out: {reason}")
     if as_json:
         summary = {
             "report": str(page),
-            "trials_trained": trained,
+            "trials_trained": 0 if done is None else done.ran,
+            "trials_failed": failed,
             "seconds": round(seconds, 2),
             "headline": [row.to_dict() for row in rows],
             "verdicts": [verdict.as_dict() for verdict in contents.judged.verdicts],
@@ -165,6 +183,12 @@ def _tell(
     if contents.judged.verdicts:
         console.print(_verdicts(contents.judged.verdicts))
     say(console, f"Report: {page}  ({seconds:.0f} s)")
+    if failed:
+        say(
+            console,
+            f"{failed} trials failed and count in no figure; the report names them. The same command with --retry-failed "
+            "trains them again.",
+        )
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from qmoe.report.sections.summary import (
 )
 from qmoe.report.single_thread import one_thread
 from qmoe.report.tables import Table, outcome_words
-from qmoe.studies import Workers
+from qmoe.studies import InProcess
 
 #: Called with a few words and the share of the work that is done, 0 to 1.
 OnStep = Callable[[str, float], None]
@@ -47,7 +48,7 @@ def build_report(
     out_dir: str | Path,
     on_step: OnStep | None = None,
     claims: Sequence[Claim] | None = None,
-    workers: Workers | None = None,
+    executor: Executor | None = None,
 ) -> Path:
     """Writes ``report.html`` with ``figures/`` and ``tables/`` from the results in a store.
 
@@ -59,7 +60,7 @@ def build_report(
         out_dir: folder to write to; made where it is missing.
         on_step: called before each piece of work with a few words and the share that is done, 0 to 1.
         claims: claims of your own, judged with those that ship with qmoe; leave them out for `Contents`, which has them.
-        workers: processes that draw the figures, where they have started; by default this one alone.
+        executor: what draws the figures, if it is processes of this machine that have started; by default this process.
 
     Returns:
         Path of the page.
@@ -76,14 +77,19 @@ def build_report(
     try:
         for folder in (out / "figures", out / "tables"):
             folder.mkdir(parents=True, exist_ok=True)
+            _drop_links(folder)
     except OSError as error:
         raise QMoEError(f"The folder {out} cannot be made: {error.strerror}; choose another.") from None
     path = out / "report.html"
     try:
         with style(), one_thread():
-            page = _page(contents, out, step, workers or Workers())
+            page = _page(contents, out, step, executor or InProcess())
         step("writing report.html", 1.0)
-        path.write_text(page, encoding="utf-8")
+        # Beside and renamed: whoever has the page open sees the old one or the new one, and a link there is replaced.
+        beside = path.with_suffix(".html.new")
+        beside.unlink(missing_ok=True)
+        beside.write_text(page, encoding="utf-8")
+        beside.replace(path)
     except OSError as error:
         if error.filename is not None and out not in Path(error.filename).parents:
             raise  # not the report's: a file of the package, say
@@ -94,7 +100,20 @@ def build_report(
     return path
 
 
-def _page(contents: Contents, out: Path, step: OnStep, workers: Workers) -> str:
+def _drop_links(folder: Path) -> None:
+    """Removes links among the files of an older report: what they point to, in a folder from a stranger, is not ours.
+
+    Raises:
+        QMoEError: where the folder itself is a link.
+    """
+    if folder.is_symlink():
+        raise QMoEError(f"{folder} is a link to {folder.resolve()}; remove it, or write the report to another folder.")
+    for path in folder.iterdir():
+        if path.is_symlink():
+            path.unlink()
+
+
+def _page(contents: Contents, out: Path, step: OnStep, executor: Executor) -> str:
     results, rows = list(contents.results), tuple(contents.rows)
     step("judging the claims", 0.1)
     judged = contents.judged
@@ -107,7 +126,7 @@ def _page(contents: Contents, out: Path, step: OnStep, workers: Workers) -> str:
             _write(one, out)
     figures = list(_pictures(cards, sections, out / "figures"))
     shares = (0.6 + 0.4 * done / len(figures) for done in range(1, len(figures) + 1))
-    drawn = draw_all(figures, workers, lambda: step("drawing", next(shares)))
+    drawn = draw_all(figures, executor, lambda: step("drawing", next(shares)))
     rendered = [_rendered(section, judged, drawn, out) for section in sections]
     return (
         _environment()

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qmoe.data.tables.text import for_spreadsheet
+
 DASH = "–"
 #: What readers call an outcome.
 _OUTCOMES = {"depends": "depends on the analysis"}
@@ -75,7 +77,9 @@ class Table:
         with (folder / f"{self.name}.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(keys)
-            writer.writerows([["" if row.get(k) is None else row[k] for k in keys] for row in self.rows])
+            writer.writerows(
+                [["" if row.get(k) is None else for_spreadsheet(row[k]) for k in keys] for row in self.rows]
+            )
 
     def write_tex(self, folder: Path) -> None:
         """Writes ``NAME.tex``: a plain ``tabular`` that needs no package."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -15,7 +16,8 @@ from qmoe.routers import TwinRouter
 from qmoe.seeding import random_state
 from qmoe.studies.assembly import PreparedData, prepare_data
 from qmoe.studies.ladder_base import find_base
-from qmoe.studies.run.workers import Workers
+from qmoe.studies.run.dispatch import results
+from qmoe.studies.run.executors import InProcess
 from qmoe.studies.rungs import MAX_TWIN
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store import Store
@@ -57,17 +59,17 @@ def missing_baselines(studies: Iterable[Study], store: Store) -> list[tuple[Stud
 
 
 def measure_baselines(
-    study: Study, names: Sequence[str], store: Store, workers: Workers, on_draw: Callable[[], None] | None = None
+    study: Study, names: Sequence[str], store: Store, executor: Executor, on_draw: Callable[[], None] | None = None
 ) -> None:
     """Fits baselines on every draw of a study's data, and keeps their held-out accuracies."""
-    for name, values in baseline_accuracies(store.at_hand(study), names, workers, on_draw).items():
+    for name, values in baseline_accuracies(store.at_hand(study), names, executor, on_draw).items():
         store.save_measurement(_key(study, name), baseline_quantity(study), name, values.tolist())
 
 
 def baseline_accuracies(
     study: Study,
     names: Sequence[str],
-    workers: Workers | None = None,
+    executor: Executor | None = None,
     on_draw: Callable[[], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """Held-out accuracies of baselines on the draws of a study's data, on the same points and splits as its arms.
@@ -78,7 +80,7 @@ def baseline_accuracies(
     Args:
         study: the study.
         names: names of `BASELINES`.
-        workers: processes to share the draws; by default this one alone.
+        executor: what the draws run on; by default this process.
         on_draw: called after each draw.
 
     Returns:
@@ -92,7 +94,7 @@ def baseline_accuracies(
     fitted = tuple(name for name in names if name != "bayes")
     span = _span(study) if "span-logistic" in fitted else None
     tasks: list[_Fit] = [(first.model_copy(update={"data_seed": d}), fitted, span) for d in range(study.seeds.data)]
-    for draw, accuracies in (workers or Workers()).run(_one_draw, tasks):
+    for draw, accuracies in results(executor or InProcess(), _one_draw, tasks):
         for name, value in accuracies.items():
             found[name][draw] = value
         if on_draw is not None:

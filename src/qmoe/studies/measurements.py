@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ from qmoe.routers import Router
 from qmoe.seeding import child
 from qmoe.statistics.bootstrap import MIN_CLUSTERS
 from qmoe.studies.assembly import build_router, prepare_data, standardise
-from qmoe.studies.run.workers import Workers
+from qmoe.studies.run.dispatch import results
+from qmoe.studies.run.executors import InProcess
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store import Store
 from qmoe.studies.trials import TrialSpec, make_trials
@@ -39,11 +41,11 @@ def missing_measurements(studies: Iterable[Study], store: Store) -> list[tuple[S
 
 
 def measure(
-    study: Study, arms: Sequence[str], store: Store, workers: Workers, on_repeat: Callable[[], None] | None = None
+    study: Study, arms: Sequence[str], store: Store, executor: Executor, on_repeat: Callable[[], None] | None = None
 ) -> None:
     """Measures arms on every draw of the study's data, and keeps the figures."""
     found = effective_dimensions(
-        store.at_hand(study), arms, repeats=study.seeds.data, n_draws=N_DRAWS, on_repeat=on_repeat, workers=workers
+        store.at_hand(study), arms, repeats=study.seeds.data, n_draws=N_DRAWS, on_repeat=on_repeat, executor=executor
     )
     for arm, values in found.items():
         store.save_measurement(_key(study, arm), effective_dimension_on(study), arm, values.tolist())
@@ -63,7 +65,7 @@ def effective_dimensions(
     n_draws: int = 100,
     seed: int = 0,
     on_repeat: Callable[[], None] | None = None,
-    workers: Workers | None = None,
+    executor: Executor | None = None,
 ) -> dict[str, np.ndarray]:
     """The effective dimension of the routers of some arms, measured anew on each draw of the data.
 
@@ -77,7 +79,7 @@ def effective_dimensions(
         n_draws: initialisations that a repeat averages over.
         seed: seed of the initialisations.
         on_repeat: called after each draw of each arm.
-        workers: processes to share the repeats; by default this one alone.
+        executor: what the repeats run on; by default this process.
 
     Returns:
         For each arm ``(repeats,)`` values, as `judge` takes them: ``measurements={effective_dimension_on(study): ...}``.
@@ -91,7 +93,7 @@ def effective_dimensions(
             raise unknown(f"arm of study {study.name!r}:", arm, first)
     found: dict[str, np.ndarray] = {arm: np.zeros(repeats) for arm in arms}
     tasks = [(arm, first[arm], repeat, n_draws, seed) for arm in arms for repeat in range(repeats)]
-    for arm, repeat, value in (workers or Workers()).run(_one, tasks):
+    for arm, repeat, value in results(executor or InProcess(), _one, tasks):
         found[arm][repeat] = value
         if on_repeat is not None:
             on_repeat()

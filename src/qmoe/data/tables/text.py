@@ -42,3 +42,8 @@ def _encoding(data: bytes) -> tuple[str, bytes]:
             return encoding, mark
     first, second = data[:1] == b"\0", data[1:2] == b"\0"
     return ("utf-16-be" if first else "utf-16-le") if first != second else "utf-8", b""
+
+
+def for_spreadsheet(value: object) -> object:
+    """A cell of a CSV file: text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
 from qmoe.report.pictures.style import Panel, inline, save
-from qmoe.studies import Workers
+from qmoe.studies import InProcess, LocalProcesses
+from qmoe.studies.run.dispatch import results
 
 
 @dataclass(frozen=True)
@@ -23,16 +25,18 @@ class Picture:
     folder: Path | None
 
 
-def draw_all(found: Sequence[Picture], workers: Workers, on_drawn: Callable[[], None]) -> dict[str, str]:
+def draw_all(found: Sequence[Picture], executor: Executor, on_drawn: Callable[[], None]) -> dict[str, str]:
     """Writes the files of all pictures, and returns by name the SVG elements for the page.
 
     Args:
         found: the pictures; no two of one name.
-        workers: processes to share them, if they have started; a few pictures are not worth starting them.
+        executor: what draws them, if it is processes of this machine that have started; a few pictures are not worth
+            starting them, and processes elsewhere do not have the folder.
         on_drawn: called after each.
     """
     drawn = {}
-    for name, svg in workers.run(_draw, found, start=False):
+    is_ready = isinstance(executor, LocalProcesses) and executor.has_started
+    for name, svg in results(executor if is_ready else InProcess(), _draw, found):
         drawn[name] = svg
         on_drawn()
     return drawn

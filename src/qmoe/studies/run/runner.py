@@ -1,33 +1,24 @@
-"""Runs the trials of studies: in stacks, on several processes, into the store."""
+"""Runs the trials of studies: plans stacks, hands them to an executor, and stores what comes back."""
 
 from __future__ import annotations
 
 import collections
-import functools
-import subprocess
+import threading
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
-import numpy as np
-import safetensors.numpy
-import torch
-from torch import Tensor, nn
-
-import qmoe
 from qmoe.compiled.cache import Kernel, compile_kernels
-from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, QMoEError
-from qmoe.studies.assembly import build_model, n_trainable, prepare_data, standardise
-from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile, n_parts, plan_stacks
-from qmoe.studies.run.workers import Report, Workers, tick
+from qmoe.studies.assembly import build_model
+from qmoe.studies.run.dispatch import outcomes, results
+from qmoe.studies.run.executors import InProcess, n_at_once
+from qmoe.studies.run.portions import Portions
+from qmoe.studies.run.stack_run import failed, train_safely
+from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile, plan_stacks
 from qmoe.studies.specifications import all_members
-from qmoe.studies.specs.study import Study, TrainingSpec
-from qmoe.studies.store import Record, Store
-from qmoe.studies.trials import TrialSpec
-from qmoe.training import LBFGSConfig, TrainingConfig, balanced_accuracy, minimize_stack, train_stack
+from qmoe.studies.specs.study import Study
+from qmoe.studies.store import Store
 
 
 def check_models(study: Study) -> None:
@@ -43,152 +34,49 @@ def check_models(study: Study) -> None:
             raise ConfigError(f"Study {study.name}, arm {member.arm}: {error}") from None
 
 
-def run_stack(stack: Stack, on_part: Callable[[int], None] | None = None) -> list[Record]:
-    """Trains the trials of a stack side by side, or, where each goes to a minimum, one after another.
-
-    Args:
-        stack: trials of one shape.
-        on_part: called with the number of finished parts, of which there are `n_parts`.
-    """
-    dtype = getattr(torch, stack[0].training.dtype)
-    data = [prepare_data(trial.draw) for trial in stack]
-    models = [build_model(trial) for trial in stack]
-    for model, trial, part in zip(models, stack, data, strict=True):
-        standardise(model.router, trial.model, part.x_train)
-    task = _Task(
-        stack,
-        models,
-        x=torch.stack([d.x_train for d in data]).to(dtype),
-        y=torch.stack([d.y_train for d in data]),
-        x_test=torch.stack([d.x_test for d in data]).to(dtype),
-        y_test=torch.stack([d.y_test for d in data]),
-    )
-    train = _minimize if task.training.optimiser == "lbfgs" else _by_epochs
-    done = train(task, on_part)
-    balanced = balanced_accuracy(models, task.x_test, task.y_test) if task.holds_out else None
-    # What models of one shape have in common.
-    sizes = {"router_parameters": float(n_trainable(models[0].router)), "parameters": float(n_trainable(models[0]))}
-    engine = _engine_name(models[0])
-    records = []
-    for i, (trial, model) in enumerate(zip(stack, models, strict=True)):
-        metrics = {name: float(values[i]) for name, values in done.metrics.items()} | {"chance": data[i].chance}
-        if balanced is not None:
-            metrics["test_balanced_accuracy"] = float(balanced[i])
-        else:
-            del metrics["test_accuracy"]
-        failure = done.failures.get(i)
-        records.append(
-            Record(
-                trial=trial,
-                metrics=metrics | sizes if failure is None else {},
-                history={name: values[i].tolist() for name, values in done.history.items()} if failure is None else {},
-                state=safetensors.numpy.save({name: value.numpy() for name, value in model.state_dict().items()}),
-                seconds=done.seconds,
-                stack_size=len(stack),
-                threads=torch.get_num_threads(),
-                engine=engine,
-                version=qmoe.__version__,
-                commit=commit(),
-                error=None if failure is None else f"{_describe(trial)}: {failure}",
-            )
-        )
-    return records
-
-
-@dataclass(frozen=True, eq=False)
-class _Task:
-    """A stack with what it is trained on.
+@dataclass(frozen=True)
+class RunSummary:
+    """What `run_studies` did.
 
     Attributes:
-        stack: the trials.
-        models: their M models, which are trained in place.
-        x: ``(M, N, F)`` training features.
-        y: ``(M, N)`` training labels.
-        x_test: ``(M, T, F)`` held-out features; ``T`` is 0 where nothing is held out.
-        y_test: ``(M, T)`` held-out labels.
+        ran: trials that were run, those that failed among them.
+        failed: trials of the studies that have failed, now or before, and count in no figure.
+        interrupted: whether it was told to stop before all was done.
     """
 
-    stack: Stack
-    models: Sequence[nn.Module]
-    x: Tensor
-    y: Tensor
-    x_test: Tensor
-    y_test: Tensor
-
-    @property
-    def training(self) -> TrainingSpec:
-        """How the trials of the stack are trained, all alike."""
-        return self.stack[0].training
-
-    @property
-    def holds_out(self) -> bool:
-        """Whether there are held-out rows."""
-        return self.y_test.numel() > 0
-
-
-@dataclass(frozen=True)
-class _Done:
-    """What training gave: ``(M,)`` figures and ``(M, epochs)`` histories by name, and why models failed."""
-
-    metrics: dict[str, np.ndarray]
-    history: dict[str, np.ndarray]
-    failures: dict[int, str]
-    seconds: float
-
-
-def _by_epochs(task: _Task, on_epoch: Callable[[int], None] | None) -> _Done:
-    """With Adam."""
-    training = task.training
-    # After every epoch, a large test part would take longer than the training itself.
-    at_end = task.stack[0].data.test_samples is not None
-    evaluate: Literal["epoch", "end"] = "end" if at_end else "epoch"
-    config = TrainingConfig(training.epochs, training.batch_size, training.lr, evaluate=evaluate)
-    orders = [trial.order_seed for trial in task.stack]
-    result = train_stack(task.models, task.x, task.y, config, orders, task.x_test, task.y_test, on_epoch)
-    metrics = {
-        "train_accuracy": result.train_accuracy,
-        "loss": result.loss[:, -1],
-        "test_accuracy": result.test_accuracy[:, -1],
-    }
-    history = {"loss": result.loss, "running_accuracy": result.running_accuracy}
-    if task.holds_out and not at_end:
-        history["test_accuracy"] = result.test_accuracy
-    return _Done(metrics, history, result.failures, result.seconds)
-
-
-def _minimize(task: _Task, on_model: Callable[[int], None] | None) -> _Done:
-    """With L-BFGS, which has no epochs."""
-    config = LBFGSConfig(task.training.max_iterations, task.training.tolerance)
-    result = minimize_stack(task.models, task.x, task.y, config, task.x_test, task.y_test, on_model)
-    names = "train_accuracy", "loss", "test_accuracy", "gradient", "n_iterations", "converged"
-    return _Done({name: getattr(result, name) for name in names}, {}, result.failures, result.seconds)
+    ran: int
+    failed: int
+    interrupted: bool = False
 
 
 def run_studies(
     studies: Sequence[Study],
     store: Store,
-    workers: int | Workers = 0,
+    executor: Executor | None = None,
+    *,
     on_plan: Callable[[Sequence[Stack]], None] | None = None,
-    on_progress: Report | None = None,
-) -> int:
+    on_progress: Callable[[float], None] | None = None,
+    stop: threading.Event | None = None,
+    retry: bool = False,
+) -> RunSummary:
     """Runs what is missing of ``studies``; safe to interrupt and to call again.
+
+    A trial that fails is stored with its reason, and takes no other with it. One that diverged or raised an error is not
+    trained again by a later call, since it would do so again; one whose process died or ran out of memory is, up to
+    `MAX_ATTEMPTS` times in all.
 
     Args:
         studies: what to run.
-        store: where results go, each stack committed as it ends.
-        workers: number of processes, each with one torch thread; 0 runs in this process with its threads. Or processes
-            that go on after it. Processes import the program that starts them, so a script calls this under
-            ``if __name__ == "__main__":``.
+        store: where results go, as they come; this process alone writes to it.
+        executor: what computes: any `concurrent.futures.Executor` whose processes can import qmoe. By default this process.
         on_plan: called once with the stacks ahead.
         on_progress: called with the part of their `cost` that was done since the last call.
-
-    Returns:
-        The number of trials that ran.
+        stop: once it is set nothing more begins, what runs is stored, and the function returns.
+        retry: whether to train again what failed.
 
     Raises:
-        ConfigError: for two studies of one name, for models that do not fit together, and when no worker process can be
-            started.
-        QMoEError: when a worker process died.
+        ConfigError: for two studies of one name, and for models that do not fit together.
+        QMoEError: when the executor cannot run tasks.
     """
     named: dict[str, Study] = {}
     for study in studies:
@@ -197,48 +85,33 @@ def run_studies(
         check_models(study)
     for study in studies:
         store.save_study(study)
-    stacks = plan_stacks(map(store.at_hand, studies), store.hashes())
+    executor = executor or InProcess()
+    stacks = plan_stacks(map(store.at_hand, studies), store.settled(retry))
     if on_plan is not None:
         on_plan(stacks)
-    owned = Workers(workers) if isinstance(workers, int) else nullcontext(workers)
-    finished = 0
-    with owned as pool:
-        # Once for all: workers that meet a missing kernel at the same time would each compile it.
-        missed = kernels_to_compile(stacks) if pool.n else []
-        collections.deque(pool.run(_compile, missed), maxlen=0)
-        for records in pool.run(_work, stacks, on_progress):
-            store.save(records)
-            finished += len(records)
-    return finished
+    # Once for all: processes that meet a missing kernel at the same time would each compile it.
+    if not isinstance(executor, InProcess):
+        collections.deque(results(executor, _compile, kernels_to_compile(stacks)), maxlen=0)
+    portions = Portions(stacks, n_at_once(executor))
+    ran = 0
+    for outcome in outcomes(executor, train_safely, portions.take, stop, _halves):
+        if outcome.result is None:
+            records = [failed(trial, "died", outcome.died or "no reason is known") for trial in outcome.task]
+        else:
+            records = outcome.result.records
+            portions.took(outcome.task, outcome.result.seconds)
+        store.save(records)
+        ran += len(records)
+        if on_progress is not None:
+            on_progress(cost(outcome.task))
+    members = {member.trial.hash for study in studies for member in all_members(study)}
+    return RunSummary(ran, len(store.failures() & members), stop is not None and stop.is_set())
+
+
+def _halves(stack: Stack) -> list[Stack]:
+    half = (len(stack) + 1) // 2
+    return [part for part in (stack[:half], stack[half:]) if part]
 
 
 def _compile(kind: tuple[list[Kernel], int]) -> None:
     compile_kernels(*kind)
-
-
-def _work(stack: Stack) -> list[Record]:
-    part = cost(stack) / n_parts(stack)
-    return run_stack(stack, lambda _: tick(part))
-
-
-@functools.cache
-def commit() -> str | None:
-    """The commit of the checkout that qmoe runs from, with ``+`` where files are changed; None for an installed one."""
-    folder = Path(qmoe.__file__).parent
-    if not (folder.parent.parent / ".git").exists():
-        return None
-    try:
-        run = functools.partial(subprocess.run, cwd=folder, capture_output=True, text=True, timeout=10, check=True)
-        head = run(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
-        return head + ("+" if run(["git", "status", "--porcelain", "--", "."]).stdout.strip() else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _engine_name(model: nn.Module) -> str:
-    names = {m.engine_for(torch.device("cpu"))[0].name for m in model.modules() if isinstance(m, CircuitModule)}
-    return "+".join(sorted(names)) or "none"
-
-
-def _describe(trial: TrialSpec) -> str:
-    return f"trial {trial.hash} (data seed {trial.data_seed}, initialisation seed {trial.init_seed})"

@@ -1,168 +1,39 @@
-"""Results in one SQLite file: each trial committed as it ends, never written twice."""
+"""The file itself: each trial committed as it ends, never written twice."""
 
 from __future__ import annotations
 
 import datetime
+import functools
 import json
+import os
+import socket
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic_core import from_json
+from filelock import FileLock, Timeout
 
+import qmoe
 from qmoe.data import UserTable
 from qmoe.data.tables.kept import keep_table, keeps, key_of
-from qmoe.errors import QMoEError, StoreError
+from qmoe.errors import QMoEError, StateWarning, StoreError, warn_caller
 from qmoe.studies.files import parse_study
-from qmoe.studies.specifications import Specification, specifications
+from qmoe.studies.specifications import all_members, specifications
 from qmoe.studies.specs.study import Study
-from qmoe.studies.trials import Member, TrialSpec, make_trials
+from qmoe.studies.store.results import StudyResults
+from qmoe.studies.store.schema import SCHEMA, bring_up
+from qmoe.studies.store.status import writer_of
+from qmoe.studies.store.trial_rows import N_COLUMNS, Record, check_digest, digest_of, from_row, to_row
+from qmoe.studies.trials import TrialSpec, make_trials
 
-SCHEMA = 3
+if TYPE_CHECKING:
+    import pandas
 
-_TABLES = """
-CREATE TABLE studies (name TEXT PRIMARY KEY, position INTEGER NOT NULL, spec TEXT NOT NULL) STRICT;
-CREATE TABLE trials (
-  hash TEXT PRIMARY KEY, spec TEXT NOT NULL, status TEXT NOT NULL CHECK (status IN ('done', 'failed')),
-  error TEXT, metrics TEXT NOT NULL, history TEXT NOT NULL, state BLOB NOT NULL,
-  seconds REAL NOT NULL, stack_size INTEGER NOT NULL, threads INTEGER NOT NULL, dtype TEXT NOT NULL,
-  engine TEXT NOT NULL, version TEXT NOT NULL, commit_id TEXT, finished_at TEXT NOT NULL
-) STRICT;
-"""
-#: New in version 2.
-_MEASUREMENTS = """
-CREATE TABLE measurements (hash TEXT PRIMARY KEY, quantity TEXT NOT NULL, name TEXT NOT NULL, figures TEXT NOT NULL) STRICT;
-"""
-#: New in version 3: which trials make up which arm, so that figures can be computed from the file alone.
-_MEMBERS = """
-CREATE TABLE specifications (
-  study TEXT NOT NULL, specification INTEGER NOT NULL, choices TEXT NOT NULL, selects TEXT NOT NULL,
-  PRIMARY KEY (study, specification)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE members (
-  study TEXT NOT NULL, specification INTEGER NOT NULL, arm TEXT NOT NULL, strength REAL, learning_rate REAL,
-  own_rate INTEGER NOT NULL, data_seed INTEGER NOT NULL, init_seed INTEGER NOT NULL, hash TEXT NOT NULL
-) STRICT;
-CREATE INDEX members_of ON members (study, specification, arm);
-"""
-
-
-@dataclass(frozen=True)
-class Record:
-    """What a finished trial left.
-
-    Attributes:
-        trial: what was run.
-        metrics: final values by name, such as ``test_accuracy``.
-        history: values by epoch, such as ``loss``.
-        state: trained parameters as safetensors bytes.
-        seconds: wall time of the stack that the trial was trained in.
-        stack_size: number of trials in that stack; 1 for a trial that was timed alone.
-        threads: torch threads it ran on.
-        engine: name of the engine that ran its circuits, or ``"none"``.
-        version: version of qmoe.
-        commit: commit of qmoe where it ran from a checkout, else None.
-        finished_at: when it was saved, ISO 8601 in UTC; "" before that.
-        error: why the trial failed, or None.
-    """
-
-    trial: TrialSpec
-    metrics: dict[str, float]
-    history: dict[str, list[float]]
-    state: bytes
-    seconds: float
-    stack_size: int
-    threads: int
-    engine: str
-    version: str
-    commit: str | None
-    error: str | None = None
-    finished_at: str = ""
-
-
-@dataclass(frozen=True)
-class StudyResults:
-    """A study with the records of its trials, as far as they are done.
-
-    Attributes:
-        study: the study.
-        members: its trials, each in its place.
-        records: what is done, by the hash of the trial.
-        store: the file that trials of other specifications are read from; without, they are looked for in ``records``.
-    """
-
-    study: Study
-    members: tuple[Member, ...]
-    records: dict[str, Record]
-    store: Path | None = None
-
-    def of(self, arm: str, strength: float | None = None, lr: float | None = None) -> list[Record]:
-        """Records of one arm (and noise strength), in the order of the seeds; failed trials left out.
-
-        Args:
-            arm: name of the arm.
-            strength: depolarizing probability, where the arm lists several.
-            lr: one of the study's learning rates; by default the first.
-        """
-        lr = self.study.training.lr if lr is None else lr
-        found = [self.records.get(digest) for digest in self._hashes.get((arm, strength, lr), ())]
-        return [record for record in found if record is not None and record.error is None]
-
-    @cached_property
-    def _hashes(self) -> dict[tuple[str, float | None, float], list[str]]:
-        """Hashes of the trials by arm, noise strength and learning rate."""
-        found: dict[tuple[str, float | None, float], list[str]] = {}
-        for m in self.members:
-            found.setdefault((m.arm, m.strength, m.trial.training.lr), []).append(m.trial.hash)
-        return found
-
-    @cached_property
-    def specifications(self) -> tuple[SpecificationResults, ...]:
-        """Results at every specification of the study's multiverse, its own first, read when they are first asked for.
-
-        Raises:
-            StoreError: when the store is not there any more.
-        """
-        found = [(one, tuple(make_trials(one.study))) for one in specifications(self.study)]
-        records = self.records
-        missing = {m.trial.hash: m.trial for _, members in found for m in members if m.trial.hash not in records}
-        if missing and self.store is not None:
-            with Store(self.store, create=False) as store:
-                records = records | store.records(missing)
-        return tuple(
-            SpecificationResults(one.study, members, _of(members, records), specification=one) for one, members in found
-        )
-
-    @property
-    def failed(self) -> list[tuple[Member, Record]]:
-        """Members whose trial failed."""
-        pairs = [(m, self.records.get(m.trial.hash)) for m in self.members]
-        return [(m, r) for m, r in pairs if r is not None and r.error is not None]
-
-    @property
-    def n_missing(self) -> int:
-        """How many trials have not run yet."""
-        return sum(m.trial.hash not in self.records for m in self.members)
-
-
-@dataclass(frozen=True)
-class SpecificationResults(StudyResults):
-    """The results of a study at one specification; ``study`` is the plain study with its choices.
-
-    Attributes:
-        specification: the choices, and which of the trials count.
-    """
-
-    specification: Specification = field(kw_only=True)
-
-
-def _of(members: Iterable[Member], records: Mapping[str, Record]) -> dict[str, Record]:
-    return {m.trial.hash: records[m.trial.hash] for m in members if m.trial.hash in records}
+#: How often a trial is tried whose process died or ran out of memory.
+MAX_ATTEMPTS = 3
 
 
 class Store:
@@ -170,24 +41,33 @@ class Store:
 
     One process writes at a time. A trial is stored under the hash of its spec, whichever study asked for it.
 
+    Args:
+        path: the file.
+        create: whether to make it where it is not there, and to write to it; if not, nothing is ever written, not even to
+            bring an older file up to date.
+
     Raises:
         StoreError: when the folder cannot be written, the file is damaged, no store, or of a newer version.
     """
 
     def __init__(self, path: str | Path, create: bool = True) -> None:
-        self.path = Path(path)
-        if not create and not self.path.is_file():
+        self.path, self._writes = Path(path), create
+        if create:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(
+                    f"The folder {self.path.parent} cannot be made: {error.strerror}; choose another."
+                ) from None
+        elif not self.path.is_file():
             raise StoreError(f"There is no store {self.path}; run `qmoe reproduce` or `qmoe run` with --out first.")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"The folder {self.path.parent} cannot be made: {error.strerror}; choose another."
-            ) from None
         with self._explained():
-            self._db = sqlite3.connect(self.path, timeout=30)
+            # Whoever reads may have it from a stranger, or from a medium that cannot be written to.
+            target = self.path if create else f"{self.path.resolve().as_uri()}?mode=ro"
+            self._db = sqlite3.connect(target, timeout=30, uri=not create)
         try:
             with self._explained():
+                self._db.execute("PRAGMA trusted_schema = OFF")
                 self._prepare()
         except BaseException:
             self._db.close()
@@ -202,6 +82,28 @@ class Store:
     def close(self) -> None:
         """Closes the file."""
         self._db.close()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other processes from running studies into the same store; a lock that ends with this process.
+
+        Raises:
+            StoreError: naming the process that holds it.
+        """
+        lock, holder = FileLock(f"{self.path}.lock"), Path(f"{self.path}.holder")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise StoreError(
+                f"{self.path} is being written by {writer_of(self.path)}; wait for it or end it, or choose another folder "
+                "with --out."
+            ) from None
+        try:
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
 
     def save_study(self, study: Study) -> None:
         """Writes down a study, in place of an earlier version of the same name, and keeps the table it is about."""
@@ -269,7 +171,10 @@ class Store:
         try:
             values = json.loads(text)
             if values["data"]["name"] == UserTable.name:
-                values["data"]["options"] = self._from_here(values["data"]["options"])
+                options = self._from_here(values["data"]["options"])
+                if not self._writes and options == values["data"]["options"]:
+                    raise StoreError(f"{self.path} does not keep the table of the study {name}; run it again.")
+                values["data"]["options"] = options
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"{self.path}: the study {name} cannot be read: {error!r}; run it again.") from None
         return parse_study(values, f"{self.path}, study {name}")
@@ -283,21 +188,60 @@ class Store:
     def save(self, records: Iterable[Record]) -> None:
         """Commits finished trials, all or none."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        rows = [
-            (
-                r.trial.hash, r.trial.canonical, "done" if r.error is None else "failed", r.error, json.dumps(r.metrics),
-                json.dumps(r.history), r.state, r.seconds, r.stack_size, r.threads, r.trial.training.dtype, r.engine,
-                r.version, r.commit, now,
-            )
-            for r in records
-        ]  # fmt: skip
         with self._explained(), self._db:
-            self._db.executemany(f"REPLACE INTO trials VALUES ({', '.join('?' * 15)})", rows)
+            before = "SELECT attempts FROM trials WHERE hash = ?"
+            for record in records:
+                tried = self._db.execute(before, (record.trial.hash,)).fetchone()
+                row = to_row(record, now, 1 if tried is None else tried[0] + 1)
+                self._db.execute(f"REPLACE INTO trials VALUES ({', '.join('?' * N_COLUMNS)})", row)
+
+    def settled(self, retry: bool = False) -> set[str]:
+        """Hashes of the trials that are not to be run again: those that are done, and those that would fail again.
+
+        A trial that diverged or raised an error does so again under the same version of qmoe. One whose process died, or
+        that ran out of memory, is tried `MAX_ATTEMPTS` times in all. A row that is not as it was written is no result.
+
+        Args:
+            retry: whether those that failed are to be run again as well.
+        """
+        found = set()
+        with self._explained():
+            for row in self._db.execute("SELECT * FROM trials"):
+                _, _, status, *_, version, _, _, failure, attempts, digest = row
+                again = status == "failed" and (
+                    retry or version != qmoe.__version__ or (failure in ("memory", "died") and attempts < MAX_ATTEMPTS)
+                )
+                if not again and digest_of(row[:-1]) == digest:
+                    found.add(row[0])
+        return found
+
+    def damaged(self) -> dict[str, str]:
+        """Trials whose row is not as it was written, each with what is wrong; `run_studies` runs them again."""
+        trials: dict[str, TrialSpec] = {}
+        for name in self.study_names():
+            if (study := self.asked(name)) is not None:
+                trials |= {member.trial.hash: member.trial for member in all_members(study)}
+        found = {}
+        with self._explained():
+            for row in self._db.execute("SELECT * FROM trials"):
+                try:
+                    if row[0] in trials:
+                        from_row(trials[row[0]], row)
+                    else:
+                        check_digest(row)
+                except StoreError as error:
+                    found[row[0]] = str(error)
+        return found
 
     def hashes(self) -> set[str]:
-        """Hashes of the trials that are done; failed ones are run again."""
+        """Hashes of the trials that are done."""
         with self._explained():
             return {row[0] for row in self._db.execute("SELECT hash FROM trials WHERE status = 'done'")}
+
+    def failures(self) -> set[str]:
+        """Hashes of the trials that failed."""
+        with self._explained():
+            return {row[0] for row in self._db.execute("SELECT hash FROM trials WHERE status = 'failed'")}
 
     def save_measurement(self, digest: str, quantity: str, name: str, values: Sequence[float]) -> None:
         """Commits repeated measurements of a quantity, under a hash of what decides them."""
@@ -340,10 +284,22 @@ class Store:
             study = self._study(name, row[0])
             members = tuple(make_trials(study))
         wanted = {member.trial.hash: member.trial for member in members}
-        return StudyResults(study, members, self.records(wanted), self.path.resolve())
+        return StudyResults(study, members, self.records(wanted), functools.partial(read_records, self.path.resolve()))
+
+    def frame(self, study: str | None = None, history: bool = False) -> pandas.DataFrame:
+        """The trials of a study, or of all that can be read, as a pandas frame; see `StudyResults.frame`."""
+        import pandas
+
+        names = self.study_names() if study is None else [study]
+        loaded = [self.load(name) for name in names if study is not None or self.asked(name) is not None]
+        frames = [one for results in loaded if not (one := results.frame(history)).empty]
+        return pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
 
     def records(self, wanted: Mapping[str, TrialSpec]) -> dict[str, Record]:
-        """Reads the records of trials, given by their hashes, as far as they are done."""
+        """Reads the records of trials, given by their hashes, as far as they are done.
+
+        A row that is not as it was written is left out, with a warning: it counts as not run, and `run_studies` runs it.
+        """
         with self._explained():
             # A join on the primary key: other studies' trials, which may be most of the file, are not read.
             self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (hash TEXT PRIMARY KEY) WITHOUT ROWID")
@@ -351,7 +307,19 @@ class Store:
             self._db.executemany("INSERT INTO wanted VALUES (?)", ((key,) for key in wanted))
             rows = self._db.execute("SELECT trials.* FROM wanted JOIN trials USING (hash)").fetchall()
             self._db.rollback()
-        return {row[0]: _record(wanted[row[0]], row) for row in rows}
+        found, wrong = {}, []
+        for row in rows:
+            try:
+                found[row[0]] = from_row(wanted[row[0]], row)
+            except StoreError as error:
+                wrong.append(f"trial {row[0]}: {error}")
+        if wrong:
+            warn_caller(
+                f"{self.path}: {len(wrong)} rows are damaged and left out; `qmoe run` trains them again. "
+                f"{'; '.join(wrong[:3])}",
+                StateWarning,
+            )
+        return found
 
     def _prepare(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -361,19 +329,21 @@ class Store:
                 "upgrade qmoe, or choose another folder."
             )
         tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if version == 0 and not tables:
-            with self._db:
-                self._db.executescript(
-                    f"BEGIN; {_TABLES} {_MEASUREMENTS} {_MEMBERS} PRAGMA user_version = {SCHEMA}; COMMIT;"
-                )
-        elif version == 0 or not {"studies", "trials"} <= tables:
+        if (
+            (version == 0 and not self._writes)
+            or (version == 0) == bool(tables)
+            or (version and not {"studies", "trials"} <= tables)
+        ):
             raise StoreError(f"{self.path} is an SQLite file, but no qmoe store; choose another folder.")
-        elif self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+        if version and self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("the file fails SQLite's own check")
-        elif version < SCHEMA:
-            later = (_MEASUREMENTS if version == 1 else "") + _MEMBERS
-            with self._db:
-                self._db.executescript(f"BEGIN; {later} PRAGMA user_version = {SCHEMA}; COMMIT;")
+        if version < SCHEMA:
+            if not self._writes:
+                copy = sqlite3.connect(":memory:")
+                self._db.backup(copy)
+                self._db.close()
+                self._db = copy
+            bring_up(self._db, version)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -392,9 +362,11 @@ class Store:
             ) from error
 
 
-def _record(trial: TrialSpec, row: tuple[Any, ...]) -> Record:
-    (_, _, _, error, metrics, history, state, seconds, stack_size, threads, _, engine, version, commit, ended) = row
-    return Record(
-        trial, from_json(metrics), from_json(history), state, seconds, stack_size, threads, engine,
-        version, commit, error, ended,
-    )  # fmt: skip
+def read_records(path: Path, wanted: Mapping[str, TrialSpec]) -> dict[str, Record]:
+    """The records of trials in the store at ``path``.
+
+    Raises:
+        StoreError: when the store is not there any more.
+    """
+    with Store(path, create=False) as store:
+        return store.records(wanted)

@@ -1,0 +1,87 @@
+"""Where the command line computes, and how it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import typer
+
+from qmoe.studies.run.executors import ending, open_executor
+
+#: Seconds that what runs has to end after the first signal.
+GRACE = 60.0
+#: Signals that ask to stop: Ctrl-C, a batch system at a time limit, a terminal that is closed.
+_STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+@dataclass(frozen=True)
+class Computing:
+    """What computes, as the command line says it.
+
+    Attributes:
+        executor: name of an executor, such as ``local`` or ``dask:tcp://...``.
+        workers: processes, where they are ours to start.
+        retry: whether to train again what failed.
+    """
+
+    executor: str = "local"
+    workers: int | None = None
+    retry: bool = False
+
+    def open(self) -> AbstractContextManager[Executor]:
+        """The executor, which ends with the ``with`` block."""
+        return ending(open_executor(self.executor, self.workers))
+
+
+@dataclass
+class Stop:
+    """Whether somebody asked to stop.
+
+    Attributes:
+        event: set once somebody did.
+        status: exit status of a program that this signal ended.
+    """
+
+    event: threading.Event = field(default_factory=threading.Event)
+    status: int = 130
+
+
+@contextmanager
+def until_stopped() -> Iterator[Stop]:
+    """The first signal to stop lets what runs end, so that it is stored; the second ends the program at once."""
+    stop = Stop()
+
+    def take(number: int, frame: FrameType | None) -> None:
+        del frame
+        stop.status = 128 + number
+        if stop.event.is_set():
+            # What is committed is safe; worker processes see that this one is gone.
+            os._exit(stop.status)
+        stop.event.set()
+        timer = threading.Timer(GRACE, os._exit, (stop.status,))
+        timer.daemon = True
+        timer.start()
+        typer.echo(
+            "\nStopping: what runs is finished and stored, a few seconds' work. Once more to stop at once.", err=True
+        )
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in _STOPS:
+            number = getattr(signal, name, None)
+            # A signal that is ignored, as nohup ignores SIGHUP, stays ignored.
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, take)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

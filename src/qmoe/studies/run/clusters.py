@@ -1,0 +1,114 @@
+"""Executors on more than one machine: Dask, Slurm by Dask's job queue, MPI."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any, ParamSpec, TypeVar
+
+from qmoe.errors import ConfigError, QMoEError
+from qmoe.studies.run.executors import SizedExecutor, default_workers
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+#: Seconds that a scheduler has to answer, or the first worker to come.
+_PATIENCE = 60
+
+
+class DaskExecutor(SizedExecutor):
+    """The workers of a Dask cluster, each thread of which runs one task.
+
+    Args:
+        client: what is connected to the scheduler.
+        cluster: what was started for this executor and ends with it; None for a scheduler of somebody else.
+    """
+
+    def __init__(self, client: Any, cluster: Any = None) -> None:
+        self._client, self._cluster = client, cluster
+        # A function of no arguments may be asked for twice and give two results, so nothing is known to be the same.
+        self._executor: Executor = client.get_executor(pure=False)
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        """Threads of all workers that there are now."""
+        return max(1, sum(self._client.nthreads().values()))
+
+    def submit(self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Future[Result]:
+        """A future of ``fn(*args, **kwargs)`` on one of the workers."""
+        return self._executor.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Leaves the scheduler, and ends the cluster if it was started here."""
+        self._executor.shutdown(wait=wait)
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+
+class MPIExecutor(SizedExecutor):
+    """The ranks of an MPI program started as ``mpiexec -n N python -m mpi4py.futures -m qmoe run ...``; rank 0 plans."""
+
+    def __init__(self) -> None:
+        futures, mpi = _package("mpi4py.futures", "mpi4py"), _package("mpi4py.MPI", "mpi4py")
+        self.n = max(1, mpi.COMM_WORLD.Get_size() - 1)
+        if mpi.COMM_WORLD.Get_size() < 2:
+            raise ConfigError(
+                "The executor 'mpi' found one rank; start qmoe by `mpiexec -n N python -m mpi4py.futures -m qmoe ...` with "
+                "N of at least 2."
+            )
+        self._executor: Executor = futures.MPIPoolExecutor()
+
+    def submit(self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Future[Result]:
+        """A future of ``fn(*args, **kwargs)`` on one of the other ranks."""
+        return self._executor.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Ends the ranks."""
+        self._executor.shutdown(wait=wait, cancel_futures=cancel_futures)
+
+
+def open_cluster(kind: str, where: str, workers: int | None) -> Executor:
+    """The executor ``dask:where``, ``slurm`` or ``mpi``; see `qmoe.studies.run.executors.open_executor`."""
+    if kind == "mpi":
+        return MPIExecutor()
+    distributed = _package("distributed", "distributed")
+    if kind == "slurm":
+        cluster = _package("dask_jobqueue", "dask-jobqueue").SLURMCluster()  # by Dask's own configuration
+        cluster.scale(jobs=workers or 1)
+        return _connected(distributed, cluster)
+    if where == "local":
+        n = workers or default_workers()
+        # On this machine alone: the page of the scheduler would be open to everybody who can reach it.
+        cluster = distributed.LocalCluster(
+            n_workers=n, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=40
+        )
+        return _connected(distributed, cluster)
+    if not where:
+        raise ConfigError(
+            "dask needs the address of a scheduler or its file, as in dask:tcp://10.0.0.1:8786 or dask:sched.json, or "
+            "dask:local."
+        )
+    return _connected(distributed, None, where)
+
+
+def _connected(distributed: Any, cluster: Any, address: str | None = None) -> DaskExecutor:
+    try:
+        by_file = address is not None and address.endswith(".json")
+        place = {"scheduler_file": address} if by_file else {"address": cluster if address is None else address}
+        client = distributed.Client(**place, timeout=_PATIENCE)
+        client.wait_for_workers(1, timeout=_PATIENCE)
+    except (OSError, TimeoutError) as error:
+        raise QMoEError(
+            f"No Dask worker answers at {address or 'the cluster'}: {error}. Start one by `dask worker ADDRESS`, in an "
+            "environment with qmoe."
+        ) from error
+    return DaskExecutor(client, cluster)
+
+
+def _package(module: str, package: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise QMoEError(f"This executor needs {package}: pip install 'qmoe[cluster]' ({error}).") from None

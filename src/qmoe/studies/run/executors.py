@@ -1,0 +1,165 @@
+"""Where tasks run: each place is a `concurrent.futures.Executor`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+from loky import ProcessPoolExecutor
+
+from qmoe.errors import ConfigError, QMoEError, unknown
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+#: Seconds between two looks of a worker process at whether the process that started it is still there.
+_WATCH = 0.5
+
+
+class SizedExecutor(Executor):
+    """An executor of which it is known how much it runs at once.
+
+    Attributes:
+        n: how many tasks.
+    """
+
+    n: int
+
+
+class InProcess(SizedExecutor):
+    """Runs each task at once, in the thread that submits it."""
+
+    n = 1
+
+    def submit(self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Future[Result]:
+        """A future that is done. Interruptions come through: they are for whoever waits for the task."""
+        future: Future[Result] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class LocalProcesses(SizedExecutor):
+    """Processes of this machine with one torch thread each, by loky; started with the first task.
+
+    They do not import the program that starts them, so a script needs no ``if __name__ == "__main__":``. When one of them
+    dies, all of their tasks end with `concurrent.futures.BrokenExecutor`, and the next task starts new ones.
+
+    Args:
+        n: how many.
+    """
+
+    def __init__(self, n: int) -> None:
+        if n < 1:
+            raise ConfigError(f"n is {n}, expected at least 1 process.")
+        self.n = n
+        self._pool: ProcessPoolExecutor | None = None
+
+    @property
+    def has_started(self) -> bool:
+        """Whether there are processes."""
+        return self._pool is not None
+
+    def submit(self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Future[Result]:
+        """A future of ``fn(*args, **kwargs)`` in one of the processes.
+
+        Raises:
+            QMoEError: when no process can be started.
+        """
+        try:
+            if self._pool is not None:
+                try:
+                    return self._pool.submit(fn, *args, **kwargs)
+                except BrokenExecutor:
+                    self._pool.shutdown(wait=False, kill_workers=True)
+            # No limit on idleness: between training and measuring they wait for longer than they take to start.
+            self._pool = ProcessPoolExecutor(self.n, timeout=None, initializer=_start_worker, initargs=(os.getpid(),))
+            return self._pool.submit(fn, *args, **kwargs)
+        except (OSError, ImportError) as error:
+            raise QMoEError(
+                f"Worker processes cannot be started: {error}. Try it with fewer workers (--workers); 0 runs everything "
+                "in this process."
+            ) from error
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Ends the processes, with what they are doing if ``cancel_futures``."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=wait, kill_workers=cancel_futures)
+            self._pool = None
+
+
+def n_at_once(executor: Executor) -> int:
+    """How many tasks it runs at once, as far as can be known; else how many are worth handing to it ahead."""
+    return executor.n if isinstance(executor, SizedExecutor) else _AHEAD
+
+
+#: Tasks that an executor of which nothing is known is given ahead.
+_AHEAD = 64
+
+
+def default_workers() -> int:
+    """One process per core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def open_executor(name: str = "local", workers: int | None = None) -> Executor:
+    """The executor of that name.
+
+    Args:
+        name: ``"local"``, processes of this machine; ``"dask:ADDRESS"``, the Dask scheduler there; ``"dask:local"``,
+            ``"slurm"`` or ``"mpi"``, see docs/clusters.md.
+        workers: how many processes, where they are started here; one per core by default, and 0 for this process alone.
+
+    Raises:
+        ConfigError: for an unknown name.
+        QMoEError: when it cannot be reached, or needs a package that is not installed.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "local" and not rest:
+        n = default_workers() if workers is None else workers
+        return LocalProcesses(n) if n else InProcess()
+    if kind in ("dask", "slurm", "mpi"):
+        from qmoe.studies.run.clusters import open_cluster
+
+        return open_cluster(kind, rest, workers)
+    raise unknown("executor", name, ("local", "dask:ADDRESS", "dask:local", "slurm", "mpi"))
+
+
+@contextmanager
+def ending(executor: Executor) -> Iterator[Executor]:
+    """Ends an executor with the block, at once if the block was left by an error."""
+    try:
+        yield executor
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    executor.shutdown(wait=False)
+
+
+def _start_worker(parent: int) -> None:
+    """Runs once in each process of `LocalProcesses`, which owns its settings."""
+    import signal
+
+    torch.set_num_threads(1)
+    logging.getLogger("qmoe").setLevel(logging.ERROR)  # the parent tells what is going on
+    # These are for the parent, which says what becomes of the work; a terminal sends them to all its processes.
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> Any:
+    """Ends this process when its parent is gone, however that came about: loky's own would wait for ever."""
+    while os.getppid() == parent:
+        time.sleep(_WATCH)
+    os._exit(1)

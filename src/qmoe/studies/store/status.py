@@ -1,0 +1,105 @@
+"""How far the studies of a store are, read from another process while one writes."""
+
+from __future__ import annotations
+
+import datetime
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from qmoe.errors import StoreError
+
+#: Seconds before the last result whose results give the rate.
+_RECENT = 600.0
+_COUNTS = """
+SELECT study, COUNT(*), TOTAL(status = 'done'), TOTAL(status = 'failed')
+FROM (SELECT DISTINCT study, hash FROM members) LEFT JOIN trials USING (hash)
+JOIN studies ON studies.name = study GROUP BY study ORDER BY position
+"""
+_ALL = "SELECT COUNT(*), COUNT(status) FROM (SELECT DISTINCT hash FROM members) LEFT JOIN trials USING (hash)"
+
+
+@dataclass(frozen=True)
+class StudyProgress:
+    """How far a study is.
+
+    Attributes:
+        study: its name.
+        n_trials: trials that it asks for, those of its other specifications among them.
+        done: how many are done.
+        failed: how many failed.
+    """
+
+    study: str
+    n_trials: int
+    done: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class StoreStatus:
+    """How far all studies of a store are.
+
+    Attributes:
+        studies: each of them, in the order of their first run.
+        missing: trials that are neither done nor failed; one that several studies ask for counts once.
+        writer: the process that writes to it, such as ``process 12 on host``; None where none does.
+        per_second: trials that ended in a second, of late; None where too few ended to tell.
+    """
+
+    studies: tuple[StudyProgress, ...]
+    missing: int
+    writer: str | None
+    per_second: float | None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until all is done at this rate; None where that is not known or nobody works on it."""
+        if self.writer is None or not self.per_second:
+            return None
+        return self.missing / self.per_second
+
+
+def status_of(path: Path) -> StoreStatus:
+    """Reads how far a store is, without writing to it.
+
+    Raises:
+        StoreError: when there is no store, or none of today.
+    """
+    if not path.is_file():
+        raise StoreError(f"There is no store {path}; run `qmoe reproduce` or `qmoe run` with --out first.")
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as db:
+            db.execute("PRAGMA trusted_schema = OFF")
+            studies = tuple(StudyProgress(name, n, int(done), int(bad)) for name, n, done, bad in db.execute(_COUNTS))
+            n_trials, n_ended = db.execute(_ALL).fetchone()
+            last = "SELECT finished_at FROM trials ORDER BY finished_at DESC LIMIT 10000"
+            ended = [datetime.datetime.fromisoformat(row[0]).timestamp() for row in db.execute(last)]
+    except (sqlite3.Error, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {error}; run its studies again to bring it up to date.") from None
+    return StoreStatus(studies, n_trials - n_ended, writer_of(path), _rate(ended))
+
+
+def writer_of(path: Path) -> str | None:
+    """The process that runs studies into a store; None where none does."""
+    file = Path(f"{path}.lock")
+    if not file.exists():
+        return None
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        holder = Path(f"{path}.holder")
+        return holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+    lock.release()
+    return None
+
+
+def _rate(ended: list[float]) -> float | None:
+    """Of times from the last to the first."""
+    recent = [at for at in ended if at >= ended[0] - _RECENT]
+    lasted = recent[0] - recent[-1] if recent else 0.0
+    return None if lasted <= 0 else (len(recent) - 1) / lasted

@@ -1,0 +1,135 @@
+"""A finished trial, and its row in the file, which a digest guards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic_core import from_json
+
+from qmoe.errors import StoreError
+from qmoe.studies.trials import TrialSpec
+
+Failure = Literal["diverged", "error", "memory", "died"]
+
+#: Columns of a row, of which the last is the digest of the others.
+N_COLUMNS = 18
+_STATE = 6
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a finished trial left.
+
+    Attributes:
+        trial: what was run.
+        metrics: final values by name, such as ``test_accuracy``.
+        history: values by epoch, such as ``loss``.
+        state: trained parameters as safetensors bytes.
+        seconds: wall time of the stack that the trial was trained in.
+        stack_size: number of trials in that stack; 1 for a trial that was timed alone.
+        threads: torch threads it ran on.
+        engine: name of the engine that ran its circuits, or ``"none"``.
+        version: version of qmoe.
+        commit: commit of qmoe where it ran from a checkout, else None.
+        finished_at: when it was saved, ISO 8601 in UTC; "" before that.
+        error: why the trial failed, or None.
+        failure: how it failed: its loss was no number any more, an error was raised, memory ran out, or its process died.
+        attempts: how often it was tried; 0 before it is saved.
+    """
+
+    trial: TrialSpec
+    metrics: dict[str, float]
+    history: dict[str, list[float]]
+    state: bytes
+    seconds: float
+    stack_size: int
+    threads: int
+    engine: str
+    version: str
+    commit: str | None
+    error: str | None = None
+    finished_at: str = ""
+    failure: Failure | None = None
+    attempts: int = 0
+
+
+def to_row(record: Record, finished_at: str, attempts: int) -> tuple[Any, ...]:
+    """The row of a trial, in the order of the columns."""
+    r = record
+    row = (
+        r.trial.hash, r.trial.canonical, "done" if r.error is None else "failed", r.error, json.dumps(r.metrics),
+        json.dumps(r.history), r.state, r.seconds, r.stack_size, r.threads, r.trial.training.dtype, r.engine,
+        r.version, r.commit, finished_at, r.failure, attempts,
+    )  # fmt: skip
+    return (*row, digest_of(row))
+
+
+def from_row(trial: TrialSpec, row: tuple[Any, ...]) -> Record:
+    """The record in a row.
+
+    Raises:
+        StoreError: when the row is not as it was written, or not of ``trial``, or its figures cannot be.
+    """
+    check_digest(row)
+    if row[1] != trial.canonical and _without_place(row[1], trial) != _without_place(trial.canonical, trial):
+        raise StoreError("it is of another trial than its hash says")
+    (_, _, _, error, metrics, history, state, seconds, stack_size, threads, _, engine, version, commit, ended) = row[
+        :15
+    ]
+    failure, attempts, _ = row[15:]
+    try:
+        found, course = from_json(metrics), from_json(history)
+    except ValueError as wrong:
+        raise StoreError(f"its figures cannot be read: {wrong}") from None
+    for name, value in found.items():
+        if not _can_be(name, value):
+            raise StoreError(f"{name} = {value!r} cannot be")
+    return Record(
+        trial,
+        found,
+        course,
+        state,
+        seconds,
+        stack_size,
+        threads,
+        engine,
+        version,
+        commit,
+        error,
+        ended,
+        failure,
+        attempts,
+    )
+
+
+def _without_place(spec: str, trial: TrialSpec) -> Any:
+    """The JSON of a trial but for the place of its data file, which may have moved since."""
+    try:
+        values = from_json(spec)
+        values["data"].get("options", {}).pop(trial.data.kind.located, None)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise StoreError("what it says of its trial cannot be read") from None
+    return values
+
+
+def check_digest(row: tuple[Any, ...]) -> None:
+    """Raises StoreError unless a row is as it was written."""
+    if digest_of(row[:-1]) != row[-1]:
+        raise StoreError("it is not as it was written: its digest differs")
+
+
+def _can_be(name: str, value: object) -> bool:
+    """Whether a figure is a number, and a share between 0 and 1."""
+    if not isinstance(value, (int, float)):
+        return False
+    return 0.0 <= value <= 1.0 if name == "chance" or name.endswith("accuracy") else True
+
+
+def digest_of(row: tuple[Any, ...]) -> str:
+    """The SHA-256 of a row without its digest."""
+    found = hashlib.sha256(json.dumps([*row[:_STATE], *row[_STATE + 1 :]]).encode())
+    found.update(row[_STATE])
+    return found.hexdigest()

@@ -1,0 +1,182 @@
+"""Signals that ask to stop, failed trials on the command line, and how far a store is."""
+
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+
+import pandas
+import pytest
+from typer.testing import CliRunner
+
+from qmoe.cli import computing
+from qmoe.cli.app import app
+from qmoe.cli.computing import until_stopped
+from qmoe.cli.jobs import FAILED
+from qmoe.errors import ConfigError, StoreError
+from qmoe.studies import Store, make_trials, run_stack, run_studies
+from qmoe.studies.run.stack_run import failed
+from qmoe.studies.store import status_of
+from tiny_study import diverging_values
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_the_first_signal_asks_and_the_second_ends_at_once(name, monkeypatch, capfd):
+    number, ended = getattr(signal, name), []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    before = signal.getsignal(number)
+    with until_stopped() as stop:
+        assert not stop.event.is_set()
+        signal.raise_signal(number)
+        assert stop.event.is_set()
+        assert ended == []
+        signal.raise_signal(number)
+    assert ended == [128 + number] == [stop.status]
+    assert signal.getsignal(number) is before
+    assert "what runs is finished and stored" in capfd.readouterr().err
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with until_stopped() as stop:
+            signal.raise_signal(signal.SIGHUP)
+        assert not stop.event.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_does_not_end_in_time_is_ended(monkeypatch):
+    ended = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr(computing, "GRACE", 0.01)
+    with until_stopped() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        stop.event.wait()
+        while not ended:
+            pass
+    assert ended == [128 + signal.SIGTERM]
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_status_counts_what_is_done_and_says_who_writes(tmp_path, tiny):
+    with Store(tmp_path / "store.sqlite") as store:
+        store.save_study(tiny)
+        store.save(run_stack((make_trials(tiny)[0].trial,)))
+        store.save([failed(make_trials(tiny)[1].trial, "died", "SIGKILL")])
+        told = invoke("status", tmp_path)
+        assert told.exit_code == 0
+        assert re.search(r"tiny +1 +1 +12", told.output)
+        assert "10 trials are missing, and nothing is running" in " ".join(told.output.split())
+        with store.alone():
+            running = json.loads(invoke("status", tmp_path, "--json").stdout)
+    assert running["writer"] == f"process {os.getpid()} on {socket.gethostname()}"
+    assert running["missing"] == 10
+    assert status_of(tmp_path / "store.sqlite").writer is None
+
+
+def test_status_tells_the_time_that_is_left(tmp_path, tiny):
+    path = tmp_path / "store.sqlite"
+    with Store(path) as store, store.alone():
+        run_studies([tiny], store)
+        with sqlite3.connect(path) as db:
+            hashes = [row[0] for row in db.execute("SELECT hash FROM trials ORDER BY hash")]
+            db.executemany("DELETE FROM trials WHERE hash = ?", [(digest,) for digest in hashes[:7]])
+            times = [(f"2026-01-01T00:00:{2 * i:02}+00:00", digest) for i, digest in enumerate(hashes[7:])]
+            db.executemany("UPDATE trials SET finished_at = ? WHERE hash = ?", times)
+        found = status_of(path)
+        assert found.per_second == 0.5
+        assert found.seconds_left == 14.0
+        assert "0.5 a second, about 14 seconds left" in " ".join(invoke("status", tmp_path).output.split())
+
+
+def test_check_names_damaged_rows(tmp_path, tiny):
+    path = tmp_path / "store.sqlite"
+    with Store(path) as store:
+        run_studies([tiny], store)
+    assert "All 12 rows are as they were written" in invoke("check", tmp_path).output
+    with sqlite3.connect(path) as db:
+        (digest,) = db.execute("SELECT hash FROM trials ORDER BY hash").fetchone()
+        db.execute("UPDATE trials SET seconds = seconds + 1 WHERE hash = ?", (digest,))
+    told = invoke("check", tmp_path)
+    assert told.exit_code == 1
+    assert f"trial {digest}: it is not as it was written" in told.output
+
+
+def test_status_of_no_store_is_refused(tmp_path):
+    with pytest.raises(StoreError, match="There is no store"):
+        status_of(tmp_path / "store.sqlite")
+    (tmp_path / "store.sqlite").write_bytes(b"no database at all")
+    with pytest.raises(StoreError, match="cannot be read"):
+        status_of(tmp_path / "store.sqlite")
+
+
+def test_failed_trials_show_in_the_status_the_last_line_and_the_json(tmp_path):
+    values = diverging_values()
+    arm = values["arms"][0]
+    (tmp_path / "wild.toml").write_text(
+        f'name = "tiny"\ntitle = "Tiny"\nphase = "phase2"\nprotocol = "heldout"\n'
+        f'data = {{ name = "moons", options = {{ n_samples = 60, noise = 0.1 }}, scaling = "minmax_pi" }}\n'
+        f"seeds = {{ data = 3, per_data = 2 }}\ntraining = {{ epochs = 6, lr = 1e30 }}\n"
+        f'[[arms]]\nname = "{arm["name"]}"\nlabel = "{arm["label"]}"\n'
+        f'model = {{ router = {{ kind = "mlp", hidden = 8, activation = "silu" }}, experts = {{ kind = "linear" }} }}\n'
+    )
+    arguments = ["run", str(tmp_path / "wild.toml"), "--out", str(tmp_path / "results"), "--workers", "0"]
+    told = CliRunner().invoke(app, arguments)
+    assert told.exit_code == FAILED
+    assert "6 trials failed" in told.output
+    assert "--retry-failed" in told.output
+    again = CliRunner().invoke(app, [*arguments, "--json"])
+    assert again.exit_code == FAILED
+    summary = json.loads(again.stdout)
+    assert (summary["trials_trained"], summary["trials_failed"]) == (0, 6)
+
+
+def test_options_can_be_given_beside_the_file(tmp_path):
+    (tmp_path / "tiny.toml").write_text(
+        'name = "tiny"\ntitle = "Tiny"\nphase = "phase2"\nprotocol = "heldout"\n'
+        'data = { name = "moons", options = { n_samples = 60 }, scaling = "minmax_pi" }\n'
+        "seeds = { data = 1, per_data = 1 }\ntraining = { epochs = 2 }\n"
+        '[[arms]]\nname = "mlp"\nlabel = "MLP"\n'
+        'model = { router = { kind = "mlp" }, experts = { kind = "linear" } }\n'
+    )
+    told = invoke(
+        "run", tmp_path / "tiny.toml", "--out", tmp_path, "--workers", 0, "--json",
+        "--set", "arms.mlp.model.router.hidden=2,3", "--set", "training.epochs=1",
+    )  # fmt: skip
+    assert told.exit_code == 0, told.output
+    with Store(tmp_path / "store.sqlite") as store:
+        study = store.load("tiny").study
+    assert [(arm.name, arm.model.router.hidden) for arm in study.arms] == [("mlp-hidden-2", 2), ("mlp-hidden-3", 3)]
+    assert study.training.epochs == 1
+    refused = invoke("run", tmp_path / "tiny.toml", "--set", "training.epochs")
+    assert isinstance(refused.exception, ConfigError)
+
+
+def test_export_writes_a_row_for_each_trial_epoch_and_measurement(tmp_path, tiny):
+    study = tiny.model_copy(update={"arms": (tiny.arms[0].model_copy(update={"name": "linear"}), tiny.arms[1])})
+    with Store(tmp_path / "store.sqlite") as store:
+        run_studies([study], store)
+        store.save_measurement("0" * 16, "dimension on tiny", "=linear", [1.5, 2.5])
+        frame = store.frame("tiny")
+        history = store.load("tiny").frame(history=True)
+    told = invoke("export", tmp_path)
+    assert told.exit_code == 0, told.output
+    trials = pandas.read_csv(tmp_path / "export" / "trials.csv")
+    assert trials.hash.tolist() == frame.hash.tolist()
+    assert trials.test_accuracy.tolist() == frame.test_accuracy.tolist()
+    assert set(trials.arm) == {"linear", "quantum"}
+    epochs = pandas.read_csv(tmp_path / "export" / "history.csv")
+    assert len(epochs) == 12 * study.training.epochs == len(history)
+    assert epochs.loss.tolist() == history.loss.tolist()
+    assert set(epochs.epoch) == {1, 2}
+    measured = pandas.read_csv(tmp_path / "export" / "measurements.csv")
+    assert measured["value"].tolist() == [1.5, 2.5]
+    assert set(measured["name"]) == {"'=linear"}  # a spreadsheet would compute it
+    refused = invoke("export", tmp_path, "--to", "xlsx")
+    assert isinstance(refused.exception, ConfigError)
