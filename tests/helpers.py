@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import sqlite3
 import subprocess
 import sys
 import warnings
@@ -80,3 +81,14 @@ def qmoe_command(*arguments: object, cwd: Path | str = ".") -> Done:
     if isinstance(code, str):  # what `sys.exit` prints
         return Done(1, out.getvalue(), f"{err.getvalue()}{code}\n")
     return Done(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
+
+
+def bring_down(store: Path, version: int) -> None:
+    """Makes a store of today one of an older version, without what came later."""
+    with sqlite3.connect(store) as db:
+        for table in ("measurements", "specifications", "members") if version == 1 else ():
+            db.execute(f"DROP TABLE {table}")
+        for column in ("failure", "attempts", "digest"):
+            db.execute(f"ALTER TABLE trials DROP COLUMN {column}")
+        db.execute(f"PRAGMA user_version = {version}")
+    db.close()

@@ -71,7 +71,7 @@ def test_only_those_who_agree_are_timed():
     assert result.errors["broken"] == "RuntimeError: out of order"
     assert list(result.left_out) == ["huge"]
     assert "GiB" in result.left_out["huge"]
-    assert result.gemm is not None
+    assert 0 < result.gemm.minimum <= result.gemm.median
 
 
 def test_the_wrong_gradient_of_a_right_output_is_seen():

@@ -49,7 +49,8 @@ def test_a_new_kind_is_supported_where_all_its_questions_are_and_refuted_where_o
 def test_files_name_every_kind_that_is_listed():
     names = {kind.model_fields["kind"].annotation.__args__[0] for kind in AnyTest.__args__}
     assert names == {"difference", "parameters", "breakdown", "measurement"}
-    assert TypeAdapter(AnyTest) is not None
+    made = TypeAdapter(AnyTest).validate_python({"kind": "difference", "name": "t", "a": "x", "b": "y", "margin": 0.1})
+    assert (type(made).__name__, made.kind, made.name, made.margin) == ("DifferenceTest", "difference", "t", 0.1)
 
 
 def test_a_claim_knows_its_studies_and_quantities():

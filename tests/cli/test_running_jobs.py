@@ -19,7 +19,7 @@ from qmoe.errors import ConfigError, StoreError
 from qmoe.studies import Store, make_trials, run_stack, run_studies
 from qmoe.studies.run.stack_run import failed
 from qmoe.studies.store import status_of
-from tiny_study import diverging_values
+from tiny_study import TINY_TOML
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
@@ -117,16 +117,14 @@ def test_status_of_no_store_is_refused(tmp_path):
 
 
 def test_failed_trials_show_in_the_status_the_last_line_and_the_json(tmp_path):
-    values = diverging_values()
-    arm = values["arms"][0]
-    (tmp_path / "wild.toml").write_text(
-        f'name = "tiny"\ntitle = "Tiny"\nphase = "phase2"\nprotocol = "heldout"\n'
-        f'data = {{ name = "moons", options = {{ n_samples = 60, noise = 0.1 }}, scaling = "minmax_pi" }}\n'
-        f"seeds = {{ data = 3, per_data = 2 }}\ntraining = {{ epochs = 6, lr = 1e30 }}\n"
-        f'[[arms]]\nname = "{arm["name"]}"\nlabel = "{arm["label"]}"\n'
-        f'model = {{ router = {{ kind = "mlp", hidden = 8, activation = "silu" }}, experts = {{ kind = "linear" }} }}\n'
+    (tmp_path / "wild.toml").write_text(TINY_TOML)
+    # Products of two weights near 1e30 overflow float32.
+    wild = (
+        "training={epochs = 6, lr = 1e30}",
+        "arms.quantum.model.router={kind = 'mlp', hidden = 8, activation = 'silu'}",
     )
     arguments = ["run", str(tmp_path / "wild.toml"), "--out", str(tmp_path / "results"), "--workers", "0"]
+    arguments += [part for text in wild for part in ("--set", text)]
     told = CliRunner().invoke(app, arguments)
     assert told.exit_code == FAILED
     assert "6 trials failed" in told.output
@@ -138,21 +136,16 @@ def test_failed_trials_show_in_the_status_the_last_line_and_the_json(tmp_path):
 
 
 def test_options_can_be_given_beside_the_file(tmp_path):
-    (tmp_path / "tiny.toml").write_text(
-        'name = "tiny"\ntitle = "Tiny"\nphase = "phase2"\nprotocol = "heldout"\n'
-        'data = { name = "moons", options = { n_samples = 60 }, scaling = "minmax_pi" }\n'
-        "seeds = { data = 1, per_data = 1 }\ntraining = { epochs = 2 }\n"
-        '[[arms]]\nname = "mlp"\nlabel = "MLP"\n'
-        'model = { router = { kind = "mlp" }, experts = { kind = "linear" } }\n'
-    )
+    (tmp_path / "tiny.toml").write_text(TINY_TOML)
     told = invoke(
         "run", tmp_path / "tiny.toml", "--out", tmp_path, "--workers", 0, "--json",
-        "--set", "arms.mlp.model.router.hidden=2,3", "--set", "training.epochs=1",
+        "--set", "arms.quantum.model.router.n_layers=1,2", "--set", "training.epochs=1",
     )  # fmt: skip
     assert told.exit_code == 0, told.output
     with Store(tmp_path / "store.sqlite") as store:
         study = store.load("tiny").study
-    assert [(arm.name, arm.model.router.hidden) for arm in study.arms] == [("mlp-hidden-2", 2), ("mlp-hidden-3", 3)]
+    assert [arm.name for arm in study.arms] == ["linear", "quantum-n-layers-1", "quantum-n-layers-2"]
+    assert [arm.model.router.n_layers for arm in study.arms[1:]] == [1, 2]
     assert study.training.epochs == 1
     refused = invoke("run", tmp_path / "tiny.toml", "--set", "training.epochs")
     assert isinstance(refused.exception, ConfigError)

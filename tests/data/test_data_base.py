@@ -89,7 +89,6 @@ def test_known_truth_predicts_every_sample_at_the_declared_rate(name: str) -> No
     dataset = replace(dataset, n_samples=4_000 if name == "two_curves" else 20_000)  # type: ignore[call-arg]
     points = dataset.sample(1)
     posterior, error = dataset.posterior(points.x), dataset.bayes_error()
-    assert posterior is not None
     assert error is not None
     assert posterior.shape == (len(points.y), dataset.n_classes)
     np.testing.assert_allclose(posterior.sum(axis=1), 1.0, rtol=1e-12)
@@ -112,7 +111,6 @@ def test_a_set_of_another_size_is_a_sample_of_the_same_problem(name: str) -> Non
     small, large = make_dataset(name, n_samples=300), make_dataset(name, n_samples=6000)
     points = large.sample(3)
     posterior, truth = small.posterior(points.x), large.posterior(points.x)
-    assert posterior is not None
     np.testing.assert_array_equal(posterior, truth)
     assert (posterior.argmax(axis=1) != points.y).mean() < 0.02
     assert small.bayes_error() == large.bayes_error()
@@ -243,5 +241,4 @@ def test_posterior_refuses_rows_of_another_shape_and_numbers_that_are_not_finite
     with pytest.raises(ShapeError, match=r"x\[1, 0\] is nan"):
         dataset.posterior(np.array([[0.0, 0.0], [np.nan, 0.0]]))
     posterior = dataset.posterior(np.zeros((0, 2)))
-    assert posterior is not None
     assert posterior.shape == (0, 2)

@@ -60,7 +60,6 @@ def test_features_determine_the_label_where_the_manifold_fits(
     dataset = HiddenManifold(60, n_features, m, problem_seed)
     points = dataset.sample(seed)
     posterior = dataset.posterior(points.x)
-    assert posterior is not None
     # Only a point within rounding of the border, blown up by a nearly singular map, may come out wrong.
     assert (posterior.argmax(axis=1) != points.y).mean() <= 1 / 60
     assert dataset.bayes_error() == 0.0

@@ -140,8 +140,6 @@ def test_full_mnist_refuses_images_of_another_size(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
     spec = importlib.util.spec_from_file_location("build_mnist4x4", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -105,7 +105,6 @@ def test_a_well_trained_router_distils_as_well() -> None:
 
 def test_noise_is_the_routers_own_at_the_time() -> None:
     router = QuantumRouter(2, 2, noise=0.1, generator=generator(), dtype=torch.float64)
-    assert router.quantum.noise_strength is not None
     router.quantum.noise_strength.fill_(0.3)
     x = fresh_points(router, 20, seed=1)
     torch.testing.assert_close(qmoe.distill(router)(x), router(x), rtol=0, atol=1e-12)

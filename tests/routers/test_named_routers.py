@@ -59,7 +59,6 @@ def test_models_are_hashed_without_defaults_and_pickle(model):
 @EACH_ROUTER
 def test_every_named_router_trains_in_machine_code(kind):
     parts = ROUTERS[kind]().build(2, 3, **drawn()).compiled_parts()
-    assert parts is not None
     assert parts.routing == "own"
 
 

@@ -109,7 +109,6 @@ def test_first_values_are_these_draws_in_this_order(
 def test_a_sample_of_frequencies_is_drawn_before_the_weights() -> None:
     twin = TwinRouter(CIRCUIT, 2, sampling=Sampling(6, "tree"), generator=generator(3))
     of = generator(3)
-    assert twin.waves is not None
     assert torch.equal(twin.waves.double(), sample_frequencies(CIRCUIT, Sampling(6, "tree"), of))
     assert torch.equal(twin.weight, linear(of, 2, 6, fan_in=6))
 
@@ -178,7 +177,6 @@ def test_a_part_built_without_memory_works_after_its_state_is_loaded(part: str, 
 
 def test_weights_of_another_dtype_that_are_assigned_take_the_noise_along() -> None:
     router = QuantumRouter(2, 2, noise=0.1, generator=generator())
-    assert router.quantum.noise_strength is not None
     router.quantum.noise_strength.fill_(0.25)
     double = QuantumRouter(2, 2, noise=0.1, generator=generator(1)).double()
     router.load_state_dict(double.state_dict(), assign=True)
@@ -189,7 +187,6 @@ def test_weights_of_another_dtype_that_are_assigned_take_the_noise_along() -> No
 
 def test_strength_of_noise_that_was_changed_stays_when_weights_are_loaded() -> None:
     router = QuantumRouter(2, 2, noise=0.1)
-    assert router.quantum.noise_strength is not None
     router.quantum.noise_strength.fill_(0.25)
     router.load_state_dict(QuantumRouter(2, 2, noise=0.1).state_dict())
     assert float(router.quantum.noise_strength) == 0.25

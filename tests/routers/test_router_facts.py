@@ -56,7 +56,6 @@ def test_parameter_counts_are_those_of_the_paper() -> None:
 def test_projection_stands_in_front_only_where_features_and_qubits_differ() -> None:
     assert QuantumRouter(2, 2).projection is None
     router = QuantumRouter(5, 2, n_qubits=3)
-    assert router.projection is not None
     assert router.projection.weight.shape == (3, 5)
     assert n_parameters(router) == 3 * 5 + 3 + 3 * 3 * 3 + 2 * 3 + 2
     assert QuantumRouter(5, 2, encoding="amplitude").projection is None
@@ -107,7 +106,6 @@ def test_uniform_router_gives_every_expert_the_same_weight() -> None:
 def test_expval_weights_are_a_softmax_of_the_adapted_expectation_values() -> None:
     router, x = quantum(3, 4), inputs(6, 3)
     z = ReferenceEngine().evaluate(Circuit(3, 3), x, router.quantum.weights)
-    assert router.adapter is not None
     logits = z @ router.adapter.weight.T + router.adapter.bias
     torch.testing.assert_close(router.logits(x), logits, rtol=0, atol=1e-12)
     torch.testing.assert_close(router(x), logits.softmax(-1), rtol=0, atol=1e-12)
@@ -115,7 +113,6 @@ def test_expval_weights_are_a_softmax_of_the_adapted_expectation_values() -> Non
 
 def test_projection_is_applied_before_the_circuit() -> None:
     router, x = quantum(5, 2, n_qubits=2), inputs(6, 5)
-    assert router.projection is not None
     angles = x @ router.projection.weight.T + router.projection.bias
     z = ReferenceEngine().evaluate(Circuit(2, 3), angles, router.quantum.weights)
     torch.testing.assert_close(router.measure(x), z, rtol=0, atol=1e-12)

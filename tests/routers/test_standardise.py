@@ -230,8 +230,6 @@ def test_the_compiled_step_trains_on_standardised_functions(kind: str) -> None:
     ]
     centres = [feature_router(model.router).centre.clone() for model in models]
     parts = compiled_parts(ModelStack(models), 60, 16)
-    assert parts is not None
-    assert parts.router.functions is not None
     given = parts.router.functions(x)
     torch.testing.assert_close(given.mean(1), torch.zeros_like(given[:, 0]), rtol=0, atol=1e-10)
     expected = [copy.deepcopy(model) for model in models]

@@ -92,7 +92,6 @@ def fitted_twin(router: QuantumRouter) -> TwinRouter:
     twin = qmoe.twin(router, generator=generator())
     with torch.no_grad():
         if twin.projection is not None:
-            assert router.projection is not None
             twin.projection.load_state_dict(router.projection.state_dict())
         x = points(router, 3 * twin.n_functions + 10, seed=1)
         design = torch.cat([twin.features(x), torch.ones(len(x), 1, dtype=x.dtype)], -1)
@@ -272,7 +271,6 @@ def test_sampled_functions_are_the_named_ones() -> None:
     x = points(twin, 6, seed=0)
     torch.testing.assert_close(twin.basis.values(x), twin.features(x), rtol=0, atol=1e-14)
     assert all(name.startswith("cos(") for name in twin.basis.names[:4])
-    assert twin.waves is not None
     twin.waves.copy_(torch.tensor([[1.0, -2.0, 0.0]] * 4))
     assert twin.basis.names[0] == "cos(x0 - 2x1)"
     assert twin.basis.names[-1] == "sin(x0 - 2x1)"

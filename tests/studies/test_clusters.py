@@ -9,10 +9,11 @@ import distributed
 import pytest
 
 from qmoe.errors import ConfigError, QMoEError
-from qmoe.studies import Store, make_trials, run_studies
+from qmoe.studies import Store, make_trials, parse_study, run_studies
 from qmoe.studies.run import clusters
 from qmoe.studies.run.dispatch import results
 from qmoe.studies.run.executors import ending, n_at_once, open_executor
+from tiny_study import TINY_TOML, tiny_values
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +29,6 @@ def scheduler():
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
     """The numbers of the tiny study from this process."""
-    from qmoe.studies import parse_study
-    from tiny_study import tiny_values
-
     study = parse_study(tiny_values())
     path = tmp_path_factory.mktemp("here") / "s.sqlite"
     with Store(path) as store:
@@ -86,27 +84,8 @@ def test_one_rank_is_too_few():
         open_executor("mpi")
 
 
-STUDY = """
-name = "tiny"
-title = "Tiny"
-phase = "phase2"
-protocol = "heldout"
-data = { name = "moons", options = { n_samples = 60, noise = 0.1 }, scaling = "minmax_pi" }
-seeds = { data = 3, per_data = 2 }
-training = { epochs = 2, batch_size = 16, lr = 0.1 }
-[[arms]]
-name = "linear"
-label = "linear"
-model = { router = { kind = "linear" }, experts = { kind = "linear" } }
-[[arms]]
-name = "quantum"
-label = "quantum"
-model = { router = { kind = "quantum" }, experts = { kind = "linear" } }
-"""
-
-
 def test_mpi_ranks_give_the_same_numbers_by_the_command_line(here, tiny, tmp_path):
-    (tmp_path / "tiny.toml").write_text(STUDY)
+    (tmp_path / "tiny.toml").write_text(TINY_TOML)
     mpiexec = Path(sys.executable).with_name("mpiexec")
     command = [str(mpiexec), "-n", "2", sys.executable, "-m", "mpi4py.futures", "-m", "qmoe", "run", "tiny.toml"]
     done = subprocess.run(

@@ -16,8 +16,8 @@ from qmoe.errors import ConfigError, QMoEError
 from qmoe.studies import InProcess, LocalProcesses, Store, run_studies
 from qmoe.studies.measurements import effective_dimensions
 from qmoe.studies.run.deaths import memory_error, why_died
-from qmoe.studies.run.dispatch import TaskError, outcomes, results
-from qmoe.studies.run.executors import open_executor
+from qmoe.studies.run.dispatch import Died, Ended, TaskError, outcomes, results
+from qmoe.studies.run.executors import SizedExecutor, open_executor
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +77,10 @@ def halves(numbers):
 def test_a_task_that_kills_its_process_is_found_and_all_others_are_done(doomed):
     waiting = [(20, 21), (12, 13), (0, 1)]
     found = list(outcomes(doomed, unlucky, lambda: waiting.pop() if waiting else None, split=halves))
-    (lost,) = [one for one in found if one.died is not None]
+    (lost,) = [one for one in found if isinstance(one, Died)]
     assert lost.task == (13,)
-    assert "SIGSEGV" in lost.died
-    assert sorted(one.result for one in found if one.died is None) == [1, 12, 41]
+    assert "SIGSEGV" in lost.why
+    assert sorted(one.result for one in found if isinstance(one, Ended)) == [1, 12, 41]
 
 
 def die_once(task):
@@ -202,11 +202,44 @@ def test_nothing_begins_after_a_stop_and_what_runs_is_kept(pool):
     assert len(begun) == 4
 
 
+class Growing(SizedExecutor):
+    """Has one worker more at each task, as a cluster whose jobs start one by one."""
+
+    def __init__(self):
+        self.tasks = []
+
+    @property
+    def n(self):
+        return len(self.tasks)
+
+    def submit(self, fn, /, *args, **kwargs):
+        self.tasks.append(Future())
+        if len(self.tasks) == 5:
+            for future in self.tasks:
+                future.set_result(fn(*args, **kwargs))
+        return self.tasks[-1]
+
+
+def test_workers_that_come_later_get_tasks():
+    growing, waiting = Growing(), [1, 2, 3, 4, 5]
+    stop = threading.Timer(10, lambda: [future.cancel() for future in growing.tasks])
+    stop.start()
+    assert len(list(results(growing, abs, waiting))) == 5
+    stop.cancel()
+
+
 def test_an_unknown_executor_is_refused():
     with pytest.raises(ConfigError, match=r"'dsk'.*dask:ADDRESS"):
         open_executor("dsk")
     with pytest.raises(ConfigError, match="at least 1 process"):
         LocalProcesses(0)
+    with pytest.raises(ConfigError, match=r"'mpi:there'"):
+        open_executor("mpi:there")
+    with pytest.raises(ConfigError, match=r"workers is 0, expected at least 1"):
+        open_executor("dask:local", 0)
+    for name in ("mpi", "dask:tcp://127.0.0.1:8786"):
+        with pytest.raises(ConfigError, match=r"workers of its own; drop --workers"):
+            open_executor(name, 2)
     assert isinstance(open_executor("local", 0), InProcess)
     assert open_executor("local", 3).n == 3
 

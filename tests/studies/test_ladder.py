@@ -338,7 +338,8 @@ TRAINED = [name for name in RUNGS if name != "linear"]
 def test_every_rung_trains_in_a_stack_without_vmap_as_it_does_alone(name):
     training = {"epochs": 3, "batch_size": 16, "lr": 0.1, "dtype": "float64"}
     trials = [m.trial for m in make_trials(study([name], training=training)) if m.arm == name]
-    assert ModelStack([build_model(trial) for trial in trials[:2]]).module is not None
+    module = ModelStack([build_model(trial) for trial in trials[:2]]).module
+    assert {len(parameter) for parameter in module.parameters()} == {2}
     together = run_stack(tuple(trials))
     assert all(record.error is None for record in together)
     (alone,) = run_stack((trials[2],))

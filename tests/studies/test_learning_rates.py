@@ -1,10 +1,9 @@
 """Learning rates beside the study's own, and measurements beside the trials."""
 
-import sqlite3
-
 import numpy as np
 import pytest
 
+from helpers import bring_down
 from qmoe.claims import judge, parse_claims, runs_of
 from qmoe.errors import ConfigError
 from qmoe.studies import InProcess, Store, make_trials, parse_study, plan_stacks, run_studies
@@ -107,12 +106,7 @@ def test_a_store_of_the_first_version_is_taken_over(tmp_path):
     study = parse_study(tiny_values())
     with Store(path) as store:
         run_studies([study], store)
-    with sqlite3.connect(path) as db:
-        for table in ("measurements", "specifications", "members"):
-            db.execute(f"DROP TABLE {table}")
-        for column in ("failure", "attempts", "digest"):
-            db.execute(f"ALTER TABLE trials DROP COLUMN {column}")
-        db.execute("PRAGMA user_version = 1")
+    bring_down(path, 1)
     with Store(path) as store:
         assert store.measurements() == {}
         store.save_measurement("x", "q", "a", [1.0, 2.0])

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from helpers import bring_down
 from qmoe.errors import ConfigError, StateWarning, StoreError
 from qmoe.studies import RunSummary, Store, load_study, make_trials, parse_study, run_stack, run_studies
 from qmoe.studies.run import stack_run
@@ -113,20 +114,21 @@ def test_one_trial_that_fails_takes_no_other_with_it(error, kind, again, tmp_pat
 
 def test_one_whose_process_dies_is_tried_three_times(tmp_path, tiny):
     trial = make_trials(tiny)[0].trial
+    wanted = {trial.hash: trial}
     with Store(tmp_path / "s.sqlite") as store:
         for attempt in (1, 2, 3):
-            assert trial.hash not in store.settled()
+            assert store.settled(wanted) == set()
             store.save([failed(trial, "died", "SIGKILL")])
-            assert store.records({trial.hash: trial})[trial.hash].attempts == attempt
-        assert trial.hash in store.settled()
-        assert trial.hash not in store.settled(retry=True)
+            assert store.records(wanted)[trial.hash].attempts == attempt
+        assert store.settled(wanted) == {trial.hash}
+        assert store.settled(wanted, retry=True) == set()
 
 
 def test_a_failure_of_another_version_is_tried_again(tmp_path, tiny):
     trial = make_trials(tiny)[0].trial
     with Store(tmp_path / "s.sqlite") as store:
         store.save([dataclasses.replace(failed(trial, "error", "a bug"), version="0.0.1")])
-        assert trial.hash not in store.settled()
+        assert store.settled({trial.hash: trial}) == set()
 
 
 @pytest.mark.parametrize(
@@ -159,6 +161,7 @@ def test_figures_that_cannot_be_are_not_believed_though_the_digest_fits(tmp_path
         store.save([dataclasses.replace(record, metrics=record.metrics | {"test_accuracy": 5.0})])
         with pytest.warns(StateWarning, match=r"test_accuracy = 5\.0 cannot be"):
             assert store.records({trial.hash: trial}) == {}
+        assert store.settled({trial.hash: trial}) == set()  # so that it is trained again, as the warning says
 
 
 def test_a_store_of_version_3_is_brought_up_with_all_its_rows(tmp_path, tiny):
@@ -166,10 +169,7 @@ def test_a_store_of_version_3_is_brought_up_with_all_its_rows(tmp_path, tiny):
     with Store(path) as store:
         run_studies([tiny], store)
         before = figures(store, "tiny")
-    with sqlite3.connect(path) as db:
-        for column in ("failure", "attempts", "digest"):
-            db.execute(f"ALTER TABLE trials DROP COLUMN {column}")
-        db.execute("PRAGMA user_version = 3")
+    bring_down(path, 3)
     with Store(path) as store:
         assert figures(store, "tiny") == before
         assert run_studies([tiny], store).ran == 0
@@ -312,10 +312,7 @@ def test_a_store_that_is_only_read_is_not_written_to(tmp_path, tiny):
     with Store(path) as store:
         run_studies([tiny], store)
         before = figures(store, "tiny")
-    with sqlite3.connect(path) as db:
-        for column in ("failure", "attempts", "digest"):
-            db.execute(f"ALTER TABLE trials DROP COLUMN {column}")
-        db.execute("PRAGMA user_version = 3")
+    bring_down(path, 3)
     content = path.read_bytes()
     with Store(path, create=False) as store:
         assert figures(store, "tiny") == before

@@ -57,7 +57,7 @@ class Stop:
 @contextmanager
 def until_stopped() -> Iterator[Stop]:
     """The first signal to stop lets what runs end, so that it is stored; the second ends the program at once."""
-    stop = Stop()
+    stop, timers = Stop(), list[threading.Timer]()
 
     def take(number: int, frame: FrameType | None) -> None:
         del frame
@@ -69,6 +69,7 @@ def until_stopped() -> Iterator[Stop]:
         timer = threading.Timer(GRACE, os._exit, (stop.status,))
         timer.daemon = True
         timer.start()
+        timers.append(timer)
         typer.echo(
             "\nStopping: what runs is finished and stored, a few seconds' work. Once more to stop at once.", err=True
         )
@@ -83,5 +84,7 @@ def until_stopped() -> Iterator[Stop]:
     try:
         yield stop
     finally:
+        for timer in timers:
+            timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)

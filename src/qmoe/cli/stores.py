@@ -73,6 +73,7 @@ def export_job(folder: Path, to: str, out: Path) -> None:
     console = make_console()
     for name, frame in frames.items():
         path = out / f"{name}.{to}"
+        path.unlink(missing_ok=True)  # in a folder from a stranger it may be a link
         if to == "csv":
             frame.map(for_spreadsheet).to_csv(path, index=False)
         else:

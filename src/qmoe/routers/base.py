@@ -82,6 +82,8 @@ class RouterSpec(PartSpec):
 
     def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> Router:
         """The router, with initial weights from ``generator`` and of ``dtype``."""
+        if not hasattr(self, "builds"):
+            raise ConfigError(f"{type(self).__name__} does not say what it builds; give it `builds`, or a `build`.")
         return self.builds(in_features, n_experts, **self.options(), **drawn)
 
 

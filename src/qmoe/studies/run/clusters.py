@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, ParamSpec, TypeVar
 
-from qmoe.errors import ConfigError, QMoEError
+from qmoe.errors import ConfigError, QMoEError, unknown
 from qmoe.studies.run.executors import SizedExecutor, default_workers
 
 P = ParamSpec("P")
@@ -31,7 +31,7 @@ class DaskExecutor(SizedExecutor):
         self._executor: Executor = client.get_executor(pure=False)
 
     @property
-    def n(self) -> int:  # type: ignore[override]
+    def n(self) -> int:
         """Threads of all workers that there are now."""
         return max(1, sum(self._client.nthreads().values()))
 
@@ -52,13 +52,18 @@ class MPIExecutor(SizedExecutor):
 
     def __init__(self) -> None:
         futures, mpi = _package("mpi4py.futures", "mpi4py"), _package("mpi4py.MPI", "mpi4py")
-        self.n = max(1, mpi.COMM_WORLD.Get_size() - 1)
-        if mpi.COMM_WORLD.Get_size() < 2:
+        self._n = mpi.COMM_WORLD.Get_size() - 1
+        if self._n < 1:
             raise ConfigError(
                 "The executor 'mpi' found one rank; start qmoe by `mpiexec -n N python -m mpi4py.futures -m qmoe ...` with "
                 "N of at least 2."
             )
         self._executor: Executor = futures.MPIPoolExecutor()
+
+    @property
+    def n(self) -> int:
+        """Ranks but the one that plans."""
+        return self._n
 
     def submit(self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Future[Result]:
         """A future of ``fn(*args, **kwargs)`` on one of the other ranks."""
@@ -71,6 +76,13 @@ class MPIExecutor(SizedExecutor):
 
 def open_cluster(kind: str, where: str, workers: int | None) -> Executor:
     """The executor ``dask:where``, ``slurm`` or ``mpi``; see `qmoe.studies.run.executors.open_executor`."""
+    name = f"{kind}:{where}" if where else kind
+    if where and kind != "dask":
+        raise unknown("executor", name, ("local", "dask:ADDRESS", "dask:local", "slurm", "mpi"))
+    if workers is not None and (kind == "mpi" or (kind == "dask" and where != "local")):
+        raise ConfigError(f"workers is {workers}, but the executor {name!r} has workers of its own; drop --workers.")
+    if workers is not None and workers < 1:
+        raise ConfigError(f"workers is {workers}, expected at least 1 with the executor {name!r}.")
     if kind == "mpi":
         return MPIExecutor()
     distributed = _package("distributed", "distributed")

@@ -27,18 +27,19 @@ MAX_DEATHS = 2
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[Task, Result]):
-    """What became of a task.
-
-    Attributes:
-        task: the task, or a part of it where it was split.
-        result: what it gave; None where there is no result.
-        died: why the processes that ran it died, in words; None if they lived.
-    """
+class Ended(Generic[Task, Result]):
+    """A task, or a part of one that was split, that gave a result."""
 
     task: Task
-    result: Result | None
-    died: str | None = None
+    result: Result
+
+
+@dataclass(frozen=True)
+class Died(Generic[Task]):
+    """A task, or a part of one that was split, whose processes died, and why, in words."""
+
+    task: Task
+    why: str
 
 
 class TaskError(Exception):
@@ -59,7 +60,7 @@ def outcomes(
     take: Callable[[], Task | None],
     stop: threading.Event | None = None,
     split: Callable[[Task], Sequence[Task]] = lambda task: (task,),
-) -> Iterator[Outcome[Task, Result]]:
+) -> Iterator[Ended[Task, Result] | Died[Task]]:
     """Yields what becomes of tasks as they end, in any order.
 
     When a process dies, each of the tasks that were running may be the reason. They are run again one at a time, so that
@@ -77,7 +78,6 @@ def outcomes(
         Exception: what a task raised.
     """
     stopped = threading.Event() if stop is None else stop
-    most = 1 if isinstance(executor, InProcess) else n_at_once(executor) + 1
     running: dict[Future[Any], _Suspect[Task]] = {}
     suspects: collections.deque[_Suspect[Task]] = collections.deque()
     is_alone = False
@@ -86,6 +86,8 @@ def outcomes(
             if suspects and not running and not stopped.is_set():
                 suspect, is_alone = suspects.popleft(), True
                 running[_submit(executor, function, suspect.task)] = suspect
+            # Asked for each time: workers of a cluster come and go.
+            most = 1 if isinstance(executor, InProcess) else n_at_once(executor) + 1
             while not (suspects or is_alone or stopped.is_set()) and len(running) < most:
                 if (task := take()) is None:
                     break
@@ -111,9 +113,9 @@ def outcomes(
                         suspects.appendleft(_Suspect(suspect.task, suspect.deaths + 1))
                     else:
                         _check_alive(executor, death.why)
-                        yield Outcome(suspect.task, None, death.why)
+                        yield Died(suspect.task, death.why)
                 else:
-                    yield Outcome(suspect.task, result)
+                    yield Ended(suspect.task, result)
                 is_alone = False
     finally:
         for future in running:
@@ -129,9 +131,9 @@ def results(executor: Executor, function: Callable[[Task], Result], tasks: Itera
     """
     source = iter(tasks)
     for outcome in outcomes(executor, function, lambda: next(source, None)):
-        if outcome.died is not None:
-            raise QMoEError(outcome.died)
-        yield outcome.result  # type: ignore[misc]
+        if isinstance(outcome, Died):
+            raise QMoEError(outcome.why)
+        yield outcome.result
 
 
 class _DeathError(Exception):

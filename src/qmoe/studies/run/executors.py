@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import torch
 from loky import ProcessPoolExecutor
@@ -24,19 +26,21 @@ _WATCH = 0.5
 
 
 class SizedExecutor(Executor):
-    """An executor of which it is known how much it runs at once.
+    """An executor of which it is known how much it runs at once."""
 
-    Attributes:
-        n: how many tasks.
-    """
-
-    n: int
+    @property
+    @abstractmethod
+    def n(self) -> int:
+        """How many tasks it runs at once."""
 
 
 class InProcess(SizedExecutor):
     """Runs each task at once, in the thread that submits it."""
 
-    n = 1
+    @property
+    def n(self) -> int:
+        """One."""
+        return 1
 
     def submit(self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Future[Result]:
         """A future that is done. Interruptions come through: they are for whoever waits for the task."""
@@ -61,8 +65,13 @@ class LocalProcesses(SizedExecutor):
     def __init__(self, n: int) -> None:
         if n < 1:
             raise ConfigError(f"n is {n}, expected at least 1 process.")
-        self.n = n
+        self._n = n
         self._pool: ProcessPoolExecutor | None = None
+
+    @property
+    def n(self) -> int:
+        """How many processes."""
+        return self._n
 
     @property
     def has_started(self) -> bool:
@@ -82,7 +91,7 @@ class LocalProcesses(SizedExecutor):
                 except BrokenExecutor:
                     self._pool.shutdown(wait=False, kill_workers=True)
             # No limit on idleness: between training and measuring they wait for longer than they take to start.
-            self._pool = ProcessPoolExecutor(self.n, timeout=None, initializer=_start_worker, initargs=(os.getpid(),))
+            self._pool = ProcessPoolExecutor(self._n, timeout=None, initializer=_start_worker, initargs=(os.getpid(),))
             return self._pool.submit(fn, *args, **kwargs)
         except (OSError, ImportError) as error:
             raise QMoEError(
@@ -117,10 +126,11 @@ def open_executor(name: str = "local", workers: int | None = None) -> Executor:
     Args:
         name: ``"local"``, processes of this machine; ``"dask:ADDRESS"``, the Dask scheduler there; ``"dask:local"``,
             ``"slurm"`` or ``"mpi"``, see docs/clusters.md.
-        workers: how many processes, where they are started here; one per core by default, and 0 for this process alone.
+        workers: how many processes or jobs, where they are started here; one per core by default, one job with ``"slurm"``.
+            With ``"local"`` 0 stands for this process alone.
 
     Raises:
-        ConfigError: for an unknown name.
+        ConfigError: for an unknown name, or a number of workers that is not ours to choose.
         QMoEError: when it cannot be reached, or needs a package that is not installed.
     """
     kind, _, rest = name.partition(":")
@@ -147,8 +157,6 @@ def ending(executor: Executor) -> Iterator[Executor]:
 
 def _start_worker(parent: int) -> None:
     """Runs once in each process of `LocalProcesses`, which owns its settings."""
-    import signal
-
     torch.set_num_threads(1)
     logging.getLogger("qmoe").setLevel(logging.ERROR)  # the parent tells what is going on
     # These are for the parent, which says what becomes of the work; a terminal sends them to all its processes.
@@ -158,7 +166,7 @@ def _start_worker(parent: int) -> None:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
-def _end_with(parent: int) -> Any:
+def _end_with(parent: int) -> None:
     """Ends this process when its parent is gone, however that came about: loky's own would wait for ever."""
     while os.getppid() == parent:
         time.sleep(_WATCH)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from qmoe.compiled.cache import Kernel, compile_kernels
 from qmoe.errors import ConfigError, QMoEError
 from qmoe.studies.assembly import build_model
-from qmoe.studies.run.dispatch import outcomes, results
+from qmoe.studies.run.dispatch import Died, outcomes, results
 from qmoe.studies.run.executors import InProcess, n_at_once
 from qmoe.studies.run.portions import Portions
 from qmoe.studies.run.stack_run import failed, train_safely
@@ -86,7 +86,9 @@ def run_studies(
     for study in studies:
         store.save_study(study)
     executor = executor or InProcess()
-    stacks = plan_stacks(map(store.at_hand, studies), store.settled(retry))
+    here = [store.at_hand(study) for study in studies]
+    trials = {member.trial.hash: member.trial for study in here for member in all_members(study)}
+    stacks = plan_stacks(here, store.settled(trials, retry))
     if on_plan is not None:
         on_plan(stacks)
     # Once for all: processes that meet a missing kernel at the same time would each compile it.
@@ -95,8 +97,8 @@ def run_studies(
     portions = Portions(stacks, n_at_once(executor))
     ran = 0
     for outcome in outcomes(executor, train_safely, portions.take, stop, _halves):
-        if outcome.result is None:
-            records = [failed(trial, "died", outcome.died or "no reason is known") for trial in outcome.task]
+        if isinstance(outcome, Died):
+            records = [failed(trial, "died", outcome.why) for trial in outcome.task]
         else:
             records = outcome.result.records
             portions.took(outcome.task, outcome.result.seconds)
@@ -104,8 +106,7 @@ def run_studies(
         ran += len(records)
         if on_progress is not None:
             on_progress(cost(outcome.task))
-    members = {member.trial.hash for study in studies for member in all_members(study)}
-    return RunSummary(ran, len(store.failures() & members), stop is not None and stop.is_set())
+    return RunSummary(ran, len(store.failures() & trials.keys()), stop is not None and stop.is_set())
 
 
 def _halves(stack: Stack) -> list[Stack]:

@@ -6,7 +6,7 @@ import functools
 import subprocess
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -70,13 +70,8 @@ def failed(trial: TrialSpec, kind: Failure, why: str) -> Record:
     )  # fmt: skip
 
 
-def run_stack(stack: Stack, on_part: Callable[[int], None] | None = None) -> list[Record]:
-    """Trains the trials of a stack side by side, or, where each goes to a minimum, one after another.
-
-    Args:
-        stack: trials of one shape.
-        on_part: called with the number of finished parts, of which there are `n_parts`.
-    """
+def run_stack(stack: Stack) -> list[Record]:
+    """Trains trials of one shape side by side, or one after another where each goes to a minimum."""
     dtype = getattr(torch, stack[0].training.dtype)
     data = [prepare_data(trial.draw) for trial in stack]
     models = [build_model(trial) for trial in stack]
@@ -91,7 +86,7 @@ def run_stack(stack: Stack, on_part: Callable[[int], None] | None = None) -> lis
         y_test=torch.stack([d.y_test for d in data]),
     )
     train = _minimize if task.training.optimiser == "lbfgs" else _by_epochs
-    done = train(task, on_part)
+    done = train(task)
     balanced = balanced_accuracy(models, task.x_test, task.y_test) if task.holds_out else None
     # What models of one shape have in common.
     sizes = {"router_parameters": float(n_trainable(models[0].router)), "parameters": float(n_trainable(models[0]))}
@@ -164,7 +159,7 @@ class _Done:
     seconds: float
 
 
-def _by_epochs(task: _Task, on_epoch: Callable[[int], None] | None) -> _Done:
+def _by_epochs(task: _Task) -> _Done:
     """With Adam."""
     training = task.training
     # After every epoch, a large test part would take longer than the training itself.
@@ -172,7 +167,7 @@ def _by_epochs(task: _Task, on_epoch: Callable[[int], None] | None) -> _Done:
     evaluate: Literal["epoch", "end"] = "end" if at_end else "epoch"
     config = TrainingConfig(training.epochs, training.batch_size, training.lr, evaluate=evaluate)
     orders = [trial.order_seed for trial in task.stack]
-    result = train_stack(task.models, task.x, task.y, config, orders, task.x_test, task.y_test, on_epoch)
+    result = train_stack(task.models, task.x, task.y, config, orders, task.x_test, task.y_test)
     metrics = {
         "train_accuracy": result.train_accuracy,
         "loss": result.loss[:, -1],
@@ -184,10 +179,10 @@ def _by_epochs(task: _Task, on_epoch: Callable[[int], None] | None) -> _Done:
     return _Done(metrics, history, result.failures, result.seconds)
 
 
-def _minimize(task: _Task, on_model: Callable[[int], None] | None) -> _Done:
+def _minimize(task: _Task) -> _Done:
     """With L-BFGS, which has no epochs."""
     config = LBFGSConfig(task.training.max_iterations, task.training.tolerance)
-    result = minimize_stack(task.models, task.x, task.y, config, task.x_test, task.y_test, on_model)
+    result = minimize_stack(task.models, task.x, task.y, config, task.x_test, task.y_test)
     names = "train_accuracy", "loss", "test_accuracy", "gradient", "n_iterations", "converged"
     return _Done({name: getattr(result, name) for name in names}, {}, result.failures, result.seconds)
 

@@ -61,11 +61,6 @@ def plan_stacks(studies: Iterable[Study], done: set[str]) -> list[Stack]:
     return sorted(stacks, key=cost, reverse=True)
 
 
-def n_parts(stack: Stack) -> int:
-    """How many parts `run_stack` reports of a stack: epochs, or models that go to a minimum one after another."""
-    return len(stack) if stack[0].training.optimiser == "lbfgs" else stack[0].training.epochs
-
-
 def cost(stack: Stack) -> float:
     """A rough figure of how long a stack takes, in units of a batch of 32 rows of a small classical model by Adam."""
     trial = stack[0]

@@ -26,7 +26,7 @@ from qmoe.studies.specs.study import Study
 from qmoe.studies.store.results import StudyResults
 from qmoe.studies.store.schema import SCHEMA, bring_up
 from qmoe.studies.store.status import writer_of
-from qmoe.studies.store.trial_rows import N_COLUMNS, Record, check_digest, digest_of, from_row, to_row
+from qmoe.studies.store.trial_rows import N_COLUMNS, Record, check_digest, from_row, to_row
 from qmoe.studies.trials import TrialSpec, make_trials
 
 if TYPE_CHECKING:
@@ -93,6 +93,10 @@ class Store:
         lock, holder = FileLock(f"{self.path}.lock"), Path(f"{self.path}.holder")
         try:
             lock.acquire(timeout=0)
+        except (NotImplementedError, PermissionError) as error:
+            raise StoreError(
+                f"{self.path} cannot be locked: {error}; choose a folder on another file system with --out."
+            ) from None
         except Timeout:
             raise StoreError(
                 f"{self.path} is being written by {writer_of(self.path)}; wait for it or end it, or choose another folder "
@@ -195,40 +199,33 @@ class Store:
                 row = to_row(record, now, 1 if tried is None else tried[0] + 1)
                 self._db.execute(f"REPLACE INTO trials VALUES ({', '.join('?' * N_COLUMNS)})", row)
 
-    def settled(self, retry: bool = False) -> set[str]:
+    def settled(self, wanted: Mapping[str, TrialSpec], retry: bool = False) -> set[str]:
         """Hashes of the trials that are not to be run again: those that are done, and those that would fail again.
 
         A trial that diverged or raised an error does so again under the same version of qmoe. One whose process died, or
-        that ran out of memory, is tried `MAX_ATTEMPTS` times in all. A row that is not as it was written is no result.
+        that ran out of memory, is tried `MAX_ATTEMPTS` times in all. A damaged row is no result.
 
         Args:
+            wanted: trials by their hashes.
             retry: whether those that failed are to be run again as well.
         """
-        found = set()
-        with self._explained():
-            for row in self._db.execute("SELECT * FROM trials"):
-                _, _, status, *_, version, _, _, failure, attempts, digest = row
-                again = status == "failed" and (
-                    retry or version != qmoe.__version__ or (failure in ("memory", "died") and attempts < MAX_ATTEMPTS)
-                )
-                if not again and digest_of(row[:-1]) == digest:
-                    found.add(row[0])
-        return found
+        return {
+            record.trial.hash
+            for record in self._read(wanted, {})
+            if record.error is None or not (retry or _may_end_otherwise(record))
+        }
 
     def damaged(self) -> dict[str, str]:
         """Trials whose row is not as it was written, each with what is wrong; `run_studies` runs them again."""
-        trials: dict[str, TrialSpec] = {}
-        for name in self.study_names():
-            if (study := self.asked(name)) is not None:
-                trials |= {member.trial.hash: member.trial for member in all_members(study)}
-        found = {}
+        studies = [study for name in self.study_names() if (study := self.asked(name)) is not None]
+        trials = {member.trial.hash: member.trial for study in studies for member in all_members(study)}
+        found: dict[str, str] = {}
+        for _ in self._read(trials, found):
+            pass
         with self._explained():
-            for row in self._db.execute("SELECT * FROM trials"):
+            for row in self._db.execute("SELECT * FROM trials WHERE hash NOT IN (SELECT hash FROM wanted)"):
                 try:
-                    if row[0] in trials:
-                        from_row(trials[row[0]], row)
-                    else:
-                        check_digest(row)
+                    check_digest(row)
                 except StoreError as error:
                     found[row[0]] = str(error)
         return found
@@ -300,26 +297,29 @@ class Store:
 
         A row that is not as it was written is left out, with a warning: it counts as not run, and `run_studies` runs it.
         """
+        wrong: dict[str, str] = {}
+        found = {record.trial.hash: record for record in self._read(wanted, wrong)}
+        if wrong:
+            first = "; ".join(f"trial {digest}: {reason}" for digest, reason in list(wrong.items())[:3])
+            warn_caller(
+                f"{self.path}: {len(wrong)} rows are damaged and left out; `qmoe run` trains them again. {first}",
+                StateWarning,
+            )
+        return found
+
+    def _read(self, wanted: Mapping[str, TrialSpec], wrong: dict[str, str]) -> Iterator[Record]:
+        """The records of trials, one at a time; what is wrong with damaged rows goes to ``wrong``, by hash."""
         with self._explained():
             # A join on the primary key: other studies' trials, which may be most of the file, are not read.
             self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (hash TEXT PRIMARY KEY) WITHOUT ROWID")
             self._db.execute("DELETE FROM wanted")
             self._db.executemany("INSERT INTO wanted VALUES (?)", ((key,) for key in wanted))
-            rows = self._db.execute("SELECT trials.* FROM wanted JOIN trials USING (hash)").fetchall()
-            self._db.rollback()
-        found, wrong = {}, []
-        for row in rows:
-            try:
-                found[row[0]] = from_row(wanted[row[0]], row)
-            except StoreError as error:
-                wrong.append(f"trial {row[0]}: {error}")
-        if wrong:
-            warn_caller(
-                f"{self.path}: {len(wrong)} rows are damaged and left out; `qmoe run` trains them again. "
-                f"{'; '.join(wrong[:3])}",
-                StateWarning,
-            )
-        return found
+            self._db.commit()
+            for row in self._db.execute("SELECT trials.* FROM wanted JOIN trials USING (hash)"):
+                try:
+                    yield from_row(wanted[row[0]], row)
+                except StoreError as error:
+                    wrong[row[0]] = str(error)
 
     def _prepare(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -360,6 +360,12 @@ class Store:
                 f"{self.path} is damaged: {error}; move it away and run the same command again, or recover it with "
                 "`sqlite3 FILE .recover`."
             ) from error
+
+
+def _may_end_otherwise(record: Record) -> bool:
+    """Whether a trial that failed may come to another end when it is run again."""
+    by_chance = record.failure in ("memory", "died") and record.attempts < MAX_ATTEMPTS
+    return by_chance or record.version != qmoe.__version__
 
 
 def read_records(path: Path, wanted: Mapping[str, TrialSpec]) -> dict[str, Record]:

@@ -94,6 +94,8 @@ def writer_of(path: Path) -> str | None:
     except Timeout:
         holder = Path(f"{path}.holder")
         return holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+    except OSError:  # on a medium that cannot be written to nobody writes
+        return None
     lock.release()
     return None
 

@@ -83,7 +83,9 @@ def from_row(trial: TrialSpec, row: tuple[Any, ...]) -> Record:
     try:
         found, course = from_json(metrics), from_json(history)
     except ValueError as wrong:
-        raise StoreError(f"its figures cannot be read: {wrong}") from None
+        raise StoreError(f"its numbers cannot be read: {wrong}") from None
+    if not isinstance(found, dict) or not isinstance(course, dict):
+        raise StoreError("its numbers are not named")
     for name, value in found.items():
         if not _can_be(name, value):
             raise StoreError(f"{name} = {value!r} cannot be")
@@ -117,7 +119,11 @@ def _without_place(spec: str, trial: TrialSpec) -> Any:
 
 def check_digest(row: tuple[Any, ...]) -> None:
     """Raises StoreError unless a row is as it was written."""
-    if digest_of(row[:-1]) != row[-1]:
+    try:
+        fits = digest_of(row[:-1]) == row[-1]
+    except TypeError:  # a blob where text should be, or the other way round
+        fits = False
+    if not fits:
         raise StoreError("it is not as it was written: its digest differs")
 
 
