@@ -115,6 +115,21 @@ def test_where_every_process_dies_no_task_is_to_blame():
         list(results(Broken(), unlucky, [(1,), (2,)]))
 
 
+class Cancelling(Executor):
+    """Lost its scheduler, and with it all tasks."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        future.cancel()
+        future.set_running_or_notify_cancel()
+        return future
+
+
+def test_an_executor_that_cancels_all_tasks_is_given_up():
+    with pytest.raises(QMoEError, match="cancelled it"):
+        list(results(Cancelling(), unlucky, [(1,), (2,)]))
+
+
 def test_an_executor_that_was_shut_down_says_so():
     gone = ThreadPoolExecutor(1)
     gone.shutdown()

@@ -175,12 +175,16 @@ def test_a_store_of_version_3_is_brought_up_with_all_its_rows(tmp_path, tiny):
         assert run_studies([tiny], store).ran == 0
 
 
-def test_two_runs_of_one_store_are_refused_with_who_holds_it(tmp_path):
+def test_two_runs_of_one_store_are_refused_with_who_holds_it(tmp_path, tiny):
     with Store(tmp_path / "s.sqlite") as one, Store(tmp_path / "s.sqlite") as other:
         with one.alone(), pytest.raises(StoreError, match=f"process {os.getpid()} on .*--out"), other.alone():
             raise AssertionError("both")
+        with one.alone(), pytest.raises(StoreError, match="is being written by process"):
+            run_studies([tiny], other)
         with other.alone():
-            assert one.hashes() == set()
+            assert run_studies([tiny], other).ran == 12  # whoever holds it may take it again
+            assert (tmp_path / "s.sqlite.holder").exists()
+        assert not (tmp_path / "s.sqlite.holder").exists()
 
 
 def test_a_failed_trial_does_not_touch_its_neighbours(tmp_path, tiny):
@@ -313,11 +317,11 @@ def test_a_store_that_is_only_read_is_not_written_to(tmp_path, tiny):
         run_studies([tiny], store)
         before = figures(store, "tiny")
     bring_down(path, 3)
-    content = path.read_bytes()
+    content, names = path.read_bytes(), {file.name for file in tmp_path.iterdir()}
     with Store(path, create=False) as store:
         assert figures(store, "tiny") == before
     assert path.read_bytes() == content
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["s.sqlite"]
+    assert {file.name for file in tmp_path.iterdir()} == names
 
 
 def test_an_empty_file_is_no_store_to_read(tmp_path):

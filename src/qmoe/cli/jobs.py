@@ -186,8 +186,8 @@ def _tell(
     if failed:
         say(
             console,
-            f"{failed} trials failed and count in no figure; the report names them. The same command with --retry-failed "
-            "trains them again.",
+            f"{failed} trials failed and count in no number; the report names them. `qmoe run`, `ablate` or `reproduce` "
+            "with --retry-failed trains them again.",
         )
 
 

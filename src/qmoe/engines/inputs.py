@@ -1,4 +1,4 @@
-"""Checks of input values, for the modules that meet users' data."""
+"""Input values: checks, for the modules that meet users' data, and the norm that amplitude encoding asks for."""
 
 from __future__ import annotations
 
@@ -95,3 +95,13 @@ def check_encodable(x: Tensor, in_features: int, encoding: Encoding, module: Sta
         if module is not None:
             # The numbers in the text make it another one at every step, so Python's own filter would let it pass.
             module.warned_of_range = True
+
+
+def normalised(x: Tensor) -> Tensor:
+    """Rows of ``(..., F)`` divided by their norm.
+
+    The largest entry divides first, so that the squares of very small and very large rows stay in range. It counts as a
+    constant: the result is the same for every factor, and so are all its derivatives.
+    """
+    rows = x / x.detach().abs().amax(-1, keepdim=True)
+    return rows / torch.linalg.vector_norm(rows, dim=-1, keepdim=True)

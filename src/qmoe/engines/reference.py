@@ -14,7 +14,7 @@ from torch import Tensor
 
 from qmoe.circuits import Born, Circuit, Dephase, Depolarize, Gate, Prepare, Weight
 from qmoe.circuits.gates import Angle, Feature
-from qmoe.engines.amplitudes import normalised
+from qmoe.engines.inputs import normalised
 from qmoe.engines.protocol import Engine
 
 #: Matrices of 256 MiB in double precision.

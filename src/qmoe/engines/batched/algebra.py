@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Born, Circuit, Gate
-from qmoe.engines.amplitudes import normalised
 from qmoe.engines.batched.gate_matrices import PAULIS, TABLE, amplitude_constants, pauli_constants
+from qmoe.engines.inputs import normalised
 from qmoe.engines.protocol import traced
 from qmoe.torch_internals import outside_transforms
 

@@ -101,10 +101,9 @@ def outcomes(
                 suspect = running.pop(future)
                 try:
                     result = _result(future, executor)
-                except CancelledError:
-                    if not stopped.is_set():
-                        suspects.append(suspect)
                 except _DeathError as death:
+                    if stopped.is_set():
+                        continue
                     if not is_alone:
                         suspects.append(suspect)
                     elif len(parts := split(suspect.task)) > 1:
@@ -197,7 +196,7 @@ def _result(future: Future[Any], executor: Executor) -> Any:
     try:
         answer = future.result()
     except CancelledError:
-        raise
+        raise _DeathError("Its executor cancelled it.") from None
     except Exception as error:
         # Tasks raise nothing there, so this is of the executor. Dask's own error is named, not imported.
         if isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker":

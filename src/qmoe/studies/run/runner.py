@@ -76,6 +76,7 @@ def run_studies(
 
     Raises:
         ConfigError: for two studies of one name, and for models that do not fit together.
+        StoreError: when another process runs studies into the same store.
         QMoEError: when the executor cannot run tasks.
     """
     named: dict[str, Study] = {}
@@ -83,30 +84,31 @@ def run_studies(
         if named.setdefault(study.name, study) != study:
             raise ConfigError(f"Two studies are named {study.name!r}; give each a name of its own.")
         check_models(study)
-    for study in studies:
-        store.save_study(study)
-    executor = executor or InProcess()
-    here = [store.at_hand(study) for study in studies]
-    trials = {member.trial.hash: member.trial for study in here for member in all_members(study)}
-    stacks = plan_stacks(here, store.settled(trials, retry))
-    if on_plan is not None:
-        on_plan(stacks)
-    # Once for all: processes that meet a missing kernel at the same time would each compile it.
-    if not isinstance(executor, InProcess):
-        collections.deque(results(executor, _compile, kernels_to_compile(stacks)), maxlen=0)
-    portions = Portions(stacks, n_at_once(executor))
-    ran = 0
-    for outcome in outcomes(executor, train_safely, portions.take, stop, _halves):
-        if isinstance(outcome, Died):
-            records = [failed(trial, "died", outcome.why) for trial in outcome.task]
-        else:
-            records = outcome.result.records
-            portions.took(outcome.task, outcome.result.seconds)
-        store.save(records)
-        ran += len(records)
-        if on_progress is not None:
-            on_progress(cost(outcome.task))
-    return RunSummary(ran, len(store.failures() & trials.keys()), stop is not None and stop.is_set())
+    with store.alone():
+        for study in studies:
+            store.save_study(study)
+        executor = executor or InProcess()
+        here = [store.at_hand(study) for study in studies]
+        trials = {member.trial.hash: member.trial for study in here for member in all_members(study)}
+        stacks = plan_stacks(here, store.settled(trials, retry))
+        if on_plan is not None:
+            on_plan(stacks)
+        # Once for all: processes that meet a missing kernel at the same time would each compile it.
+        if not isinstance(executor, InProcess):
+            collections.deque(results(executor, _compile, kernels_to_compile(stacks)), maxlen=0)
+        portions = Portions(stacks, n_at_once(executor))
+        ran = 0
+        for outcome in outcomes(executor, train_safely, portions.take, stop, _halves):
+            if isinstance(outcome, Died):
+                records = [failed(trial, "died", outcome.why) for trial in outcome.task]
+            else:
+                records = outcome.result.records
+                portions.took(outcome.task, outcome.result.seconds)
+            store.save(records)
+            ran += len(records)
+            if on_progress is not None:
+                on_progress(cost(outcome.task))
+        return RunSummary(ran, len(store.failures() & trials.keys()), stop is not None and stop.is_set())
 
 
 def _halves(stack: Stack) -> list[Stack]:

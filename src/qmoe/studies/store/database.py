@@ -52,6 +52,7 @@ class Store:
 
     def __init__(self, path: str | Path, create: bool = True) -> None:
         self.path, self._writes = Path(path), create
+        self._lock = FileLock(f"{path}.lock")
         if create:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,14 +86,16 @@ class Store:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps other processes from running studies into the same store; a lock that ends with this process.
+        """Keeps others from running studies into the same file; a lock that ends with this process.
+
+        Whoever holds it may take it again.
 
         Raises:
             StoreError: naming the process that holds it.
         """
-        lock, holder = FileLock(f"{self.path}.lock"), Path(f"{self.path}.holder")
+        holder = Path(f"{self.path}.holder")
         try:
-            lock.acquire(timeout=0)
+            self._lock.acquire(timeout=0)
         except (NotImplementedError, PermissionError) as error:
             raise StoreError(
                 f"{self.path} cannot be locked: {error}; choose a folder on another file system with --out."
@@ -106,8 +109,9 @@ class Store:
             holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
             yield
         finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
+            if self._lock.lock_counter == 1:
+                holder.unlink(missing_ok=True)
+            self._lock.release()
 
     def save_study(self, study: Study) -> None:
         """Writes down a study, in place of an earlier version of the same name, and keeps the table it is about."""
