@@ -117,9 +117,7 @@ def test_the_page_names_arms_that_guess():
         members = make_trials(study)
         record = run_stack((members[0].trial,))[0]
         metrics = record.metrics | {"test_accuracy": score, "chance": chance}
-        records = {
-            m.trial.hash: dataclasses.replace(record, trial=m.trial, metrics=metrics) for m in members
-        }
+        records = {m.trial.hash: dataclasses.replace(record, trial=m.trial, metrics=metrics) for m in members}
         return StudyResults.of_records(study, tuple(members), records)
 
     said = "No better than guessing the commonest class: tiny (linear and quantum)."

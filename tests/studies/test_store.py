@@ -17,6 +17,7 @@ from qmoe.studies import RunSummary, Store, load_study, make_trials, parse_study
 from qmoe.studies.run import stack_run
 from qmoe.studies.run.stack_run import failed
 from qmoe.studies.run.stacks import cost
+from qmoe.studies.store import status_of
 from tiny_study import diverging_values, tiny_values
 
 
@@ -267,7 +268,30 @@ def test_a_damaged_store_is_refused_with_the_way_out(tmp_path, tiny):
     content[4096 : 4096 * 4] = os.urandom(4096 * 3)
     path.write_bytes(content)
     with pytest.raises(StoreError, match=r"is damaged.*move it away"):
-        Store(path)
+        Store(path, create=False)
+
+
+def test_a_store_with_a_damaged_page_is_saved_but_for_what_stood_there(tmp_path, tiny):
+    path, tiny = tmp_path / "s.sqlite", tiny.resized(20)
+    with Store(path) as store:
+        run_studies([tiny], store)
+        before = figures(store, "tiny")
+    content = bytearray(path.read_bytes())
+    key = next(iter(before)).encode()
+    leaf = 13  # what a page of rows begins with
+    page = next(at for at in range(0, len(content), 4096) if content[at] == leaf and key in content[at : at + 4096])
+    content[page : page + 8] = bytes(8)
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"is damaged.*run its studies again"):
+        Store(path, create=False)
+    with pytest.warns(StateWarning, match=r"is damaged\. What can be read of it, \d+ trials.*s\.sqlite\.damaged-1"):
+        store = Store(path)
+    assert (tmp_path / "s.sqlite.damaged-1").read_bytes() == content
+    with store:
+        assert store.study_names() == ["tiny"]
+        assert 0 < run_studies([tiny], store).ran < 40
+        assert figures(store, "tiny") == before
+    assert status_of(path).missing == 0
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path):

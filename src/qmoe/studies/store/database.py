@@ -51,6 +51,10 @@ class Store(StoreFile):
     def __init__(self, path: str | Path, create: bool = True) -> None:
         super().__init__(path, create)
         self._trials = TrialTable(self._db)
+        if self.is_salvaged:
+            for study in [self.asked(name) for name in self.study_names()]:
+                if study is not None:
+                    self.save_study(study)
 
     def save_study(self, study: Study) -> None:
         """Writes down a study, in place of an earlier version of the same name, and keeps the table it is about."""

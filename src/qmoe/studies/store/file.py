@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import socket
 import sqlite3
@@ -13,13 +12,15 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from qmoe.errors import StoreError
+from qmoe.errors import StateWarning, StoreError, warn_caller
 from qmoe.studies.store.older import bring_up
-from qmoe.studies.store.schema import VERSION, make_tables
+from qmoe.studies.store.salvage import salvage
+from qmoe.studies.store.schema import VERSION, as_text, make_tables
 from qmoe.studies.store.status import writer_of
 
-#: A byte that was changed must not keep all others from being read.
-_text = functools.partial(str, encoding="utf-8", errors="surrogateescape")
+
+class DamagedStoreError(StoreError):
+    """The file is not as SQLite wrote it."""
 
 
 class StoreFile:
@@ -37,13 +38,31 @@ class StoreFile:
                 ) from None
         elif not self.path.is_file():
             raise StoreError(f"There is no store {self.path}; run `qmoe reproduce` or `qmoe run` with --out first.")
+        #: Whether this is what could be read of a damaged file.
+        self.is_salvaged = False
+        try:
+            self._open()
+        except DamagedStoreError:
+            if not create:
+                raise
+            with self.alone():
+                aside, n = salvage(self.path)
+            warn_caller(
+                f"{self.path} is damaged. What can be read of it, {n} trials, is in its place now; the damaged file is "
+                f"{aside.name}.",
+                StateWarning,
+            )
+            self.is_salvaged = True
+            self._open()
+
+    def _open(self) -> None:
         with self._explained():
             # Whoever reads may have it from a stranger, or from a medium that cannot be written to.
-            target = self.path if create else f"{self.path.resolve().as_uri()}?mode=ro"
-            self._db = sqlite3.connect(target, timeout=30, uri=not create)
+            target = self.path if self._writes else f"{self.path.resolve().as_uri()}?mode=ro"
+            self._db = sqlite3.connect(target, timeout=30, uri=not self._writes)
         try:
             with self._explained():
-                self._db.text_factory = _text
+                self._db.text_factory = as_text
                 self._db.execute("PRAGMA trusted_schema = OFF")
                 self._prepare()
         except BaseException:
@@ -91,7 +110,7 @@ class StoreFile:
 
     def _prepare(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
+        if not 0 <= version <= VERSION:
             raise StoreError(
                 f"{self.path} was written by a newer qmoe (store version {version}, this one reads up to {VERSION}); "
                 "upgrade qmoe, or choose another folder."
@@ -109,7 +128,7 @@ class StoreFile:
             return
         if not self._writes:
             copy = sqlite3.connect(":memory:")
-            copy.text_factory = _text
+            copy.text_factory = as_text
             self._db.backup(copy)
             self._db.close()
             self._db = copy
@@ -133,7 +152,7 @@ class StoreFile:
                 "qmoe is writing, or choose another folder."
             ) from error
         except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"{self.path} is damaged: {error}; move it away and run the same command again, or recover it with "
-                "`sqlite3 FILE .recover`."
+            raise DamagedStoreError(
+                f"{self.path} is damaged: {error}; run its studies again, which saves what can be read of it, or move it "
+                "away."
             ) from error

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from qmoe.studies.specifications import all_members
 from qmoe.studies.specs.study import Study
-from qmoe.studies.store.trial_rows import Record, Row
+from qmoe.studies.store.trial_rows import Record, TrialRow
 from qmoe.studies.trials import TrialSpec, make_trials
 
 
@@ -44,7 +44,7 @@ class Keeping:
         key = record.trial.hash
         return record.without(weights=key in self._no_weights, history=key in self._no_history)
 
-    def has(self, row: Row, trial: TrialSpec) -> bool:
+    def has(self, row: TrialRow, trial: TrialSpec) -> bool:
         """Whether the row of a finished trial has what is kept of it."""
         by_epochs = trial.training.optimiser != "lbfgs"
         has_history = row.history is not None or not by_epochs or row.hash in self._no_history

@@ -12,7 +12,7 @@ import numpy as np
 from qmoe.errors import StateWarning, warn_caller
 from qmoe.studies.store.digests import of_measurement, of_study
 from qmoe.studies.store.schema import make_tables
-from qmoe.studies.store.trial_rows import RECENT, Execution, Row, packed, split
+from qmoe.studies.store.trial_rows import RECENT, Execution, TrialRow, packed, split
 from qmoe.studies.store.trial_table import TrialTable
 
 #: Tables that became others in version 5.
@@ -72,7 +72,7 @@ def _move_members(db: sqlite3.Connection) -> None:
     )
 
 
-def _row(old: dict[str, Any]) -> Row:
+def _row(old: dict[str, Any]) -> TrialRow:
     """A row of version 1 to 4."""
     spec, history = json.loads(old["spec"]), json.loads(old["history"])
     seeds = spec.pop("data_seed"), spec.pop("init_seed")
@@ -84,7 +84,7 @@ def _row(old: dict[str, Any]) -> Row:
     header, weights = split(old["state"])
     error = old["error"]
     failure = old.get("failure") or (None if error is None else "diverged")
-    return Row(
+    return TrialRow(
         old["hash"], json.dumps(spec, sort_keys=True, separators=(",", ":")), *seeds, error, failure,
         old.get("attempts", 1), figures, _recent(loss), names, content, header, weights,
         Execution(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 
 VERSION = 5
+
+#: How text is read: a byte that was changed must not keep all others from being read.
+as_text = functools.partial(str, encoding="utf-8", errors="surrogateescape")
 
 #: Figures that trials have; others get a column when the first trial has one.
 FIGURES = (

@@ -89,7 +89,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TrialRow:
     """A row of ``trials`` in full, with what other tables keep of it in its place.
 
     Attributes:
@@ -141,11 +141,11 @@ class Row:
         return found.digest()[:16]
 
 
-def to_row(record: Record, finished_at: str, attempts: int) -> Row:
+def to_row(record: Record, finished_at: str, attempts: int) -> TrialRow:
     """The row of a trial."""
     names, history = packed(record.history)
     header, weights = split(record.state)
-    return Row(
+    return TrialRow(
         record.trial.hash, record.trial.frame, record.trial.data_seed, record.trial.init_seed, record.error,
         record.failure, attempts, {name: float(v) for name, v in record.metrics.items() if not math.isnan(v)},
         np.array(record.recent, dtype="<f4").tobytes() if record.recent else None, names, history, header, weights,
@@ -153,7 +153,7 @@ def to_row(record: Record, finished_at: str, attempts: int) -> Row:
     )  # fmt: skip
 
 
-def from_row(trial: TrialSpec, row: Row) -> Record:
+def from_row(trial: TrialSpec, row: TrialRow) -> Record:
     """The record in a row that `check_row` took.
 
     Raises:
@@ -166,7 +166,7 @@ def from_row(trial: TrialSpec, row: Row) -> Record:
     )  # fmt: skip
 
 
-def check_row(row: Row, digest: object, trial: TrialSpec | None = None) -> None:
+def check_row(row: TrialRow, digest: object, trial: TrialSpec | None = None) -> None:
     """Raises StoreError unless a row is as it was written, of ``trial``, and its figures can be."""
     try:
         fits = row.digest() == digest
@@ -191,7 +191,7 @@ def check_row(row: Row, digest: object, trial: TrialSpec | None = None) -> None:
         raise StoreError(f"{row.execution.seconds} seconds for a stack of {row.execution.stack_size} cannot be")
 
 
-def recent_of(row: Row) -> np.ndarray:
+def recent_of(row: TrialRow) -> np.ndarray:
     """``(4,)`` loss of the last epochs, or ``(0,)``."""
     if row.recent is None:
         return np.zeros(0)
@@ -200,7 +200,7 @@ def recent_of(row: Row) -> np.ndarray:
     return np.frombuffer(row.recent, dtype="<f4").astype(np.float64)
 
 
-def history_of(row: Row) -> tuple[list[str], np.ndarray]:
+def history_of(row: TrialRow) -> tuple[list[str], np.ndarray]:
     """Names, and ``(names, epochs)`` float32 values by epoch; none where no history is kept.
 
     Raises:
@@ -227,7 +227,7 @@ def packed(history: dict[str, list[float]]) -> tuple[str, bytes | None]:
     return json.dumps(list(history)), zlib.compress(values.tobytes(), 6)
 
 
-def _unpacked(row: Row) -> dict[str, list[float]]:
+def _unpacked(row: TrialRow) -> dict[str, list[float]]:
     names, values = history_of(row)
     return dict(zip(names, values.tolist(), strict=True))
 
@@ -240,7 +240,7 @@ def split(state: bytes) -> tuple[str, bytes | None]:
     return state[8:size].decode(), state[size:]
 
 
-def _joined(row: Row) -> bytes:
+def _joined(row: TrialRow) -> bytes:
     if row.weights is None:
         return b""
     header = row.header.encode()

@@ -11,7 +11,16 @@ import numpy as np
 from qmoe.errors import StoreError
 from qmoe.studies.store.columns import Columns, Filling
 from qmoe.studies.store.schema import N_FIXED
-from qmoe.studies.store.trial_rows import Execution, Record, Row, check_row, from_row, history_of, recent_of, to_row
+from qmoe.studies.store.trial_rows import (
+    Execution,
+    Record,
+    TrialRow,
+    check_row,
+    from_row,
+    history_of,
+    recent_of,
+    to_row,
+)
 from qmoe.studies.trials import TrialSpec
 
 #: Called with the hash of a trial and what is wrong with its row.
@@ -42,7 +51,7 @@ class TrialTable:
             self._executions.clear()
             raise
 
-    def put(self, row: Row) -> None:
+    def put(self, row: TrialRow) -> None:
         """Writes a row, in place of an earlier one of the same trial."""
         known = self._figures()
         for name in row.figures.keys() - set(known):
@@ -56,7 +65,7 @@ class TrialTable:
         )  # fmt: skip
         self._db.execute(f"REPLACE INTO trials VALUES ({', '.join('?' * len(values))})", values)
 
-    def rows(self, wanted: Iterable[str]) -> Iterator[tuple[Row, object]]:
+    def rows(self, wanted: Iterable[str]) -> Iterator[tuple[TrialRow, object]]:
         """Rows of trials with these hashes, with their digests, as far as they are there."""
         # A join on the primary key: other studies' trials, which may be most of the file, are not read.
         self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (hash TEXT PRIMARY KEY) WITHOUT ROWID")
@@ -65,7 +74,7 @@ class TrialTable:
         self._db.commit()
         return self._decoded(self._db.execute("SELECT trials.* FROM wanted JOIN trials USING (hash)"))
 
-    def others(self) -> Iterator[tuple[Row, object]]:
+    def others(self) -> Iterator[tuple[TrialRow, object]]:
         """Rows that the last call of `rows` did not ask for."""
         return self._decoded(self._db.execute("SELECT * FROM trials WHERE hash NOT IN (SELECT hash FROM wanted)"))
 
@@ -110,7 +119,7 @@ class TrialTable:
         lines = [found[trial.hash] for trial in trials if trial.hash in found]
         return np.array(lines) if lines else np.zeros((0, 0), dtype=np.float32)
 
-    def _decoded(self, cursor: sqlite3.Cursor) -> Iterator[tuple[Row, object]]:
+    def _decoded(self, cursor: sqlite3.Cursor) -> Iterator[tuple[TrialRow, object]]:
         parts = dict(self._db.execute("SELECT part, content FROM parts"))
         executions = {
             row[0]: Execution(*row[1:])
@@ -128,7 +137,7 @@ class TrialTable:
             if status != ("done" if error is None else "failed"):
                 digest = None
             # What is missing stands as nothing, so that the digest does not fit.
-            row = Row(
+            row = TrialRow(
                 key, parts.get(spec, ""), data_seed, init_seed, error, failure, attempts,
                 {n: v for n, v in zip(figures, values[N_FIXED:], strict=True) if v is not None}, recent,
                 parts.get(names, ""), history, parts.get(header, ""), weights, executions.get(execution, nothing),
