@@ -14,7 +14,7 @@ FAST := tests/test_architecture.py tests/test_layers.py tests/circuits tests/exp
 # Tests start interpreters, and each compiles every module anew where none is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: reproduce quick test test-fast lint format notebooks bench calibrate clean
+.PHONY: reproduce quick test test-fast lint format notebooks bench calibrate endurance clean
 
 reproduce: $(VENV)/.installed
 	$(BIN)/qmoe reproduce --out $(OUT)
@@ -49,6 +49,11 @@ bench: $(VENV)/.installed-peers
 calibrate: $(VENV)/.installed
 	$(BIN)/python -m calibration --write
 
+# Kills, damages and poisons studies, and times workers, for about an hour; what is done is kept in endurance-work/, and the
+# same command goes on. Replaces the committed record.
+endurance: $(VENV)/.installed-dev
+	$(BIN)/python -m endurance all --write
+
 # constraints.txt pins torch, among others: an unpinned one may be a build several gigabytes large.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -64,4 +69,4 @@ $(VENV)/.installed-peers: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) endurance-work build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

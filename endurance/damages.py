@@ -7,28 +7,23 @@ import multiprocessing
 import random
 import sqlite3
 import tempfile
-import threading
-import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from qmoe.errors import QMoEError
-
 from endurance.deliberate_damages import DELIBERATE
 from endurance.random_damages import RANDOM, Damage
 from endurance.sample import Sample, Told, forget, run_again, settled, tell, times
+from qmoe.errors import QMoEError
 
-_FORKING = threading.Lock()
 #: Seconds after which a process hangs.
 PATIENCE = 120.0
-#: Ends that are as they should be. ``named``: numbers are missing or others, and words say so.
-READ_WELL = ("same", "named", "refused")
+#: Ends that are as they should be. ``named``: numbers are missing or others, and words say so. ``fewer``: what is gone is
+#: not shown, as if it had not run yet; all that is shown is right.
+READ_WELL = ("same", "named", "fewer", "refused")
 RUN_WELL = ("same", "refused")
 
 
@@ -56,10 +51,10 @@ class Damaged:
         return self.read in READ_WELL and self.run in RUN_WELL
 
 
-def damage_at_random(sample: Sample, number: int, seed: int = 0, jobs: int = 2) -> Iterator[Damaged]:
-    """Damages a store in a number of ways, one at a time."""
+def damage_at_random(sample: Sample, number: int, first: int = 0, seed: int = 0, jobs: int = 2) -> Iterator[Damaged]:
+    """Damages a store in a number of ways, one at a time, from the ``first`` on."""
     kinds = [kind for kind, often in RANDOM.items() for _ in range(often)]
-    tasks = [(kinds[i % len(kinds)], random.Random(f"{seed}:{i}")) for i in range(number)]
+    tasks = [(kinds[i % len(kinds)], random.Random(f"{seed}:{i}")) for i in range(first, number)]
     yield from _all(sample, tasks, jobs)
 
 
@@ -69,10 +64,27 @@ def damage_deliberately(sample: Sample, jobs: int = 2) -> Iterator[Damaged]:
 
 
 def _all(sample: Sample, tasks: Sequence[tuple[Damage, random.Random]], jobs: int) -> Iterator[Damaged]:
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as threads:
-        yield from threads.map(
-            lambda task: one(sample, Path(folder) / str(task[0]), *task[1]), list(enumerate(tasks))
-        )
+    """What becomes of each, in their order; by processes that each take some, forked while there are no threads."""
+    context = multiprocessing.get_context("fork")
+    shares = []
+    with tempfile.TemporaryDirectory() as folder:
+        for first in range(jobs):
+            ours, theirs = context.Pipe(duplex=False)
+            process = context.Process(
+                target=_share, args=(sample, Path(folder) / str(first), tasks[first::jobs], theirs)
+            )
+            process.start()
+            theirs.close()
+            shares.append((process, ours))
+        for number in range(len(tasks)):
+            yield shares[number % jobs][1].recv()
+        for process, _ in shares:
+            process.join()
+
+
+def _share(sample: Sample, folder: Path, tasks: Sequence[tuple[Damage, random.Random]], to: Connection) -> None:
+    for damage, rng in tasks:
+        to.send(one(sample, folder, damage, rng))
 
 
 def one(sample: Sample, folder: Path, damage: Damage, rng: random.Random) -> Damaged:
@@ -84,9 +96,9 @@ def one(sample: Sample, folder: Path, damage: Damage, rng: random.Random) -> Dam
         with contextlib.suppress(sqlite3.Error):
             done = damage(store, rng)
             what = done if _files(folder) != before else ""
-    read, words, _ = _apart(lambda: _read(sample, store))
+    read, words = _apart(lambda: _read(sample, store))
     # As after reading by an older command: what it left is part of the case.
-    run, more, _ = _apart(lambda: _run(sample, store))
+    run, more = _apart(lambda: _run(sample, store))
     return Damaged(damage.__name__, what, read, run, " | ".join(filter(None, (words, more))))
 
 
@@ -100,7 +112,8 @@ def _read(sample: Sample, store: Path) -> tuple[str, str]:
         return "same", "; ".join(told.words[:2])
     if told.words:
         return "named", "; ".join(told.words[:2])
-    return "silent", differing(sample.told.numbers, told.numbers)
+    difference = differing(sample.told.numbers, told.numbers)
+    return ("fewer" if is_part(told, sample.told) else "silent"), difference
 
 
 def _run(sample: Sample, store: Path) -> tuple[str, str]:
@@ -109,12 +122,26 @@ def _run(sample: Sample, store: Path) -> tuple[str, str]:
     if settled(told) != settled(sample.told):
         return "silent", differing(settled(sample.told), settled(told))
     before, after = times(sample.told), times(told)
-    wrong = [digest for digest, (seconds, at) in after.items() if before[digest][1] == at and before[digest][0] != seconds]
+    wrong = [
+        digest for digest, (seconds, at) in after.items() if before[digest][1] == at and before[digest][0] != seconds
+    ]
     if wrong:
         return "silent", f"seconds of {wrong[0]}"
     if told.words:
         return "silent", f"not healed: {'; '.join(told.words[:2])}"
     return "same", ""
+
+
+def is_part(one: Told, whole: Told) -> bool:
+    """Whether all that is told of studies and measurements is also told in the whole; verdicts are of what is there."""
+    a, b = one.numbers, whole.numbers
+    measured = all(
+        values == b["measurements"].get(quantity, {}).get(name)
+        for quantity, named in a["measurements"].items()
+        for name, values in named.items()
+    )
+    studies = all(value == b.get(name) for name, value in a.items() if name.startswith(("trials of", "frame of")))
+    return measured and studies and all(row in b["headline"] for row in a["headline"])
 
 
 def differing(one: Any, other: Any, place: str = "") -> str:
@@ -132,15 +159,13 @@ def differing(one: Any, other: Any, place: str = "") -> str:
     return f"{place}: {str(one)[:60]} -> {str(other)[:60]}"
 
 
-def _apart(function: Callable[[], tuple[str, str]]) -> tuple[str, str, float]:
-    """What a function returns in a forked process, with the seconds that it took."""
+def _apart(function: Callable[[], tuple[str, str]]) -> tuple[str, str]:
+    """What a function returns in a forked process."""
     context = multiprocessing.get_context("fork")
-    begin = time.monotonic()
-    with _FORKING:  # or another process would hold the end of this pipe open
-        ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_answer, args=(function, theirs))
-        process.start()
-        theirs.close()
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(function, theirs))
+    process.start()
+    theirs.close()
     try:
         found = ours.recv() if ours.poll(PATIENCE) else ("hang", "")
     except EOFError:
@@ -149,7 +174,7 @@ def _apart(function: Callable[[], tuple[str, str]]) -> tuple[str, str, float]:
     if found[0] == "hang":
         process.kill()
     process.join()
-    return (*found, time.monotonic() - begin)
+    return found
 
 
 def _answer(function: Callable[[], tuple[str, str]], to: Connection) -> None:
@@ -162,8 +187,3 @@ def _answer(function: Callable[[], tuple[str, str]], to: Connection) -> None:
         last = traceback.extract_tb(error.__traceback__)[-1]
         found = "traceback", f"{error!r} in {Path(last.filename).name}:{last.lineno}"
     to.send(found)
-
-
-def counted(found: Sequence[Damaged]) -> dict[str, int]:
-    """How often each pair of ends came."""
-    return dict(sorted(Counter(f"{one.read}, then {one.run}" for one in found).items()))

@@ -25,7 +25,7 @@ _ROWS = f"SELECT {', '.join(_COLUMNS)} FROM trials WHERE status = 'done' ORDER B
 DELIBERATE: list[Damage] = []
 
 
-def _add(name: str, damage: Callable[[Path], None]) -> None:
+def _add(name: str, damage: Callable[[Path], object]) -> None:
     def run(path: Path, rng: random.Random) -> str:
         del rng
         damage(path)
@@ -139,10 +139,16 @@ _row("done, with an error", error="it failed")
 _row("failed for no known reason", status="failed", error="x", failure="magic", metrics="{}", history="{}")
 _row("tried -5 times", attempts=-5)
 _sql("all digests empty", "UPDATE trials SET digest = ''")
-_sql("a row twice, its hash in capitals", "INSERT INTO trials SELECT upper(hash), " + ", ".join(_COLUMNS[1:]) + ", digest FROM trials LIMIT 1")
+_sql(
+    "a row twice, its hash in capitals",
+    f"INSERT INTO trials SELECT upper(hash), {', '.join(_COLUMNS[1:])}, digest FROM trials LIMIT 1",
+)
 
 # Which trials make up what.
-_sql("members of one arm point to the other", "UPDATE members SET arm = CASE arm WHEN 'quantum' THEN 'linear' ELSE 'quantum' END")
+_sql(
+    "members of one arm point to the other",
+    "UPDATE members SET arm = CASE arm WHEN 'quantum' THEN 'linear' ELSE 'quantum' END",
+)
 _sql("members point to trials that are not there", "UPDATE members SET hash = substr(hash, 1, 15) || 'x'")
 _sql("no members", "DELETE FROM members")
 _sql("specifications of other choices", "UPDATE specifications SET choices = replace(choices, 'minmax_pi', 'standard')")
@@ -187,7 +193,7 @@ _sql("studies in another order", "UPDATE studies SET position = 1 - position")
 
 
 # What was measured beside trials.
-def _measured(name: str, change: Callable[[list[float]], object]) -> None:
+def _measured(name: str, change: Callable[[list[Any]], object]) -> None:
     def rewrite(path: Path) -> None:
         with editing(path) as db:
             found = db.execute("SELECT hash, figures FROM measurements ORDER BY quantity, name LIMIT 1").fetchone()
@@ -221,7 +227,7 @@ def _kept(name: str, change: Callable[[dict[str, np.ndarray]], object]) -> None:
                 arrays = dict(found)
             change(arrays)
             out = io.BytesIO()
-            np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
+            np.savez_compressed(out, **arrays)
             db.execute("UPDATE kept_tables SET content = ? WHERE key = ?", (out.getvalue(), key))
             db.execute(_ONE_LESS)  # so that the table is read again
 
@@ -239,13 +245,24 @@ _sql("no table", "DELETE FROM kept_tables", _ONE_LESS)
 _sql("a table under another key", "UPDATE kept_tables SET key = replace(key, 'side', 'edge')", _ONE_LESS)
 
 # The file, and what lies beside it.
-_sql("a trigger that changes accuracies", """CREATE TRIGGER better AFTER INSERT ON trials BEGIN
-    UPDATE trials SET metrics = replace(metrics, '"test_accuracy": 0', '"test_accuracy": 1') WHERE hash = new.hash; END""")
-_sql("a trigger that drops what is written", "DELETE FROM trials WHERE hash = (SELECT min(hash) FROM trials)",
-     "CREATE TRIGGER quiet BEFORE INSERT ON trials BEGIN SELECT RAISE(IGNORE); END")
-_sql("a view in place of the trials", "ALTER TABLE trials RENAME TO kept",
-     "CREATE VIEW trials AS SELECT * FROM kept WHERE hash > '8'")
-_sql("a view in place of the studies", "ALTER TABLE studies RENAME TO kept", "CREATE VIEW studies AS SELECT * FROM kept")
+_sql(
+    "a trigger that changes accuracies",
+    """CREATE TRIGGER better AFTER INSERT ON trials BEGIN
+    UPDATE trials SET metrics = replace(metrics, '"test_accuracy": 0', '"test_accuracy": 1') WHERE hash = new.hash; END""",
+)
+_sql(
+    "a trigger that drops what is written",
+    "DELETE FROM trials WHERE hash = (SELECT min(hash) FROM trials)",
+    "CREATE TRIGGER quiet BEFORE INSERT ON trials BEGIN SELECT RAISE(IGNORE); END",
+)
+_sql(
+    "a view in place of the trials",
+    "ALTER TABLE trials RENAME TO kept",
+    "CREATE VIEW trials AS SELECT * FROM kept WHERE hash > '8'",
+)
+_sql(
+    "a view in place of the studies", "ALTER TABLE studies RENAME TO kept", "CREATE VIEW studies AS SELECT * FROM kept"
+)
 _sql("a column more", "ALTER TABLE trials ADD COLUMN mood TEXT")
 _sql("no index", "DROP INDEX members_of")
 _sql("no table of measurements", "DROP TABLE measurements")

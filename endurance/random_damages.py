@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +170,8 @@ def _others(value: Any, rng: random.Random) -> list[Any]:
         return [near] * 12 + [value[:at], value + "0", value.upper(), value.replace("0.", "1."), *common]
     if isinstance(value, bytes) and value:
         at = rng.randrange(len(value))
-        return [value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :], value[:at], value + b"0", rng.randbytes(len(value)), *common]
+        one_bit = value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :]
+        return [one_bit, value[:at], value + b"0", rng.randbytes(len(value)), *common]
     if isinstance(value, (int, float)):
         return [value + 1, -value, value * 2, value / 3, value + 1000, *common]
     return common
@@ -269,12 +269,12 @@ def change_the_schema(path: Path, rng: random.Random) -> str:
 
 def change_a_pragma(path: Path, rng: random.Random) -> str:
     """What the file says of itself."""
-    name, values = rng.choice(
-        [
+    choices: list[tuple[str, list[Any]]] = [
             ("user_version", [0, 1, 2, 3, 5, 99, -1, 2**31 - 1]), ("application_id", [0, 7, -1]),
-            ("journal_mode", ["WAL", "DELETE", "PERSIST", "TRUNCATE"]), ("auto_vacuum", ["FULL"]), ("encoding", ["'UTF-16'"]),
-        ]
-    )  # fmt: skip
+            ("journal_mode", ["WAL", "DELETE", "PERSIST", "TRUNCATE"]), ("auto_vacuum", ["FULL"]),
+            ("encoding", ["'UTF-16'"]),
+    ]  # fmt: skip
+    name, values = rng.choice(choices)
     value = rng.choice(values)
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"PRAGMA {name} = {value}")

@@ -55,7 +55,9 @@ training = {{ epochs = 2, batch_size = 16, lr = 0.1 }}
 CLAIM: dict[str, Any] = {
     "id": "mine", "statement": "The quantum router beats the linear one.", "source": "us", "studies": ["my-moons"],
     "min_seeds": 6,
-    "tests": [{"kind": "difference", "name": "beats", "a": "quantum", "b": "linear", "direction": "greater", "margin": 0.02}],
+    "tests": [
+        {"kind": "difference", "name": "beats", "a": "quantum", "b": "linear", "direction": "greater", "margin": 0.02}
+    ],
 }  # fmt: skip
 
 
