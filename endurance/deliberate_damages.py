@@ -6,22 +6,19 @@ import io
 import json
 import random
 import sqlite3
+import zlib
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 
 from endurance.random_damages import Damage, editing
-from qmoe.studies.store.trial_rows import digest_of
+from qmoe.studies.store.trial_rows import Row, history_of, packed
+from qmoe.studies.store.trial_table import TrialTable
 
-_COLUMNS = (
-    "hash", "spec", "status", "error", "metrics", "history", "state", "seconds", "stack_size", "threads", "dtype", "engine",
-    "version", "commit_id", "finished_at", "failure", "attempts",
-)  # fmt: skip
-_ROWS = f"SELECT {', '.join(_COLUMNS)} FROM trials WHERE status = 'done' ORDER BY hash"
 DELIBERATE: list[Damage] = []
 
 
@@ -35,35 +32,52 @@ def _add(name: str, damage: Callable[[Path], object]) -> None:
     DELIBERATE.append(run)
 
 
-def _signed(path: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
-    """Changes a row of a trial and gives it the digest that fits; the change is told another row as well."""
+def _signed(path: Path, change: Callable[[Row, Row], Row]) -> None:
+    """Changes a row of a trial and gives it the digest that fits; the change is told a row of another arm as well."""
     with editing(path) as db:
-        first, *others = (dict(zip(_COLUMNS, row, strict=True)) for row in db.execute(_ROWS).fetchall())
-        kind = json.loads(first["spec"])["model"]["router"]["kind"]
-        other = next(row for row in others if json.loads(row["spec"])["model"]["router"]["kind"] != kind)
-        digest = first["hash"]
-        change(first, other)
-        row = tuple(first.values())
-        changes = ", ".join(f"{column} = ?" for column in (*_COLUMNS, "digest"))
-        db.execute(f"UPDATE OR REPLACE trials SET {changes} WHERE hash = ?", [*row, digest_of(row), digest])
+        table = TrialTable(db)
+        hashes = [key for (key,) in db.execute("SELECT hash FROM trials ORDER BY hash")]
+        first, *others = sorted((row for row, _ in table.rows(hashes)), key=lambda row: row.hash)
+        other = next(row for row in others if _router(row) != _router(first))
+        table.put(change(first, other))
+
+
+def _router(row: Row) -> str:
+    return str(json.loads(row.frame)["model"]["router"]["kind"])
 
 
 def _row(name: str, **values: Any) -> None:
-    _add(name, lambda path: _signed(path, lambda row, _: row.update(values)))
+    _add(name, lambda path: _signed(path, lambda row, _: replace(row, **values)))
 
 
-def _json(name: str, column: str, change: Callable[[dict[str, Any]], object]) -> None:
-    def rewrite(row: dict[str, Any], other: dict[str, Any]) -> None:
-        del other
-        values = json.loads(row[column])
-        found = change(values)
-        row[column] = json.dumps(values if found is None else found)
-
-    _add(name, lambda path: _signed(path, rewrite))
+def _figures(name: str, **values: float) -> None:
+    _add(name, lambda path: _signed(path, lambda row, _: replace(row, figures=row.figures | values)))
 
 
-def _from_another(name: str, *columns: str) -> None:
-    _add(name, lambda path: _signed(path, lambda row, other: row.update({c: other[c] for c in columns})))
+def _without(name: str, *figures: str) -> None:
+    def less(row: Row, _: Row) -> Row:
+        return replace(row, figures={key: value for key, value in row.figures.items() if key not in figures})
+
+    _add(name, lambda path: _signed(path, less))
+
+
+def _history(name: str, change: Callable[[dict[str, list[float]]], object]) -> None:
+    def other(row: Row, _: Row) -> Row:
+        names, values = history_of(row)
+        found = dict(zip(names, values.tolist(), strict=True))
+        change(found)
+        text, content = packed(found)
+        return replace(row, names=text, history=content)
+
+    _add(name, lambda path: _signed(path, other))
+
+
+def _ran(name: str, **values: Any) -> None:
+    _add(name, lambda path: _signed(path, lambda row, _: replace(row, execution=replace(row.execution, **values))))
+
+
+def _from_another(name: str, *fields: str) -> None:
+    _add(name, lambda path: _signed(path, lambda row, other: replace(row, **{f: getattr(other, f) for f in fields})))
 
 
 def _sql(name: str, *statements: str) -> None:
@@ -75,84 +89,83 @@ def _sql(name: str, *statements: str) -> None:
     _add(name, run)
 
 
-def _set(**values: Any) -> Callable[[dict[str, Any]], object]:
-    return lambda found: found.update(values)
-
-
 # What a trial measured.
-_json("an accuracy of 5", "metrics", _set(test_accuracy=5.0))
-_json("an accuracy below 0", "metrics", _set(train_accuracy=-0.5))
-_json("a balanced accuracy of 2", "metrics", _set(test_balanced_accuracy=2))
-_json("a loss that is no number", "metrics", _set(loss=float("nan")))
-_json("an infinite loss", "metrics", _set(loss=float("inf")))
-_json("a chance of 2", "metrics", _set(chance=2.0))
-_json("an accuracy in words", "metrics", _set(test_accuracy="high"))
-_json("an accuracy of null", "metrics", _set(test_accuracy=None))
-_json("an accuracy of true", "metrics", _set(test_accuracy=True))
-_json("no accuracy", "metrics", lambda found: found.pop("test_accuracy") and None)
-_json("no metrics at all", "metrics", lambda found: found.clear())
-_json("metrics in a list", "metrics", lambda found: [found])
-_json("parameters below 0", "metrics", _set(parameters=-4.0))
-_json("a history too long", "history", lambda found: found["loss"].append(0.1))
-_json("a history too short", "history", lambda found: found["loss"].pop() and None)
-_json("a history that is no number", "history", lambda found: found["loss"].__setitem__(0, float("nan")))
-_json("a history in words", "history", lambda found: found["loss"].__setitem__(0, "low"))
-_json("a history of accuracies of 7", "history", lambda found: found["running_accuracy"].__setitem__(0, 7.0))
-_json("no history", "history", lambda found: found.clear())
-_json("a history in a list", "history", lambda found: [found])
-_row("metrics that are no JSON", metrics="{'loss': 1}")
-_row("metrics nested 100,000 deep", metrics="[" * 100_000)
+_figures("an accuracy of 5", test_accuracy=5.0)
+_figures("an accuracy below 0", train_accuracy=-0.5)
+_figures("a balanced accuracy of 2", test_balanced_accuracy=2.0)
+_figures("an infinite loss", loss=float("inf"))
+_figures("a chance of 2", chance=2.0)
+_figures("parameters below 0", parameters=-4.0)
+_figures("half a parameter", router_parameters=2.5)
+_figures("a figure that nobody knows", beauty=1.0)
+_without("no accuracy", "test_accuracy")
+_without("no loss", "loss")
+_row("no figures at all", figures={})
+_history("a history too long", lambda found: [values.append(0.1) for values in found.values()])
+_history("a history too short", lambda found: [values.pop() for values in found.values()])
+_history("a history that is no number", lambda found: found["loss"].__setitem__(0, float("nan")))
+_history("a history of accuracies of 7", lambda found: found["running_accuracy"].__setitem__(0, 7.0))
+_history("a history of other quantities", lambda found: found.update(beauty=found.pop("loss")))
+_history("no history", lambda found: found.clear())
+_row("a history that is no data", history=b"none")
+_row("a history whose names are no JSON", names="loss")
+_row("a history of 10 GB", names='["loss"]', history=zlib.compress(bytes(1 << 27), 9))
+_row("last losses of three bytes", recent=b"abc")
+_row("last losses that are no number", recent=np.full(4, np.nan, dtype="<f4").tobytes())
 
 # What a trial is.
-_from_another("the specification of another trial", "spec")
-_row("a specification that is no JSON", spec="moons")
-_row("an empty specification", spec="{}")
-_from_another("all of another trial but its hash", *_COLUMNS[1:])
+_from_another("the specification of another trial", "frame")
+_row("a specification that is no JSON", frame="moons")
+_row("an empty specification", frame="{}")
+_row("a specification nested 100,000 deep", frame="[" * 100_000)
+_row("another seed", data_seed=77)
+_from_another("all of another trial but its hash", *(field.name for field in fields(Row) if field.name != "hash"))
 _row("the hash of a trial that nobody asked for", hash="0123456789abcdef")
 
 # What was trained.
-_from_another("the weights of another arm", "state")
-_row("no weights", state=b"")
-_row("weights that are none", state=b"\x10" * 64)
+_from_another("the weights of another arm", "header", "weights")
+_row("no weights", header="", weights=None)
+_row("weights that are none", header="\x10" * 8, weights=b"\x10" * 64)
+_row("weights of half their length", weights=b"\x10" * 8)
 _add(
     "weights that are no number",
-    lambda path: _signed(
-        path,
-        lambda row, _: row.update(
-            state=safetensors.numpy.save(
-                {name: np.full_like(value, np.nan) for name, value in safetensors.numpy.load(row["state"]).items()}
-            )
-        ),
-    ),
+    lambda path: _signed(path, lambda row, _: replace(row, weights=b"\xff" * len(row.weights or b""))),
 )
 
 # How it ran.
-_row("seconds below 0", seconds=-1.0)
-_row("infinite seconds", seconds=float("inf"))
-_row("a stack of no trials", stack_size=0)
-_row("a stack of -3 trials", stack_size=-3)
-_row("threads below 0", threads=-1)
-_row("another precision than asked for", dtype="float16")
-_row("an end that is no time", finished_at="yesterday")
-_row("failed, with all its numbers", status="failed")
-_row("done, with an error", error="it failed")
-_row("failed for no known reason", status="failed", error="x", failure="magic", metrics="{}", history="{}")
+_ran("seconds below 0", seconds=-1.0)
+_ran("infinite seconds", seconds=float("inf"))
+_ran("a stack of no trials", stack_size=0)
+_ran("a stack of -3 trials", stack_size=-3)
+_ran("threads below 0", threads=-1)
+_ran("an end that is no time", finished_at="yesterday")
+_row("failed, with all its numbers", error="it failed", failure="error")
+_row("done, for a reason", failure="error")
+_row("failed for no known reason", error="x", failure="magic", figures={})
 _row("tried -5 times", attempts=-5)
-_sql("all digests empty", "UPDATE trials SET digest = ''")
-_sql(
-    "a row twice, its hash in capitals",
-    f"INSERT INTO trials SELECT upper(hash), {', '.join(_COLUMNS[1:])}, digest FROM trials LIMIT 1",
-)
+_sql("all digests empty", "UPDATE trials SET digest = x''")
+_sql("done is failed", "UPDATE trials SET status = 'failed'")
+
+
+def _twice(path: Path) -> None:
+    with editing(path) as db:
+        columns = [row[1] for row in db.execute("PRAGMA table_info(trials)")]
+        db.execute(f"INSERT INTO trials SELECT upper(hash), {', '.join(columns[1:])} FROM trials LIMIT 1")
+
+
+_add("a row twice, its hash in capitals", _twice)
 
 # Which trials make up what.
-_sql(
-    "members of one arm point to the other",
-    "UPDATE members SET arm = CASE arm WHEN 'quantum' THEN 'linear' ELSE 'quantum' END",
-)
+_sql("arms have changed names", "UPDATE arms SET name = CASE name WHEN 'quantum' THEN 'linear' ELSE 'quantum' END")
 _sql("members point to trials that are not there", "UPDATE members SET hash = substr(hash, 1, 15) || 'x'")
 _sql("no members", "DELETE FROM members")
+_sql("no arms", "DELETE FROM arms")
 _sql("specifications of other choices", "UPDATE specifications SET choices = replace(choices, 'minmax_pi', 'standard')")
 _sql("no specifications", "DELETE FROM specifications")
+_sql("no texts that rows share", "DELETE FROM parts")
+_sql("texts that rows share in another order", "UPDATE parts SET part = -part", "UPDATE parts SET part = 1000 + part")
+_sql("nothing about how trials ran", "DELETE FROM executions")
+_sql("one second for all", "UPDATE executions SET seconds = 1.0")
 
 
 def _study(name: str, change: Callable[[dict[str, Any]], object], study: str = "my-moons") -> None:
@@ -216,7 +229,9 @@ _sql("no measurements", "DELETE FROM measurements")
 
 
 # The table that a store keeps.
-_ONE_LESS = "DELETE FROM trials WHERE hash = (SELECT min(hash) FROM members WHERE study = 'my-table')"
+_ONE_LESS = (
+    "DELETE FROM trials WHERE hash = (SELECT min(hash) FROM members JOIN arms USING (arm) WHERE study = 'my-table')"
+)
 
 
 def _kept(name: str, change: Callable[[dict[str, np.ndarray]], object]) -> None:
@@ -247,8 +262,8 @@ _sql("a table under another key", "UPDATE kept_tables SET key = replace(key, 'si
 # The file, and what lies beside it.
 _sql(
     "a trigger that changes accuracies",
-    """CREATE TRIGGER better AFTER INSERT ON trials BEGIN
-    UPDATE trials SET metrics = replace(metrics, '"test_accuracy": 0', '"test_accuracy": 1') WHERE hash = new.hash; END""",
+    "CREATE TRIGGER better AFTER INSERT ON trials BEGIN UPDATE trials SET test_accuracy = 1 WHERE hash = new.hash; END",
+    "DELETE FROM trials WHERE hash = (SELECT min(hash) FROM trials)",
 )
 _sql(
     "a trigger that drops what is written",
@@ -264,7 +279,7 @@ _sql(
     "a view in place of the studies", "ALTER TABLE studies RENAME TO kept", "CREATE VIEW studies AS SELECT * FROM kept"
 )
 _sql("a column more", "ALTER TABLE trials ADD COLUMN mood TEXT")
-_sql("no index", "DROP INDEX members_of")
+_sql("no index", "DROP INDEX arms_of")
 _sql("no table of measurements", "DROP TABLE measurements")
 _sql("a version of tomorrow", "PRAGMA user_version = 99")
 _sql("a version of yesterday", "PRAGMA user_version = 2")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import shutil
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +131,7 @@ def tell(store: Path) -> Told:
                 quantity: {name: values.tolist() for name, values in named.items()}
                 for quantity, named in contents.measurements.items()
             },
-            "status": [dataclasses.astuple(one) for one in status_of(store).studies],
+            "status": [astuple(one) for one in status_of(store).studies],
         }
         words = [f"{name}: {reason}" for name, reason in contents.unreadable]
         for results in contents.results:
@@ -140,7 +139,7 @@ def tell(store: Path) -> Told:
                 words += [f"{one.n_missing} trials of {one.study.name} are missing"] if one.n_missing else []
                 at = one.specification.label if isinstance(one, SpecificationResults) else "its own"
                 numbers[f"trials of {one.study.name} at {at}"] = {
-                    digest: dataclasses.asdict(dataclasses.replace(record, trial=None, state=b""))  # type: ignore[arg-type]
+                    digest: asdict(replace(record, trial=None, state=b""))  # type: ignore[arg-type]
                     | {"state": hashlib.sha256(record.state).hexdigest()}
                     for digest, record in one.records.items()
                 }
@@ -172,7 +171,7 @@ def times(told: Told) -> dict[str, tuple[float, str]]:
     for name, trials in told.numbers.items():
         if name.startswith("trials of"):
             for digest, record in trials.items():
-                found[digest] = record["seconds"], record["finished_at"]
+                found[digest] = record["execution"]["seconds"], record["execution"]["finished_at"]
     return found
 
 
