@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from endurance.random_damages import Damage, editing
-from qmoe.studies.store.trial_rows import Row, history_of, packed
+from qmoe.studies.store.trial_rows import TrialRow, history_of, packed
 from qmoe.studies.store.trial_table import TrialTable
 
 DELIBERATE: list[Damage] = []
@@ -32,7 +32,7 @@ def _add(name: str, damage: Callable[[Path], object]) -> None:
     DELIBERATE.append(run)
 
 
-def _signed(path: Path, change: Callable[[Row, Row], Row]) -> None:
+def _signed(path: Path, change: Callable[[TrialRow, TrialRow], TrialRow]) -> None:
     """Changes a row of a trial and gives it the digest that fits; the change is told a row of another arm as well."""
     with editing(path) as db:
         table = TrialTable(db)
@@ -42,7 +42,7 @@ def _signed(path: Path, change: Callable[[Row, Row], Row]) -> None:
         table.put(change(first, other))
 
 
-def _router(row: Row) -> str:
+def _router(row: TrialRow) -> str:
     return str(json.loads(row.frame)["model"]["router"]["kind"])
 
 
@@ -55,14 +55,14 @@ def _figures(name: str, **values: float) -> None:
 
 
 def _without(name: str, *figures: str) -> None:
-    def less(row: Row, _: Row) -> Row:
+    def less(row: TrialRow, _: TrialRow) -> TrialRow:
         return replace(row, figures={key: value for key, value in row.figures.items() if key not in figures})
 
     _add(name, lambda path: _signed(path, less))
 
 
 def _history(name: str, change: Callable[[dict[str, list[float]]], object]) -> None:
-    def other(row: Row, _: Row) -> Row:
+    def other(row: TrialRow, _: TrialRow) -> TrialRow:
         names, values = history_of(row)
         found = dict(zip(names, values.tolist(), strict=True))
         change(found)
@@ -97,7 +97,6 @@ _figures("an infinite loss", loss=float("inf"))
 _figures("a chance of 2", chance=2.0)
 _figures("parameters below 0", parameters=-4.0)
 _figures("half a parameter", router_parameters=2.5)
-_figures("a figure that nobody knows", beauty=1.0)
 _without("no accuracy", "test_accuracy")
 _without("no loss", "loss")
 _row("no figures at all", figures={})
@@ -106,7 +105,7 @@ _history("a history too short", lambda found: [values.pop() for values in found.
 _history("a history that is no number", lambda found: found["loss"].__setitem__(0, float("nan")))
 _history("a history of accuracies of 7", lambda found: found["running_accuracy"].__setitem__(0, 7.0))
 _history("a history of other quantities", lambda found: found.update(beauty=found.pop("loss")))
-_history("no history", lambda found: found.clear())
+_row("no history", names="[]", history=None)
 _row("a history that is no data", history=b"none")
 _row("a history whose names are no JSON", names="loss")
 _row("a history of 10 GB", names='["loss"]', history=zlib.compress(bytes(1 << 27), 9))
@@ -119,7 +118,7 @@ _row("a specification that is no JSON", frame="moons")
 _row("an empty specification", frame="{}")
 _row("a specification nested 100,000 deep", frame="[" * 100_000)
 _row("another seed", data_seed=77)
-_from_another("all of another trial but its hash", *(field.name for field in fields(Row) if field.name != "hash"))
+_from_another("all of another trial but its hash", *(field.name for field in fields(TrialRow) if field.name != "hash"))
 _row("the hash of a trial that nobody asked for", hash="0123456789abcdef")
 
 # What was trained.

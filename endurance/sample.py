@@ -19,6 +19,8 @@ from qmoe.studies.measurements import measure, missing_measurements
 from qmoe.studies.store import SpecificationResults, status_of
 
 STORE = "store.sqlite"
+#: How a trial is told of whose weights are not kept.
+NO_WEIGHTS = hashlib.sha256(b"").hexdigest()
 
 _ARMS = """
 [[arms]]
@@ -125,13 +127,14 @@ def tell(store: Path) -> Told:
         warnings.simplefilter("always")
         contents = read_store(store, claims())
         numbers: dict[str, Any] = {
-            "headline": [row.to_dict() for row in contents.rows],
+            # The order of studies is no number.
+            "headline": sorted((row.to_dict() for row in contents.rows), key=lambda row: (row["study"], row["arm"])),
             "verdicts": [verdict.as_dict() for verdict in contents.judged.verdicts],
             "measurements": {
                 quantity: {name: values.tolist() for name, values in named.items()}
                 for quantity, named in contents.measurements.items()
             },
-            "status": [astuple(one) for one in status_of(store).studies],
+            "status": sorted(astuple(one) for one in status_of(store).studies),
         }
         words = [f"{name}: {reason}" for name, reason in contents.unreadable]
         for results in contents.results:

@@ -52,7 +52,15 @@ def trained_model(record: Record) -> MixtureOfExperts:
 def missing_boundaries(studies: Iterable[Study], store: Store) -> list[tuple[Study, list[str]]]:
     """Studies with the arms that ask for boundaries which the store does not have, where seeds are enough to judge by."""
     asked = [study for study in studies if study.boundaries and study.seeds.data >= MIN_CLUSTERS]
-    return [(s, list(s.boundaries)) for s in asked if not store.has_measurement(_key(s, straightness_on(s)))]
+    return [(s, list(s.boundaries)) for s in asked if not all(map(store.has_measurement, _keys(s).values()))]
+
+
+def _keys(study: Study) -> dict[tuple[str, str], str]:
+    """What the measurements of each quantity and arm are known by."""
+    knows_best = make_dataset(study.data.name, **study.data.options).posterior(np.zeros((1, 2))) is not None
+    quantities = [straightness_on(study), *([agreement_on(study)] if knows_best else [])]
+    arms = study.boundaries
+    return {(q, arm): _key(study, q if arm == arms[0] else f"{q}, {arm}") for q in quantities for arm in arms}
 
 
 def measure_boundaries(study: Study, arms: Sequence[str], store: Store) -> None:
@@ -63,10 +71,10 @@ def measure_boundaries(study: Study, arms: Sequence[str], store: Store) -> None:
     results = store.load(study.name)
     if results.n_missing:
         return
+    keys = _keys(study)
     for quantity, values in boundary_measurements(results, arms).items():
         for arm in arms:
-            digest = _key(study, quantity if arm == arms[0] else f"{quantity}, {arm}")
-            store.save_measurement(digest, quantity, arm, values[arm].tolist())
+            store.save_measurement(keys[quantity, arm], quantity, arm, values[arm].tolist())
 
 
 def _key(study: Study, what: str) -> str:

@@ -23,7 +23,7 @@ from qmoe.studies.store.digests import of_measurement, of_study
 from qmoe.studies.store.file import StoreFile
 from qmoe.studies.store.keeping import Keeping
 from qmoe.studies.store.results import StudyResults
-from qmoe.studies.store.trial_rows import Record, check_row
+from qmoe.studies.store.trial_rows import Record, check_whole
 from qmoe.studies.store.trial_table import TrialTable
 from qmoe.studies.trials import Member, TrialSpec, make_trials
 
@@ -163,7 +163,7 @@ class Store(StoreFile):
         with self._explained():
             for row, digest in self._trials.rows(wanted):
                 try:
-                    check_row(row, digest, wanted[row.hash])
+                    check_whole(row, digest, wanted[row.hash])
                 except StoreError:
                     continue
                 if row.error is not None:
@@ -185,7 +185,7 @@ class Store(StoreFile):
                 pass
             for row, digest in self._trials.others():
                 try:
-                    check_row(row, digest)
+                    check_whole(row, digest)
                 except StoreError as error:
                     found[row.hash] = str(error)
         return found

@@ -6,7 +6,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -91,21 +91,25 @@ class StoreFile:
         holder = Path(f"{self.path}.holder")
         try:
             self._lock.acquire(timeout=0)
-        except (NotImplementedError, PermissionError) as error:
-            raise StoreError(
-                f"{self.path} cannot be locked: {error}; choose a folder on another file system with --out."
-            ) from None
         except Timeout:
             raise StoreError(
                 f"{self.path} is being written by {writer_of(self.path)}; wait for it or end it, or choose another folder "
                 "with --out."
             ) from None
+        except (NotImplementedError, OSError) as error:
+            raise StoreError(
+                f"{self.path} cannot be locked: {error}; choose a folder on another file system with --out."
+            ) from None
         try:
-            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+            try:
+                holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+            except OSError as error:
+                raise StoreError(f"{holder} cannot be written: {error.strerror}; remove it.") from None
             yield
         finally:
             if self._lock.lock_counter == 1:
-                holder.unlink(missing_ok=True)
+                with suppress(OSError):
+                    holder.unlink(missing_ok=True)
             self._lock.release()
 
     def _prepare(self) -> None:
@@ -122,6 +126,12 @@ class StoreFile:
             or (version and not {"studies", "trials"} <= tables)
         ):
             raise StoreError(f"{self.path} is an SQLite file, but no qmoe store; choose another folder.")
+        # They would change or drop what is written; no version of qmoe has made one.
+        triggers = [row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
+        if triggers:
+            raise StoreError(
+                f"{self.path} has a trigger {triggers[0]!r} that is not of qmoe; drop it, or choose another folder."
+            )
         if version and self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("the file fails SQLite's own check")
         if version == VERSION:

@@ -94,8 +94,10 @@ def writer_of(path: Path) -> str | None:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        holder = Path(f"{path}.holder")
-        return holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+        try:
+            return Path(f"{path}.holder").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return "another process"
     except OSError:  # on a medium that cannot be written to nobody writes
         return None
     lock.release()

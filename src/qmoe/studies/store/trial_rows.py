@@ -13,13 +13,13 @@ from typing import Any, Literal
 import numpy as np
 
 from qmoe.errors import StoreError
+from qmoe.studies.store.possible import check_content, check_figures
 from qmoe.studies.trials import TrialSpec
 
 Failure = Literal["diverged", "error", "memory", "died"]
 
 #: Epochs at the end of training whose losses every row has: they show whether the loss was still falling.
 RECENT = 4
-_FAILURES = (None, "diverged", "error", "memory", "died")
 #: Bytes that a history is unpacked to at most: a million epochs of a few quantities.
 _LARGEST = 1 << 26
 
@@ -182,13 +182,15 @@ def check_row(row: TrialRow, digest: object, trial: TrialSpec | None = None) -> 
         and _without_place(row.frame, trial) != _without_place(trial.frame, trial)
     ):
         raise StoreError("it is of another trial than its hash says")
-    for name, value in row.figures.items():
-        if not _can_be(name, value):
-            raise StoreError(f"{name} = {value!r} cannot be")
-    if row.failure not in _FAILURES or (row.failure is None) != (row.error is None):
-        raise StoreError(f"failure = {row.failure!r} cannot be")
-    if row.execution.seconds < 0 or row.execution.stack_size < 1 or not math.isfinite(row.execution.seconds):
-        raise StoreError(f"{row.execution.seconds} seconds for a stack of {row.execution.stack_size} cannot be")
+    check_figures(row, trial)
+    if recent_of(row).size and not np.isfinite(recent_of(row)).all():
+        raise StoreError("its last losses are no numbers")
+
+
+def check_whole(row: TrialRow, digest: object, trial: TrialSpec | None = None) -> None:
+    """As `check_row`, its history and weights as well, which takes longer."""
+    check_row(row, digest, trial)
+    check_content(row, *history_of(row), trial)
 
 
 def recent_of(row: TrialRow) -> np.ndarray:
@@ -210,12 +212,14 @@ def history_of(row: TrialRow) -> tuple[list[str], np.ndarray]:
         return [], np.zeros((0, 0), dtype=np.float32)
     try:
         names = json.loads(row.names)
+        if not isinstance(names, list):
+            raise ValueError("its names are no list")
         unpacker = zlib.decompressobj()
         content = unpacker.decompress(row.history, _LARGEST)
         if not unpacker.eof or not names or len(content) % (4 * len(names)):
             raise ValueError(f"{len(content)} bytes for {len(names)} quantities")
         return names, np.frombuffer(content, dtype="<f4").reshape(len(names), -1)
-    except (ValueError, TypeError, zlib.error) as error:
+    except (ValueError, TypeError, RecursionError, zlib.error) as error:
         raise StoreError(f"its history cannot be read: {error}") from None
 
 
@@ -252,13 +256,6 @@ def _without_place(frame: str, trial: TrialSpec) -> Any:
     try:
         values = json.loads(frame)
         values["data"].get("options", {}).pop(trial.data.kind.located, None)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise StoreError("what it says of its trial cannot be read") from None
     return values
-
-
-def _can_be(name: str, value: object) -> bool:
-    """Whether a figure is a number, and a share between 0 and 1."""
-    if not isinstance(value, (int, float)):
-        return False
-    return 0.0 <= value <= 1.0 if name == "chance" or name.endswith("accuracy") else True

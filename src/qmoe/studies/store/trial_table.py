@@ -10,12 +10,14 @@ import numpy as np
 
 from qmoe.errors import StoreError
 from qmoe.studies.store.columns import Columns, Filling
+from qmoe.studies.store.possible import check_content
 from qmoe.studies.store.schema import N_FIXED
 from qmoe.studies.store.trial_rows import (
     Execution,
     Record,
     TrialRow,
     check_row,
+    check_whole,
     from_row,
     history_of,
     recent_of,
@@ -45,7 +47,7 @@ class TrialTable:
         try:
             for record in records:
                 tried = self._db.execute(before, (record.trial.hash,)).fetchone()
-                self.put(to_row(record, now, 1 if tried is None else tried[0] + 1))
+                self.put(to_row(record, now, 1 if tried is None else max(tried[0], 0) + 1))
         except BaseException:  # what was written is taken back
             self._parts.clear()
             self._executions.clear()
@@ -82,7 +84,7 @@ class TrialTable:
         """The records of trials, in no order."""
         for row, digest in self.rows(wanted):
             try:
-                check_row(row, digest, wanted[row.hash])
+                check_whole(row, digest, wanted[row.hash])
                 yield from_row(wanted[row.hash], row)
             except StoreError as error:
                 on_damage(row.hash, str(error))
@@ -111,6 +113,7 @@ class TrialTable:
             try:
                 check_row(row, digest, wanted[row.hash])
                 names, values = history_of(row)
+                check_content(dataclasses.replace(row, weights=None), names, values, wanted[row.hash])
             except StoreError as error:
                 on_damage(row.hash, str(error))
                 continue
