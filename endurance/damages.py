@@ -151,8 +151,9 @@ def _is_part_of_trial(one: dict[str, Any], whole: dict[str, Any] | None) -> bool
     """Whether a trial is told of as it is, but for a history or weights that are gone: studies need not keep them."""
     if whole is None:
         return False
-    gone = {"history": {}} if not one["history"] else {}
-    gone |= {"state": NO_WEIGHTS} if one["state"] == NO_WEIGHTS else {}
+    gone: dict[str, Any] = {} if one["history"] else {"history": {}}
+    if one["state"] == NO_WEIGHTS:
+        gone["state"] = NO_WEIGHTS
     return one == whole | gone
 
 

@@ -14,6 +14,8 @@ from qmoe.studies.store.schema import VERSION, as_text, make_tables
 
 #: Rows that are looked for where neither a table nor its index says how many there are.
 _MOST = 1_000_000
+#: Readings that fail before a table is given up: where its first page is gone, all do, for as many rows as it may have.
+_FAILED = 20_000
 #: Tables that are copied; places of trials are written anew from their studies.
 _COPIED = ("studies", "parts", "executions", "trials", "measurements", "kept_tables")
 
@@ -82,12 +84,13 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> None:
 
 def _rows(db: sqlite3.Connection, table: str) -> Iterator[tuple[object, ...]]:
     """Rows of a table that can be read, around those that cannot."""
-    waiting = [_bounds(db, table)]
-    while waiting:
+    waiting, failed = [_bounds(db, table)], 0
+    while waiting and failed < _FAILED:
         low, high = waiting.pop()
         try:
             found = db.execute(f"SELECT * FROM {table} WHERE rowid BETWEEN ? AND ?", (low, high)).fetchall()
         except (sqlite3.Error, MemoryError, OverflowError):
+            failed += 1
             if low < high:
                 middle = (low + high) // 2
                 waiting += [(middle + 1, high), (low, middle)]

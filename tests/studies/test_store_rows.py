@@ -1,0 +1,162 @@
+"""Rows with a right digest that no training wrote, and files that are a store no more: named, and healed by a run."""
+
+import dataclasses
+import sqlite3
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+from qmoe.errors import StateWarning, StoreError
+from qmoe.studies import Store, run_studies
+from qmoe.studies.boundary_measures import measure_boundaries, missing_boundaries
+from qmoe.studies.store.trial_rows import packed
+from qmoe.studies.store.trial_table import TrialTable
+
+
+@pytest.fixture
+def path(tmp_path, tiny):
+    path = tmp_path / "s.sqlite"
+    with Store(path) as store:
+        run_studies([tiny], store)
+    return path
+
+
+def numbers(store):
+    records = store.load("tiny").records
+    return {key: (record.metrics, record.history, record.state) for key, record in records.items()}
+
+
+def forge(path, change):
+    """Changes the first row of the quantum arm and gives it the digest that fits."""
+    with closing(sqlite3.connect(path)) as db, db:
+        table = TrialTable(db)
+        keys = [key for (key,) in db.execute("SELECT hash FROM trials")]
+        rows = sorted((row for row, _ in table.rows(keys)), key=lambda row: row.hash)
+        row = next(one for one in rows if '"kind":"quantum"' in one.frame)
+        other = next(one for one in rows if '"kind":"quantum"' not in one.frame)
+        table.put(change(row, other))
+    return row.hash
+
+
+def figures(**values):
+    return lambda row, _: dataclasses.replace(row, figures=row.figures | values)
+
+
+def ran(**values):
+    return lambda row, _: dataclasses.replace(row, execution=dataclasses.replace(row.execution, **values))
+
+
+def columns(**values):
+    return lambda row, _: dataclasses.replace(row, **values)
+
+
+def history(**values):
+    names, content = packed({"loss": [0.1, 0.1], "running_accuracy": [0.5, 0.5]} | values)
+    return columns(names=names, history=content)
+
+
+def weights_of_another(row, other):
+    return dataclasses.replace(row, header=other.header, weights=other.weights)
+
+
+def no_accuracy(row, _):
+    kept = {name: value for name, value in row.figures.items() if name != "test_accuracy"}
+    return dataclasses.replace(row, figures=kept)
+
+
+QUICK = {
+    "infinite": (figures(loss=np.inf), "loss = inf"),
+    "half a parameter": (figures(parameters=2.5), r"parameters = 2\.5"),
+    "no accuracy": (no_accuracy, "it lacks test_accuracy"),
+    "no figures": (columns(figures={}), "it lacks chance, loss"),
+    "failed with figures": (columns(error="x", failure="error"), "failure = 'error' with"),
+    "seconds": (ran(seconds=-1.0), r"-1\.0 seconds"),
+    "threads": (ran(threads=0), "0 threads"),
+    "attempts": (columns(attempts=-5), "attempt -5"),
+    "last losses": (columns(recent=np.full(4, np.nan, "<f4").tobytes()), "last losses"),
+    "nested": (columns(frame="[" * 100_000), "cannot be read|another trial"),
+}
+WHOLE = {
+    "too long": (history(loss=[0.1] * 3, running_accuracy=[0.5] * 3), "over 3 epochs"),
+    "not finite": (history(loss=[0.1, np.nan]), "history of loss"),
+    "shares": (history(running_accuracy=[0.5, 7.0]), "history of loss"),
+    "names": (columns(names="7"), "no list"),
+    "weights of another": (weights_of_another, "of its model"),
+    "weights that are none": (columns(header="none", weights=b"none"), "weights cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), [*QUICK.values(), *WHOLE.values()], ids=[*QUICK, *WHOLE])
+def test_a_row_that_no_training_wrote_is_named_and_trained_again(change, words, path, tiny):
+    with Store(path) as store:
+        before = numbers(store)
+    key = forge(path, change)
+    with Store(path) as store:
+        with pytest.warns(StateWarning, match=words):
+            assert key not in store.load("tiny").records
+        assert key in store.damaged()
+        assert run_studies([tiny], store).ran == 1
+        assert numbers(store) == before
+        assert store.damaged() == {}
+
+
+@pytest.mark.parametrize(("change", "words"), QUICK.values(), ids=QUICK)
+def test_a_report_reads_no_figure_of_such_a_row(change, words, path):
+    forge(path, change)
+    with Store(path, create=False) as store, pytest.warns(StateWarning, match=words):
+        assert store.load("tiny").n_missing == 1
+
+
+def test_a_store_with_a_trigger_is_refused(path):
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TRIGGER quiet BEFORE INSERT ON trials BEGIN SELECT RAISE(IGNORE); END")
+    with pytest.raises(StoreError, match="trigger 'quiet' that is not of qmoe; drop it"):
+        Store(path)
+
+
+@pytest.mark.parametrize("suffix", ["lock", "holder"])
+def test_a_folder_where_the_lock_stands_is_told(suffix, path):
+    place = path.with_name(f"{path.name}.{suffix}")
+    place.unlink(missing_ok=True)
+    place.mkdir()
+    with Store(path) as store, pytest.raises(StoreError, match=r"cannot be (locked|written)"), store.alone():
+        raise AssertionError("locked")
+
+
+def test_a_table_whose_first_page_is_gone_is_given_up_and_the_others_are_saved(path, tiny):
+    with Store(path) as store:
+        before = numbers(store)
+    with closing(sqlite3.connect(path)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'measurements'").fetchone()
+    content = bytearray(path.read_bytes())
+    content[4096 * (page - 1) : 4096 * page] = bytes(4096)
+    path.write_bytes(content)
+    with pytest.warns(StateWarning, match="12 trials"):
+        store = Store(path)
+    with store:
+        assert run_studies([tiny], store).ran == 0
+        assert numbers(store) == before
+
+
+def test_each_measurement_of_boundaries_that_is_damaged_is_taken_again(tmp_path, tiny):
+    study = tiny.resized(6).model_copy(update={"boundaries": ("quantum", "linear")})
+    path = tmp_path / "s.sqlite"
+    with Store(path) as store:
+        run_studies([study], store)
+        measure_boundaries(study, study.boundaries, store)
+        before = store.measurements()
+        assert missing_boundaries([study], store) == []
+    with closing(sqlite3.connect(path)) as db:
+        keys = [key for (key,) in db.execute("SELECT hash FROM measurements")]
+    assert len(keys) == 4
+    for key in keys:
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE measurements SET figures = '[0.5]' WHERE hash = ?", (key,))
+        with Store(path) as store:
+            ((_, arms),) = missing_boundaries([study], store)
+            measure_boundaries(study, arms, store)
+            after = store.measurements()
+        for quantity, named in before.items():
+            for name, values in named.items():
+                np.testing.assert_array_equal(after[quantity][name], values)
