@@ -29,7 +29,7 @@ def _tell(line: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Runs campaigns, prints what came of them, and returns 1 if anything is not as it should be."""
     parser = argparse.ArgumentParser(prog="python -m endurance", description="Tries what studies survive.")
-    parser.add_argument("campaigns", nargs="*", choices=[*CAMPAIGNS, "all"], help="what to try")
+    parser.add_argument("campaigns", nargs="*", metavar="CAMPAIGN", help=f"what to try: {', '.join(CAMPAIGNS)} or all")
     parser.add_argument(
         "--folder",
         type=Path,
@@ -42,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.write and options.quick:
         parser.error("--write wants whole campaigns; drop --quick")
+    for name in options.campaigns:
+        if name not in (*CAMPAIGNS, "all"):
+            parser.error(f"there is no campaign {name!r}; there are {', '.join(CAMPAIGNS)} and all")
     if options.page:
         write_page()
         return 0

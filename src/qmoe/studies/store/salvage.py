@@ -78,7 +78,7 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> None:
     for row in _rows(old, table):
         try:
             new.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(there)}) VALUES ({marks})", row)
-        except sqlite3.Error:  # a cell of a type that its column cannot have
+        except (sqlite3.Error, UnicodeEncodeError):  # a cell that its column cannot have, or that is no text
             continue
 
 
