@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import safetensors.torch
+from safetensors import SafetensorError
 
 from qmoe.analysis import bayes_agreement, make_grid, off_a_line, probabilities
 from qmoe.data import make_dataset
-from qmoe.errors import ConfigError
+from qmoe.errors import ConfigError, StoreError
 from qmoe.moe import MixtureOfExperts
 from qmoe.statistics.bootstrap import MIN_CLUSTERS
 from qmoe.studies.assembly import build_model, prepare_data
@@ -35,9 +36,17 @@ def agreement_on(study: Study) -> str:
 
 
 def trained_model(record: Record) -> MixtureOfExperts:
-    """The model of a finished trial with its trained parameters."""
+    """The model of a finished trial with its trained parameters.
+
+    Raises:
+        StoreError: when they are not those of such a model.
+    """
     model = build_model(record.trial)
-    model.load_state_dict(safetensors.torch.load(record.state))
+    try:
+        model.load_state_dict(safetensors.torch.load(record.state))
+    except (SafetensorError, RuntimeError, ValueError, KeyError) as error:
+        first = str(error).splitlines()[0]
+        raise StoreError(f"The weights of trial {record.trial.hash} cannot be read: {first}; run it again.") from None
     return model
 
 

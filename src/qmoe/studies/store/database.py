@@ -9,7 +9,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +18,17 @@ from filelock import FileLock, Timeout
 
 import qmoe
 from qmoe.data import UserTable
+from qmoe.data.sources import only_from
 from qmoe.data.tables.kept import keep_table, keeps, key_of
 from qmoe.errors import QMoEError, StateWarning, StoreError, warn_caller
-from qmoe.studies.files import parse_study
+from qmoe.files import harden, open_to_read, refuse_odd_store, write_whole
 from qmoe.studies.specifications import all_members, specifications
 from qmoe.studies.specs.study import Study
-from qmoe.studies.store.results import StudyResults
-from qmoe.studies.store.schema import SCHEMA, bring_up
+from qmoe.studies.store.results import StudyResults, later_keys
+from qmoe.studies.store.schema import SCHEMA, bring_up, check_tables
 from qmoe.studies.store.status import writer_of
-from qmoe.studies.store.trial_rows import N_COLUMNS, Record, check_digest, from_row, to_row
+from qmoe.studies.store.stored_study import read_study
+from qmoe.studies.store.trial_rows import N_COLUMNS, Record, check_digest, from_row, measured, to_row
 from qmoe.studies.trials import TrialSpec, make_trials
 
 if TYPE_CHECKING:
@@ -60,15 +62,15 @@ class Store:
                 raise StoreError(
                     f"The folder {self.path.parent} cannot be made: {error.strerror}; choose another."
                 ) from None
-        elif not self.path.is_file():
+        elif not self.path.exists():
             raise StoreError(f"There is no store {self.path}; run `qmoe reproduce` or `qmoe run` with --out first.")
         with self._explained():
+            refuse_odd_store(self.path)
             # Whoever reads may have it from a stranger, or from a medium that cannot be written to.
-            target = self.path if create else f"{self.path.resolve().as_uri()}?mode=ro"
-            self._db = sqlite3.connect(target, timeout=30, uri=not create)
+            self._db = sqlite3.connect(self.path, timeout=30) if create else open_to_read(self.path)
         try:
             with self._explained():
-                self._db.execute("PRAGMA trusted_schema = OFF")
+                harden(self._db)
                 self._prepare()
         except BaseException:
             self._db.close()
@@ -106,7 +108,7 @@ class Store:
                 "with --out."
             ) from None
         try:
-            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+            write_whole(holder, f"process {os.getpid()} on {socket.gethostname()}")
             yield
         finally:
             if self._lock.lock_counter == 1:
@@ -165,27 +167,12 @@ class Store:
         with self._explained():
             row = self._db.execute("SELECT spec FROM studies WHERE name = ?", (name,)).fetchone()
         try:
-            return None if row is None else self._study(name, row[0])
+            return None if row is None else self._study(name, row[0])[0]
         except QMoEError:
             return None
 
-    def _study(self, name: str, text: str) -> Study:
-        """The study with this JSON, its table from this store.
-
-        Raises:
-            StoreError: when it is no JSON of a study.
-            ConfigError: when it is no valid study.
-        """
-        try:
-            values = json.loads(text)
-            if values["data"]["name"] == UserTable.name:
-                options = self._from_here(values["data"]["options"])
-                if not self._writes and options == values["data"]["options"]:
-                    raise StoreError(f"{self.path} does not keep the table of the study {name}; run it again.")
-                values["data"]["options"] = options
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"{self.path}: the study {name} cannot be read: {error!r}; run it again.") from None
-        return parse_study(values, f"{self.path}, study {name}")
+    def _study(self, name: str, text: str) -> tuple[Study, tuple[str, ...]]:
+        return read_study(name, text, self.path, self._from_here, writes=self._writes)
 
     def _from_here(self, options: dict[str, Any]) -> dict[str, Any]:
         """Options of a table, with this store in place of its file where it keeps that table."""
@@ -261,7 +248,7 @@ class Store:
         with self._explained():
             rows = self._db.execute("SELECT quantity, name, figures FROM measurements ORDER BY rowid").fetchall()
         for quantity, name, figures in rows:
-            found.setdefault(quantity, {})[name] = np.array(json.loads(figures))
+            found.setdefault(quantity, {})[name] = measured(figures, f"{self.path}: {quantity} of {name}")
         return found
 
     def study_names(self) -> list[str]:
@@ -282,10 +269,14 @@ class Store:
                 raise StoreError(
                     f"{self.path} has no study {name!r}; it has {', '.join(self.study_names()) or 'none'}."
                 )
-            study = self._study(name, row[0])
-            members = tuple(make_trials(study))
+            study, unknown = self._study(name, row[0])
+            with nullcontext() if self._writes else only_from(self.path):
+                members = tuple(make_trials(study))
+        if unknown:
+            warn_caller(f"{self.path}: study {name}: {later_keys(unknown)}", StateWarning)
         wanted = {member.trial.hash: member.trial for member in members}
-        return StudyResults(study, members, self.records(wanted), functools.partial(read_records, self.path.resolve()))
+        read = functools.partial(read_records, self.path.resolve())
+        return StudyResults(study, members, self.records(wanted), read, unknown)
 
     def frame(self, study: str | None = None, history: bool = False) -> pandas.DataFrame:
         """The trials of a study, or of all that can be read, as a pandas frame; see `StudyResults.frame`."""
@@ -348,6 +339,7 @@ class Store:
                 self._db.close()
                 self._db = copy
             bring_up(self._db, version)
+        check_tables(self._db)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

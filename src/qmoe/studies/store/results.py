@@ -26,12 +26,14 @@ class StudyResults:
         members: its trials, each in its place.
         records: what is done, by the hash of the trial.
         read: reads records of trials of other specifications by hash; without, they are looked for in ``records``.
+        unknown: keys of the study in its store that this version of qmoe does not know, and left out.
     """
 
     study: Study
     members: tuple[Member, ...]
     records: dict[str, Record]
     read: Callable[[Mapping[str, TrialSpec]], dict[str, Record]] | None = None
+    unknown: tuple[str, ...] = ()
 
     def of(self, arm: str, strength: float | None = None, lr: float | None = None) -> list[Record]:
         """Records of one arm (and noise strength), in the order of the seeds; failed trials left out.
@@ -98,3 +100,11 @@ class SpecificationResults(StudyResults):
 
 def _of(members: Iterable[Member], records: Mapping[str, Record]) -> dict[str, Record]:
     return {m.trial.hash: records[m.trial.hash] for m in members if m.trial.hash in records}
+
+
+def later_keys(unknown: Iterable[str]) -> str:
+    """Says that a study has keys that this version does not know."""
+    return (
+        f"it has keys that this qmoe does not know, as a later version writes: {', '.join(unknown)}. They are left out; "
+        "trials that they decide about count as not run."
+    )

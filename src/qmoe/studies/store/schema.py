@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 from qmoe.studies.store.trial_rows import N_COLUMNS, digest_of
 
@@ -56,3 +57,24 @@ def bring_up(db: sqlite3.Connection, version: int) -> None:
             digests = ((digest_of(row[: N_COLUMNS - 1]), row[0]) for row in rows)
             db.executemany("UPDATE trials SET digest = ? WHERE hash = ?", digests)
         db.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def check_tables(db: sqlite3.Connection) -> None:
+    """Raises sqlite3.DatabaseError unless the tables of a store have the columns that `bring_up` makes.
+
+    Each is strict, so that numbers are numbers: whoever computes from them need not ask again.
+    """
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        bring_up(fresh, 0)
+        wanted = _columns(fresh)
+    found = _columns(db)
+    for table, columns in wanted.items():
+        if found.get(table) != columns:
+            raise sqlite3.DatabaseError(f"its table {table!r} is not one that qmoe made")
+
+
+def _columns(db: sqlite3.Connection) -> dict[str, object]:
+    """For each table whether it is strict, and its columns: names, types, limits, and whether they are computed."""
+    tables = db.execute("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'").fetchall()
+    query = 'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?)'
+    return {name: (strict, db.execute(query, (name,)).fetchall()) for name, strict in tables}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from pydantic_core import from_json
 
 from qmoe.errors import StoreError
@@ -17,6 +19,12 @@ Failure = Literal["diverged", "error", "memory", "died"]
 #: Columns of a row, of which the last is the digest of the others.
 N_COLUMNS = 18
 _STATE = 6
+#: Characters of a text at most: beside all numbers, and for each epoch, of which each history has one number.
+_WORDS, _A_NUMBER = 100_000, 8 * 30
+#: What a whole number can be; beyond it floats cannot hold it.
+_LARGEST = 2**63
+#: What every trial that is done has.
+_ALWAYS = {"loss", "train_accuracy", "parameters", "router_parameters"}
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,7 @@ def from_row(trial: TrialSpec, row: tuple[Any, ...]) -> Record:
         :15
     ]
     failure, attempts, _ = row[15:]
+    _check_sizes(trial, row)
     try:
         found, course = from_json(metrics), from_json(history)
     except ValueError as wrong:
@@ -88,7 +97,13 @@ def from_row(trial: TrialSpec, row: tuple[Any, ...]) -> Record:
         raise StoreError("its numbers are not named")
     for name, value in found.items():
         if not _can_be(name, value):
-            raise StoreError(f"{name} = {value!r} cannot be")
+            raise StoreError(f"{name!r} = {value!r} cannot be")
+    if error is None and _ALWAYS - found.keys():
+        raise StoreError(f"it lacks {', '.join(sorted(_ALWAYS - found.keys()))}")
+    for name, values in course.items():
+        epochs = trial.training.epochs
+        if not isinstance(values, list) or len(values) != epochs or not all(type(v) in (int, float) for v in values):
+            raise StoreError(f"the history {name!r} cannot be")
     return Record(
         trial,
         found,
@@ -127,9 +142,18 @@ def check_digest(row: tuple[Any, ...]) -> None:
         raise StoreError("it is not as it was written: its digest differs")
 
 
+def _check_sizes(trial: TrialSpec, row: tuple[Any, ...]) -> None:
+    """Refuses texts longer than can be, before they are read, and counts that are none."""
+    for place, most in ((1, 2 * len(trial.canonical)), (3, 0), (4, 0), (5, _A_NUMBER * trial.training.epochs)):
+        if len(row[place] or "") > most + _WORDS:
+            raise StoreError(f"it has {len(row[place]):,} characters in one column")
+    if not 0 <= row[7] < math.inf or row[8] < 1:
+        raise StoreError(f"{row[7]} seconds in a stack of {row[8]} cannot be")
+
+
 def _can_be(name: str, value: object) -> bool:
     """Whether a figure is a number, and a share between 0 and 1."""
-    if not isinstance(value, (int, float)):
+    if not isinstance(value, (int, float)) or (isinstance(value, int) and abs(value) > _LARGEST):
         return False
     return 0.0 <= value <= 1.0 if name == "chance" or name.endswith("accuracy") else True
 
@@ -139,3 +163,18 @@ def digest_of(row: tuple[Any, ...]) -> str:
     found = hashlib.sha256(json.dumps([*row[:_STATE], *row[_STATE + 1 :]]).encode())
     found.update(row[_STATE])
     return found.hexdigest()
+
+
+def measured(figures: str, what: str) -> np.ndarray:
+    """Repeated measurements of a quantity as ``(n,)`` numbers, from their JSON.
+
+    Raises:
+        StoreError: for anything else.
+    """
+    try:
+        values = from_json(figures)
+        if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+            raise ValueError("it is no list of numbers")
+        return np.array(values, dtype=np.float64)
+    except (ValueError, OverflowError) as error:
+        raise StoreError(f"{what} cannot be read: {error}; run the studies again.") from None
