@@ -100,6 +100,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 _DIGEST = 32
+#: Part of every name, raised when files are written in another way: two versions of qmoe must not undo each other's.
+_FORMAT = b"2"
 
 
 class MachineCode(NamedTuple):
@@ -172,7 +174,7 @@ def _symbol(name: str) -> str:
 @functools.cache
 def _key(sources: str) -> str:
     """Names everything that machine code depends on."""
-    digest, llvm = hashlib.sha256(sources.encode()), _llvm()
+    digest, llvm = hashlib.sha256(_FORMAT + sources.encode()), _llvm()
     features = llvm.get_host_cpu_features().flatten()
     for part in (version("numba"), version("llvmlite"), llvm.get_process_triple(), llvm.get_host_cpu_name(), features):
         digest.update(part.encode())
