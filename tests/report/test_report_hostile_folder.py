@@ -1,14 +1,17 @@
 """A results folder from a stranger: nothing outside of it is read or written, and nothing in it runs or hangs."""
 
 import hashlib
+import io
 import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from helpers import qmoe_command as qmoe
@@ -133,7 +136,9 @@ def test_a_hostile_folder_reads_and_writes_nothing_outside(folder, tmp_path):
     assert hashlib.sha256((folder / "store.sqlite").read_bytes()).hexdigest() in page
     assert 'id="kept"' in page
     # Programs, their settings and caches; `:memory:` is no file.
-    homes = [f"{os.path.realpath(Path.home())}/{name}" for name in (".cache", ".config", ".matplotlib", ".fonts", ".local")]
+    homes = [
+        f"{os.path.realpath(Path.home())}/{name}" for name in (".cache", ".config", ".matplotlib", ".fonts", ".local")
+    ]
     system = ["/proc", "/sys", "/etc", "/usr", "/lib", "/opt", "/bin", "/dev/null", "/dev/urandom", "/var/cache"]
     source = Path(__file__).parents[2]
     programs = [os.path.realpath(p) for p in (source, sys.prefix, sys.base_prefix, *filter(None, sys.path), scratch)]
@@ -237,10 +242,6 @@ def test_weights_that_cannot_be_read_cost_the_picture_alone(folder, tmp_path):
 
 def forged_table(**arrays):
     """The blob of a kept table with other arrays."""
-    import io
-
-    import numpy as np
-
     good = {"x": np.zeros((2, 2)), "y": np.arange(2), "names": np.array(json.dumps([["a", "b"], ["c", "d"], "0" * 16]))}
     out = io.BytesIO()
     np.savez_compressed(out, **{**good, **arrays})
@@ -249,11 +250,6 @@ def forged_table(**arrays):
 
 def bomb():
     """A kept table whose header says that it has a thousand million rows."""
-    import io
-    import zipfile
-
-    import numpy as np
-
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(forged_table())) as good, zipfile.ZipFile(out, "w") as bad:
         for name in good.namelist():
@@ -271,9 +267,9 @@ def bomb():
 TABLES = {
     "no archive": lambda: b"PK",
     "a shape that is not there": bomb,
-    "labels beyond the classes": lambda: forged_table(y=__import__("numpy").array([0, 5])),
-    "features that are words": lambda: forged_table(x=__import__("numpy").array([["a", "b"], ["c", "d"]])),
-    "names that are numbers": lambda: forged_table(names=__import__("numpy").array("[1, 2, 3]")),
+    "labels beyond the classes": lambda: forged_table(y=np.array([0, 5])),
+    "features that are words": lambda: forged_table(x=np.array([["a", "b"], ["c", "d"]])),
+    "names that are numbers": lambda: forged_table(names=np.array("[1, 2, 3]")),
 }
 
 
@@ -358,7 +354,8 @@ def test_a_study_downloads_nothing_unless_it_is_allowed(tmp_path):
     (tmp_path / "far.toml").write_text(
         'name = "far"\ntitle = "Far"\nphase = "own"\nprotocol = "heldout"\n'
         'data = { name = "mnist", options = { openml = true }, components = 2 }\n'
-        '[[arms]]\nname = "linear"\nlabel = "linear"\nmodel = { router = { kind = "linear" }, experts = { kind = "linear" } }\n'
+        '[[arms]]\nname = "linear"\nlabel = "linear"\n'
+        'model = { router = { kind = "linear" }, experts = { kind = "linear" } }\n'
     )
     done = qmoe("run", "far.toml", cwd=tmp_path)
     assert done.returncode == 2

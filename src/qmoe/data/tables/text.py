@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import re
 
+from qmoe.errors import visible
+
 #: Marks that a file may begin with; that of UTF-32 (little-endian) begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -50,5 +52,10 @@ _FORMULA = re.compile("[\\s\0]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 
 
 def for_spreadsheet(value: object) -> object:
-    """A cell of a CSV file: text that a spreadsheet would take for a formula gets an apostrophe in front."""
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+    """A cell of a CSV file: text that a spreadsheet would take for a formula gets an apostrophe in front.
+
+    Carriage returns are made visible, which Python's writer leaves unquoted and other readers take for the end of a row.
+    """
+    if not isinstance(value, str):
+        return value
+    return f"'{visible(value)}" if _FORMULA.match(value) else visible(value)
