@@ -137,7 +137,7 @@ def test_a_picture_shows_any_label_of_a_study_as_text(words):
         assert " ".join(line.split()) in " ".join(shown.split())
 
 
-@pytest.mark.parametrize("module", ["qmoe.errors", "qmoe.files"])
+@pytest.mark.parametrize("module", ["qmoe.errors", "qmoe.safe_files"])
 def test_what_every_reader_needs_imports_nothing_heavy(module):
     code = f"import sys, {module}; print([m for m in ('torch', 'numpy', 'pandas') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -219,7 +219,7 @@ def test_a_row_that_cannot_be_is_left_out_though_its_digest_fits(folder, case):
 
 def test_a_value_that_is_too_large_is_refused_before_it_is_read(folder, monkeypatch):
     set_row(folder, state=b"0" * 300_000)
-    monkeypatch.setattr("qmoe.files.open_to_read.__defaults__", (200_000,))
+    monkeypatch.setattr("qmoe.safe_files.open_to_read.__defaults__", (200_000,))
     contents = read_store(folder / "store.sqlite")
     assert [results.study.name for results in contents.results] == ["kept"]
     assert "too big" in dict(contents.unreadable)["tiny"]

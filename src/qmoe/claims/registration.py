@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from qmoe.claims.spec import Claim
 from qmoe.errors import ConfigError
-from qmoe.files import read_text_file, write_whole
+from qmoe.safe_files import read_text_file, write_whole
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store import StudyResults
 

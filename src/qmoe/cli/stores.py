@@ -14,7 +14,7 @@ from qmoe.cli.console import make_console, say
 from qmoe.cli.jobs import STORE
 from qmoe.data.tables.text import for_spreadsheet
 from qmoe.errors import QMoEError, unknown
-from qmoe.files import own_folder, write_whole
+from qmoe.safe_files import own_folder, write_whole
 from qmoe.studies.store import Store, StoreStatus, status_of
 
 

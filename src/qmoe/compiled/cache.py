@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 from platformdirs import user_cache_path
 
 from qmoe.errors import PerformanceWarning, warn_caller
-from qmoe.files import open_regular
+from qmoe.safe_files import open_regular
 
 #: What modules import of this package, in the forms that kernels use.
 _IMPORTED = re.compile(r"^(?:from|import) (qmoe[\w.]*) (?:import|as) ", re.MULTILINE)

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from qmoe.errors import ConfigError
-from qmoe.files import read_regular
+from qmoe.safe_files import read_regular
 
 _UNSIGNED_BYTE = 0x08
 _GZIP_MAGIC = b"\x1f\x8b"

@@ -16,7 +16,6 @@ import qmoe
 from qmoe.claims import CLAIMS, Claim
 from qmoe.data.sources import only_from
 from qmoe.errors import QMoEError, visible
-from qmoe.files import own_folder, write_whole
 from qmoe.report.file_names import Names
 from qmoe.report.findings.contents import Contents, provenance, read_store, study_titles
 from qmoe.report.findings.judged import Judged
@@ -39,6 +38,7 @@ from qmoe.report.sections.summary import (
 )
 from qmoe.report.single_thread import one_thread
 from qmoe.report.tables import Table, outcome_words
+from qmoe.safe_files import own_folder, write_whole
 from qmoe.studies import InProcess
 
 #: Called with a few words and the share of the work that is done, 0 to 1.

@@ -12,7 +12,7 @@ from typing import Any
 
 from qmoe.data.tables.text import for_spreadsheet
 from qmoe.errors import visible
-from qmoe.files import write_whole
+from qmoe.safe_files import write_whole
 
 DASH = "–"
 #: What readers call an outcome.

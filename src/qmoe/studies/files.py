@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from qmoe.data import DATASETS
 from qmoe.data.tables.text import decoded
 from qmoe.errors import ConfigError, unknown
-from qmoe.files import read_text_file
+from qmoe.safe_files import read_text_file
 from qmoe.studies.ladder import with_ladder
 from qmoe.studies.specs.base import explain
 from qmoe.studies.specs.study import Study

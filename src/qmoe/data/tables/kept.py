@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from qmoe.errors import ConfigError
-from qmoe.files import open_to_read
+from qmoe.safe_files import open_to_read
 
 #: Bytes of a table at most.
 MAX_BYTES = 2**30

@@ -18,7 +18,7 @@ from qmoe.data.tables.labels import as_classes
 from qmoe.data.tables.numbering import numbers_rows
 from qmoe.data.tables.text import decoded
 from qmoe.errors import ConfigError, did_you_mean
-from qmoe.files import open_regular, read_regular
+from qmoe.safe_files import open_regular, read_regular
 from qmoe.seeding import Seed
 
 #: Bytes of a file at most; as numbers in memory it takes a few times that.

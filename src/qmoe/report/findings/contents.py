@@ -13,9 +13,9 @@ import numpy as np
 from qmoe.claims import ArmRuns, Claim, ladder_claims
 from qmoe.data.sources import only_from
 from qmoe.errors import QMoEError, StoreError
-from qmoe.files import open_regular
 from qmoe.report.findings.headline import HeadlineRow, headline
 from qmoe.report.findings.judged import Judged, Measurements, judge_all
+from qmoe.safe_files import open_regular
 from qmoe.studies import Record, Store, StudyResults, preset_names
 
 

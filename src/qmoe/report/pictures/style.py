@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from qmoe.claims.runs import ArmKey
 from qmoe.errors import visible
-from qmoe.files import write_whole
+from qmoe.safe_files import write_whole
 
 # Okabe-Ito, told apart in every common form of colour blindness. In the paper's phases one colour is quantum, one
 # classical; in a study of a user's own, which may have several of each, every arm has its own (see `arm_colours`).

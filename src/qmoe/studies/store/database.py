@@ -21,7 +21,7 @@ from qmoe.data import UserTable
 from qmoe.data.sources import only_from
 from qmoe.data.tables.kept import keep_table, keeps, key_of
 from qmoe.errors import QMoEError, StateWarning, StoreError, warn_caller
-from qmoe.files import harden, open_to_read, refuse_odd_store, write_whole
+from qmoe.safe_files import harden, open_to_read, refuse_odd_store, write_whole
 from qmoe.studies.specifications import all_members, specifications
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store.results import StudyResults, later_keys

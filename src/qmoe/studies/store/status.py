@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from qmoe.errors import StoreError
-from qmoe.files import open_to_read, read_regular
+from qmoe.safe_files import open_to_read, read_regular
 
 #: Seconds before the last result whose results give the rate.
 _RECENT = 600.0

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from qmoe.data import UserTable
 from qmoe.data.sources import only_from
 from qmoe.errors import ConfigError, StoreError
-from qmoe.files import MAX_TEXT
+from qmoe.safe_files import MAX_TEXT
 from qmoe.studies.files import parse_study
 from qmoe.studies.specs.study import Study
 
