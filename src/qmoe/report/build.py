@@ -81,6 +81,8 @@ def build_report(
     try:
         for folder in (out / "figures", out / "tables"):
             own_folder(folder)
+            for link in filter(Path.is_symlink, folder.iterdir()):
+                link.unlink()  # of an older report, or a stranger's: what it leads to is no part of this one
     except OSError as error:
         raise QMoEError(f"The folder {out} cannot be made: {error.strerror}; choose another.") from None
     path = out / "report.html"
