@@ -167,7 +167,7 @@ def test_figures_that_cannot_be_are_not_believed_though_the_digest_fits(tmp_path
     (record,) = run_stack((trial,))
     with Store(tmp_path / "s.sqlite") as store:
         store.save([dataclasses.replace(record, metrics=record.metrics | {"test_accuracy": 5.0})])
-        with pytest.warns(StateWarning, match=r"test_accuracy = 5\.0 cannot be"):
+        with pytest.warns(StateWarning, match=r"'test_accuracy' = 5\.0 cannot be"):
             assert store.records({trial.hash: trial}) == {}
         assert store.settled({trial.hash: trial}) == set()  # so that it is trained again, as the warning says
 

@@ -13,9 +13,10 @@ import typer
 
 import qmoe
 from qmoe.cli.computing import Computing
+from qmoe.cli.console import plain_warnings
 from qmoe.cli.packages import starting
 from qmoe.data import DATASETS
-from qmoe.errors import ConfigError, QMoEError, unknown
+from qmoe.errors import ConfigError, QMoEError, unknown, visible
 from qmoe.statistics.conventions import POWER
 from qmoe.studies import PHASES, load_preset, preset_names, preset_text, refuse_borrowed_name
 
@@ -53,6 +54,9 @@ On = Annotated[
 ]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Train again what failed.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output instead of tables.")]
+Fetch = Annotated[
+    bool, typer.Option("--fetch", help="Allow a study to download its data, as those with openml = true do.")
+]
 Claims = Annotated[
     Path | None,
     typer.Option("--claims", help="Your own claims to judge: a TOML file, or a folder of them.", show_default=False),
@@ -124,6 +128,7 @@ def run(
             "--registration", help="Run what `qmoe register` registered, from its root seed.", show_default=False
         ),
     ] = None,
+    fetch: Fetch = False,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
@@ -141,12 +146,13 @@ def run(
     """
     with starting():
         from qmoe.cli.jobs import run_job
-        from qmoe.cli.registering import registered, studies_of
+        from qmoe.cli.registering import refuse_download, registered, studies_of
     loaded = studies_of(study, overrides or ())
     if registration is not None:
         loaded = [registered(one, registration, claims) for one in loaded]
     for one in loaded:
         refuse_borrowed_name(one)
+        refuse_download(one, fetch)
     sized = [one.resized(3 if quick and seeds is None else seeds, quick) for one in loaded]
     run_job(sized, out, Computing(executor, workers, retry), as_json, claims)
 
@@ -210,16 +216,21 @@ def ablate(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="A folder that reproduce, run or ablate wrote.", metavar="DIR")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to; by default the same folder.", show_default=False)
+    ] = None,
     claims: Claims = None,
     as_json: Json = False,
 ) -> None:
     """Write the report of a results folder again, without training.
 
-    Example: qmoe report results
+    It reads the store in that folder and nothing else: no data file, no network. The folder may be a stranger's.
+
+    Example: qmoe report results --out my-report
     """
     with starting():
         from qmoe.cli.jobs import report_only
-    report_only(folder, as_json, claims)
+    report_only(folder, out or folder, as_json, claims)
 
 
 @app.command()
@@ -374,7 +385,8 @@ def doctor(as_json: Json = False) -> None:
 def main() -> None:
     """Runs the command line; errors that qmoe explains are a line on standard error, not a traceback."""
     try:
-        app()
+        with plain_warnings():
+            app()
     except QMoEError as error:
-        typer.echo(f"qmoe: {error}", err=True)
+        typer.echo(f"qmoe: {visible(str(error))}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)

@@ -125,13 +125,13 @@ def _measure(studies: Sequence[Study], store: Store, executor: Executor, progres
             measure_baselines(study, names, store, executor, lambda: progress.advance(task))
 
 
-def report_only(folder: Path, as_json: bool, claims: Path | None = None) -> None:
-    """Writes the report of ``folder`` from its store."""
+def report_only(folder: Path, out: Path, as_json: bool, claims: Path | None = None) -> None:
+    """Writes the report of the store in ``folder`` to ``out``."""
     console = make_console(stderr=as_json)
     own = _own_claims(claims)
     begin = time.perf_counter()
     with Store(folder / STORE, create=False) as store, make_progress(console) as progress:
-        page, contents = _write_report(store.path, folder, progress, own, InProcess())
+        page, contents = _write_report(store.path, out, progress, own, InProcess())
     _tell(console, contents.rows, contents, page, None, time.perf_counter() - begin, as_json)
 
 

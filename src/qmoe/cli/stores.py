@@ -14,6 +14,7 @@ from qmoe.cli.console import make_console, say
 from qmoe.cli.jobs import STORE
 from qmoe.data.tables.text import for_spreadsheet
 from qmoe.errors import QMoEError, unknown
+from qmoe.safe_files import own_folder, write_whole
 from qmoe.studies.store import Store, StoreStatus, status_of
 
 
@@ -69,18 +70,22 @@ def export_job(folder: Path, to: str, out: Path) -> None:
             "history": store.frame(history=True),
             "measurements": pandas.DataFrame(measured),
         }
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        own_folder(out)
+    except OSError as error:
+        raise QMoEError(f"The folder {out} cannot be made: {error.strerror}; choose another with --out.") from None
     console = make_console()
     for name, frame in frames.items():
         path = out / f"{name}.{to}"
-        path.unlink(missing_ok=True)  # in a folder from a stranger it may be a link
-        if to == "csv":
-            frame.map(for_spreadsheet).to_csv(path, index=False)
-        else:
-            try:
-                frame.to_parquet(path, index=False)
-            except ImportError as error:
-                raise QMoEError(f"Parquet needs pyarrow: pip install pyarrow ({error}).") from None
+        try:
+            if to == "csv":
+                write_whole(path, frame.rename(columns=for_spreadsheet).map(for_spreadsheet).to_csv(index=False))
+            else:
+                write_whole(path, frame.to_parquet(index=False))
+        except ImportError as error:
+            raise QMoEError(f"Parquet needs pyarrow: pip install pyarrow ({error}).") from None
+        except OSError as error:
+            raise QMoEError(f"{path} cannot be written: {error.strerror}; choose another folder with --out.") from None
         say(console, f"{path}: {len(frame):,} rows")
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from qmoe.data import DATASETS
 from qmoe.data.tables.text import decoded
 from qmoe.errors import ConfigError, unknown
+from qmoe.safe_files import read_text_file
 from qmoe.studies.ladder import with_ladder
 from qmoe.studies.specs.base import explain
 from qmoe.studies.specs.study import Study
@@ -77,7 +78,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: when it cannot be read, or is not TOML.
     """
     try:
-        return tomllib.loads(decoded(path.read_bytes()))
+        return tomllib.loads(decoded(read_text_file(path)))
     except FileNotFoundError:
         raise
     except RecursionError:

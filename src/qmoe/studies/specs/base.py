@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from qmoe.errors import did_you_mean
+from qmoe.errors import did_you_mean, visible
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[int, Field(ge=1, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
-Label = Annotated[str, Field(max_length=200)]
+#: Words for readers; what could not be seen in them as it is written, such as an escape to a terminal, is made visible.
+Words = Annotated[str, AfterValidator(visible)]
+Label = Annotated[Words, Field(max_length=200)]
 
 
 class Spec(BaseModel):

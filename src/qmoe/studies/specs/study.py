@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from qmoe.data import DATASETS, SCALINGS, Dataset, make_dataset
 from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.errors import ConfigError, did_you_mean
-from qmoe.studies.specs.base import Label, Name, Probability, Size, Spec, explain
+from qmoe.studies.specs.base import Label, Name, Probability, Size, Spec, Words, explain
 from qmoe.studies.specs.multiverse import MultiverseSpec
 from qmoe.studies.specs.part_models import ExpertsModel, RouterModel
 from qmoe.studies.specs.training import SeedSpec, TrainingSpec
@@ -167,10 +167,10 @@ class Study(Spec):
     """
 
     name: Name
-    title: str
-    phase: str
+    title: Words
+    phase: Words
     protocol: Literal["published", "heldout"]
-    about: str = ""
+    about: Words = ""
     data: DataSpec
     seeds: SeedSpec = SeedSpec()
     training: TrainingSpec = TrainingSpec()

@@ -13,9 +13,10 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from qmoe.errors import StateWarning, StoreError, warn_caller
+from qmoe.safe_files import harden, open_to_read, refuse_odd_store, write_whole
 from qmoe.studies.store.older import bring_up
 from qmoe.studies.store.salvage import salvage
-from qmoe.studies.store.schema import VERSION, as_text, make_tables
+from qmoe.studies.store.schema import VERSION, as_text, check_tables, make_tables
 from qmoe.studies.store.status import writer_of
 
 
@@ -36,7 +37,7 @@ class StoreFile:
                 raise StoreError(
                     f"The folder {self.path.parent} cannot be made: {error.strerror}; choose another."
                 ) from None
-        elif not self.path.is_file():
+        elif not self.path.exists():
             raise StoreError(f"There is no store {self.path}; run `qmoe reproduce` or `qmoe run` with --out first.")
         #: Whether this is what could be read of a damaged file.
         self.is_salvaged = False
@@ -57,13 +58,13 @@ class StoreFile:
 
     def _open(self) -> None:
         with self._explained():
+            refuse_odd_store(self.path)
             # Whoever reads may have it from a stranger, or from a medium that cannot be written to.
-            target = self.path if self._writes else f"{self.path.resolve().as_uri()}?mode=ro"
-            self._db = sqlite3.connect(target, timeout=30, uri=not self._writes)
+            self._db = sqlite3.connect(self.path, timeout=30) if self._writes else open_to_read(self.path)
         try:
             with self._explained():
                 self._db.text_factory = as_text
-                self._db.execute("PRAGMA trusted_schema = OFF")
+                harden(self._db)
                 self._prepare()
         except BaseException:
             self._db.close()
@@ -101,7 +102,7 @@ class StoreFile:
                 "with --out."
             ) from None
         try:
-            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+            write_whole(holder, f"process {os.getpid()} on {socket.gethostname()}")
             yield
         finally:
             if self._lock.lock_counter == 1:
@@ -125,6 +126,7 @@ class StoreFile:
         if version and self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("the file fails SQLite's own check")
         if version == VERSION:
+            check_tables(self._db)
             return
         if not self._writes:
             copy = sqlite3.connect(":memory:")

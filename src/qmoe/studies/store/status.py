@@ -11,9 +11,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from qmoe.errors import StoreError
+from qmoe.safe_files import open_to_read, read_regular
 
 #: Seconds before the last result whose results give the rate.
 _RECENT = 600.0
+#: Bytes of the file that names the writer, at most.
+_HOLDER = 1_000
 _COUNTS = """
 SELECT study, COUNT(*), TOTAL(status = 'done'), TOTAL(status = 'failed')
 FROM (SELECT DISTINCT study, hash FROM members JOIN arms USING (arm)) LEFT JOIN trials USING (hash)
@@ -69,11 +72,10 @@ def status_of(path: Path) -> StoreStatus:
     Raises:
         StoreError: when there is no store, or none of today.
     """
-    if not path.is_file():
+    if not path.exists():
         raise StoreError(f"There is no store {path}; run `qmoe reproduce` or `qmoe run` with --out first.")
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as db:
-            db.execute("PRAGMA trusted_schema = OFF")
+        with closing(open_to_read(path)) as db:
             studies = tuple(StudyProgress(name, n, int(done), int(bad)) for name, n, done, bad in db.execute(_COUNTS))
             n_trials, n_ended = db.execute(_ALL).fetchone()
             last = (
@@ -95,7 +97,10 @@ def writer_of(path: Path) -> str | None:
         lock.acquire(timeout=0)
     except Timeout:
         holder = Path(f"{path}.holder")
-        return holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+        try:
+            return read_regular(holder, _HOLDER).decode(errors="replace")
+        except OSError:
+            return "another process"
     except OSError:  # on a medium that cannot be written to nobody writes
         return None
     lock.release()

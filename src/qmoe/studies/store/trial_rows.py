@@ -19,6 +19,10 @@ Failure = Literal["diverged", "error", "memory", "died"]
 
 #: Epochs at the end of training whose losses every row has: they show whether the loss was still falling.
 RECENT = 4
+#: What every trial that is done has.
+_ALWAYS = {"loss", "train_accuracy", "parameters", "router_parameters"}
+#: Characters of a text at most.
+_WORDS = 100_000
 _FAILURES = (None, "diverged", "error", "memory", "died")
 #: Bytes that a history is unpacked to at most: a million epochs of a few quantities.
 _LARGEST = 1 << 26
@@ -160,9 +164,12 @@ def from_row(trial: TrialSpec, row: TrialRow) -> Record:
         StoreError: when its history or its weights cannot be read.
     """
     failure: Any = row.failure
+    names, values = history_of(row)
+    if len(values) and not (values.shape[1] == trial.training.epochs and np.isfinite(values).all()):
+        raise StoreError(f"the history of {', '.join(names)} cannot be")
     return Record(
-        trial, row.figures, _unpacked(row), _joined(row), row.execution, row.error, failure, row.attempts,
-        tuple(recent_of(row).tolist()),
+        trial, row.figures, dict(zip(names, values.tolist(), strict=True)), _joined(row), row.execution, row.error,
+        failure, row.attempts, tuple(recent_of(row).tolist()),
     )  # fmt: skip
 
 
@@ -184,11 +191,22 @@ def check_row(row: TrialRow, digest: object, trial: TrialSpec | None = None) -> 
         raise StoreError("it is of another trial than its hash says")
     for name, value in row.figures.items():
         if not _can_be(name, value):
-            raise StoreError(f"{name} = {value!r} cannot be")
+            raise StoreError(f"{name!r} = {value!r} cannot be")
+    if row.error is None and (lacks := _ALWAYS - row.figures.keys()):
+        raise StoreError(f"it lacks {', '.join(sorted(lacks))}")
+    if trial is not None and row.error is None and trial.data.holds_out and "test_accuracy" not in row.figures:
+        raise StoreError("it lacks test_accuracy")
     if row.failure not in _FAILURES or (row.failure is None) != (row.error is None):
         raise StoreError(f"failure = {row.failure!r} cannot be")
-    if row.execution.seconds < 0 or row.execution.stack_size < 1 or not math.isfinite(row.execution.seconds):
-        raise StoreError(f"{row.execution.seconds} seconds for a stack of {row.execution.stack_size} cannot be")
+    for name, text in (("error", row.error or ""), ("names", row.names), ("header", row.header)):
+        if len(text) > _WORDS:
+            raise StoreError(f"it has {len(text):,} characters of {name}")
+    ran = row.execution
+    if not 0 <= ran.seconds < math.inf or min(ran.stack_size, ran.threads, row.attempts) < 1:
+        raise StoreError(
+            f"{ran.seconds} seconds for a stack of {ran.stack_size} on {ran.threads} threads, tried {row.attempts} times, "
+            "cannot be"
+        )
 
 
 def recent_of(row: TrialRow) -> np.ndarray:
@@ -197,7 +215,10 @@ def recent_of(row: TrialRow) -> np.ndarray:
         return np.zeros(0)
     if len(row.recent) != 4 * RECENT:
         raise StoreError(f"it has {len(row.recent)} bytes of last losses, not {4 * RECENT}")
-    return np.frombuffer(row.recent, dtype="<f4").astype(np.float64)
+    found = np.frombuffer(row.recent, dtype="<f4").astype(np.float64)
+    if not np.isfinite(found).all():
+        raise StoreError(f"its last losses are {found.tolist()}")
+    return found
 
 
 def history_of(row: TrialRow) -> tuple[list[str], np.ndarray]:
@@ -215,7 +236,7 @@ def history_of(row: TrialRow) -> tuple[list[str], np.ndarray]:
         if not unpacker.eof or not names or len(content) % (4 * len(names)):
             raise ValueError(f"{len(content)} bytes for {len(names)} quantities")
         return names, np.frombuffer(content, dtype="<f4").reshape(len(names), -1)
-    except (ValueError, TypeError, zlib.error) as error:
+    except (ValueError, TypeError, RecursionError, zlib.error) as error:
         raise StoreError(f"its history cannot be read: {error}") from None
 
 
@@ -225,11 +246,6 @@ def packed(history: dict[str, list[float]]) -> tuple[str, bytes | None]:
         return "[]", None
     values = np.array(list(history.values()), dtype="<f4")
     return json.dumps(list(history)), zlib.compress(values.tobytes(), 6)
-
-
-def _unpacked(row: TrialRow) -> dict[str, list[float]]:
-    names, values = history_of(row)
-    return dict(zip(names, values.tolist(), strict=True))
 
 
 def split(state: bytes) -> tuple[str, bytes | None]:
@@ -259,6 +275,6 @@ def _without_place(frame: str, trial: TrialSpec) -> Any:
 
 def _can_be(name: str, value: object) -> bool:
     """Whether a figure is a number, and a share between 0 and 1."""
-    if not isinstance(value, (int, float)):
+    if not isinstance(value, float) or not math.isfinite(value):
         return False
     return 0.0 <= value <= 1.0 if name == "chance" or name.endswith("accuracy") else True
