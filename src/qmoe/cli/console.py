@@ -36,7 +36,7 @@ class PlainConsole(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """The text with everything visible."""
-        return super().render_str(visible(" ".join(text.splitlines())), **options)
+        return super().render_str(visible(" ".join(text.splitlines()).replace("\t", " ")), **options)
 
 
 def say(console: Console, line: str) -> None:
