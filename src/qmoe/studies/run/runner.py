@@ -90,7 +90,10 @@ def run_studies(
         executor = executor or InProcess()
         here = [store.at_hand(study) for study in studies]
         trials = {member.trial.hash: member.trial for study in here for member in all_members(study)}
-        stacks = plan_stacks(here, store.settled(trials, retry))
+        settled = store.settled(trials, retry)
+        # Of these only the time is wanted, if at all: what they gave is not given up for a failure.
+        kept = store.trained_together() & settled if any(study.timed for study in here) else set[str]()
+        stacks = plan_stacks(here, settled, kept)
         if on_plan is not None:
             on_plan(stacks)
         # Once for all: processes that meet a missing kernel at the same time would each compile it.
@@ -104,7 +107,7 @@ def run_studies(
             else:
                 records = outcome.result.records
                 portions.took(outcome.task, outcome.result.seconds)
-            store.save(records)
+            store.save(r for r in records if r.error is None or r.trial.hash not in kept)
             ran += len(records)
             if on_progress is not None:
                 on_progress(cost(outcome.task))

@@ -244,6 +244,12 @@ class Store:
         with self._explained():
             return {row[0] for row in self._db.execute("SELECT hash FROM trials WHERE status = 'failed'")}
 
+    def trained_together(self) -> set[str]:
+        """Hashes of the trials that are done and were trained beside others, so that their time is not that of one."""
+        with self._explained():
+            rows = self._db.execute("SELECT hash FROM trials WHERE status = 'done' AND stack_size > 1")
+            return {row[0] for row in rows}
+
     def save_measurement(self, digest: str, quantity: str, name: str, values: Sequence[float]) -> None:
         """Commits repeated measurements of a quantity, under a hash of what decides them."""
         with self._explained(), self._db:
