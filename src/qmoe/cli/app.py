@@ -14,6 +14,8 @@ import typer
 import qmoe
 from qmoe.cli.computing import Computing
 from qmoe.cli.packages import starting
+from qmoe.cli.results_commands import add_to
+from qmoe.cli.shared_options import Claims, Json
 from qmoe.data import DATASETS
 from qmoe.errors import ConfigError, QMoEError, unknown
 from qmoe.statistics.conventions import POWER
@@ -52,11 +54,6 @@ On = Annotated[
     ),
 ]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Train again what failed.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output instead of tables.")]
-Claims = Annotated[
-    Path | None,
-    typer.Option("--claims", help="Your own claims to judge: a TOML file, or a folder of them.", show_default=False),
-]
 Quick = Annotated[bool, typer.Option("--quick", help="A quick check: 3 seeds, short training, no ladder unless named.")]
 
 
@@ -222,48 +219,7 @@ def report(
     report_only(folder, as_json, claims)
 
 
-@app.command()
-def status(
-    folder: Annotated[Path, typer.Argument(help="A folder that reproduce, run or ablate writes to.", metavar="DIR")],
-    as_json: Json = False,
-) -> None:
-    """Show how far the studies of a results folder are, also while they run: done, failed, rate, time left.
-
-    Example: qmoe status results
-    """
-    with starting():
-        from qmoe.cli.stores import status_job
-    status_job(folder, as_json)
-
-
-@app.command()
-def export(
-    folder: Annotated[Path, typer.Argument(help="A folder that reproduce, run or ablate wrote.", metavar="DIR")],
-    to: Annotated[str, typer.Option("--to", help="csv, or parquet (needs pyarrow).")] = "csv",
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Where to; by default DIR/export.", show_default=False)
-    ] = None,
-) -> None:
-    """Write all trials, their histories and the measurements of a results folder as tables.
-
-    Example: qmoe export results --to parquet
-    """
-    with starting():
-        from qmoe.cli.stores import export_job
-    export_job(folder, to, out or folder / "export")
-
-
-@app.command()
-def check(
-    folder: Annotated[Path, typer.Argument(help="A folder that reproduce, run or ablate wrote.", metavar="DIR")],
-) -> None:
-    """Check every row of the store of a results folder against its digest.
-
-    Example: qmoe check results
-    """
-    with starting():
-        from qmoe.cli.stores import check_job
-    check_job(folder)
+add_to(app)
 
 
 @app.command()

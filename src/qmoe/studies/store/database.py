@@ -9,7 +9,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +83,11 @@ class Store:
     def close(self) -> None:
         """Closes the file."""
         self._db.close()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open file, for modules of this folder."""
+        return self._db
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -355,21 +360,25 @@ class Store:
                 self._db = copy
             bring_up(self._db, version)
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turns what SQLite says into an error that names the file and the way out."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise StoreError(
-                f"{self.path} cannot be opened or written: {error}; check permissions, disk space and that no other "
-                "qmoe is writing, or choose another folder."
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"{self.path} is damaged: {error}; move it away and run the same command again, or recover it with "
-                "`sqlite3 FILE .recover`."
-            ) from error
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(self.path)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns what SQLite says into an error that names the file and the way out."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise StoreError(
+            f"{path} cannot be opened or written: {error}; check permissions, disk space and that no other qmoe is "
+            "writing, or choose another folder."
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise StoreError(
+            f"{path} is damaged: {error}; move it away and run the same command again, or recover it with `sqlite3 FILE "
+            ".recover`."
+        ) from error
 
 
 def _may_end_otherwise(record: Record) -> bool:
