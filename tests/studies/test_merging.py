@@ -223,9 +223,9 @@ def test_tables_of_users_come_along_from_wherever_they_lay(tmp_path):
 
 
 def test_a_store_that_is_being_written_is_not_merged(halves, tmp_path):
-    with Store(halves[1]) as store, store.alone():
-        with pytest.raises(StoreError, match=r"b\.sqlite is being written by process \d+"):
-            merge_stores(halves, tmp_path / "c.sqlite")
+    refused = pytest.raises(StoreError, match=r"b\.sqlite is being written by process \d+")
+    with Store(halves[1]) as store, store.alone(), refused:
+        merge_stores(halves, tmp_path / "c.sqlite")
     with Store(tmp_path / "c.sqlite") as store, store.alone(), pytest.raises(StoreError, match="being written"):
         merge_stores(halves, tmp_path / "c.sqlite")
 

@@ -58,7 +58,7 @@ def run_job(
         QMoEError: for anything that stops the job; what was finished is in the store.
     """
     console = make_console(stderr=as_json)
-    own = _own_claims(claims)
+    own = own_claims(claims)
     begin = time.perf_counter()
     with (
         Store(out / STORE) as store, store.alone(), make_progress(console) as progress, computing.open() as executor,
@@ -128,14 +128,14 @@ def _measure(studies: Sequence[Study], store: Store, executor: Executor, progres
 def report_only(folder: Path, as_json: bool, claims: Path | None = None) -> None:
     """Writes the report of ``folder`` from its store."""
     console = make_console(stderr=as_json)
-    own = _own_claims(claims)
+    own = own_claims(claims)
     begin = time.perf_counter()
     with Store(folder / STORE, create=False) as store, make_progress(console) as progress:
         page, contents = _write_report(store.path, folder, progress, own, InProcess())
     _tell(console, contents.rows, contents, page, None, time.perf_counter() - begin, as_json)
 
 
-def _own_claims(path: Path | None) -> list[Claim]:
+def own_claims(path: Path | None) -> list[Claim]:
     """The user's own claims, refused before anything is trained where they bear a name that is taken."""
     own = [] if path is None else load_claims(path)
     for claim in own:

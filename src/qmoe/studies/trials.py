@@ -79,7 +79,11 @@ class TrialSpec(Spec):
     @cached_property
     def hash(self) -> str:
         """16 hexadecimal digits of the SHA-256 of the canonical JSON, without the place of files whose content it names."""
-        return hashlib.sha256(f"{NUMERICS}:{self._joined(self.data.identity)}".encode()).hexdigest()[:16]
+        return self.hash_by(NUMERICS)
+
+    def hash_by(self, numerics: int) -> str:
+        """The hash that a version of qmoe with these `NUMERICS` gives it."""
+        return hashlib.sha256(f"{numerics}:{self._joined(self.data.identity)}".encode()).hexdigest()[:16]
 
     @cached_property
     def canonical(self) -> str:
