@@ -130,6 +130,9 @@ def run(
             show_default=False,
         ),
     ] = None,
+    allow_import: Annotated[
+        bool, typer.Option("--allow-import", help='Let the study import routers of your own (kind = "import").')
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run one study from a TOML file and write the report.
@@ -145,7 +148,7 @@ def run(
     for one in loaded:
         refuse_borrowed_name(one)
     sized = [one.resized(3 if quick and seeds is None else seeds, quick) for one in loaded]
-    run_job(sized, out, Computing(executor, workers, retry), as_json, claims)
+    run_job(sized, out, Computing(executor, workers, retry, allow_import), as_json, claims)
 
 
 @app.command()

@@ -73,12 +73,14 @@ def run_job(
                 say(progress.console, "Compiling the kernels of the native engine first, once for this machine.")
             progress.update(task, total=sum(map(cost, stacks)))
 
-        done = run_studies(
-            studies, store, executor, on_plan=on_plan, on_progress=lambda part: progress.advance(task, part),
-            stop=stop.event, retry=computing.retry,
-        )  # fmt: skip
+        with computing.trusting():  # not while the report is written, which is of all studies that the store has
+            done = run_studies(
+                studies, store, executor, on_plan=on_plan, on_progress=lambda part: progress.advance(task, part),
+                stop=stop.event, retry=computing.retry,
+            )  # fmt: skip
+            if not stop.event.is_set():
+                _measure(studies, store, executor, progress)
         if not stop.event.is_set():
-            _measure(studies, store, executor, progress)
             progress.update(task, completed=progress.tasks[task].total or 0)
             page, contents = _write_report(store.path, out, progress, own, executor)
     if stop.event.is_set():
