@@ -16,6 +16,7 @@ from qmoe.cli.computing import Computing
 from qmoe.cli.packages import starting
 from qmoe.cli.results_commands import add_to
 from qmoe.cli.shared_options import Claims, Json
+from qmoe.cli.streams import enduring_output
 from qmoe.data import DATASETS
 from qmoe.errors import ConfigError, QMoEError, unknown
 from qmoe.statistics.conventions import POWER
@@ -332,8 +333,9 @@ def doctor(as_json: Json = False) -> None:
 
 def main() -> None:
     """Runs the command line; errors that qmoe explains are a line on standard error, not a traceback."""
-    try:
-        app()
-    except QMoEError as error:
-        typer.echo(f"qmoe: {error}", err=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    with enduring_output():
+        try:
+            app()
+        except QMoEError as error:
+            typer.echo(f"qmoe: {error}", err=True)
+            sys.exit(2 if isinstance(error, ConfigError) else 1)

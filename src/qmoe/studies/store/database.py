@@ -23,6 +23,7 @@ from qmoe.errors import QMoEError, StateWarning, StoreError, warn_caller
 from qmoe.studies.files import parse_study
 from qmoe.studies.specifications import all_members, specifications
 from qmoe.studies.specs.study import Study
+from qmoe.studies.store.leftovers import remove_leftovers
 from qmoe.studies.store.results import StudyResults
 from qmoe.studies.store.schema import SCHEMA, bring_up
 from qmoe.studies.store.status import writer_of
@@ -111,6 +112,7 @@ class Store:
                 "with --out."
             ) from None
         try:
+            remove_leftovers(holder)
             holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
             yield
         finally:
