@@ -98,7 +98,7 @@ class _OpenStore:
             try:
                 check_digest(row)
             except StoreError as error:
-                self.damaged[str(row[0])] = str(error)
+                self.damaged[row[0]] = str(error)
             else:
                 yield row
 
@@ -261,8 +261,8 @@ def _write(target: Store, sources: Sequence[_OpenStore], plan: _Plan) -> dict[Pa
         for number, source in enumerate(sources):
             if source.store is target:
                 continue
-            for row in source.trials():
-                if plan.trials[row[0]].source == number:
+            for row in source.rows("SELECT * FROM trials"):  # whose digests are checked by now
+                if row[0] not in source.damaged and plan.trials[row[0]].source == number:
                     db.execute(f"REPLACE INTO trials VALUES ({_marks(row)})", row)
                     taken[source.path] += 1
             for row in source.rows("SELECT * FROM measurements ORDER BY rowid"):
