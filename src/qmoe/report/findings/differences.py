@@ -8,11 +8,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from qmoe.claims import Claim, Comparison, Verdict
 from qmoe.report.findings.contents import Contents, read_store
 from qmoe.report.findings.judged import telling
 from qmoe.studies import Store, Study, StudyResults
-from qmoe.studies.store.numerics import numerics_of
+from qmoe.studies.store.columns import Columns
+from qmoe.studies.trials import NUMERICS
+
+#: Newer numerics than today's that are looked for.
+_NEWER = 50
 
 
 @dataclass(frozen=True)
@@ -214,34 +220,52 @@ class _Side:
         contents = read_store(path, claims)
         results = {r.study.name: r for r in contents.results}
         with Store(path, create=False) as store:
-            numerics = {name: numerics_of(store, name, r.members[0]) for name, r in results.items()}
+            numerics = {name: _numerics(r, store.first_hash(name)) for name, r in results.items()}
         return cls(contents, results, numerics)
 
     def facts(self, name: str) -> StudyFacts | None:
         results = self.results.get(name)
         if results is None:
             return None
-        records = list(results.records.values())
-        done = [record for record in records if record.error is None]
+        columns = results.columns
+        ran = columns.take(columns.done | columns.failed)
         return StudyFacts(
-            draws=len({record.trial.data_seed for record in done}),
-            done=len(done),
-            failed=len(records) - len(done),
-            missing=len({member.trial.hash for member in results.members} - results.records.keys()),
-            versions=tuple(sorted({record.version for record in records})),
-            commits=tuple(sorted({record.commit for record in records if record.commit})),
+            draws=len({trial.data_seed for trial in columns.trials[columns.done]}),
+            done=int(columns.done.sum()),
+            failed=results.n_failed,
+            missing=results.n_missing,
+            versions=tuple(sorted({execution.version for execution in ran.executions})),
+            commits=tuple(sorted({execution.commit for execution in ran.executions if execution.commit})),
             numerics=self.numerics[name],
         )
+
+
+def _numerics(results: StudyResults, first: str | None) -> int | None:
+    """The `NUMERICS` that give the first trial of a study the hash that it has in the store."""
+    trial = results.members[0].trial
+    return next((n for n in range(NUMERICS + _NEWER) if trial.hash_by(n) == first), None)
 
 
 def _study(name: str, a: _Side, b: _Side) -> StudyDifference:
     mine, other = a.results.get(name), b.results.get(name)
     if mine is None or other is None:
         return StudyDifference(name, a.facts(name), b.facts(name))
-    both = mine.records.keys() & other.records.keys()
-    differing = sum(mine.records[digest].metrics != other.records[digest].metrics for digest in both)
     options = tuple(_options(mine.study, other.study))
-    return StudyDifference(name, a.facts(name), b.facts(name), options, differing)
+    return StudyDifference(name, a.facts(name), b.facts(name), options, _n_differing(mine.columns, other.columns))
+
+
+def _n_differing(a: Columns, b: Columns) -> int:
+    """Trials that both have finished, with different numbers."""
+    place = {trial.hash: at for at, trial in enumerate(b.trials)}
+    pairs = [(at, place[trial.hash]) for at, trial in enumerate(a.trials) if trial.hash in place]
+    shared = np.array([(i, j) for i, j in pairs if a.done[i] and b.done[j]], dtype=np.int64).reshape(-1, 2)
+    mine, other = a.take(shared[:, 0]), b.take(shared[:, 1])
+    differs = np.zeros(len(shared), dtype=bool)
+    for name in (a.values.keys() | b.values.keys()) - {"seconds"}:
+        nothing = np.full(len(shared), np.nan)
+        x, y = mine.values.get(name, nothing), other.values.get(name, nothing)
+        differs |= ~((x == y) | (np.isnan(x) & np.isnan(y)))
+    return int(differs.sum())
 
 
 def _options(a: Study, b: Study) -> Iterator[OptionDifference]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import importlib
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -52,21 +51,24 @@ def facts_of(results: StudyResults) -> Iterator[RunFacts]:
 
 def _facts(member: Member, record: Record) -> RunFacts:
     trial = member.trial
+    parts = {name: getattr(trial, name).model_dump(mode="json") for name in ("data", "model", "training")}
+    seeds = {name: getattr(trial, name) for name in ("root", "data_seed", "init_seed", "fixed")}
     strength = "" if member.strength is None else f"-p{member.strength!r}"
-    ended = datetime.datetime.fromisoformat(record.finished_at)
+    execution = record.execution
+    ended = datetime.datetime.fromisoformat(execution.finished_at)
     tags = {
-        "qmoe.hash": trial.hash, "qmoe.arm": member.arm, "qmoe.version": record.version,
-        "qmoe.commit": record.commit, "qmoe.engine": record.engine, "qmoe.failure": record.failure,
-        "qmoe.error": record.error, "qmoe.stack_size": record.stack_size, "qmoe.seconds": record.seconds,
+        "qmoe.hash": trial.hash, "qmoe.arm": member.arm, "qmoe.version": execution.version,
+        "qmoe.commit": execution.commit, "qmoe.engine": execution.engine, "qmoe.failure": record.failure,
+        "qmoe.error": record.error, "qmoe.stack_size": execution.stack_size, "qmoe.seconds": execution.seconds,
     }  # fmt: skip
     return RunFacts(
         name=f"{member.arm}{strength}-lr{trial.training.lr!r}-draw{trial.data_seed}-init{trial.init_seed}",
-        params=dict(_flat(trial.model_dump(mode="json"))),
+        params=dict(_flat(parts | seeds)),
         metrics={name: value for name, value in record.metrics.items() if name not in record.history},
         courses=record.history,
         tags={name: str(value) for name, value in tags.items() if value is not None},
         error=record.error,
-        began=ended - datetime.timedelta(seconds=record.seconds if math.isfinite(record.seconds) else 0.0),
+        began=ended - datetime.timedelta(seconds=execution.seconds),
         ended=ended,
     )
 

@@ -19,6 +19,7 @@ from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile, plan_stacks
 from qmoe.studies.specifications import all_members
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store import Store
+from qmoe.studies.store.keeping import Keeping
 
 
 def check_models(study: Study) -> None:
@@ -90,7 +91,8 @@ def run_studies(
         executor = executor or InProcess()
         here = [store.at_hand(study) for study in studies]
         trials = {member.trial.hash: member.trial for study in here for member in all_members(study)}
-        settled = store.settled(trials, retry)
+        keeping = Keeping(here)
+        settled = store.settled(trials, retry, keeping)
         # Of these only the time is wanted, if at all: what they gave is not given up for a failure.
         kept = store.trained_together() & settled if any(study.timed for study in here) else set[str]()
         stacks = plan_stacks(here, settled, kept)
@@ -107,7 +109,7 @@ def run_studies(
             else:
                 records = outcome.result.records
                 portions.took(outcome.task, outcome.result.seconds)
-            store.save(r for r in records if r.error is None or r.trial.hash not in kept)
+            store.save(keeping.cut(r) for r in records if r.done or r.trial.hash not in kept)
             ran += len(records)
             if on_progress is not None:
                 on_progress(cost(outcome.task))

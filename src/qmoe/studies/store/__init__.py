@@ -4,16 +4,9 @@ from qmoe.studies.store.database import Store
 from qmoe.studies.store.merging import MergeSummary, merge_stores
 from qmoe.studies.store.results import SpecificationResults, StudyResults
 from qmoe.studies.store.status import StoreStatus, status_of
-from qmoe.studies.store.trial_rows import Failure, Record
+from qmoe.studies.store.trial_rows import Execution, Failure, Record
 
 __all__ = [
-    "Failure",
-    "MergeSummary",
-    "Record",
-    "SpecificationResults",
-    "Store",
-    "StoreStatus",
-    "StudyResults",
-    "merge_stores",
-    "status_of",
-]
+    "Execution", "Failure", "MergeSummary", "Record", "SpecificationResults", "Store", "StoreStatus", "StudyResults",
+    "merge_stores", "status_of",
+]  # fmt: skip

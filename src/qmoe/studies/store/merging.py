@@ -15,12 +15,18 @@ from typing import Any
 from qmoe.data import DATASETS
 from qmoe.data.tables.kept import keep_packed, packed_tables
 from qmoe.errors import ConfigError, StoreError
-from qmoe.studies.store.database import Store, explained
+from qmoe.studies.store.database import Store
+from qmoe.studies.store.digests import of_measurement, of_study
 from qmoe.studies.store.status import writer_of
-from qmoe.studies.store.trial_rows import check_digest
+from qmoe.studies.store.trial_rows import TrialRow, check_row
+from qmoe.studies.store.trial_table import TrialTable
 
-#: What a trial gave; all else in its row says when and where it ran.
-_RESULT = ("metrics", "history", "state")
+#: Columns of arms but for their number, which is another in each store.
+_ARM = "study, specification, name, strength, learning_rate, own_rate"
+_MEMBERS = f"""
+SELECT {_ARM}, data_seed, init_seed, hash FROM arms JOIN members USING (arm)
+WHERE study = ? ORDER BY arms.arm, data_seed, init_seed
+"""
 #: Names of conflicts that a message tells.
 _TOLD = 5
 
@@ -32,7 +38,7 @@ class MergeSummary:
     Attributes:
         trials: trials in the merged store.
         taken: by source, how many rows of trials came from it now.
-        damaged: by source, damaged rows with what is wrong with each; they are left out.
+        damaged: by source, damaged rows and studies with what is wrong with each; they are left out.
         studies: names of the studies in the merged store.
     """
 
@@ -45,8 +51,9 @@ class MergeSummary:
 def merge_stores(sources: Sequence[Path], out: Path, prefer: Path | None = None) -> MergeSummary:
     """Puts the trials, studies, measurements and kept tables of stores into the store ``out``, all or nothing.
 
-    A trial that several stores have is taken once. One that is done wins over one that failed. What ``out`` has already
-    stays, so the same call may be made again. Damaged rows are left out.
+    A trial that several stores have is taken once: one that is done rather than one that failed, and one with weights and
+    history rather than one without. What ``out`` has already stays, so the same call may be made again. Damaged rows are
+    left out.
 
     Args:
         sources: the store files, which are only read.
@@ -92,48 +99,81 @@ class _OpenStore:
     store: Store
     damaged: dict[str, str] = field(default_factory=dict)
 
-    def trials(self) -> Iterator[tuple[Any, ...]]:
+    def trials(self) -> Iterator[TrialRow]:
         """The rows of trials that are whole."""
-        for row in self.rows("SELECT * FROM trials"):
-            try:
-                check_digest(row)
-            except StoreError as error:
-                self.damaged[row[0]] = str(error)
+        with self.store.opened() as db:
+            for row, digest in TrialTable(db).all():
+                try:
+                    check_row(row, digest)
+                except StoreError as error:
+                    self.damaged[row.hash] = str(error)
+                else:
+                    yield row
+
+    def measurements(self) -> Iterator[tuple[str, ...]]:
+        """Measurements that are whole, as they are kept; in their order, as the latest counts."""
+        for *row, digest in self.rows("SELECT hash, quantity, name, figures, digest FROM measurements ORDER BY rowid"):
+            if of_measurement(*row) == digest:
+                yield (*row, digest)
             else:
-                yield row
+                self.damaged[row[0]] = f"{row[1]} of {row[2]} is not as it was written"
 
-    @property
-    def columns(self) -> list[str]:
-        """Names of the columns of trials."""
-        with explained(self.path):
-            return [column[0] for column in self.store.connection.execute("SELECT * FROM trials LIMIT 0").description]
+    def studies(self) -> Iterator[tuple[str, str]]:
+        """Names and JSON of the studies that are whole, in their order."""
+        for name, spec, digest in self.rows("SELECT name, spec, digest FROM studies ORDER BY position"):
+            if of_study(name, spec) == digest:
+                yield name, spec
+            else:
+                self.damaged[name] = "the study is not as it was written"
 
-    def rows(self, query: str, *values: str) -> Iterator[tuple[Any, ...]]:
+    def members(self, study: str) -> bytes:
+        """A fingerprint of the trials of a study in their places; empty where it has none."""
+        digest, n = hashlib.sha256(), 0
+        for n, row in enumerate(self.rows(_MEMBERS, study), 1):  # noqa: B007
+            digest.update(repr(row).encode())
+        return digest.digest() if n else b""
+
+    def rows(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
         """The rows that a query finds."""
-        with explained(self.path):
-            yield from self.store.connection.execute(query, values)
-
-    def tables(self) -> Iterator[tuple[str, bytes]]:
-        """The tables of users that it keeps."""
-        with explained(self.path):
-            yield from packed_tables(self.store.connection)
+        with self.store.opened() as db:
+            yield from db.execute(query, values)
 
 
 @dataclass(frozen=True)
-class _Taken:
-    """Which source something comes from, and what it says there: done or not, and a fingerprint of its result."""
+class _Result:
+    """What a source has under a hash.
+
+    Attributes:
+        source: its number.
+        is_done: whether it is a result, not a failure.
+        figures: fingerprint of final numbers.
+        more: fingerprints of what only some studies keep, by name: history and weights.
+    """
 
     source: int
     is_done: bool
-    result: bytes
+    figures: bytes
+    more: tuple[tuple[str, bytes], ...] = ()
+
+    def differs(self, other: _Result) -> bool:
+        """Whether both are results and something that both have is not the same."""
+        mine, others = dict(self.more), dict(other.more)
+        same = self.figures == other.figures and all(mine[name] == others[name] for name in mine.keys() & others)
+        return self.is_done and other.is_done and not same
+
+    def has_more(self, other: _Result) -> bool:
+        """Whether this is a result and the other a failure, or it has all that the other one has and more."""
+        if self.is_done != other.is_done:
+            return self.is_done
+        return {name for name, _ in self.more} > {name for name, _ in other.more}
 
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
     """What to take from which source, by hash; studies by name."""
 
-    trials: dict[str, _Taken]
-    measurements: dict[str, _Taken]
+    trials: dict[str, _Result]
+    measurements: dict[str, _Result]
     studies: dict[str, int]
 
 
@@ -152,19 +192,20 @@ def _plan(sources: Sequence[_OpenStore], prefer: Path | None) -> _Plan:
     order = sorted(range(len(sources)), key=lambda number: sources[number].path.resolve() != favoured)
     preferred = order[0] if favoured is not None else None
     trials, measurements = _Choice(preferred), _Choice(preferred)
-    columns = sources[0].columns
-    for source in sources:
-        if source.columns != columns or not {"status", *_RESULT} <= set(columns):
-            raise StoreError(f"{source.path} has other columns of trials than a qmoe store; leave it out.")
-    at, status = [columns.index(name) for name in _RESULT], columns.index("status")
     for number in order:
         for row in sources[number].trials():
-            trials.add(row[0], _Taken(number, row[status] == "done", _fingerprint([row[i] for i in at])))
-        for digest, *values in sources[number].rows("SELECT hash, quantity, name, figures FROM measurements"):
-            measurements.add(digest, _Taken(number, True, _fingerprint(values)))
+            trials.add(row.hash, _result_of(number, row))
+        for key, *values, _ in sources[number].measurements():
+            measurements.add(key, _Result(number, True, _fingerprint(*values)))
     for what, choice in (("trial", trials), ("measurement", measurements)):
         choice.check(what, sources)
     return _Plan(trials.taken, measurements.taken, studies)
+
+
+def _result_of(source: int, row: TrialRow) -> _Result:
+    parts = ("history", row.names, row.history), ("weights", row.header, row.weights)
+    more = tuple((name, _fingerprint(about, content)) for name, about, content in parts if content is not None)
+    return _Result(source, row.error is None, _fingerprint(json.dumps(row.figures, sort_keys=True)), more)
 
 
 class _Choice:
@@ -176,22 +217,25 @@ class _Choice:
 
     def __init__(self, preferred: int | None) -> None:
         self._preferred = preferred
-        self.taken: dict[str, _Taken] = {}
+        self.taken: dict[str, _Result] = {}
         self.differing: dict[str, tuple[int, int]] = {}
 
-    def add(self, digest: str, new: _Taken) -> None:
+    def add(self, key: str, new: _Result) -> None:
         """Takes note of what a source has."""
-        old = self.taken.get(digest)
-        if old is None or (new.is_done and not old.is_done):
-            self.taken[digest] = new
-        elif new.is_done and new.result != old.result and old.source != self._preferred:
-            self.differing[digest] = old.source, new.source
+        old = self.taken.get(key)
+        if old is None:
+            self.taken[key] = new
+        elif new.differs(old):
+            if old.source != self._preferred:
+                self.differing[key] = old.source, new.source
+        elif new.has_more(old):
+            self.taken[key] = new
 
     def check(self, what: str, sources: Sequence[_OpenStore]) -> None:
         """Raises StoreError where two sources differ."""
         if not self.differing:
             return
-        told = [f"{digest} ({sources[a].path} and {sources[b].path})" for digest, (a, b) in self.differing.items()]
+        told = [f"{key} ({sources[a].path} and {sources[b].path})" for key, (a, b) in self.differing.items()]
         more = f", and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
         n = f"{len(told)} {what}{'s have' if len(told) > 1 else ' has'}"
         raise StoreError(
@@ -204,7 +248,7 @@ def _plan_studies(sources: Sequence[_OpenStore]) -> dict[str, int]:
     """The source of each study, in the order of the merged store."""
     found: dict[str, tuple[int, Any]] = {}
     for number, source in enumerate(sources):
-        for name, spec in source.rows("SELECT name, spec FROM studies ORDER BY position"):
+        for name, spec in source.studies():
             asked = _without_places(spec)
             if name not in found:
                 found[name] = number, asked
@@ -212,11 +256,11 @@ def _plan_studies(sources: Sequence[_OpenStore]) -> dict[str, int]:
             before = sources[found[name][0]]
             if asked != found[name][1]:
                 raise StoreError(
-                    f"{before.path} and {source.path} have different studies {name}. Run one of them under another name, or "
-                    f"both from the same file and with the same options; `qmoe diff` says how they differ."
+                    f"{before.path} and {source.path} have different studies {name}. Run one of them under another name, "
+                    "or both from the same file and with the same options; `qmoe diff` says how they differ."
                 )
-            mine, other = _members(before, name), _members(source, name)
-            if not mine:  # a file of before version 3, whose study was not run since
+            mine, other = before.members(name), source.members(name)
+            if not mine:  # of a file of before version 3, whose study was not run since
                 found[name] = number, asked
             elif other and mine != other:
                 raise StoreError(
@@ -238,52 +282,49 @@ def _without_places(spec: str) -> Any:
     return values
 
 
-def _members(source: _OpenStore, study: str) -> bytes:
-    """A fingerprint of the trials of a study in their places; empty where it has none."""
-    digest, n = hashlib.sha256(), 0
-    for n, row in enumerate(source.rows("SELECT * FROM members WHERE study = ? ORDER BY rowid", study), 1):  # noqa: B007
-        digest.update(repr(row).encode())
-    return digest.digest() if n else b""
-
-
-def _fingerprint(values: Sequence[Any]) -> bytes:
+def _fingerprint(*values: str | bytes | None) -> bytes:
     digest = hashlib.sha256()
     for value in values:
-        part = value if isinstance(value, bytes) else str(value).encode()
+        part = value.encode(errors="surrogateescape") if isinstance(value, str) else value or b""
         digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.digest()
+    return digest.digest()[:16]
 
 
 def _write(target: Store, sources: Sequence[_OpenStore], plan: _Plan) -> dict[Path, int]:
     """Writes what is planned, all or nothing; what is there already is left."""
-    db, taken = target.connection, Counter[Path]()
-    with explained(target.path), db:
+    taken = Counter[Path]()
+    with target.opened() as db, db:
+        table = TrialTable(db)
         for number, source in enumerate(sources):
             if source.store is target:
                 continue
-            for row in source.rows("SELECT * FROM trials"):  # whose digests are checked by now
-                if row[0] not in source.damaged and plan.trials[row[0]].source == number:
-                    db.execute(f"REPLACE INTO trials VALUES ({_marks(row)})", row)
+            for row in source.trials():
+                if plan.trials[row.hash].source == number:
+                    table.put(row)
                     taken[source.path] += 1
-            for row in source.rows("SELECT * FROM measurements ORDER BY rowid"):
-                if plan.measurements[row[0]].source == number:
-                    db.execute(f"REPLACE INTO measurements VALUES ({_marks(row)})", row)
-            for key, content in source.tables():
-                keep_packed(db, key, content)
-            _write_studies(db, source, [name for name, at in plan.studies.items() if at == number])
+            for measured in source.measurements():
+                if plan.measurements[measured[0]].source == number:
+                    db.execute("REPLACE INTO measurements VALUES (?, ?, ?, ?, ?)", measured)
+            with source.store.opened() as other:
+                for key, content in packed_tables(other):
+                    keep_packed(db, key, content)
+            for name in (name for name, at in plan.studies.items() if at == number):
+                _write_study(db, source, name)
         # In the order of the first store, then of the next ones.
         places = list(enumerate(plan.studies))
         db.executemany("UPDATE studies SET position = ? WHERE name = ?", places)
     return dict(taken)
 
 
-def _write_studies(db: sqlite3.Connection, source: _OpenStore, names: Sequence[str]) -> None:
-    for name in names:
-        for table, column in (("studies", "name"), ("specifications", "study"), ("members", "study")):
-            db.execute(f"DELETE FROM {table} WHERE {column} = ?", (name,))
-            for row in source.rows(f"SELECT * FROM {table} WHERE {column} = ?", name):
-                db.execute(f"INSERT INTO {table} VALUES ({_marks(row)})", row)
-
-
-def _marks(row: Sequence[Any]) -> str:
-    return ", ".join("?" * len(row))
+def _write_study(db: sqlite3.Connection, source: _OpenStore, name: str) -> None:
+    """Writes a study with its places, in place of one of that name."""
+    db.execute("DELETE FROM members WHERE arm IN (SELECT arm FROM arms WHERE study = ?)", (name,))
+    for table, column in (("studies", "name"), ("specifications", "study"), ("arms", "study")):
+        db.execute(f"DELETE FROM {table} WHERE {column} = ?", (name,))
+    for table, column in (("studies", "name"), ("specifications", "study")):
+        for row in source.rows(f"SELECT * FROM {table} WHERE {column} = ?", name):
+            db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+    for arm, *values in list(source.rows(f"SELECT arm, {_ARM} FROM arms WHERE study = ? ORDER BY arm", name)):
+        made = db.execute(f"INSERT INTO arms ({_ARM}) VALUES (?, ?, ?, ?, ?, ?)", values).lastrowid
+        members = source.rows("SELECT data_seed, init_seed, hash FROM members WHERE arm = ?", arm)
+        db.executemany("INSERT INTO members VALUES (?, ?, ?, ?)", ((made, *row) for row in members))

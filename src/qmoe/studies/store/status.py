@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import os
+import re
+import socket
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,11 +16,17 @@ from filelock import FileLock, Timeout
 
 from qmoe.errors import StoreError
 
+#: Where Linux keeps semaphores that have names.
+_SEMAPHORES = Path("/dev/shm")
+#: How a holder is named, see `Store.alone`.
+_HOLDER = re.compile(r"process (\d+) on (.+)")
+#: More than any holder's name has.
+_LONGEST = 500
 #: Seconds before the last result whose results give the rate.
 _RECENT = 600.0
 _COUNTS = """
 SELECT study, COUNT(*), TOTAL(status = 'done'), TOTAL(status = 'failed')
-FROM (SELECT DISTINCT study, hash FROM members) LEFT JOIN trials USING (hash)
+FROM (SELECT DISTINCT study, hash FROM members JOIN arms USING (arm)) LEFT JOIN trials USING (hash)
 JOIN studies ON studies.name = study GROUP BY study ORDER BY position
 """
 _ALL = "SELECT COUNT(*), COUNT(status) FROM (SELECT DISTINCT hash FROM members) LEFT JOIN trials USING (hash)"
@@ -76,7 +86,9 @@ def status_of(path: Path) -> StoreStatus:
             db.execute("PRAGMA trusted_schema = OFF")
             studies = tuple(StudyProgress(name, n, int(done), int(bad)) for name, n, done, bad in db.execute(_COUNTS))
             n_trials, n_ended = db.execute(_ALL).fetchone()
-            last = "SELECT finished_at FROM trials ORDER BY finished_at DESC LIMIT 10000"
+            last = (
+                "SELECT finished_at FROM trials JOIN executions USING (execution) ORDER BY finished_at DESC LIMIT 10000"
+            )
             ended = [datetime.datetime.fromisoformat(row[0]).timestamp() for row in db.execute(last)]
     except (sqlite3.Error, ValueError) as error:
         raise StoreError(f"{path} cannot be read: {error}; run its studies again to bring it up to date.") from None
@@ -105,3 +117,31 @@ def _rate(ended: list[float]) -> float | None:
     recent = [at for at in ended if at >= ended[0] - _RECENT]
     lasted = recent[0] - recent[-1] if recent else 0.0
     return None if lasted <= 0 else (len(recent) - 1) / lasted
+
+
+def remove_leftovers(holder: Path) -> None:
+    """Removes the semaphores of the process pool of a process that held a store until it was killed.
+
+    loky's own process that would do so is in the same group, and was killed with it.
+
+    Args:
+        holder: the file that names the process; of one that runs, or ran on another machine, nothing is removed.
+    """
+    if not holder.is_file() or holder.stat().st_size > _LONGEST:
+        return
+    named = _HOLDER.fullmatch(holder.read_text(encoding="utf-8", errors="replace").strip())
+    if named is None or named[2] != socket.gethostname() or _runs(int(named[1])):
+        return
+    for semaphore in _SEMAPHORES.glob(f"sem.loky-{int(named[1])}-*"):
+        with contextlib.suppress(OSError):  # of somebody else, or gone
+            semaphore.unlink()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # of somebody else
+        return True
+    return True
