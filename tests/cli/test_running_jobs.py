@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import sqlite3
+from dataclasses import replace
 
 import pandas
 import pytest
@@ -102,13 +103,29 @@ def test_check_names_damaged_rows(tmp_path, tiny):
     path = tmp_path / "store.sqlite"
     with Store(path) as store:
         run_studies([tiny], store)
-    assert "All 12 rows are as they were written" in invoke("check", tmp_path).output
+    assert "All 12 rows are as they were written" in invoke("store", "check", tmp_path).output
     with sqlite3.connect(path) as db:
         (digest,) = db.execute("SELECT hash FROM trials ORDER BY hash").fetchone()
         db.execute("UPDATE trials SET loss = loss + 1 WHERE hash = ?", (digest,))
-    told = invoke("check", tmp_path)
+    told = invoke("store", "check", tmp_path)
     assert told.exit_code == 1
     assert f"trial {digest}: it is not as it was written" in told.output
+
+
+def test_merge_tells_what_came_from_where_and_takes_a_preferred_folder(tmp_path, tiny):
+    trials = [member.trial for member in make_trials(tiny)]
+    for name, part in (("a", trials[:4]), ("b", trials[3:6])):
+        with Store(tmp_path / name / "store.sqlite") as store:
+            store.save_study(tiny)
+            (first, *others) = run_stack(tuple(part))
+            store.save([replace(first, metrics=first.metrics | {"loss": 0.5}), *others])
+    refused = invoke("store", "merge", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "c")
+    assert isinstance(refused.exception, StoreError)
+    assert "--prefer" in str(refused.exception)
+    told = invoke("store", "merge", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "c", "--prefer", tmp_path / "b")
+    assert told.exit_code == 0, told.output
+    assert f"3 trials from {tmp_path}/a/store.sqlite\n3 trials from {tmp_path}/b/store.sqlite" in told.output
+    assert f"{tmp_path}/c/store.sqlite: 6 trials of 1 studies" in told.output
 
 
 def test_status_of_no_store_is_refused(tmp_path):

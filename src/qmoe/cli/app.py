@@ -15,6 +15,9 @@ import qmoe
 from qmoe.cli.computing import Computing
 from qmoe.cli.console import plain_warnings
 from qmoe.cli.packages import starting
+from qmoe.cli.results_commands import add_to
+from qmoe.cli.shared_options import Claims, Json
+from qmoe.cli.streams import enduring_output
 from qmoe.data import DATASETS
 from qmoe.errors import ConfigError, QMoEError, unknown, visible
 from qmoe.statistics.conventions import POWER
@@ -53,13 +56,8 @@ On = Annotated[
     ),
 ]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Train again what failed.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output instead of tables.")]
 Fetch = Annotated[
     bool, typer.Option("--fetch", help="Allow a study to download its data, as those with openml = true do.")
-]
-Claims = Annotated[
-    Path | None,
-    typer.Option("--claims", help="Your own claims to judge: a TOML file, or a folder of them.", show_default=False),
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="A quick check: 3 seeds, short training, no ladder unless named.")]
 
@@ -138,6 +136,9 @@ def run(
             show_default=False,
         ),
     ] = None,
+    allow_import: Annotated[
+        bool, typer.Option("--allow-import", help='Let the study import routers of your own (kind = "import").')
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run one study from a TOML file and write the report.
@@ -154,7 +155,7 @@ def run(
         refuse_borrowed_name(one)
         refuse_download(one, fetch)
     sized = [one.resized(3 if quick and seeds is None else seeds, quick) for one in loaded]
-    run_job(sized, out, Computing(executor, workers, retry), as_json, claims)
+    run_job(sized, out, Computing(executor, workers, retry, allow_import), as_json, claims)
 
 
 @app.command()
@@ -233,48 +234,7 @@ def report(
     report_only(folder, out or folder, as_json, claims)
 
 
-@app.command()
-def status(
-    folder: Annotated[Path, typer.Argument(help="A folder that reproduce, run or ablate writes to.", metavar="DIR")],
-    as_json: Json = False,
-) -> None:
-    """Show how far the studies of a results folder are, also while they run: done, failed, rate, time left.
-
-    Example: qmoe status results
-    """
-    with starting():
-        from qmoe.cli.stores import status_job
-    status_job(folder, as_json)
-
-
-@app.command()
-def export(
-    folder: Annotated[Path, typer.Argument(help="A folder that reproduce, run or ablate wrote.", metavar="DIR")],
-    to: Annotated[str, typer.Option("--to", help="csv, or parquet (needs pyarrow).")] = "csv",
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Where to; by default DIR/export.", show_default=False)
-    ] = None,
-) -> None:
-    """Write all trials, their histories and the measurements of a results folder as tables.
-
-    Example: qmoe export results --to parquet
-    """
-    with starting():
-        from qmoe.cli.stores import export_job
-    export_job(folder, to, out or folder / "export")
-
-
-@app.command()
-def check(
-    folder: Annotated[Path, typer.Argument(help="A folder that reproduce, run or ablate wrote.", metavar="DIR")],
-) -> None:
-    """Check every row of the store of a results folder against its digest.
-
-    Example: qmoe check results
-    """
-    with starting():
-        from qmoe.cli.stores import check_job
-    check_job(folder)
+add_to(app)
 
 
 @app.command()
@@ -384,9 +344,10 @@ def doctor(as_json: Json = False) -> None:
 
 def main() -> None:
     """Runs the command line; errors that qmoe explains are a line on standard error, not a traceback."""
-    try:
-        with plain_warnings():
-            app()
-    except QMoEError as error:
-        typer.echo(f"qmoe: {visible(str(error))}", err=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    with enduring_output():
+        try:
+            with plain_warnings():
+                app()
+        except QMoEError as error:
+            typer.echo(f"qmoe: {visible(str(error))}", err=True)
+            sys.exit(2 if isinstance(error, ConfigError) else 1)

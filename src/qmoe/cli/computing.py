@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import typer
 
+from qmoe.studies import allow_imports
 from qmoe.studies.run.executors import ending, open_executor
 
 #: Seconds that what runs has to end after the first signal.
@@ -30,15 +33,25 @@ class Computing:
         executor: name of an executor, such as ``local`` or ``dask:tcp://...``.
         workers: processes, where they are ours to start.
         retry: whether to train again what failed.
+        imports: whether studies may import routers of the user's own.
     """
 
     executor: str = "local"
     workers: int | None = None
     retry: bool = False
+    imports: bool = False
 
     def open(self) -> AbstractContextManager[Executor]:
         """The executor, which ends with the ``with`` block."""
         return ending(open_executor(self.executor, self.workers))
+
+    @contextmanager
+    def trusting(self) -> Iterator[None]:
+        """A block in which studies may import what they name, if the user said so; from the working folder as well."""
+        if self.imports and str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))
+        with allow_imports(self.imports):
+            yield
 
 
 @dataclass

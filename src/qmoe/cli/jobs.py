@@ -58,7 +58,7 @@ def run_job(
         QMoEError: for anything that stops the job; what was finished is in the store.
     """
     console = make_console(stderr=as_json)
-    own = _own_claims(claims)
+    own = own_claims(claims)
     begin = time.perf_counter()
     with (
         Store(out / STORE) as store, store.alone(), make_progress(console) as progress, computing.open() as executor,
@@ -73,12 +73,14 @@ def run_job(
                 say(progress.console, "Compiling the kernels of the native engine first, once for this machine.")
             progress.update(task, total=sum(map(cost, stacks)))
 
-        done = run_studies(
-            studies, store, executor, on_plan=on_plan, on_progress=lambda part: progress.advance(task, part),
-            stop=stop.event, retry=computing.retry,
-        )  # fmt: skip
+        with computing.trusting():  # not while the report is written, which is of all studies that the store has
+            done = run_studies(
+                studies, store, executor, on_plan=on_plan, on_progress=lambda part: progress.advance(task, part),
+                stop=stop.event, retry=computing.retry,
+            )  # fmt: skip
+            if not stop.event.is_set():
+                _measure(studies, store, executor, progress)
         if not stop.event.is_set():
-            _measure(studies, store, executor, progress)
             progress.update(task, completed=progress.tasks[task].total or 0)
             page, contents = _write_report(store.path, out, progress, own, executor)
     if stop.event.is_set():
@@ -128,14 +130,14 @@ def _measure(studies: Sequence[Study], store: Store, executor: Executor, progres
 def report_only(folder: Path, out: Path, as_json: bool, claims: Path | None = None) -> None:
     """Writes the report of the store in ``folder`` to ``out``."""
     console = make_console(stderr=as_json)
-    own = _own_claims(claims)
+    own = own_claims(claims)
     begin = time.perf_counter()
     with Store(folder / STORE, create=False) as store, make_progress(console) as progress:
         page, contents = _write_report(store.path, out, progress, own, InProcess())
     _tell(console, contents.rows, contents, page, None, time.perf_counter() - begin, as_json)
 
 
-def _own_claims(path: Path | None) -> list[Claim]:
+def own_claims(path: Path | None) -> list[Claim]:
     """The user's own claims, refused before anything is trained where they bear a name that is taken."""
     own = [] if path is None else load_claims(path)
     for claim in own:

@@ -91,8 +91,11 @@ class TrialSpec:
     hash: str = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        digest = hashlib.sha256(f"{NUMERICS}:{self._joined(self.data.identity)}".encode()).hexdigest()
-        object.__setattr__(self, "hash", digest[:16])
+        object.__setattr__(self, "hash", self.hash_by(NUMERICS))
+
+    def hash_by(self, numerics: int) -> str:
+        """The hash that a version of qmoe with these `NUMERICS` gives it."""
+        return hashlib.sha256(f"{numerics}:{self._joined(self.data.identity)}".encode()).hexdigest()[:16]
 
     @property
     def canonical(self) -> str:

@@ -8,7 +8,7 @@ import json
 import math
 import sqlite3
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +65,18 @@ def keeps(db: sqlite3.Connection, key: str) -> bool:
     if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'kept_tables'").fetchone() is None:
         return False
     return db.execute("SELECT 1 FROM kept_tables WHERE key = ?", (key,)).fetchone() is not None
+
+
+def packed_tables(db: sqlite3.Connection) -> Iterator[tuple[str, bytes]]:
+    """The tables that a store keeps, as they are kept, by their keys."""
+    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'kept_tables'").fetchone() is not None:
+        yield from db.execute("SELECT key, content FROM kept_tables")
+
+
+def keep_packed(db: sqlite3.Connection, key: str, content: bytes) -> None:
+    """Puts a table of another store into a store, unless it is there; the caller commits."""
+    db.execute(MAKE)
+    db.execute("INSERT OR IGNORE INTO kept_tables VALUES (?, ?)", (key, content))
 
 
 @functools.lru_cache(maxsize=4)

@@ -13,13 +13,13 @@ from qmoe.errors import ConfigError, QMoEError
 from qmoe.studies.assembly import build_model
 from qmoe.studies.run.dispatch import Died, outcomes, results
 from qmoe.studies.run.executors import InProcess, n_at_once
+from qmoe.studies.run.keeping import Keeping
 from qmoe.studies.run.portions import Portions
 from qmoe.studies.run.stack_run import failed, train_safely
 from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile, plan_stacks
 from qmoe.studies.specifications import all_members
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store import Store
-from qmoe.studies.store.keeping import Keeping
 
 
 def check_models(study: Study) -> None:
@@ -92,7 +92,10 @@ def run_studies(
         here = [store.at_hand(study) for study in studies]
         trials = {member.trial.hash: member.trial for study in here for member in all_members(study)}
         keeping = Keeping(here)
-        stacks = plan_stacks(here, store.settled(trials, retry, keeping))
+        settled = store.settled(trials, retry, keeping.has)
+        # Of these only the time is wanted, if at all: what they gave is not given up for a failure.
+        kept = store.trained_together() & settled if any(study.timed for study in here) else set[str]()
+        stacks = plan_stacks(here, settled, kept)
         if on_plan is not None:
             on_plan(stacks)
         # Once for all: processes that meet a missing kernel at the same time would each compile it.
@@ -106,7 +109,7 @@ def run_studies(
             else:
                 records = outcome.result.records
                 portions.took(outcome.task, outcome.result.seconds)
-            store.save(map(keeping.cut, records))
+            store.save(keeping.cut(r) for r in records if r.done or r.trial.hash not in kept)
             ran += len(records)
             if on_progress is not None:
                 on_progress(cost(outcome.task))

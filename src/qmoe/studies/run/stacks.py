@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import torch
 
@@ -31,10 +31,15 @@ _MINIMIZED_PASSES, _ITERATIONS = 3, 500
 Stack = tuple[TrialSpec, ...]
 
 
-def plan_stacks(studies: Iterable[Study], done: set[str]) -> list[Stack]:
+def plan_stacks(studies: Iterable[Study], done: Container[str], together: Container[str] = ()) -> list[Stack]:
     """Groups the trials that are not done into stacks of one shape, the longest work first.
 
     The first trials of each arm of a timed study are stacks of their own.
+
+    Args:
+        studies: what asks for trials.
+        done: hashes of trials that are not to be run again.
+        together: those that were trained beside others; of them, what is to be timed is trained once more, alone.
     """
     alone: dict[str, dict[str, TrialSpec]] = {}
     shapes: dict[str, dict[str, TrialSpec]] = {}
@@ -43,13 +48,14 @@ def plan_stacks(studies: Iterable[Study], done: set[str]) -> list[Stack]:
         for member in all_members(study):
             key, digest = member.trial.shape_key, member.trial.hash
             single = alone.setdefault(key, {})
-            timed = study.timed if digest in own else 0
-            if len(single) < timed or digest in single:
+            n_timed = study.timed if digest in own else 0
+            if len(single) < n_timed or digest in single:
                 single[digest] = member.trial
                 shapes.get(key, {}).pop(digest, None)  # another study may have put it with others
             else:
                 shapes.setdefault(key, {})[digest] = member.trial
-    stacks: list[Stack] = [(t,) for single in alone.values() for digest, t in single.items() if digest not in done]
+    timed = (item for single in alone.values() for item in single.items())
+    stacks: list[Stack] = [(trial,) for digest, trial in timed if digest not in done or digest in together]
     for members in shapes.values():
         todo = [trial for digest, trial in members.items() if digest not in done]
         if todo:

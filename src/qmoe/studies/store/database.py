@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +22,9 @@ from qmoe.studies.specs.study import Study
 from qmoe.studies.store.columns import Columns
 from qmoe.studies.store.digests import measured, of_measurement, of_study
 from qmoe.studies.store.file import StoreFile
-from qmoe.studies.store.keeping import Keeping
 from qmoe.studies.store.results import StudyResults, later_keys
 from qmoe.studies.store.stored_study import read_study
-from qmoe.studies.store.trial_rows import Record, check_row
+from qmoe.studies.store.trial_rows import Record, TrialRow, check_row
 from qmoe.studies.store.trial_table import TrialTable
 from qmoe.studies.trials import Member, TrialSpec, make_trials
 
@@ -136,7 +135,12 @@ class Store(StoreFile):
         with self._explained(), self._db:
             self._trials.save(records, now)
 
-    def settled(self, wanted: Mapping[str, TrialSpec], retry: bool = False, keeping: Keeping | None = None) -> set[str]:
+    def settled(
+        self,
+        wanted: Mapping[str, TrialSpec],
+        retry: bool = False,
+        is_whole: Callable[[TrialRow, TrialSpec], bool] | None = None,
+    ) -> set[str]:
         """Hashes of the trials that are not to be run again: those that are done, and those that would fail again.
 
         A trial that diverged or raised an error does so again under the same version of qmoe. One whose process died, or
@@ -146,7 +150,7 @@ class Store(StoreFile):
         Args:
             wanted: trials by their hashes.
             retry: whether those that failed are to be run again as well.
-            keeping: what is to be kept of which trials; by default what there is.
+            is_whole: whether a row has all that is to be kept of its trial; by default every row has.
         """
         found = set()
         with self._explained():
@@ -159,7 +163,7 @@ class Store(StoreFile):
                     may_differ = row.failure in ("memory", "died") and row.attempts < MAX_ATTEMPTS
                     if retry or may_differ or row.execution.version != qmoe.__version__:
                         continue
-                elif keeping is not None and not keeping.has(row, wanted[row.hash]):
+                elif is_whole is not None and not is_whole(row, wanted[row.hash]):
                     continue
                 found.add(row.hash)
         return found
@@ -188,6 +192,12 @@ class Store(StoreFile):
         """Hashes of the trials that failed."""
         with self._explained():
             return {row[0] for row in self._db.execute("SELECT hash FROM trials WHERE status = 'failed'")}
+
+    def trained_together(self) -> set[str]:
+        """Hashes of the trials that are done and were trained beside others, so that their time is not that of one."""
+        query = "SELECT hash FROM trials JOIN executions USING (execution) WHERE status = 'done' AND stack_size > 1"
+        with self._explained():
+            return {row[0] for row in self._db.execute(query)}
 
     def save_measurement(self, key: str, quantity: str, name: str, values: Sequence[float]) -> None:
         """Commits repeated measurements of a quantity, under a hash of what decides them."""
@@ -225,6 +235,16 @@ class Store(StoreFile):
         """Names of the studies, in the order they were first run."""
         with self._explained():
             return [row[0] for row in self._db.execute("SELECT name FROM studies ORDER BY position")]
+
+    def first_hash(self, name: str) -> str | None:
+        """The hash of the first trial of a study as it was planned when it last ran; None where that is not kept."""
+        query = (
+            "SELECT hash FROM arms JOIN members USING (arm) WHERE study = ? AND specification = 0 "
+            "ORDER BY arm, data_seed, init_seed LIMIT 1"
+        )
+        with self._explained():
+            row = self._db.execute(query, (name,)).fetchone()
+        return None if row is None else row[0]
 
     def load(self, name: str) -> StudyResults:
         """Reads a study with what its trials left.

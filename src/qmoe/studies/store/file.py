@@ -17,7 +17,7 @@ from qmoe.safe_files import harden, open_to_read, refuse_odd_store, write_whole
 from qmoe.studies.store.older import bring_up
 from qmoe.studies.store.salvage import salvage
 from qmoe.studies.store.schema import VERSION, as_text, check_tables, make_tables
-from qmoe.studies.store.status import writer_of
+from qmoe.studies.store.status import remove_leftovers, writer_of
 
 
 class DamagedStoreError(StoreError):
@@ -81,6 +81,12 @@ class StoreFile:
         self._db.close()
 
     @contextmanager
+    def opened(self) -> Iterator[sqlite3.Connection]:
+        """The open file, for modules of this folder; SQLite's errors come out as ones of qmoe."""
+        with self._explained():
+            yield self._db
+
+    @contextmanager
     def alone(self) -> Iterator[None]:
         """Keeps others from running studies into the same file; a lock that ends with this process.
 
@@ -102,6 +108,7 @@ class StoreFile:
                 "with --out."
             ) from None
         try:
+            remove_leftovers(holder)
             write_whole(holder, f"process {os.getpid()} on {socket.gethostname()}")
             yield
         finally:

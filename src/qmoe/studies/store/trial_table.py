@@ -74,6 +74,10 @@ class TrialTable:
         self._db.commit()
         return self._decoded(self._db.execute("SELECT trials.* FROM wanted JOIN trials USING (hash)"))
 
+    def all(self) -> Iterator[tuple[TrialRow, object]]:
+        """All rows, with their digests."""
+        return self._decoded(self._db.execute("SELECT * FROM trials"))
+
     def others(self) -> Iterator[tuple[TrialRow, object]]:
         """Rows that the last call of `rows` did not ask for."""
         return self._decoded(self._db.execute("SELECT * FROM trials WHERE hash NOT IN (SELECT hash FROM wanted)"))
