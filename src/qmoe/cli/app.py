@@ -52,6 +52,9 @@ On = Annotated[
     ),
 ]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Train again what failed.")]
+Yes = Annotated[
+    bool, typer.Option("--yes", help="Go on with what is predicted to need more memory than is free, or over a year.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output instead of tables.")]
 Claims = Annotated[
     Path | None,
@@ -86,6 +89,7 @@ def reproduce(
     workers: Workers = None,
     executor: On = "local",
     retry: Retry = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Run the paper's phases and the ladder of ablations over many seeds, and write the report.
@@ -104,7 +108,7 @@ def reproduce(
         seeds = 3
     names = [name for phase in PHASES if phase in chosen for name in PHASES[phase]]
     run_job(
-        [load_preset(name).resized(seeds, quick) for name in names], out, Computing(executor, workers, retry), as_json
+        [load_preset(name).resized(seeds, quick) for name in names], out, Computing(executor, workers, retry, yes), as_json
     )
 
 
@@ -117,6 +121,7 @@ def run(
     workers: Workers = None,
     executor: On = "local",
     retry: Retry = False,
+    yes: Yes = False,
     claims: Claims = None,
     registration: Annotated[
         Path | None,
@@ -148,7 +153,7 @@ def run(
     for one in loaded:
         refuse_borrowed_name(one)
     sized = [one.resized(3 if quick and seeds is None else seeds, quick) for one in loaded]
-    run_job(sized, out, Computing(executor, workers, retry), as_json, claims)
+    run_job(sized, out, Computing(executor, workers, retry, yes), as_json, claims)
 
 
 @app.command()
@@ -189,6 +194,7 @@ def ablate(
     workers: Workers = None,
     executor: On = "local",
     retry: Retry = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Find out on your own table what a quantum router gains, and which of its parts the gain comes from.
@@ -204,7 +210,7 @@ def ablate(
         data, target, qubits=qubits, layers=layers, experts=experts, epochs=epochs, lr=lr, seeds=seeds,
         rungs=tuple(rung or ()), keep=tuple(keep or ()),
     )  # fmt: skip
-    run_job([study], out, Computing(executor, workers, retry), as_json, own_names=True)
+    run_job([study], out, Computing(executor, workers, retry, yes), as_json, own_names=True)
 
 
 @app.command()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.layers import Device, DType, Rng
-from qmoe.part_spec import Size
+from qmoe.part_spec import Within
 from qmoe.routers.features import FeatureRouter, FeatureSpec
 
 #: The largest number of functions.
@@ -64,8 +65,8 @@ class ChebyshevRouter(FeatureRouter):
         n_functions = (degree + 1) ** in_features - 1
         if n_functions > MAX_FUNCTIONS:
             raise ConfigError(
-                f"All products of degree {degree} in {in_features} features are {n_functions} functions, more than "
-                f"{MAX_FUNCTIONS}; lower the degree, or leave out features."
+                f"All products of degree {degree} in {in_features} features are {degree + 1}**{in_features} - 1 functions, "
+                f"more than {MAX_FUNCTIONS}; lower the degree, or leave out features."
             )
         super().__init__(in_features, n_experts, n_functions, generator=generator, device=device, dtype=dtype)
         self.degree = degree
@@ -98,7 +99,7 @@ class ChebyshevSpec(FeatureSpec):
 
     builds = ChebyshevRouter
 
-    degree: Size = 2
+    degree: Annotated[int, Within(ge=1, le=4096)] = 2
     low: float = 0.0
     high: float = math.pi
 

@@ -15,6 +15,8 @@ from qmoe.studies.ladder import with_ladder
 from qmoe.studies.specs.base import explain
 from qmoe.studies.specs.study import Study
 
+#: How deep tables and lists may be nested.
+MAX_DEPTH = 50
 #: TOML takes ``\`` within double quotes for the beginning of an escape, such as a tab.
 _SLASHES = "; write the \\ of a path as /, or the path in single quotes"
 
@@ -25,6 +27,7 @@ def parse_study(values: dict[str, Any], source: str = "study") -> Study:
     Raises:
         ConfigError: naming ``source``, the place, the value and what was expected.
     """
+    check_tables(values, source)
     try:
         study = Study.model_validate(values)
     except ValidationError as error:
@@ -85,6 +88,25 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (ValueError, OSError) as error:
         escapes = any(sign in str(error) for sign in ("\\", "hex value", "Unicode scalar"))
         raise ConfigError(f"{path} cannot be read as TOML: {error}{_SLASHES if escapes else ''}") from None
+
+
+def check_tables(values: Any, source: str) -> None:
+    """Refuses what no TOML file of a person holds, before anything looks at the values one by one.
+
+    Raises:
+        ConfigError: for tables within tables within tables, `MAX_DEPTH` deep, and integers beyond the 64 bits of TOML.
+    """
+    waiting = [(values, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise ConfigError(f"{source}: tables and lists are nested more than {MAX_DEPTH} deep; a study needs six.")
+        if isinstance(value, dict):
+            waiting += ((one, depth + 1) for one in value.values())
+        elif isinstance(value, list | tuple):
+            waiting += ((one, depth + 1) for one in value)
+        elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+            raise ConfigError(f"{source}: an integer of {value.bit_length():,} bits; TOML has integers of 64 bits.")
 
 
 def _from_folder(values: dict[str, Any], folder: Path) -> dict[str, Any]:
