@@ -409,8 +409,12 @@ _ASKS: tuple[tuple[str, Any], ...] = (
     ("arms.0.noise", [k / 100_000 for k in range(100_000)]),
     ("multiverse", {"epochs": list(range(1, 40_000)), "initial_scale": [k + 1.0 for k in range(30_000)]}),
     ("multiverse", {"starts": 2 * 10**9, "optimiser": ["lbfgs-best"]}),
-    ("multiverse", {"epochs": [10**6 - k for k in range(10_000)]}),
+    ("multiverse", {"epochs": [10**6 - k for k in range(10_000)]}), ("multiverse", {"epochs": [10**6 - k for k in range(999)]}),
 )  # fmt: skip
+
+
+#: Asks that a machine can run in time, if it has some hours: they must be read and planned.
+POSSIBLE = ("training.epochs = 1000000",)
 
 
 def asks() -> Iterator[tuple[str, dict[str, Any]]]:

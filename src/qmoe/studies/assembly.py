@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+import cachetools
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +22,10 @@ from qmoe.routers import FeatureSpec, MeanRouting, PermutedRouting, Router, feat
 from qmoe.seeding import numpy_generator, torch_generator
 from qmoe.studies.specs.study import DataSpec, ModelSpec
 from qmoe.studies.trials import Draw, TrialSpec
+
+
+#: Bytes of prepared data that a process keeps; what is larger by itself is prepared anew each time.
+MAX_KEPT_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,13 @@ class PreparedData:
         return float(y.bincount().max()) / len(y)
 
 
-@functools.lru_cache(maxsize=128)
+def _size(data: PreparedData) -> int:
+    """Bytes of prepared data; its labels are the split's own."""
+    arrays = vars(data.raw).values()
+    return sum(array.nbytes for array in arrays) + data.x_train.nbytes + data.x_test.nbytes
+
+
+@cachetools.cached(cachetools.LRUCache(MAX_KEPT_BYTES, _size), lock=threading.Lock(), info=True)
 def prepare_data(draw: Draw) -> PreparedData:
     """Samples, splits and scales the data of a trial; a test part that is sampled anew is of the same family."""
     dataset = make_dataset(draw.name, **json.loads(draw.options))

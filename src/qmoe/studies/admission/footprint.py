@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -34,10 +35,13 @@ _MODEL = 48 << 10
 _SHARED = 4 << 20
 #: Samples whose states stand side by side in a register of the native engine, for floats of 4 bytes.
 _LANES = 16
+#: Numbers of a state from which on samples are handled one after another, and bytes of tables of phases then.
+_LARGE, _TABLES = 1 << 15, 64 << 20
 #: Bytes that the native engine keeps of states at most.
 _MAX_KEPT = 1 << 28
-#: States that autograd keeps for each gate.
-_KEPT_GATE = 4
+#: States that autograd keeps for each gate, bytes that it takes to begin with, and operations that a gate costs however few
+#: numbers there are.
+_KEPT_GATE, _AUTOGRAD, _GATE_CALL = 0.75, 64 << 20, 2e6
 #: A router's circuit is measured at nodes where they are so many times fewer than the rows of a batch.
 _LESS_WORK = 4
 #: Seconds that one of the operations takes on a quick machine, roughly.
@@ -79,6 +83,12 @@ def largest_stack(trial: TrialSpec) -> int:
     most = MAX_MINIMIZED if trial.training.optimiser == "lbfgs" else MAX_STACK
     taken = footprint(trial)
     return max(1, min(most, (MAX_STACK_BYTES - taken.shared) // taken.each))
+
+
+def data_bytes(data: DataSpec) -> int:
+    """Bytes of one draw of the data, before and after scaling."""
+    raw_features, _ = data_sizes(data)
+    return sum(row_counts(data)) * 8 * (raw_features + (data.components or raw_features) + 1)
 
 
 def model_bytes(model: ModelSpec, data: DataSpec) -> int:
@@ -126,7 +136,9 @@ def _footprint(shape: str, once: _Once) -> Footprint:
     functions = n_train * given * (size + 16)
     differentiated = batch * per_row * size * _DIFFERENTIATED
     layers = evaluated * per_row * size * _EVALUATED
+    # Functions of all rows of one model are there when they are standardised.
     shared = _SHARED + 16 * (n_train + n_test) * raw_features + 8 * problem_numbers(data)
+    shared += 2 * n_train * router.functions * size
     trained = _COPIES * numbers * size + functions
     if compiles:
         shared += differentiated
@@ -172,14 +184,18 @@ def _circuit_bytes(circuit: CircuitSize, batch: int, evaluated: int, size: int) 
     """Bytes that circuits take however many trials there are, and those of each trial."""
     state = circuit.state * size
     if not circuit.native:
-        kept = max(batch * (_KEPT_GATE * circuit.n_gates + 3), evaluated * 6)
-        return 0, circuit.copies * state * kept
+        kept = math.ceil(max(batch * (_KEPT_GATE * circuit.n_gates + 3), evaluated * 6))
+        return _AUTOGRAD, circuit.copies * state * kept
+    if state >= _LARGE * size:  # samples one after another, each in memory of its own
+        return min(2 * state * (circuit.n_gates + 4), _TABLES + 8 * state), min(_MAX_KEPT, circuit.copies * state * batch)
     lanes = _LANES * 4 // size
-    return lanes * state * (circuit.n_gates + 4), min(_MAX_KEPT, circuit.copies * state * -(-batch // lanes) * lanes)
+    return 2 * lanes * state * (circuit.n_gates + 4), min(_MAX_KEPT, circuit.copies * state * -(-batch // lanes) * lanes)
 
 
 def _operations(trial: TrialSpec, parts: tuple[PartSize, PartSize], head: int, n_train: int, n_test: int) -> float:
     forward = _ROW + 2.0 * head + sum(part.operations for part in parts)
+    slow = sum(part.circuit.n_gates for part in parts if part.circuit is not None and not part.circuit.native)
+    forward += _GATE_CALL * slow / min(trial.training.batch_size, n_train)
     if trial.training.optimiser == "lbfgs":
         return _ITERATION * _STEP * forward * n_train * min(trial.training.max_iterations, _ITERATIONS)
     tested = n_test if trial.data.test_samples is None else 0

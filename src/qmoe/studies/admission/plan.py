@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from qmoe.engines.memory import free_bytes, in_words, machine_bytes
 from qmoe.errors import UnsupportedError
 from qmoe.studies.admission.counting import kinds_of_trials
-from qmoe.studies.admission.footprint import SECONDS_OF_OPERATION, footprint, largest_stack, model_bytes
+from qmoe.studies.admission.footprint import SECONDS_OF_OPERATION, data_bytes, footprint, largest_stack, model_bytes
+from qmoe.studies.assembly import MAX_KEPT_BYTES
 from qmoe.studies.specs.study import DataSpec, ModelSpec, Study
 
 #: Bytes of a process that has imported everything and loaded its kernels.
@@ -26,7 +27,7 @@ class Prediction:
     Attributes:
         n_trials: how many trials there are, those in a store included.
         here: bytes in the process that plans and stores, beyond what it has by itself.
-        stack: bytes of the largest stack, on top of `PROCESS_BYTES` of the process that trains it.
+        stack: bytes of the largest stack and of data that are kept beside it, on top of `PROCESS_BYTES` of the process that trains it.
         seconds: seconds of one core that all trials take, within a factor of a few.
         lower: options that the largest stack's memory comes from, in words.
         longest: name of the study that takes most of the time.
@@ -50,9 +51,10 @@ def predict(studies: Iterable[Study]) -> Prediction:
     Raises:
         ConfigError: when a file that a study is about cannot be read or has changed.
     """
-    n_trials, heaviest, stack = 0, None, 0
+    n_trials, heaviest, stack, kept = 0, None, 0, 0
     seconds: dict[str, float] = {}
     for study in studies:
+        kept += study.seeds.data * data_bytes(study.data)
         for trial, count in kinds_of_trials([study]):
             taken = footprint(trial)
             n_trials += count
@@ -62,7 +64,7 @@ def predict(studies: Iterable[Study]) -> Prediction:
                 heaviest, stack = taken, size
     lower = "" if heaviest is None else heaviest.lower
     longest = max(seconds, key=lambda name: seconds[name], default="")
-    return Prediction(n_trials, n_trials * TRIAL_BYTES, stack, sum(seconds.values()), lower, longest)
+    return Prediction(n_trials, n_trials * TRIAL_BYTES, stack + min(kept, MAX_KEPT_BYTES), sum(seconds.values()), lower, longest)
 
 
 def admit(prediction: Prediction, n_workers: int | None, n_at_once: int = 1, remedy: str = "") -> None:
@@ -82,16 +84,18 @@ def admit(prediction: Prediction, n_workers: int | None, n_at_once: int = 1, rem
     needed = prediction.here if n_workers is None else prediction.bytes(n_workers)
     seconds = prediction.seconds / max(1, n_at_once)
     if free is not None and needed > free:
+        few = False
         parts = f"{prediction.n_trials:,} trials take {in_words(prediction.here)}"
         lower = "seeds, arms, noise strengths, lr_factors or lists of [multiverse]"
         if needed - prediction.here > prediction.here:
+            few = bool(n_workers) and prediction.bytes(1) <= free
             who = f"{n_workers} workers take {in_words(PROCESS_BYTES + prediction.stack)} each" if n_workers else (
                 f"the largest stack takes {in_words(prediction.stack)}"
             )  # fmt: skip
             parts, lower = f"{who}, {parts}", prediction.lower
         raise UnsupportedError(
             f"About {in_words(needed)} of memory are needed and {in_words(free)} are free: {parts}. Lower {lower}"
-            f"{', or take fewer workers' if n_workers is not None and n_workers > 1 else ''}{remedy}."
+            f"{', or take fewer workers' if few else ''}{remedy}."
         )
     if seconds > MOST_SECONDS:
         raise UnsupportedError(

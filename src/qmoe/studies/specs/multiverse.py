@@ -23,7 +23,7 @@ OPTIMISERS = ("adam", "adam-best", "lbfgs-best")
 CHOICES = ("scaling", "rotation", "optimiser", "epochs", "initial_scale")
 
 #: Combinations of alternatives that one study may have.
-MAX_COMBINATIONS = 10_000
+MAX_COMBINATIONS = 1_000
 
 
 class MultiverseSpec(Spec):
