@@ -10,8 +10,17 @@ from qmoe.engines import memory
 from qmoe.errors import ConfigError, UnsupportedError
 from qmoe.experts import EXPERTS
 from qmoe.routers import ROUTERS
-from qmoe.studies import InProcess, LocalProcesses, Store, load_preset, make_trials, parse_study, plan_stacks, preset_names
-from qmoe.studies import run_studies
+from qmoe.studies import (
+    InProcess,
+    LocalProcesses,
+    Store,
+    load_preset,
+    make_trials,
+    parse_study,
+    plan_stacks,
+    preset_names,
+    run_studies,
+)
 from qmoe.studies.admission.counting import n_trials
 from qmoe.studies.admission.footprint import MAX_STACK_BYTES, footprint, largest_stack, part_sizes
 from qmoe.studies.admission.part_sizes import n_outputs
@@ -180,7 +189,14 @@ def test_prepared_data_are_kept_by_their_bytes():
 
 
 def prediction(**changes):
-    values = {"n_trials": 1_000, "here": 2 << 20, "stack": 1 << 30, "seconds": 60.0, "lower": "n_qubits", "longest": "s"}
+    values = {
+        "n_trials": 1_000,
+        "here": 2 << 20,
+        "stack": 1 << 30,
+        "seconds": 60.0,
+        "lower": "n_qubits",
+        "longest": "s",
+    }
     return Prediction(**values | changes)
 
 
@@ -194,7 +210,9 @@ def test_what_fits_is_admitted_and_what_does_not_is_refused_with_the_number_and_
     free(4 * GIB)
     admit(prediction(), 2)
     free(2 * GIB)
-    with pytest.raises(UnsupportedError, match=r"2\.88 GiB .* 2 GiB are free: 2 workers .* n_qubits, or take fewer work"):
+    with pytest.raises(
+        UnsupportedError, match=r"2\.88 GiB .* 2 GiB are free: 2 workers .* n_qubits, or take fewer work"
+    ):
         admit(prediction(), 2)
     with pytest.raises(UnsupportedError, match=r"1,000,000,000 trials take .*Lower seeds, arms"):
         admit(prediction(n_trials=10**9, here=2_500 * 10**9), 2)
@@ -221,7 +239,9 @@ def test_as_many_workers_as_fit(free):
 
 
 @pytest.mark.parametrize("executor", [InProcess(), LocalProcesses(2)])
-def test_a_study_that_does_not_fit_is_refused_before_anything_is_built_or_stored(tiny, free, tmp_path, monkeypatch, executor):
+def test_a_study_that_does_not_fit_is_refused_before_anything_is_built_or_stored(
+    tiny, free, tmp_path, monkeypatch, executor
+):
     free(1 << 20)
     monkeypatch.setattr("qmoe.studies.run.runner.check_models", None)
     with Store(tmp_path / "store.sqlite") as store:
@@ -248,7 +268,10 @@ def test_a_prediction_adds_studies_up(tiny):
     ("changes", "words"),
     [
         ({"lr_factors": [k + 2.0 for k in range(101)]}, "at most 100 items"),
-        ({"multiverse": {"epochs": [*range(1, 40)], "initial_scale": [k + 1.0 for k in range(40)]}}, "1560 combinations"),
+        (
+            {"multiverse": {"epochs": [*range(1, 40)], "initial_scale": [k + 1.0 for k in range(40)]}},
+            "1560 combinations",
+        ),
         ({"seeds": {"data": 10**12}}, "less than or equal to 2147483647"),
         ({"training": {"epochs": 10**12}}, "less than or equal to 1000000"),
         ({"data": {"name": "moons", "options": {"n_samples": 10**10}}}, "at most 1000000000"),
@@ -273,7 +296,9 @@ def test_a_ladder_on_a_circuit_that_no_machine_holds_is_refused_when_it_is_read(
         one_arm({"kind": "quantum", "n_qubits": 16, "noise": 0.1}, ladder=True)
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (90, "90 s"), (200, "3 minutes"), (9_000, "2 hours"), (1e9, "32 years")])
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "1 s"), (90, "90 s"), (200, "3 minutes"), (9_000, "2 hours"), (1e9, "32 years")]
+)
 def test_durations_in_words(seconds, words):
     assert duration(seconds) == words
 

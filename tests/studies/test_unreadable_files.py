@@ -21,7 +21,14 @@ def nested(depth):
 @pytest.mark.parametrize("read", [load_study, load_claims])
 @pytest.mark.parametrize(
     "value",
-    ["9" * 5_000, "0x" + "f" * 6_000, "[" * 100_000 + "]" * 100_000, "[" * 400 + "]" * 400, f"{2**64}", "1e" + "9" * 5_000],
+    [
+        "9" * 5_000,
+        "0x" + "f" * 6_000,
+        "[" * 100_000 + "]" * 100_000,
+        "[" * 400 + "]" * 400,
+        f"{2**64}",
+        "1e" + "9" * 5_000,
+    ],
     ids=["digits", "hexadecimal", "very deep", "deep", "65 bits", "exponent"],
 )
 def test_numbers_and_nesting_beyond_all_measure_are_one_line(read, value, tmp_path):
@@ -32,8 +39,26 @@ def test_numbers_and_nesting_beyond_all_measure_are_one_line(read, value, tmp_pa
     assert all(len(line) < 700 for line in str(caught.value).splitlines())
 
 
+@pytest.mark.parametrize("read", [load_study, load_claims])
+def test_a_key_of_thousands_of_parts_is_refused_at_once(read, tmp_path):
+    path = tmp_path / "odd.toml"
+    path.write_text(f"{'a . ' * 20_000}a = 1\n{'b' * 1_000_000} = 2\n", "utf-8")
+    with pytest.raises(ConfigError, match="a key has more than 50 parts"):
+        read(path)
+
+
+def test_prose_and_numbers_with_many_dots_are_no_key(tmp_path):
+    path = tmp_path / "prose.toml"
+    about = "One sentence. " * 100 + "... " * 100 + "1.5, " * 100
+    path.write_text(f'about = "{about}"\n{TINY_TOML}lr_factors = [{"2.5, " * 1}]\n', "utf-8")
+    with pytest.raises(ConfigError, match="lr_factors"):  # it stands in the last arm; the file was read
+        load_study(path)
+
+
 @pytest.mark.parametrize("parse", [parse_study, parse_claims])
-@pytest.mark.parametrize("value", [10**5_000, -(10**5_000), nested(60), nested(100_000), {"a": nested(60)}], ids=list("abcde"))
+@pytest.mark.parametrize(
+    "value", [10**5_000, -(10**5_000), nested(60), nested(100_000), {"a": nested(60)}], ids=list("abcde")
+)
 def test_values_from_python_are_held_to_the_same(parse, value):
     with pytest.raises(ConfigError, match=r"bits|deep"):
         parse(tiny_values(title=value))

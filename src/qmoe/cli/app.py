@@ -108,7 +108,10 @@ def reproduce(
         seeds = 3
     names = [name for phase in PHASES if phase in chosen for name in PHASES[phase]]
     run_job(
-        [load_preset(name).resized(seeds, quick) for name in names], out, Computing(executor, workers, retry, yes), as_json
+        [load_preset(name).resized(seeds, quick) for name in names],
+        out,
+        Computing(executor, workers, retry, yes),
+        as_json,
     )
 
 

@@ -15,7 +15,9 @@ from qmoe.errors import UnsupportedError
 #: Where Linux says how much a container may use.
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 #: The same with what it uses.
-_CONTAINERS = tuple(zip(_LIMITS, (_LIMITS[0].with_name("memory.current"), _LIMITS[1].with_name("memory.usage_in_bytes"))))
+_CONTAINERS = tuple(
+    zip(_LIMITS, (_LIMITS[0].with_name("memory.current"), _LIMITS[1].with_name("memory.usage_in_bytes")), strict=True)
+)
 
 
 @functools.cache

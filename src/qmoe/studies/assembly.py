@@ -23,7 +23,6 @@ from qmoe.seeding import numpy_generator, torch_generator
 from qmoe.studies.specs.study import DataSpec, ModelSpec
 from qmoe.studies.trials import Draw, TrialSpec
 
-
 #: Bytes of prepared data that a process keeps; what is larger by itself is prepared anew each time.
 MAX_KEPT_BYTES = 256 << 20
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -17,6 +18,8 @@ from qmoe.studies.specs.study import Study
 
 #: How deep tables and lists may be nested.
 MAX_DEPTH = 50
+#: A key of more parts, ``a.b.c``: the time to read it grows with their number squared.
+_LONG_KEY = re.compile(rf"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){{{MAX_DEPTH}}}""")
 #: TOML takes ``\`` within double quotes for the beginning of an escape, such as a tab.
 _SLASHES = "; write the \\ of a path as /, or the path in single quotes"
 
@@ -80,8 +83,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: when it cannot be read, or is not TOML.
     """
     try:
-        return tomllib.loads(decoded(path.read_bytes()))
-    except FileNotFoundError:
+        text = decoded(path.read_bytes())
+        if _LONG_KEY.search(text):
+            raise ConfigError(f"{path} cannot be read as TOML: a key has more than {MAX_DEPTH} parts with dots between.")
+        return tomllib.loads(text)
+    except (FileNotFoundError, ConfigError):
         raise
     except RecursionError:
         raise ConfigError(f"{path} cannot be read as TOML: it is nested too deeply.") from None

@@ -187,9 +187,13 @@ def _circuit_bytes(circuit: CircuitSize, batch: int, evaluated: int, size: int) 
         kept = math.ceil(max(batch * (_KEPT_GATE * circuit.n_gates + 3), evaluated * 6))
         return _AUTOGRAD, circuit.copies * state * kept
     if state >= _LARGE * size:  # samples one after another, each in memory of its own
-        return min(2 * state * (circuit.n_gates + 4), _TABLES + 8 * state), min(_MAX_KEPT, circuit.copies * state * batch)
+        return min(2 * state * (circuit.n_gates + 4), _TABLES + 8 * state), min(
+            _MAX_KEPT, circuit.copies * state * batch
+        )
     lanes = _LANES * 4 // size
-    return 2 * lanes * state * (circuit.n_gates + 4), min(_MAX_KEPT, circuit.copies * state * -(-batch // lanes) * lanes)
+    return 2 * lanes * state * (circuit.n_gates + 4), min(
+        _MAX_KEPT, circuit.copies * state * -(-batch // lanes) * lanes
+    )
 
 
 def _operations(trial: TrialSpec, parts: tuple[PartSize, PartSize], head: int, n_train: int, n_test: int) -> float:
@@ -200,4 +204,3 @@ def _operations(trial: TrialSpec, parts: tuple[PartSize, PartSize], head: int, n
         return _ITERATION * _STEP * forward * n_train * min(trial.training.max_iterations, _ITERATIONS)
     tested = n_test if trial.data.test_samples is None else 0
     return trial.training.epochs * forward * (_STEP * n_train + tested)
-

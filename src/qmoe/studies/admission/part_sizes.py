@@ -120,9 +120,7 @@ def _quantum_experts(spec: QuantumSpec, f: int, c: int, e: int) -> PartSize:
     del c
     q = _n_qubits(spec, f)
     n_out = 2 ** min(q, 64) if spec.readout == "born" else q
-    return PartSize(
-        e * spec.n_layers * q * _ANGLES[spec.ansatz], e * (2 * n_out + f), circuit=_circuit(spec, q, e)
-    )
+    return PartSize(e * spec.n_layers * q * _ANGLES[spec.ansatz], e * (2 * n_out + f), circuit=_circuit(spec, q, e))
 
 
 def _on_functions(k: int, e: int, more: int = 0) -> PartSize:
@@ -136,10 +134,7 @@ def _twin(spec: Any, f: int, e: int) -> PartSize:
     projection = taken * (f + 1) if taken != f else 0
     if spec.n_functions is not None:
         return _on_functions(spec.n_functions, e, spec.n_functions // 2 * taken + projection)
-    if spec.encoding == "angle":
-        found = (2 * spec.uploads + 1) ** min(taken, 64) - 1
-    else:
-        found = f * (f + 1) // 2
+    found = (2 * spec.uploads + 1) ** min(taken, 64) - 1 if spec.encoding == "angle" else f * (f + 1) // 2
     return _on_functions(min(found, _MAX_FUNCTIONS), e, projection)
 
 

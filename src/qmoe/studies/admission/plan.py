@@ -27,7 +27,8 @@ class Prediction:
     Attributes:
         n_trials: how many trials there are, those in a store included.
         here: bytes in the process that plans and stores, beyond what it has by itself.
-        stack: bytes of the largest stack and of data that are kept beside it, on top of `PROCESS_BYTES` of the process that trains it.
+        stack: bytes of the largest stack and of data that are kept beside it, on top of `PROCESS_BYTES` of the process that
+            trains it.
         seconds: seconds of one core that all trials take, within a factor of a few.
         lower: options that the largest stack's memory comes from, in words.
         longest: name of the study that takes most of the time.
@@ -64,7 +65,9 @@ def predict(studies: Iterable[Study]) -> Prediction:
                 heaviest, stack = taken, size
     lower = "" if heaviest is None else heaviest.lower
     longest = max(seconds, key=lambda name: seconds[name], default="")
-    return Prediction(n_trials, n_trials * TRIAL_BYTES, stack + min(kept, MAX_KEPT_BYTES), sum(seconds.values()), lower, longest)
+    return Prediction(
+        n_trials, n_trials * TRIAL_BYTES, stack + min(kept, MAX_KEPT_BYTES), sum(seconds.values()), lower, longest
+    )
 
 
 def admit(prediction: Prediction, n_workers: int | None, n_at_once: int = 1, remedy: str = "") -> None:

@@ -89,7 +89,9 @@ def run_studies(
         if named.setdefault(study.name, study) != study:
             raise ConfigError(f"Two studies are named {study.name!r}; give each a name of its own.")
     if not force:
-        admit(predict(named.values()), _workers_here(executor), n_at_once(executor), "; force=True runs it all the same")
+        admit(
+            predict(named.values()), _workers_here(executor), n_at_once(executor), "; force=True runs it all the same"
+        )
     for study in named.values():
         check_models(study)
     with store.alone():
