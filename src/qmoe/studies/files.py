@@ -85,7 +85,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         text = decoded(path.read_bytes())
         if _LONG_KEY.search(text):
-            raise ConfigError(f"{path} cannot be read as TOML: a key has more than {MAX_DEPTH} parts with dots between.")
+            raise ConfigError(
+                f"{path} cannot be read as TOML: a key has more than {MAX_DEPTH} parts with dots between."
+            )
         return tomllib.loads(text)
     except (FileNotFoundError, ConfigError):
         raise
