@@ -32,8 +32,8 @@ from qmoe.studies import load_study, plan_stacks, preset_names, preset_text
 from qmoe.studies.admission.plan import admit, predict
 from qmoe.studies.run.runner import check_models
 
-#: Seconds that one file may take.
-PATIENCE = 20
+#: Seconds of computing that one file may take, and how many times as long it may wait where other programs compute.
+PATIENCE, WAITING = 20, 20
 #: Bytes that reading a file may ask for beyond what the process has already.
 MEMORY = 4 << 30
 #: Trials up to which a study that is admitted is planned in full; more take minutes, which is no fault.
@@ -101,7 +101,8 @@ def _tally(cases: Iterator[tuple[Callable[[], None], str]]) -> dict[str, Any]:
 
 def _outcome(case: Callable[[], None]) -> str:
     """``"results"``, ``"errors"``, or the traceback of what should not have come up."""
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    signal.setitimer(signal.ITIMER_PROF, PATIENCE)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE * WAITING)
     try:
         case()
     except QMoEError as error:
@@ -112,6 +113,7 @@ def _outcome(case: Callable[[], None]) -> str:
     except Exception:
         return traceback.format_exc(limit=-6)
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
     return "results"
 
@@ -129,7 +131,7 @@ def _limits() -> Iterator[None]:
 
     pages = int(Path("/proc/self/statm").read_text().split()[0]) if os.path.exists("/proc/self/statm") else 0
     before = resource.getrlimit(resource.RLIMIT_AS)
-    handler = signal.signal(signal.SIGALRM, ring)
+    handlers = {number: signal.signal(number, ring) for number in (signal.SIGALRM, signal.SIGPROF)}
     connect = socket.socket.connect
     socket.socket.connect = refuse  # type: ignore[method-assign, assignment]
     if pages:
@@ -139,7 +141,8 @@ def _limits() -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
         socket.socket.connect = connect  # type: ignore[method-assign]
-        signal.signal(signal.SIGALRM, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 # --- files ---------------------------------------------------------------------------------------------------------------
@@ -201,6 +204,8 @@ def _mutated(rng: random.Random, text: str) -> bytes:
 def _change(rng: random.Random, values: dict[str, Any]) -> None:
     """Changes something somewhere in the tables."""
     places = list(_places(values))
+    if not places:  # the last table was taken away before
+        return
     holder, key = rng.choice(places)
     action = rng.randrange(6)
     if action == 0:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.layers import Device, DType, Rng
-from qmoe.part_spec import Within
+from qmoe.part_spec import Size
 from qmoe.routers.features import FeatureRouter, FeatureSpec
 
 #: The largest number of functions.
@@ -99,7 +98,7 @@ class ChebyshevSpec(FeatureSpec):
 
     builds = ChebyshevRouter
 
-    degree: Annotated[int, Within(ge=1, le=4096)] = 2
+    degree: Size = 2
     low: float = 0.0
     high: float = math.pi
 

@@ -21,7 +21,8 @@ from qmoe.studies.specs.study import ModelSpec
 
 #: A twin with more functions than this is a random sample of them.
 MAX_TWIN = 4096
-#: Qubits up to which a dephased circuit is tried for whether anything of the features is left; each takes four times as long.
+#: Qubits up to which a dephased circuit is tried for whether anything of the features is left; each makes it four times as
+#: long.
 _MAX_TRIED = 7
 #: Parameters up to which the ranks of a router and of its stochastic chain are found.
 _MAX_RANKED = 150
