@@ -59,8 +59,13 @@ def training_time(name: str, folder: Path) -> str:
     with Store(folder / "store.sqlite", create=False) as store:
         results = store.load(name)
         parts = [results, *results.specifications]
-    records = {digest: record for part in parts for digest, record in part.records.items()}
-    seconds = sum(record.seconds / record.stack_size for record in records.values())
+    shares = {
+        trial.hash: share
+        for part in parts
+        for trial, share in zip(part.columns.trials, part.columns.shares, strict=True)
+        if np.isfinite(share)
+    }
+    seconds = sum(shares.values())
     return f"# Wall time: {seconds:.0f} s of training on one core, in a run of all presets."
 
 

@@ -23,6 +23,9 @@ EXACT = 1e-9
 #: Largest difference of a bound of an interval, as a share of its width: resampling noise.
 NOISE = 0.2
 
+#: Columns of ``trials`` before those of figures.
+FIXED = 15
+
 Key = tuple[str, float | None]
 
 
@@ -54,24 +57,22 @@ def arms_of(db: sqlite3.Connection, study: str, specification: int = 0) -> dict[
     ).fetchone()[0]
     found = defaultdict(list)
     query = (
-        "SELECT arm, strength, learning_rate, own_rate, data_seed, init_seed, status, metrics, seconds, stack_size, "
-        "json_extract(history, '$.loss') "
-        "FROM members JOIN trials USING (hash) WHERE study = ? AND specification = ? ORDER BY members.rowid"
+        "SELECT name, strength, learning_rate, own_rate, members.data_seed, members.init_seed, status, seconds, stack_size, "
+        "trials.* FROM arms JOIN members USING (arm) JOIN trials USING (hash) JOIN executions USING (execution) "
+        "WHERE study = ? AND specification = ? ORDER BY arms.arm, members.data_seed, members.init_seed"
     )
     failed: dict[Key, set[float | None]] = defaultdict(set)
-    for arm, strength, rate, own, data, init, status, text, seconds, stack, loss in db.execute(
-        query, (study, specification)
-    ):
+    cursor = db.execute(query, (study, specification))
+    names = [column[0] for column in cursor.description[9 + FIXED :]]
+    for arm, strength, rate, own, data, init, status, seconds, stack, *rest in cursor:
         if selects != "best_rate" and not own:
             continue
         if status == "failed":
             failed[arm, strength].add(rate)
             continue
-        metrics = json.loads(text)
+        metrics = {name: value for name, value in zip(names, rest[FIXED:], strict=True) if value is not None}
         if stack == 1:  # only what trained alone has a time of its own
             metrics["seconds"] = seconds
-        if loss is not None and specification == 0:
-            metrics["mean_loss"] = float(np.mean(json.loads(loss)))
         found[arm, strength].append((data, init, rate, metrics))
     arms = {key: Runs(rows) for key, rows in found.items()}
     if selects == "best_rate":

@@ -1,6 +1,7 @@
 """What many test files need: a generator, code in a new interpreter, and the command line."""
 
 import contextlib
+import hashlib
 import io
 import json
 import sqlite3
@@ -14,6 +15,7 @@ from unittest import mock
 import torch
 
 import qmoe.cli
+from qmoe.studies import Store
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -83,12 +85,61 @@ def qmoe_command(*arguments: object, cwd: Path | str = ".") -> Done:
     return Done(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
 
 
-def bring_down(store: Path, version: int) -> None:
-    """Makes a store of today one of an older version, without what came later."""
-    with sqlite3.connect(store) as db:
+def bring_down(path: Path, version: int) -> None:
+    """Makes a store of today one of version 1 to 4, with what that had: a row of JSON for each trial and each member."""
+    with Store(path) as store:
+        db = store._db
+        studies = [store.load(name) for name in store.study_names()]
+        places = db.execute(
+            "SELECT study, specification, name, strength, learning_rate, own_rate, data_seed, init_seed, hash "
+            "FROM arms JOIN members USING (arm)"
+        ).fetchall()
+        rows = {name: db.execute(f"SELECT * FROM {name}").fetchall() for name in ("specifications", "measurements")}
+        plain = [(r.study.name, n, r.study.model_dump_json(exclude_defaults=True)) for n, r in enumerate(studies)]
+        records = {record.trial.hash: record for results in studies for record in results.records.values()}
+    path.unlink()
+    with sqlite3.connect(path) as db:
+        for statement in OLDER.split(";"):
+            db.execute(statement)
+        db.executemany("INSERT INTO studies VALUES (?, ?, ?)", plain)
+        for r in records.values():
+            e = r.execution
+            metrics = {name: value for name, value in r.metrics.items() if name != "mean_loss"}
+            row = (
+                r.trial.hash, r.trial.canonical, "done" if r.error is None else "failed", r.error, json.dumps(metrics),
+                json.dumps(r.history), r.state, e.seconds, e.stack_size, e.threads, r.trial.training.dtype, e.engine,
+                e.version, e.commit, e.finished_at, r.failure, r.attempts,
+            )  # fmt: skip
+            digest = hashlib.sha256(json.dumps([*row[:6], *row[7:]]).encode() + r.state).hexdigest()
+            db.execute(f"INSERT INTO trials VALUES ({', '.join('?' * 18)})", (*row, digest))
+        db.executemany("INSERT INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", places)
+        db.executemany("INSERT INTO specifications VALUES (?, ?, ?, ?)", rows["specifications"])
+        db.executemany("INSERT INTO measurements VALUES (?, ?, ?, ?)", [row[:4] for row in rows["measurements"]])
         for table in ("measurements", "specifications", "members") if version == 1 else ():
             db.execute(f"DROP TABLE {table}")
-        for column in ("failure", "attempts", "digest"):
+        for column in ("failure", "attempts", "digest") if version < 4 else ():
             db.execute(f"ALTER TABLE trials DROP COLUMN {column}")
         db.execute(f"PRAGMA user_version = {version}")
     db.close()
+
+
+OLDER = """
+CREATE TABLE studies (name TEXT PRIMARY KEY, position INTEGER NOT NULL, spec TEXT NOT NULL) STRICT;
+CREATE TABLE trials (
+  hash TEXT PRIMARY KEY, spec TEXT NOT NULL, status TEXT NOT NULL CHECK (status IN ('done', 'failed')),
+  error TEXT, metrics TEXT NOT NULL, history TEXT NOT NULL, state BLOB NOT NULL,
+  seconds REAL NOT NULL, stack_size INTEGER NOT NULL, threads INTEGER NOT NULL, dtype TEXT NOT NULL,
+  engine TEXT NOT NULL, version TEXT NOT NULL, commit_id TEXT, finished_at TEXT NOT NULL,
+  failure TEXT, attempts INTEGER NOT NULL DEFAULT 1, digest TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE TABLE measurements (hash TEXT PRIMARY KEY, quantity TEXT NOT NULL, name TEXT NOT NULL, figures TEXT NOT NULL) STRICT;
+CREATE TABLE specifications (
+  study TEXT NOT NULL, specification INTEGER NOT NULL, choices TEXT NOT NULL, selects TEXT NOT NULL,
+  PRIMARY KEY (study, specification)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE members (
+  study TEXT NOT NULL, specification INTEGER NOT NULL, arm TEXT NOT NULL, strength REAL, learning_rate REAL,
+  own_rate INTEGER NOT NULL, data_seed INTEGER NOT NULL, init_seed INTEGER NOT NULL, hash TEXT NOT NULL
+) STRICT;
+CREATE INDEX members_of ON members (study, specification, arm)
+"""

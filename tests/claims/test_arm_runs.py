@@ -50,7 +50,9 @@ def test_taking_part_of_the_trials_takes_their_records_along(results):
     arm = next(iter(runs_of(results).arms.values()))
     kept = arm.take(arm.data_seeds == 1)
     assert {r.trial.data_seed for r in kept.finished} == {1}
-    assert kept.records == arm.take(np.flatnonzero(arm.data_seeds == 1)).records
+    assert kept.finished == arm.take(np.flatnonzero(arm.data_seeds == 1)).finished
+    assert kept.first is kept.trials[0]
+    assert kept.curves("loss").tolist() == [r.history["loss"] for r in kept.finished if "loss" in r.history]
 
 
 def test_plain_pairs_name_arms_as_well():

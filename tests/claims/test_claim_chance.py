@@ -1,5 +1,7 @@
 """Guessing is saying the commonest class, whose share may be anything."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import safetensors.torch
@@ -32,7 +34,7 @@ def guessed(request, tmp_path):
     members = make_trials(study)
     linear, quantum = ([m.trial for m in members if m.arm == arm] for arm in ("linear", "quantum"))
     records = {r.trial.hash: r for trials in (linear, quantum) for r in run_stack(tuple(trials))}
-    return StudyResults(study, tuple(members), records), request.param[0] / 100
+    return StudyResults.of_records(study, tuple(members), records), request.param[0] / 100
 
 
 def test_every_trial_has_its_chance_and_its_balanced_accuracy(guessed):
@@ -66,7 +68,7 @@ def test_without_a_test_part_chance_is_that_of_the_training_part(tmp_path):
 
 def test_results_without_a_chance_of_their_own_count_classes_alike():
     study = load_preset("ladder-hyperplanes").resized(1)
-    assert runs_of(StudyResults(study, tuple(make_trials(study)), {})).chance == 0.5
+    assert runs_of(StudyResults.of_records(study, tuple(make_trials(study)), {})).chance == 0.5
 
 
 def runs(chance, mean_a, mean_b, spread=0.004):
@@ -115,10 +117,8 @@ def test_the_page_names_arms_that_guess():
         members = make_trials(study)
         record = run_stack((members[0].trial,))[0]
         metrics = record.metrics | {"test_accuracy": score, "chance": chance}
-        records = {
-            m.trial.hash: record.__class__(**{**vars(record), "trial": m.trial, "metrics": metrics}) for m in members
-        }
-        return StudyResults(study, tuple(members), records)
+        records = {m.trial.hash: dataclasses.replace(record, trial=m.trial, metrics=metrics) for m in members}
+        return StudyResults.of_records(study, tuple(members), records)
 
     said = "No better than guessing the commonest class: tiny (linear and quantum)."
     assert any(line.startswith(said) for line in page_caveats([results(0.8, 0.8)]))

@@ -75,6 +75,6 @@ def test_runs_older_than_the_registration_are_counted(tiny, tmp_path):
     assert older_runs("2999-01-01T00:00:00+00:00", [results]) == len(results.records) > 0
     assert older_runs("2000-01-01T00:00:00+00:00", [results]) == 0
     # The same moment, told in another time zone.
-    ended = max(datetime.datetime.fromisoformat(r.finished_at) for r in results.records.values())
+    ended = max(datetime.datetime.fromisoformat(r.execution.finished_at) for r in results.records.values())
     east = ended.astimezone(datetime.timezone(datetime.timedelta(hours=5)))
     assert older_runs(east.isoformat(), [results]) < len(results.records)

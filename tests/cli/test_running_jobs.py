@@ -89,7 +89,10 @@ def test_status_tells_the_time_that_is_left(tmp_path, tiny):
             hashes = [row[0] for row in db.execute("SELECT hash FROM trials ORDER BY hash")]
             db.executemany("DELETE FROM trials WHERE hash = ?", [(digest,) for digest in hashes[:7]])
             times = [(f"2026-01-01T00:00:{2 * i:02}+00:00", digest) for i, digest in enumerate(hashes[7:])]
-            db.executemany("UPDATE trials SET finished_at = ? WHERE hash = ?", times)
+            for number, (at, digest) in enumerate(times, 1000):
+                row = (number, at)
+                db.execute("INSERT INTO executions VALUES (?, 1.0, 1, 1, 'none', '0', NULL, ?)", row)
+                db.execute("UPDATE trials SET execution = ? WHERE hash = ?", (number, digest))
         found = status_of(path)
         assert found.per_second == 0.5
         assert found.seconds_left == 14.0
@@ -103,7 +106,7 @@ def test_check_names_damaged_rows(tmp_path, tiny):
     assert "All 12 rows are as they were written" in invoke("check", tmp_path).output
     with sqlite3.connect(path) as db:
         (digest,) = db.execute("SELECT hash FROM trials ORDER BY hash").fetchone()
-        db.execute("UPDATE trials SET seconds = seconds + 1 WHERE hash = ?", (digest,))
+        db.execute("UPDATE trials SET loss = loss + 1 WHERE hash = ?", (digest,))
     told = invoke("check", tmp_path)
     assert told.exit_code == 1
     assert f"trial {digest}: it is not as it was written" in told.output

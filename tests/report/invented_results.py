@@ -3,6 +3,7 @@
 import numpy as np
 
 from qmoe.studies import Record, StudyResults, load_preset, make_trials
+from qmoe.studies.store import Execution
 
 EPOCHS = 3
 
@@ -46,5 +47,5 @@ def invented(name, mean, seeds=30, rates=False, spread=0.01):
         metrics = {"test_accuracy": score, "train_accuracy": score, "loss": 1 / score, "parameters": 36.0}
         metrics["router_parameters"] = 24.0
         history = {"loss": [1.0] * study.training.epochs}
-        records[m.trial.hash] = Record(m.trial, metrics, history, b"", 1.0, 10, 1, "torch", "0", None)
-    return StudyResults(study, tuple(members), records)
+        records[m.trial.hash] = Record(m.trial, metrics, history, b"", Execution(1.0, 10, 1, "torch", "0", None))
+    return StudyResults.of_records(study, tuple(members), records)

@@ -20,6 +20,7 @@ from qmoe.report.sections.learning_rates import learning_rates_section
 from qmoe.report.sections.summary import gaps, leads, opening_sentence, verdict_table
 from qmoe.studies import Record, StudyResults, make_trials, parse_study
 from qmoe.studies.specifications import specifications
+from qmoe.studies.store import Execution
 
 QUANTUM = {"router": {"kind": "quantum", "n_qubits": 2, "n_layers": 1}, "experts": {"kind": "linear"}}
 LINEAR = {"router": {"kind": "linear"}, "experts": {"kind": "linear"}}
@@ -50,8 +51,10 @@ def results_of(name, ahead, **changes):
         score = 0.8 + lead + generator.normal(0, 0.01)
         metrics = {"test_accuracy": score, "train_accuracy": score, "loss": 1.0, "parameters": 30.0}
         metrics["router_parameters"] = 6.0
-        records[m.trial.hash] = Record(m.trial, metrics, {"loss": [1.0] * 3}, b"", 1.0, 10, 1, "torch", "0", None)
-    return StudyResults(study, tuple(make_trials(study)), records)
+        records[m.trial.hash] = Record(
+            m.trial, metrics, {"loss": [1.0] * 3}, b"", Execution(1.0, 10, 1, "torch", "0", None)
+        )
+    return StudyResults.of_records(study, tuple(make_trials(study)), records)
 
 
 def claim_on(*studies, **changes):
@@ -189,10 +192,10 @@ def test_a_card_gives_every_estimand_and_what_could_have_been_found():
 def test_missing_trials_of_other_analyses_are_told():
     whole = results_of("a", everywhere)
     own = {m.trial.hash for m in whole.members}
-    rest = [key for key in whole.records if key not in own]
-    records = {key: record for key, record in whole.records.items() if key != rest[0]}
+    records = {key: record for one in (whole, *whole.specifications) for key, record in one.records.items()}
+    del records[next(key for key in records if key not in own)]
     assert gaps([whole]) == []
-    (line,) = gaps([StudyResults(whole.study, whole.members, records)])
+    (line,) = gaps([StudyResults.of_records(whole.study, whole.members, records)])
     assert line == "Trials of other analyses are missing: run the same command again. (a 1)"
 
 

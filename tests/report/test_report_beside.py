@@ -74,13 +74,13 @@ def test_dephasing_is_told_axis_by_axis():
     assert "a spread of 0.1" in words
     assert "Of the router's 8 functions of the features, 2 are left along Z and 0 along X." in words
     assert "functions of the features" not in dephasing_words(by_rung, {})[0]
-    assert dephasing_blocks("x", {"dephased-x": by_rung["dephased-x"]}, (quantum, quantum.records[0].trial)) == []
+    assert dephasing_blocks("x", {"dephased-x": by_rung["dephased-x"]}, (quantum, quantum.first)) == []
 
 
 def test_ranks_are_those_of_quantum_routers_alone():
     found = arms(ladder())
-    assert ranks_of(found["quantum"].records[0].trial) == {"none": 8, "X": 0, "Y": 1, "Z": 2}
-    assert ranks_of(found["linear"].records[0].trial) == {}
+    assert ranks_of(found["quantum"].first) == {"none": 8, "X": 0, "Y": 1, "Z": 2}
+    assert ranks_of(found["linear"].first) == {}
 
 
 def test_data_sets_where_the_switched_off_router_does_as_well_are_set_apart():

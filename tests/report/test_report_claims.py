@@ -17,6 +17,7 @@ from qmoe.report.sections.claim_cards import cards_of, forest_of
 from qmoe.report.sections.learning_rates import learning_rates_section, sensitivity_sentences
 from qmoe.report.sections.summary import leads, opening_sentence, unexamined_sentence, verdict_table
 from qmoe.studies import Record, Store, StudyResults, load_preset, make_trials, parse_study, run_studies
+from qmoe.studies.store import Execution
 
 CLAIM = {
     "id": "mine.1",
@@ -54,8 +55,8 @@ def phase2(quantum, rates=False, **options):
         factor = round(m.trial.training.lr / study.training.lr, 6)
         score = (by_factor[factor] if m.arm == "quantum" else 0.9) + generator.normal(0, 0.01)
         metrics = {"test_accuracy": score, "loss": {1.0: 1.0, 0.25: 2.0, 4.0: 3.0}[factor], "parameters": 36.0}
-        records[m.trial.hash] = Record(m.trial, metrics, {}, b"", 1.0, 10, 1, "torch", "0", None)
-    return StudyResults(study, tuple(members), records)
+        records[m.trial.hash] = Record(m.trial, metrics, {}, b"", Execution(1.0, 10, 1, "torch", "0", None))
+    return StudyResults.of_records(study, tuple(members), records)
 
 
 def drawn(results, claims=None):
@@ -168,7 +169,7 @@ def test_an_arm_that_never_ran_is_open_at_every_rate():
     results = phase2(0.97, rates=True)
     kept = {m.trial.hash for m in results.members if m.arm == "linear"}
     records = {key: record for key, record in results.records.items() if key in kept}
-    judged = judge_all([dataclasses.replace(results, records=records)])
+    judged = judge_all([StudyResults.of_records(results.study, results.members, records)])
     assert {view.verdicts[0].outcome for view in judged.views} == {"inconclusive"}
 
 
@@ -187,7 +188,7 @@ def test_shortened_training_is_held_against_the_verdict():
         m.trial.hash: dataclasses.replace(r, trial=m.trial)
         for m, r in zip(members, results.records.values(), strict=True)
     }
-    _, (card,) = drawn([StudyResults(short, members, records)])
+    _, (card,) = drawn([StudyResults.of_records(short, members, records)])
     assert card.verdict.outcome == "supported"
     assert card.caveats[0] == "Other than the preset of phase2-heldout: training.lr is 0.2, not 0.1."
 

@@ -9,6 +9,7 @@ from qmoe.report.findings.doubts import page_caveats
 from qmoe.report.findings.paper import departures, paper
 from qmoe.report.sections.summary import gaps
 from qmoe.studies import Record, StudyResults, load_preset, make_trials
+from qmoe.studies.store import Execution
 
 ROUTER = {"mlp2": 12, "mlp4": 22, "mlp8": 42, "mlp16": 82, "mlp32": 162, "mlp64": 322, "quantum": 24, "linear": 6}
 
@@ -33,8 +34,8 @@ def made(name, means, seeds=40, spread=0.004, losses=None, histories=None):
             metric["test_accuracy"] = score
             history["test_accuracy"] = [score] * epochs
         history |= (histories or {}).get(m.arm, {})
-        records[m.trial.hash] = Record(m.trial, metric, history, b"", 1.0, 10, 1, "torch", "0", None)
-    return StudyResults(study, tuple(members), records)
+        records[m.trial.hash] = Record(m.trial, metric, history, b"", Execution(1.0, 10, 1, "torch", "0", None))
+    return StudyResults.of_records(study, tuple(members), records)
 
 
 def test_the_published_figures_are_all_there():
@@ -98,7 +99,7 @@ def test_other_protocols_and_missing_arms_are_said():
     row = headline([dataclasses.replace(results, study=changed)])[0]
     assert row.percentile is None
     assert "not the published protocol: training.lr is 0.2, not 0.1" in row.note
-    empty = StudyResults(results.study, results.members, {})
+    empty = StudyResults.of_records(results.study, results.members, {})
     assert {(r.n, r.note) for r in headline([empty])} == {(0, "not run yet")}
     assert gaps([empty])[0].startswith("4 of 4 trials missing: run the same command again.")
 
@@ -134,4 +135,5 @@ def test_caveats_come_and_go():
     results = made("phase2-heldout", means)
     for i, record in enumerate(r for r in results.of("quantum")):
         record.metrics["test_accuracy"] += 0.2 * (i % 2) - 0.2
+    results = StudyResults.of_records(results.study, results.members, results.records)
     assert "two groups" in " ".join(page_caveats([results]))

@@ -82,7 +82,7 @@ def test_the_points_of_both_classes_are_in_the_image(tiny_store, tmp_path, draw)
         save(Panel("plane", figure, ""), tmp_path, dpi=100)
     with Image.open(tmp_path / "plane.png") as opened:
         image = np.asarray(opened.convert("RGB"))
-    raw = prepare_data(planes.arm.records[0].trial.draw).raw
+    raw = prepare_data(planes.arm.first.draw).raw
     labels = np.concatenate([raw.y_train, raw.y_test])
     for label, colour in enumerate((CLASS_0, CLASS_1)):
         # A dot is 3.6 pixels wide; some cover each other.

@@ -1,12 +1,10 @@
 """Straightness of boundaries, and agreement with the best one, as measurements of a study."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 from qmoe.errors import ConfigError
-from qmoe.studies import Store, load_preset, parse_study, run_studies
+from qmoe.studies import Store, StudyResults, load_preset, parse_study, run_studies
 from qmoe.studies.boundary_measures import (
     agreement_on,
     boundary_measurements,
@@ -61,7 +59,7 @@ def test_an_arm_without_runs_is_named(moons):
 def test_draws_that_an_arm_lacks_are_left_out_for_all(moons):
     lost = {m.trial.hash for m in moons.members if m.arm == "one" and m.trial.data_seed == 0}
     records = {key: record for key, record in moons.records.items() if key not in lost}
-    found = boundary_measurements(dataclasses.replace(moons, records=records), ["one", "quantum"])
+    found = boundary_measurements(StudyResults.of_records(moons.study, moons.members, records), ["one", "quantum"])
     assert {len(values) for by_arm in found.values() for values in by_arm.values()} == {1}
 
 

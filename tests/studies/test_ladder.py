@@ -362,7 +362,7 @@ def test_arms_with_a_ladder_stay_paired_and_random_labels_come_out_at_chance():
     records = {}
     for stack in plan_stacks([made], set()):
         records |= {record.trial.hash: record for record in run_stack(stack)}
-    results = StudyResults(made, tuple(make_trials(made)), records)
+    results = StudyResults.of_records(made, tuple(make_trials(made)), records)
     accuracy = {arm.name: torch.tensor([r.metrics["test_accuracy"] for r in results.of(arm.name)]) for arm in made.arms}
     # 8 test parts of 150 rows: the mean has a standard deviation of 0.014 around chance.
     assert abs(float(accuracy["random-labels"].mean()) - 0.5) < 0.06

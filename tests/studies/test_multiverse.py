@@ -197,7 +197,7 @@ def test_an_interrupted_multiverse_goes_on_and_gives_the_results_of_an_uninterru
 def test_specifications_become_arrays_for_verdicts(tmp_path):
     study = parse_study(values())
     records = {r.trial.hash: r for stack in plan_stacks([study], set()) for r in run_stack(stack)}
-    results = StudyResults(study, tuple(make_trials(study)), records)
+    results = StudyResults.of_records(study, tuple(make_trials(study)), records)
     base, tuned, minimised = (runs_of(one) for one in results.specifications[:3])
     assert {runs.name for runs in (base, tuned, minimised)} == {"tiny"}
     assert base.learning_rates == (0.1,)

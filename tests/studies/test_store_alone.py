@@ -30,7 +30,9 @@ def test_every_trial_has_its_places(folder):
     with Store(folder / "store.sqlite") as store:
         study = store.load("tiny").study
     with sqlite3.connect(folder / "store.sqlite") as db:
-        found = db.execute("SELECT specification, arm, strength, data_seed, init_seed, hash FROM members").fetchall()
+        found = db.execute(
+            "SELECT specification, name, strength, data_seed, init_seed, hash FROM arms JOIN members USING (arm)"
+        ).fetchall()
         choices = [
             json.loads(row[0]) for row in db.execute("SELECT choices FROM specifications ORDER BY specification")
         ]

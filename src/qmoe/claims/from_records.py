@@ -2,44 +2,46 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 
-from qmoe.claims.runs import RECENT, ArmKey, ArmRuns, StudyRuns
+from qmoe.claims.runs import ArmKey, ArmRuns, StudyRuns
 from qmoe.data import make_dataset
 from qmoe.errors import ConfigError
-from qmoe.studies.store import Record, StudyResults
+from qmoe.studies.store import StudyResults
+from qmoe.studies.store.columns import Columns, joined
+from qmoe.studies.store.results import Reader
 from qmoe.studies.trials import Member
-
-#: Figures that are not in a trial's metrics, from its record; NaN where the record does not have them.
-DERIVED: dict[str, Callable[[Record], float]] = {
-    # Only what trained alone: a trial in a stack has no time of its own.
-    "seconds": lambda record: record.seconds if record.stack_size == 1 else math.nan,
-    # The mean over all epochs: of two models with one final loss, the lower has converged sooner.
-    "mean_loss": lambda record: float(np.mean(record.history["loss"])) if record.history.get("loss") else math.nan,
-}
 
 
 def runs_of(results: StudyResults, *others: StudyResults, name: str | None = None) -> StudyRuns:
     """Turns the results of a study into arrays.
 
     Args:
-        results: a study with the records it has.
+        results: a study with what its trials left.
         others: the same question at other learning rates, taken in as further trials of the same arms.
         name: what claims call the study; by default the name of the first.
     """
-    rows: dict[ArmKey, list[tuple[Member, Record | None]]] = {}
+    rows: dict[ArmKey, list[int]] = {}
     labels: dict[str, str] = {}
+    members: list[Member] = []
     for each in (results, *others):
         labels |= {arm.name: arm.label for arm in each.study.arms if arm.name not in labels}
-        for member in each.members:
-            key = ArmKey(member.arm, member.strength)
-            rows.setdefault(key, []).append((member, each.records.get(member.trial.hash)))
+        for at, member in enumerate(each.members, len(members)):
+            rows.setdefault(ArmKey(member.arm, member.strength), []).append(at)
+        members += each.members
     title, metric = name or results.study.name, metric_of(results)
-    arms = {key: _runs(title, key, labels[key.name], metric, found) for key, found in rows.items()}
+    columns = joined(each.columns for each in (results, *others))
+    # The trials of others may stand in another store.
+    reader = results.reader if not others else None
+    arms = {
+        key: _runs(
+            title, key, labels[key.name], metric, [members[at] for at in found], columns.take(np.array(found)), reader
+        )
+        for key, found in rows.items()
+    }
     data = results.study.data
     balanced = 1 / make_dataset(data.name, **data.options).n_classes
     return StudyRuns(title, arms, _chance(arms.values(), balanced), balanced)
@@ -47,8 +49,9 @@ def runs_of(results: StudyResults, *others: StudyResults, name: str | None = Non
 
 def metric_of(results: StudyResults) -> str:
     """The accuracy a study is judged by: on held-out data where there are any, else on the training set."""
-    done = [r for r in results.records.values() if r.error is None]
-    return "test_accuracy" if done and all("test_accuracy" in r.metrics for r in done) else "train_accuracy"
+    columns = results.columns
+    held_out = columns.values.get("test_accuracy", np.full(len(columns), math.nan))[columns.done]
+    return "test_accuracy" if len(held_out) and np.isfinite(held_out).all() else "train_accuracy"
 
 
 def _chance(arms: Iterable[ArmRuns], balanced: float) -> float:
@@ -74,39 +77,25 @@ def by_name(results: Iterable[StudyResults | StudyRuns]) -> dict[str, StudyRuns]
     return found
 
 
-def _runs(study: str, key: ArmKey, label: str, metric: str, found: list[tuple[Member, Record | None]]) -> ArmRuns:
-    members, records = [m for m, _ in found], [r if r is not None and r.error is None else None for _, r in found]
-    metrics = dict.fromkeys(name for r in records if r is not None for name in r.metrics)
-    values = {name: _column(records, functools.partial(_metric, name)) for name in metrics}
-    values |= {name: column for name, get in DERIVED.items() if np.isfinite(column := _column(records, get)).any()}
-    recent = np.full((len(found), RECENT), math.nan)
-    for row, record in zip(recent, records, strict=True):
-        tail = record.history.get("loss", [])[-RECENT:] if record is not None else []
-        if len(tail) == RECENT:
-            row[:] = tail
+def _runs(
+    study: str, key: ArmKey, label: str, metric: str, members: list[Member], columns: Columns, reader: Reader | None
+) -> ArmRuns:
     training = [m.trial.training for m in members]
     return ArmRuns(
         label,
         np.array([m.trial.data_seed for m in members]),
         np.array([m.trial.init_seed for m in members]),
-        values,
-        np.array([r is not None for r in records]),
-        np.array([r is not None and r.error is not None for _, r in found]),
+        {name: values for name, values in columns.values.items() if np.isfinite(values[columns.done]).any()},
+        columns.done,
+        columns.failed,
         np.array([t.lr for t in training]),
         np.array([t.epochs for t in training]),
         np.array([t.batch_size for t in training]),
-        recent,
+        columns.recent,
         study=study,
         name=key.name,
         strength=key.strength,
-        records=tuple(r for _, r in found),
+        columns=columns,
+        reader=reader,
         metric=metric,
     )
-
-
-def _metric(name: str, record: Record) -> float:
-    return record.metrics.get(name, math.nan)
-
-
-def _column(records: list[Record | None], get: Callable[[Record], float]) -> np.ndarray:
-    return np.array([math.nan if record is None else get(record) for record in records], dtype=np.float64)

@@ -161,7 +161,7 @@ def older_runs(date: str, results: Iterable[StudyResults]) -> int:
         results: the registered studies with their runs.
     """
     registered = datetime.datetime.fromisoformat(date)
-    ended = (r.finished_at for each in results for r in each.records.values())
+    ended = (e.finished_at for each in results for e in each.columns.executions if e is not None)
     return sum(bool(at) and datetime.datetime.fromisoformat(at) < registered for at in ended)
 
 
@@ -175,6 +175,7 @@ def _plain_studies(studies: Iterable[Study]) -> dict[str, Any]:
     for study in studies:
         plain = json.loads(study.canonical)
         plain["data"] = json.loads(study.data.identity)
+        plain.pop("keep", None)  # no part of the question
         plain["seeds"] = {name: value for name, value in plain.get("seeds", {}).items() if name != "root"}
         found[study.name] = plain
     return found

@@ -15,7 +15,10 @@ from qmoe.errors import ConfigError, unknown
 from qmoe.statistics import PairedDifference, Summary, mean_interval, paired_difference, summarize
 from qmoe.statistics.bootstrap import cluster_means
 from qmoe.studies.metrics import metric_facts
-from qmoe.studies.store import Record
+from qmoe.studies.store.columns import Columns
+from qmoe.studies.store.results import Reader
+from qmoe.studies.store.trial_rows import RECENT, Record
+from qmoe.studies.trials import TrialSpec
 
 
 class ArmKey(NamedTuple):
@@ -27,8 +30,6 @@ class ArmKey(NamedTuple):
 
 #: More than any study has initialisations of one draw.
 _INITS = 1_000_000
-#: Epochs at the end of training that show whether the loss was still falling.
-RECENT = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,8 @@ class ArmRuns:
         study: name of the study; "" where the runs are of none.
         name: name of the arm in its study.
         strength: depolarizing probability; None where the arm has none.
-        records: n records as the store has them, None for a trial that has not run; empty where there is no store.
+        columns: what the n trials left in a store; None where there is none.
+        reader: reads more of them.
         metric: the accuracy that its study is judged by.
     """
 
@@ -68,7 +70,8 @@ class ArmRuns:
     study: str = ""
     name: str = ""
     strength: float | None = None
-    records: tuple[Record | None, ...] = ()
+    columns: Columns | None = None
+    reader: Reader | None = None
     metric: str = "test_accuracy"
 
     def __post_init__(self) -> None:
@@ -114,11 +117,31 @@ class ArmRuns:
         """Whether the data vary, so that the seed of the data is the unit; otherwise the initialisation is."""
         return len(np.unique(self.data_seeds)) > 1
 
-    @property
+    @cached_property
     def finished(self) -> tuple[Record, ...]:
-        """``n`` records of the trials that finished well, in the order of the seeds; empty where there is no store."""
-        rows = zip(self.records, self.done, strict=False)
-        return tuple(record for record, done in rows if done and record is not None)
+        """``n`` whole records of `trials`, read when they are first asked for."""
+        if self.reader is None:
+            return ()
+        trials = self.trials
+        found = self.reader.records({trial.hash: trial for trial in trials})
+        return tuple(found[trial.hash] for trial in trials)
+
+    @cached_property
+    def trials(self) -> tuple[TrialSpec, ...]:
+        """``n`` trials that finished well, in the order of the seeds; none where there is no store."""
+        return () if self.columns is None else tuple(self.columns.trials[self.done])
+
+    @property
+    def first(self) -> TrialSpec:
+        """A trial that finished well, for what all of the arm have in common.
+
+        Raises:
+            ConfigError: where there is none.
+        """
+        if self.columns is None or not self.done.any():
+            raise ConfigError(f"No trial of {self.title} has finished in a store.")
+        trial: TrialSpec = self.columns.trials[np.argmax(self.done)]
+        return trial
 
     @cached_property
     def clusters(self) -> np.ndarray:
@@ -180,16 +203,17 @@ class ArmRuns:
         return [at[seeds] for seeds in theirs if seeds in at], [j for j, seeds in enumerate(theirs) if seeds in at]
 
     def curves(self, quantity: str) -> np.ndarray:
-        """``(n, epochs)`` histories of the finished runs that have them; ``(0, 0)`` where none has."""
-        lines = [r.history[quantity] for r in self.finished if quantity in r.history]
-        return np.array(lines) if lines else np.zeros((0, 0))
+        """``(n, epochs)`` histories of the finished runs that keep them; ``(0, 0)`` where none does."""
+        if self.reader is None:
+            return np.zeros((0, 0))
+        return self.reader.histories(self.trials, quantity)
 
     def take(self, mask: np.ndarray) -> ArmRuns:
         """The trials where ``mask`` ``(n,)`` holds, or those at the places that it lists."""
         rows = ("data_seeds", "init_seeds", "done", "failed", "lrs", "epochs", "batch_sizes", "recent")
         changed: dict[str, Any] = {name: getattr(self, name)[mask] for name in rows}
-        if self.records:
-            changed["records"] = tuple(self.records[row] for row in np.arange(len(self.records))[mask])
+        if self.columns is not None:
+            changed["columns"] = self.columns.take(mask)
         return dataclasses.replace(self, **changed, values={name: value[mask] for name, value in self.values.items()})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -86,14 +87,14 @@ def baseline_accuracies(
     Returns:
         For each name ``(D,)`` accuracies, one for each draw.
     """
-    first = make_trials(study)[0].trial.model_copy(update={"data": study.data})
+    first = dataclasses.replace(make_trials(study)[0].trial, data=study.data)
     found = {name: np.full(study.seeds.data, np.nan) for name in names}
     if "bayes" in found:
         error = make_dataset(study.data.name, **study.data.options).bayes_error()
         found["bayes"][:] = np.nan if error is None else 1.0 - error
     fitted = tuple(name for name in names if name != "bayes")
     span = _span(study) if "span-logistic" in fitted else None
-    tasks: list[_Fit] = [(first.model_copy(update={"data_seed": d}), fitted, span) for d in range(study.seeds.data)]
+    tasks: list[_Fit] = [(dataclasses.replace(first, data_seed=d), fitted, span) for d in range(study.seeds.data)]
     for draw, accuracies in results(executor or InProcess(), _one_draw, tasks):
         for name, value in accuracies.items():
             found[name][draw] = value

@@ -10,7 +10,7 @@ import safetensors.torch
 
 from qmoe.analysis import bayes_agreement, make_grid, off_a_line, probabilities
 from qmoe.data import make_dataset
-from qmoe.errors import ConfigError
+from qmoe.errors import ConfigError, StoreError
 from qmoe.moe import MixtureOfExperts
 from qmoe.statistics.bootstrap import MIN_CLUSTERS
 from qmoe.studies.assembly import build_model, prepare_data
@@ -35,7 +35,15 @@ def agreement_on(study: Study) -> str:
 
 
 def trained_model(record: Record) -> MixtureOfExperts:
-    """The model of a finished trial with its trained parameters."""
+    """The model of a finished trial with its trained parameters.
+
+    Raises:
+        StoreError: when its weights are not kept.
+    """
+    if not record.state:
+        raise StoreError(
+            f"The weights of trial {record.trial.hash} are not kept; give its study keep = 'all' and run it again."
+        )
     model = build_model(record.trial)
     model.load_state_dict(safetensors.torch.load(record.state))
     return model
@@ -106,9 +114,7 @@ def boundary_measurements(results: StudyResults, arms: Sequence[str]) -> Mapping
 
 def _records(results: StudyResults, arm: str) -> list[Record]:
     """The finished runs of an arm at the study's own learning rate, in the order of their seeds."""
-    members = [m for m in results.members if m.arm == arm and m.trial.training.lr == results.study.training.lr]
-    found = [results.records[m.trial.hash] for m in members if m.trial.hash in results.records]
-    found = [record for record in found if record.error is None]
+    found = results.of(arm)
     if not found:
         raise ConfigError(f"{results.study.name} has no finished run of an arm {arm!r}; run the study first.")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
@@ -102,12 +103,12 @@ def effective_dimensions(
 
 def _one(task: tuple[str, TrialSpec, int, int, int]) -> tuple[str, int, float]:
     arm, trial, repeat, n_draws, seed = task
-    drawn = trial.model_copy(update={"data_seed": repeat})
+    drawn = dataclasses.replace(trial, data_seed=repeat)
     x = prepare_data(drawn.draw).x_train
 
     def make(generator: torch.Generator) -> Router:
         init = int(torch.randint(_INITS, (), generator=generator))
-        router = build_router(drawn.model_copy(update={"init_seed": init}))
+        router = build_router(dataclasses.replace(drawn, init_seed=init))
         standardise(router, drawn.model, x)
         return router
 

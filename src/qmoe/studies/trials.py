@@ -7,8 +7,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
 from pydantic import ValidationError
@@ -17,7 +16,7 @@ from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.errors import ConfigError
 from qmoe.seeding import child
 from qmoe.studies.specs.base import explain
-from qmoe.studies.specs.study import ArmSpec, DataSpec, ModelSpec, Spec, Study, TrainingSpec
+from qmoe.studies.specs.study import ArmSpec, DataSpec, ModelSpec, Study, TrainingSpec
 
 #: Part of every hash; raised whenever the same spec would train to other numbers than before.
 NUMERICS = 6
@@ -66,8 +65,22 @@ class Draw:
         return child(self.root, _LABELS, self.data_seed)
 
 
-class TrialSpec(Spec):
-    """All that decides the numbers of one trial, and nothing else."""
+@dataclass(frozen=True, slots=True)
+class TrialSpec:
+    """All that decides the numbers of one trial, and nothing else.
+
+    Studies have a million of them: one takes 200 bytes, since all of an arm share their parts.
+
+    Attributes:
+        data: the data set.
+        model: the mixture.
+        training: how it is trained.
+        root: seed that all others come from.
+        data_seed: number of the draw of the data.
+        init_seed: number of the initialisation of one draw.
+        fixed: seed of the points and of their split in place of those from ``root``.
+        hash: 16 hexadecimal digits of the SHA-256 of the JSON, without the place of files whose content it names.
+    """
 
     data: DataSpec
     model: ModelSpec
@@ -76,16 +89,25 @@ class TrialSpec(Spec):
     data_seed: int
     init_seed: int
     fixed: int | None = None
+    hash: str = field(init=False, compare=False, repr=False)
 
-    @cached_property
-    def hash(self) -> str:
-        """16 hexadecimal digits of the SHA-256 of the canonical JSON, without the place of files whose content it names."""
-        return hashlib.sha256(f"{NUMERICS}:{self._joined(self.data.identity)}".encode()).hexdigest()[:16]
+    def __post_init__(self) -> None:
+        digest = hashlib.sha256(f"{NUMERICS}:{self._joined(self.data.identity)}".encode()).hexdigest()
+        object.__setattr__(self, "hash", digest[:16])
 
-    @cached_property
+    @property
     def canonical(self) -> str:
-        """As of every spec; put together from its parts, which thousands of trials share."""
+        """As of every spec: JSON with sorted keys and without defaults."""
         return self._joined(self.data.canonical)
+
+    @property
+    def frame(self) -> str:
+        """The JSON without the two seeds, which is the same for all trials of an arm."""
+        fixed = "" if self.fixed is None else f'"fixed":{self.fixed},'
+        return (
+            f'{{"data":{self.data.canonical},{fixed}"model":{self.model.canonical},"root":{self.root},'
+            f'"training":{self.training.canonical}}}'
+        )
 
     def _joined(self, data: str) -> str:
         """The JSON with ``data`` as that of the data."""
@@ -95,15 +117,37 @@ class TrialSpec(Spec):
             f'"model":{self.model.canonical},"root":{self.root},"training":{self.training.canonical}}}'
         )
 
-    @cached_property
+    @classmethod
+    def from_json(cls, text: str) -> TrialSpec:
+        """The trial with this JSON.
+
+        Raises:
+            ConfigError: when it is not that of a trial.
+        """
+        try:
+            values = json.loads(text)
+            return cls(
+                DataSpec.model_validate(values.pop("data")),
+                ModelSpec.model_validate(values.pop("model")),
+                TrainingSpec.model_validate(values.pop("training")),
+                **values,
+            )
+        except ValidationError as error:
+            raise ConfigError("\n".join(explain(e) for e in error.errors())) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"This is not the JSON of a trial: {error!r}.") from None
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
+    @property
     def shape_key(self) -> str:
         """Equal for trials that can train in one stack: all but seeds and noise strength."""
         return f"{self.data.identity} {self.model.shape_key} {self.training.canonical}"
 
     def at(self, data_seed: int, init_seed: int) -> TrialSpec:
         """The same at other seeds."""
-        parts = {name: getattr(self, name) for name in type(self).model_fields}
-        return TrialSpec.model_construct(**{**parts, "data_seed": data_seed, "init_seed": init_seed})
+        return TrialSpec(self.data, self.model, self.training, self.root, data_seed, init_seed, self.fixed)
 
     @property
     def draw(self) -> Draw:
@@ -138,7 +182,7 @@ class TrialSpec(Spec):
         return child(self.root, _INIT, self.data_seed, self.init_seed, part)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """A trial in its place in a study.
 
@@ -192,8 +236,7 @@ def first_members(study: Study) -> Iterator[Member]:
         training = study.training.model_copy(update={"lr": lr})
         data = study.data if arm.labels is None else study.data.model_copy(update={"labels": arm.labels})
         for strength in arm.noise or (None,):
-            # Of parts that are checked already; to check them again for each seed takes most of the time.
-            trial = TrialSpec.model_construct(
+            trial = TrialSpec(
                 data=data,
                 model=_with_noise(arm, strength),
                 training=training,

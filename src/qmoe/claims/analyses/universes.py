@@ -20,5 +20,5 @@ def universes(results: StudyResults) -> tuple[Universe, ...]:
     return tuple(
         Universe(each.specification.choices, runs_of(each).selected(each.specification.select))
         for place, each in enumerate(found)
-        if place == 0 or any(record.error is None for record in each.records.values())
+        if place == 0 or each.columns.done.any()
     )

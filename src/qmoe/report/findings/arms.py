@@ -27,13 +27,13 @@ def at_epoch(arm: ArmRuns, quantity: str, epoch: int | None) -> np.ndarray:
     """``(n,)`` values of a history at an epoch, or of a metric at the end; fewer where they were not recorded."""
     if epoch is None:
         return arm.figures(quantity)
-    lines = [r.history.get(quantity, []) for r in arm.finished]
-    return np.array([line[epoch] for line in lines if len(line) > epoch])
+    lines = arm.curves(quantity)
+    return lines[:, epoch] if lines.shape[1] > epoch else np.zeros(0)
 
 
 def router_parameters(arm: ArmRuns) -> int:
     """Trainable parameters of the router of an arm that has a finished run."""
-    return int(arm.finished[0].metrics["router_parameters"])
+    return int(arm.figures("router_parameters")[0])
 
 
 def interval_of(values: np.ndarray, clusters: np.ndarray) -> tuple[float, float]:

@@ -96,14 +96,10 @@ def dephasing_words(
     return (words,)
 
 
+@functools.lru_cache(maxsize=64)
 def ranks_of(trial: TrialSpec) -> dict[str, int]:
     """Functions that are left of a quantum router along each axis, as `dephased_ranks`; none where it is large."""
-    return _ranks(trial.model_dump_json())
-
-
-@functools.lru_cache(maxsize=64)
-def _ranks(canonical: str) -> dict[str, int]:
-    router = build_model(TrialSpec.model_validate_json(canonical)).router
+    router = build_model(trial).router
     if not isinstance(router, QuantumRouter) or router.circuit.n_qubits > _MOST_QUBITS:
         return {}
     return dephased_ranks(router) if router.circuit.n_weights <= _MOST_WEIGHTS else {}

@@ -13,7 +13,9 @@ from qmoe.claims import ArmRuns, Claim, ladder_claims
 from qmoe.errors import QMoEError, StoreError
 from qmoe.report.findings.headline import HeadlineRow, headline
 from qmoe.report.findings.judged import Judged, Measurements, judge_all
-from qmoe.studies import Record, Store, StudyResults, preset_names
+from qmoe.studies import Store, StudyResults, preset_names
+from qmoe.studies.store import Execution
+from qmoe.studies.store.columns import Columns
 
 
 @dataclass(frozen=True)
@@ -114,46 +116,69 @@ def study_titles(results: Sequence[StudyResults]) -> dict[str, str]:
 
 
 def provenance(results: Sequence[StudyResults]) -> Provenance:
-    """Sums up the records of all studies, each trial once."""
-    records = [r for r in _records(results).values() if r.error is None]
+    """Sums up what the trials of all studies left, each trial once."""
+    seen: set[str] = set()
+    executions: dict[int, Execution] = {}
+    draws: set[tuple[str, int, int, int | None]] = set()
+    dtypes: set[str] = set()
+    inits: set[tuple[int, int, int]] = set()
+    total = 0.0
+    for each in results:
+        done = each.columns.take(each.columns.done)
+        for trial, execution in zip(done.trials, done.executions, strict=True):
+            if trial.hash in seen:
+                continue
+            seen.add(trial.hash)
+            executions[id(execution)] = execution
+            total += execution.seconds / execution.stack_size
+            draws.add((trial.data.canonical, trial.root, trial.data_seed, trial.fixed))
+            inits.add((trial.root, trial.data_seed, trial.init_seed))
+            dtypes.add(trial.training.dtype)
+    found = executions.values()
     return Provenance(
-        versions=tuple(sorted({r.version for r in records})),
-        commits=tuple(sorted({r.commit for r in records if r.commit})),
-        engines=tuple(sorted({r.engine for r in records if r.engine != "none"})),
-        threads=tuple(sorted({r.threads for r in records})),
-        dtypes=tuple(sorted({r.trial.training.dtype for r in records})),
-        n_trials=len(records),
-        n_data_seeds=len({r.trial.draw for r in records}),
-        n_init_seeds=len({(r.trial.root, r.trial.data_seed, r.trial.init_seed) for r in records}),
-        seconds=sum(r.seconds / r.stack_size for r in records),
-        first=min((r.finished_at for r in records), default=""),
-        last=max((r.finished_at for r in records), default=""),
+        versions=tuple(sorted({e.version for e in found})),
+        commits=tuple(sorted({e.commit for e in found if e.commit})),
+        engines=tuple(sorted({e.engine for e in found if e.engine != "none"})),
+        threads=tuple(sorted({e.threads for e in found})),
+        dtypes=tuple(sorted(dtypes)),
+        n_trials=len(seen),
+        n_data_seeds=len(draws),
+        n_init_seeds=len(inits),
+        seconds=total,
+        first=min((e.finished_at for e in found), default=""),
+        last=max((e.finished_at for e in found), default=""),
     )
 
 
 class Times:
-    """Seconds that training takes, from records of all studies.
+    """Seconds that training takes, from the trials of all studies.
 
     Args:
         results: studies of one store; a trial that was trained alone for one counts for all that have its shape.
     """
 
     def __init__(self, results: Sequence[StudyResults]) -> None:
-        alone: dict[str, list[float]] = {}
-        for record in _records(results).values():
-            if record.stack_size == 1 and record.error is None:
-                alone.setdefault(record.trial.shape_key, []).append(record.seconds)
-        self._alone = {key: float(np.median(values)) for key, values in alone.items()}
+        alone: dict[str, dict[str, float]] = {}
+        for each in results:
+            times = each.columns.values.get("seconds", np.zeros(0))
+            for at in np.flatnonzero(np.isfinite(times)):
+                trial = each.columns.trials[at]
+                alone.setdefault(trial.shape_key, {})[trial.hash] = float(times[at])
+        self._alone = {key: float(np.median(list(values.values()))) for key, values in alone.items()}
 
     def alone(self, arm: ArmRuns) -> float | None:
         """Seconds of one model trained alone on one process, the median over those that were; None where none was."""
-        return self._alone.get(arm.finished[0].trial.shape_key) if arm.finished else None
+        return self._alone.get(arm.first.shape_key) if arm.trials else None
 
     def in_stack(self, arm: ArmRuns) -> float | None:
         """Seconds for each model where many were trained side by side, None where none were."""
-        shares = [r.seconds / r.stack_size for r in arm.finished if r.stack_size > 1]
-        return float(np.mean(shares)) if shares else None
+        if arm.columns is None:
+            return None
+        done = arm.columns.take(arm.done)
+        shares = done.shares[done.stack_sizes > 1]
+        return float(np.mean(shares)) if len(shares) else None
 
 
-def _records(results: Sequence[StudyResults]) -> dict[str, Record]:
-    return {digest: record for result in results for digest, record in result.records.items()}
+def engines_of(columns: Columns) -> str:
+    """Names of the engines that ran the circuits of finished trials."""
+    return ", ".join(sorted({execution.engine for execution in columns.executions} - {"none"}))

@@ -67,11 +67,11 @@ def page_caveats(results: Sequence[StudyResults], judged: Collection[str] = ()) 
 
 def not_settled(arm: ArmRuns) -> bool:
     """Whether the mean loss was still falling at the end."""
-    lines = arm.curves("loss")
-    if lines.shape[1] < 4:
+    recorded = arm.recent[arm.done & np.isfinite(arm.recent).all(axis=1)]
+    if not len(recorded):
         return False
-    mean = lines.mean(axis=0)
-    return bool(mean[-1] < (1 - FALLING) * mean[-4])
+    mean = recorded.mean(axis=0)
+    return bool(mean[-1] < (1 - FALLING) * mean[0])
 
 
 def _by_study(
@@ -96,14 +96,14 @@ def _listed(arms: Sequence[ArmRuns]) -> str:
 
 
 def _unequal(arms: list[ArmRuns]) -> str:
-    counts = [arm.finished[0].metrics["parameters"] for arm in arms]
+    counts = [float(arm.figures("parameters")[0]) for arm in arms]
     ratio = max(counts) / max(1.0, min(counts))
     return f"{ratio:.1f} times between {min(counts):.0f} and {max(counts):.0f} parameters" if ratio > UNEQUAL else ""
 
 
 def _guessing(arms: list[ArmRuns]) -> str:
     # Random labels are a control that has nothing else to do.
-    return _listed([arm for arm in arms if arm.guesses and arm.finished[0].trial.data.labels == "true"])
+    return _listed([arm for arm in arms if arm.guesses and arm.first.data.labels == "true"])
 
 
 def _falling(arms: list[ArmRuns]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from qmoe.analysis import Grid, MeanBoundary, make_grid, mean_boundary, off_a_line, probabilities
 from qmoe.claims import ArmRuns
 from qmoe.data import Split
-from qmoe.studies import Record
+from qmoe.studies import TrialSpec
 from qmoe.studies.assembly import prepare_data, raw_sizes
 from qmoe.studies.boundary_measures import TOLERANCE, trained_model
 
@@ -22,7 +22,7 @@ class Planes:
     Attributes:
         arm: whose models.
         grid: where, in the units of the data.
-        probability: ``(M, N)`` probability of class 1, in the order of the arm's records.
+        probability: ``(M, N)`` probability of class 1, in the order of the arm's trials.
     """
 
     arm: ArmRuns
@@ -43,23 +43,23 @@ class Planes:
 
 def is_planar(arms: Sequence[ArmRuns]) -> bool:
     """Whether the data of these arms have two features and two classes."""
-    return raw_sizes(arms[0].finished[0].trial) == (2, 2)
+    return raw_sizes(arms[0].first) == (2, 2)
 
 
 def planes_of(arms: Sequence[ArmRuns], nodes: int = 70) -> list[Planes]:
     """Evaluates every model of the arms on one grid around the points of all seeds."""
-    draws = {record.trial.draw for arm in arms for record in arm.finished}
+    draws = {trial.draw for arm in arms for trial in arm.trials}
     grid = make_grid(np.concatenate([_points(prepare_data(draw).raw)[0] for draw in draws]), nodes, 0.06)
     found = []
     for arm in arms:
-        scaled = np.stack([prepare_data(r.trial.draw).scaler(grid.points) for r in arm.finished])
+        scaled = np.stack([prepare_data(t.draw).scaler(grid.points) for t in arm.trials])
         found.append(Planes(arm, grid, probabilities([trained_model(r) for r in arm.finished], scaled)))
     return found
 
 
-def points_of(record: Record) -> tuple[np.ndarray, np.ndarray]:
+def points_of(trial: TrialSpec) -> tuple[np.ndarray, np.ndarray]:
     """Features and classes of all points of a trial, in the units of the data."""
-    return _points(prepare_data(record.trial.draw).raw)
+    return _points(prepare_data(trial.draw).raw)
 
 
 def _points(split: Split) -> tuple[np.ndarray, np.ndarray]:

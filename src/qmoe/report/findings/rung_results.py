@@ -117,7 +117,7 @@ def rung_verdict_words(better: str, worse: str) -> dict[str, str]:
 
 def has_ladder(results: StudyResults) -> bool:
     """Whether a study asks for a ladder and has a finished run."""
-    return bool(results.study.ladder) and any(record.error is None for record in results.records.values())
+    return bool(results.study.ladder) and bool(results.columns.done.any())
 
 
 def quantum_name(results: StudyResults) -> str:

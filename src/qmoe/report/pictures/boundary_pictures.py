@@ -12,7 +12,7 @@ from matplotlib.path import Path as Outline
 from qmoe.report.findings.planes import Planes, points_of
 from qmoe.report.pictures.style import CLASS_0, CLASS_1, COLUMN, colour_of, new_axes
 from qmoe.report.words import count
-from qmoe.studies import Record
+from qmoe.studies import TrialSpec
 
 SIZE = (COLUMN[0], 2.7)
 
@@ -24,8 +24,7 @@ def single_plot(planes: Planes, index: int = 0, title: str | None = None, colour
     axes.contourf(
         planes.grid.x, planes.grid.y, values, levels=[0, 0.5, 1], colors=[CLASS_0, CLASS_1], alpha=0.16, zorder=0
     )
-    record = planes.arm.finished[index]
-    _dots(axes, record)
+    _dots(axes, planes.arm.trials[index])
     if values.min() < 0.5 < values.max():
         axes.contour(
             planes.grid.x, planes.grid.y, values, levels=[0.5], colors=[colour or _colour(planes)], linewidths=2
@@ -39,7 +38,7 @@ def mean_plot(planes: Planes, colour: str | None = None) -> Figure:
     mean, colour = planes.mean, colour or _colour(planes)
     x, y = planes.grid.x, planes.grid.y
     share, values = planes.grid.image(mean.share), planes.grid.image(mean.mean)
-    _dots(axes, planes.arm.finished[0], alpha=0.5)
+    _dots(axes, planes.arm.first, alpha=0.5)
     axes.contourf(x, y, share, levels=[0.1, 0.9], colors=[colour], alpha=0.25, zorder=1)
     for level in (0.1, 0.9):
         if share.min() < level < share.max():
@@ -62,9 +61,9 @@ def _colour(planes: Planes) -> str:
     return colour_of(planes.arm.name)
 
 
-def _dots(axes: Any, record: Record, alpha: float = 0.9) -> None:
+def _dots(axes: Any, trial: TrialSpec, alpha: float = 0.9) -> None:
     """The data as two paths, one for each class: round and square dots, a few bytes each."""
-    x, y = points_of(record)
+    x, y = points_of(trial)
     short = np.array([5e-5 * np.ptp(axes.get_xlim()), 0.0])
     for label, colour, cap in ((0, CLASS_0, "round"), (1, CLASS_1, "projecting")):
         rows = x[y == label]

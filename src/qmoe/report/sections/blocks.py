@@ -177,7 +177,7 @@ def arms_table(name: str, caption: str, arms: Sequence[ArmRuns]) -> Table:
             "mean": arm.summary.mean, "low": known(arm.interval[0]), "high": known(arm.interval[1]),
             "sd": arm.summary.sd, "median": arm.summary.median, "minimum": arm.summary.minimum,
             "maximum": arm.summary.maximum, "router_parameters": router_parameters(arm),
-            "parameters": int(arm.finished[0].metrics["parameters"]),
+            "parameters": int(arm.figures("parameters")[0]),
         }
         for arm in arms
     ]  # fmt: skip

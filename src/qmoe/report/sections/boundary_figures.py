@@ -49,7 +49,7 @@ def over_seeds(planes: Sequence[Planes], stem: str, colours: Colours | None = No
         )
         for p in planes
     )
-    n_draws = max(len({r.trial.draw for r in p.arm.finished}) for p in planes)
+    n_draws = max(len({t.draw for t in p.arm.trials}) for p in planes)
     n_runs = max(p.arm.n for p in planes)
     one = "one draw of the data, whose points are shown"
     data = one if n_draws == 1 else f"{count(n_draws, 'draw')} of the data; the points of the first run are shown"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from qmoe.claims import registered
 from qmoe.claims.registration import older_runs
 from qmoe.report.findings.arms import arms_of, finished
+from qmoe.report.findings.contents import engines_of
 from qmoe.report.findings.rung_results import has_ladder
 from qmoe.report.sections.blocks import Block, Context, Section, Text
 from qmoe.report.tables import Column, Table, drop_empty, general, seconds, text, times
@@ -49,14 +50,15 @@ def cost_section(context: Context) -> list[Section]:
         arms = {arm.name: arm for arm in reversed(finished(results))}
         for arm in reversed(arms.values()):
             same = [a for a in arms_of(results) if a.name == arm.name]
-            total = sum(r.seconds / r.stack_size for a in same for r in a.finished)
+            total = float(sum(a.columns.shares[a.done].sum() for a in same if a.columns is not None))
             n = sum(a.n for a in same)
             alone = context.contents.times.alone(arm)
+            engine = "" if arm.columns is None else engines_of(arm.columns.take(arm.done))
             per_run = total / n
             body.append(
                 {
-                    "study": arm.study, "arm": arm.name, "label": arm.label, "engine": arm.finished[0].engine,
-                    "epochs": arm.finished[0].trial.training.epochs, "alone_seconds": alone, "seconds_a_run": per_run,
+                    "study": arm.study, "arm": arm.name, "label": arm.label, "engine": engine,
+                    "epochs": arm.first.training.epochs, "alone_seconds": alone, "seconds_a_run": per_run,
                     "gain": alone / per_run if alone else None, "n": n, "total_seconds": total,
                 }
             )  # fmt: skip
@@ -81,12 +83,12 @@ def cost_section(context: Context) -> list[Section]:
 
 
 def _ladder_cost(results: StudyResults) -> dict[str, object]:
-    records = [r for r in results.records.values() if r.error is None]
-    total = sum(r.seconds / r.stack_size for r in records)
+    done = results.columns.take(results.columns.done)
+    total, n = float(done.shares.sum()), len(done)
     return {
         "study": results.study.name, "arm": None, "label": f"all {len(results.study.arms)} arms of the ladder",
-        "engine": ", ".join(sorted({r.engine for r in records} - {"none"})), "epochs": results.study.training.epochs,
-        "alone_seconds": None, "seconds_a_run": total / len(records), "gain": None, "n": len(records),
+        "engine": engines_of(done), "epochs": results.study.training.epochs,
+        "alone_seconds": None, "seconds_a_run": total / n, "gain": None, "n": n,
         "total_seconds": total,
     }  # fmt: skip
 

@@ -52,7 +52,7 @@ def ladder_section(
     if done:
         section.blocks.append(_table(stem, title, done, beside))
     axes = {r.rung.name: (r.arm, r.difference) for r in named if r.rung.name in AXES and r.arm is not None}
-    base = None if quantum is None else (quantum, quantum.finished[0].trial)
+    base = None if quantum is None else (quantum, quantum.first)
     section.blocks += dephasing_blocks(stem, axes, base)
     omitted = tuple(f"{r.rung.label}: {r.rung.omitted}." for r in rungs if r.rung.omitted)
     if omitted:

@@ -44,10 +44,10 @@ def study_blocks(context: Context, results: StudyResults, arms: Sequence[ArmRuns
     blocks.append(arms_table(f"{stem}-arms", f"Study {name}, {results.study.protocol} protocol.", arms))
     blocks += differences(arms, stem)
     panels = []
-    if any("loss" in r.history for r in arms[0].finished):
+    if arms[0].curves("loss").size:
         loss = curve_plot(arms, "loss", "loss summed over batches", log=True, colours=colours)
         panels.append(Panel(f"{stem}-loss", loss, "Loss by epoch."))
-    if any("test_accuracy" in r.history for r in arms[0].finished):
+    if arms[0].curves("test_accuracy").size:
         drawing = curve_plot(arms, "test_accuracy", "test accuracy", colours=colours)
         panels.append(Panel(f"{stem}-accuracy", drawing, "Test accuracy by epoch."))
     panels.append(Panel(f"{stem}-seeds", strip_plot(arms, colours=colours), "Final accuracy of every run, by arm."))
@@ -140,5 +140,5 @@ def _turned(difference: PairedDifference, swap: bool) -> PairedDifference:
 
 
 def _colours(arms: Sequence[ArmRuns]) -> Colours:
-    quantum = [arm.key for arm in arms if arm.finished[0].trial.model.router.kind == "quantum"]
+    quantum = [arm.key for arm in arms if arm.first.model.router.kind == "quantum"]
     return arm_colours([arm.key for arm in arms], quantum)

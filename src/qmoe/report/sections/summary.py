@@ -133,7 +133,7 @@ def summary(results: Sequence[StudyResults], rows: Sequence[HeadlineRow]) -> lis
     """The figures in a few sentences, all made from the data."""
     compared = [row for row in rows if row.percentile is not None]
     own = [result.study.title for result in results if not is_preset(result.study)]
-    done = any(record.error is None for result in results for record in result.records.values())
+    done = any(result.columns.done.any() for result in results)
     lines = []
     if compared:
         outside = [row for row in compared if row.outside]
@@ -231,14 +231,12 @@ def _missing_elsewhere(results: StudyResults) -> int:
     if results.study.multiverse is None:
         return 0
     own = {member.trial.hash for member in results.members}
-    return len(
-        {
-            member.trial.hash
-            for each in results.specifications
-            for member in each.members
-            if member.trial.hash not in each.records and member.trial.hash not in own
-        }
-    )
+    missing = {
+        trial.hash
+        for each in results.specifications
+        for trial in each.columns.trials[~each.columns.done & ~each.columns.failed]
+    }
+    return len(missing - own)
 
 
 def duration(value: float) -> str:

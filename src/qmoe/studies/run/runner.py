@@ -20,6 +20,7 @@ from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile, plan_stacks
 from qmoe.studies.specifications import all_members
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store import Store
+from qmoe.studies.store.keeping import Keeping
 
 
 def check_models(study: Study) -> None:
@@ -99,7 +100,8 @@ def run_studies(
             store.save_study(study)
         here = [store.at_hand(study) for study in studies]
         trials = {member.trial.hash: member.trial for study in here for member in all_members(study)}
-        stacks = plan_stacks(here, store.settled(trials, retry))
+        keeping = Keeping(here)
+        stacks = plan_stacks(here, store.settled(trials, retry, keeping))
         if on_plan is not None:
             on_plan(stacks)
         # Once for all: processes that meet a missing kernel at the same time would each compile it.
@@ -113,7 +115,7 @@ def run_studies(
             else:
                 records = outcome.result.records
                 portions.took(outcome.task, outcome.result.seconds)
-            store.save(records)
+            store.save(map(keeping.cut, records))
             ran += len(records)
             if on_progress is not None:
                 on_progress(cost(outcome.task))

@@ -22,7 +22,7 @@ from qmoe.studies.assembly import build_model, n_trainable, prepare_data, standa
 from qmoe.studies.run.deaths import is_memory_error
 from qmoe.studies.run.stacks import Stack
 from qmoe.studies.specs.study import TrainingSpec
-from qmoe.studies.store import Failure, Record
+from qmoe.studies.store import Execution, Failure, Record
 from qmoe.studies.trials import TrialSpec
 from qmoe.training import LBFGSConfig, TrainingConfig, balanced_accuracy, minimize_stack, train_stack
 
@@ -65,8 +65,8 @@ def _words(error: Exception) -> str:
 def failed(trial: TrialSpec, kind: Failure, why: str) -> Record:
     """The record of a trial that gave nothing."""
     return Record(
-        trial=trial, metrics={}, history={}, state=b"", seconds=0.0, stack_size=1, threads=torch.get_num_threads(),
-        engine="none", version=qmoe.__version__, commit=commit(), error=f"{describe(trial)}: {why}", failure=kind,
+        trial=trial, metrics={}, history={}, state=b"", error=f"{describe(trial)}: {why}", failure=kind,
+        execution=Execution(0.0, 1, torch.get_num_threads(), "none", qmoe.__version__, commit()),
     )  # fmt: skip
 
 
@@ -90,7 +90,13 @@ def run_stack(stack: Stack) -> list[Record]:
     balanced = balanced_accuracy(models, task.x_test, task.y_test) if task.holds_out else None
     # What models of one shape have in common.
     sizes = {"router_parameters": float(n_trainable(models[0].router)), "parameters": float(n_trainable(models[0]))}
-    engine = _engine_name(models[0])
+    execution = Execution(
+        done.seconds, len(stack), torch.get_num_threads(), _engine_name(models[0]), qmoe.__version__, commit()
+    )
+    if "loss" in done.history:
+        done.metrics["mean_loss"] = done.history["loss"].mean(axis=1)
+    # The numbers that a store keeps have 24 bits.
+    history = {name: values.astype(np.float32).astype(np.float64) for name, values in done.history.items()}
     records = []
     for i, (trial, model) in enumerate(zip(stack, models, strict=True)):
         metrics = {name: float(values[i]) for name, values in done.metrics.items()} | {"chance": data[i].chance}
@@ -103,14 +109,9 @@ def run_stack(stack: Stack) -> list[Record]:
             Record(
                 trial=trial,
                 metrics=metrics | sizes if failure is None else {},
-                history={name: values[i].tolist() for name, values in done.history.items()} if failure is None else {},
+                history={name: values[i].tolist() for name, values in history.items()} if failure is None else {},
                 state=safetensors.numpy.save({name: value.numpy() for name, value in model.state_dict().items()}),
-                seconds=done.seconds,
-                stack_size=len(stack),
-                threads=torch.get_num_threads(),
-                engine=engine,
-                version=qmoe.__version__,
-                commit=commit(),
+                execution=execution,
                 error=None if failure is None else f"{describe(trial)}: {failure}",
                 failure=None if failure is None else "diverged",
             )

@@ -162,7 +162,8 @@ class Study(Spec):
     ``training.lr`` times each of ``lr_factors`` as well, so that what is found can be held against the learning rate.
     ``multiverse`` lists other ways to analyse it, see `qmoe.studies.specifications`. ``effective_dimension`` names arms of
     whose routers the effective dimension is measured on every draw of the data, ``boundaries`` arms of whose trained models
-    the decision boundaries are.
+    the decision boundaries are. The store keeps ``"all"`` of a trial, or its final ``"figures"``, without the course of its
+    training and its weights (but for arms of ``boundaries``), in a quarter of the room.
     """
 
     name: Name
@@ -178,6 +179,7 @@ class Study(Spec):
     timed: Annotated[int, Field(ge=0, strict=True)] = 0
     effective_dimension: tuple[str, ...] = ()
     boundaries: tuple[str, ...] = ()
+    keep: Literal["all", "figures"] = "all"
     arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1, max_length=1_000)]
     ladder: bool | tuple[str, ...] = False
     quick: dict[str, Any] = Field(default_factory=dict)

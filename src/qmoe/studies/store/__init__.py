@@ -3,6 +3,8 @@
 from qmoe.studies.store.database import Store
 from qmoe.studies.store.results import SpecificationResults, StudyResults
 from qmoe.studies.store.status import StoreStatus, status_of
-from qmoe.studies.store.trial_rows import Failure, Record
+from qmoe.studies.store.trial_rows import Execution, Failure, Record
 
-__all__ = ["Failure", "Record", "SpecificationResults", "Store", "StoreStatus", "StudyResults", "status_of"]
+__all__ = [
+    "Execution", "Failure", "Record", "SpecificationResults", "Store", "StoreStatus", "StudyResults", "status_of",
+]  # fmt: skip

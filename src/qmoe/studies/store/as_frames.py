@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from qmoe.studies.store.trial_rows import Record
 from qmoe.studies.trials import Member
 
@@ -11,6 +13,10 @@ if TYPE_CHECKING:
     import pandas
 
     from qmoe.studies.store.results import StudyResults
+
+#: What says which trial a row is of.
+_SEEDS = ("arm", "strength", "learning_rate", "data_seed", "init_seed", "hash")
+_EXECUTION = ("seconds", "stack_size", "threads", "engine", "version", "commit", "finished_at")
 
 
 def frame_of(results: StudyResults, history: bool = False) -> pandas.DataFrame:
@@ -22,17 +28,30 @@ def frame_of(results: StudyResults, history: bool = False) -> pandas.DataFrame:
     """
     import pandas  # takes half a second
 
-    found = [(member, results.records.get(member.trial.hash)) for member in results.members]
-    ran = [(member, record) for member, record in found if record is not None]
-    rows = [row for one in ran for row in _epochs(*one)] if history else [_trial(*one) for one in ran]
-    frame = pandas.DataFrame([{"study": results.study.name, **row} for row in rows])
+    frame = pandas.DataFrame(_epochs(results)) if history else _trials(results)
     if frame.empty:
         return pandas.DataFrame(columns=["study", *_SEEDS])
+    frame.insert(0, "study", results.study.name)
     return frame
 
 
-#: What says which trial a row is of.
-_SEEDS = ("arm", "strength", "learning_rate", "data_seed", "init_seed", "hash")
+def _trials(results: StudyResults) -> pandas.DataFrame:
+    import pandas
+
+    columns = results.columns
+    ran = np.flatnonzero(columns.done | columns.failed)
+    places = [_place(results.members[at]) for at in ran]
+    failures = {r.trial.hash: r for _, r in results.failed} if columns.failed.any() else {}
+    why = [failures.get(place["hash"]) for place in places]
+    found: dict[str, Any] = {name: [place[name] for place in places] for name in _SEEDS}
+    found["status"] = np.where(columns.done[ran], "done", "failed")
+    found["failure"] = [None if record is None else record.failure for record in why]
+    # A stack's seconds stand with the stack.
+    found |= {name: values[ran] for name, values in columns.values.items() if name != "seconds"}
+    for name in _EXECUTION:
+        found[name] = [getattr(columns.executions[at], name) for at in ran]
+    found["error"] = [None if record is None else record.error for record in why]
+    return pandas.DataFrame(found)
 
 
 def _place(member: Member) -> dict[str, Any]:
@@ -41,23 +60,12 @@ def _place(member: Member) -> dict[str, Any]:
     return dict(zip(_SEEDS, values, strict=True))
 
 
-def _trial(member: Member, record: Record) -> dict[str, Any]:
-    return {
-        **_place(member),
-        "status": "done" if record.error is None else "failed",
-        "failure": record.failure,
-        **record.metrics,
-        "seconds": record.seconds,
-        "stack_size": record.stack_size,
-        "threads": record.threads,
-        "engine": record.engine,
-        "version": record.version,
-        "finished_at": record.finished_at,
-        "error": record.error,
-    }
+def _epochs(results: StudyResults) -> list[dict[str, Any]]:
+    found = [(member, results.records.get(member.trial.hash)) for member in results.members]
+    return [row for member, record in found if record is not None for row in _of_trial(member, record)]
 
 
-def _epochs(member: Member, record: Record) -> list[dict[str, Any]]:
+def _of_trial(member: Member, record: Record) -> list[dict[str, Any]]:
     place = _place(member)
     n_epochs = max(map(len, record.history.values()), default=0)
     return [

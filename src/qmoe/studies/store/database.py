@@ -1,20 +1,15 @@
-"""The file itself: each trial committed as it ends, never written twice."""
+"""Studies and what came of them in one file: each trial committed as it ends, never written twice."""
 
 from __future__ import annotations
 
 import datetime
-import functools
+import itertools
 import json
-import os
-import socket
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 import qmoe
 from qmoe.data import UserTable
@@ -23,11 +18,14 @@ from qmoe.errors import QMoEError, StateWarning, StoreError, warn_caller
 from qmoe.studies.files import parse_study
 from qmoe.studies.specifications import all_members, specifications
 from qmoe.studies.specs.study import Study
+from qmoe.studies.store.columns import Columns
+from qmoe.studies.store.digests import of_measurement, of_study
+from qmoe.studies.store.file import StoreFile
+from qmoe.studies.store.keeping import Keeping
 from qmoe.studies.store.results import StudyResults
-from qmoe.studies.store.schema import SCHEMA, bring_up
-from qmoe.studies.store.status import writer_of
-from qmoe.studies.store.trial_rows import N_COLUMNS, Record, check_digest, from_row, to_row
-from qmoe.studies.trials import TrialSpec, make_trials
+from qmoe.studies.store.trial_rows import Record, check_row
+from qmoe.studies.store.trial_table import TrialTable
+from qmoe.studies.trials import Member, TrialSpec, make_trials
 
 if TYPE_CHECKING:
     import pandas
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 MAX_ATTEMPTS = 3
 
 
-class Store:
+class Store(StoreFile):
     """Opens or makes the result file ``path``.
 
     One process writes at a time. A trial is stored under the hash of its spec, whichever study asked for it.
@@ -51,77 +49,21 @@ class Store:
     """
 
     def __init__(self, path: str | Path, create: bool = True) -> None:
-        self.path, self._writes = Path(path), create
-        self._lock = FileLock(f"{path}.lock")
-        if create:
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StoreError(
-                    f"The folder {self.path.parent} cannot be made: {error.strerror}; choose another."
-                ) from None
-        elif not self.path.is_file():
-            raise StoreError(f"There is no store {self.path}; run `qmoe reproduce` or `qmoe run` with --out first.")
-        with self._explained():
-            # Whoever reads may have it from a stranger, or from a medium that cannot be written to.
-            target = self.path if create else f"{self.path.resolve().as_uri()}?mode=ro"
-            self._db = sqlite3.connect(target, timeout=30, uri=not create)
-        try:
-            with self._explained():
-                self._db.execute("PRAGMA trusted_schema = OFF")
-                self._prepare()
-        except BaseException:
-            self._db.close()
-            raise
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._db.close()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keeps others from running studies into the same file; a lock that ends with this process.
-
-        Whoever holds it may take it again.
-
-        Raises:
-            StoreError: naming the process that holds it.
-        """
-        holder = Path(f"{self.path}.holder")
-        try:
-            self._lock.acquire(timeout=0)
-        except (NotImplementedError, PermissionError) as error:
-            raise StoreError(
-                f"{self.path} cannot be locked: {error}; choose a folder on another file system with --out."
-            ) from None
-        except Timeout:
-            raise StoreError(
-                f"{self.path} is being written by {writer_of(self.path)}; wait for it or end it, or choose another folder "
-                "with --out."
-            ) from None
-        try:
-            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
-            yield
-        finally:
-            if self._lock.lock_counter == 1:
-                holder.unlink(missing_ok=True)
-            self._lock.release()
+        super().__init__(path, create)
+        self._trials = TrialTable(self._db)
+        if self.is_salvaged:
+            for study in [self.asked(name) for name in self.study_names()]:
+                if study is not None:
+                    self.save_study(study)
 
     def save_study(self, study: Study) -> None:
         """Writes down a study, in place of an earlier version of the same name, and keeps the table it is about."""
         with self._explained(), self._db:
             row = self._db.execute("SELECT position FROM studies WHERE name = ?", (study.name,)).fetchone()
             count = self._db.execute("SELECT COUNT(*) FROM studies").fetchone()
-            position = row[0] if row else count[0]
+            position, spec = row[0] if row else count[0], study.model_dump_json(exclude_defaults=True)
             self._db.execute(
-                "REPLACE INTO studies VALUES (?, ?, ?)",
-                (study.name, position, study.model_dump_json(exclude_defaults=True)),
+                "REPLACE INTO studies VALUES (?, ?, ?, ?)", (study.name, position, spec, of_study(study.name, spec))
             )
             self._save_places(study)
             if study.data.kind is UserTable:
@@ -131,24 +73,28 @@ class Store:
 
     def _save_places(self, study: Study) -> None:
         """Writes down the specifications of a study and the place of every trial in it."""
-        for table in ("specifications", "members"):
+        arms = "SELECT arm FROM arms WHERE study = ?"
+        self._db.execute(f"DELETE FROM members WHERE arm IN ({arms})", (study.name,))
+        for table in ("specifications", "arms"):
             self._db.execute(f"DELETE FROM {table} WHERE study = ?", (study.name,))
         # Its own one has all learning rates that it lists, of which `own_rate` marks the one that counts.
         plain = [(study, {}, "all"), *((s.study, s.choices, s.select) for s in specifications(study))]
         if len(plain) > 1:
             plain = [(study, plain[1][1], "all"), *plain[2:]]
         for number, (one, choices, selects) in enumerate(plain):
-            has_rate = one.training.optimiser != "lbfgs"
             row = (study.name, number, json.dumps(dict(choices)), selects)
             self._db.execute("INSERT INTO specifications VALUES (?, ?, ?, ?)", row)
-            rows = (
-                (
-                    study.name, number, m.arm, m.strength, m.trial.training.lr if has_rate else None,
-                    m.trial.training.lr == one.training.lr, m.trial.data_seed, m.trial.init_seed, m.trial.hash,
-                )
-                for m in make_trials(one)
-            )  # fmt: skip
-            self._db.executemany("INSERT INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            has_rate = one.training.optimiser != "lbfgs"
+            for (name, strength, rate), members in itertools.groupby(make_trials(one), _arm_of):
+                shown = rate if has_rate else None
+                values = (study.name, number, name, strength, shown, rate == one.training.lr)
+                arm = self._db.execute(
+                    "INSERT INTO arms (study, specification, name, strength, learning_rate, own_rate) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
+                    values,
+                ).lastrowid
+                rows = ((arm, m.trial.data_seed, m.trial.init_seed, m.trial.hash) for m in members)
+                self._db.executemany("INSERT INTO members VALUES (?, ?, ?, ?)", rows)
 
     def at_hand(self, study: Study) -> Study:
         """The same study with its table from this store, where that keeps it; its trials have the same hashes.
@@ -163,19 +109,21 @@ class Store:
     def asked(self, name: str) -> Study | None:
         """The study of that name as it was last run; None where there is none, or none that can be read."""
         with self._explained():
-            row = self._db.execute("SELECT spec FROM studies WHERE name = ?", (name,)).fetchone()
+            row = self._db.execute("SELECT spec, digest FROM studies WHERE name = ?", (name,)).fetchone()
         try:
-            return None if row is None else self._study(name, row[0])
+            return None if row is None else self._study(name, *row)
         except QMoEError:
             return None
 
-    def _study(self, name: str, text: str) -> Study:
+    def _study(self, name: str, text: str, digest: str) -> Study:
         """The study with this JSON, its table from this store.
 
         Raises:
-            StoreError: when it is no JSON of a study.
+            StoreError: when it is not as it was written, or no JSON of a study.
             ConfigError: when it is no valid study.
         """
+        if digest != of_study(name, text):
+            raise StoreError(f"{self.path}: the study {name} is not as it was written; run it again.")
         try:
             values = json.loads(text)
             if values["data"]["name"] == UserTable.name:
@@ -197,41 +145,49 @@ class Store:
         """Commits finished trials, all or none."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         with self._explained(), self._db:
-            before = "SELECT attempts FROM trials WHERE hash = ?"
-            for record in records:
-                tried = self._db.execute(before, (record.trial.hash,)).fetchone()
-                row = to_row(record, now, 1 if tried is None else tried[0] + 1)
-                self._db.execute(f"REPLACE INTO trials VALUES ({', '.join('?' * N_COLUMNS)})", row)
+            self._trials.save(records, now)
 
-    def settled(self, wanted: Mapping[str, TrialSpec], retry: bool = False) -> set[str]:
+    def settled(self, wanted: Mapping[str, TrialSpec], retry: bool = False, keeping: Keeping | None = None) -> set[str]:
         """Hashes of the trials that are not to be run again: those that are done, and those that would fail again.
 
         A trial that diverged or raised an error does so again under the same version of qmoe. One whose process died, or
-        that ran out of memory, is tried `MAX_ATTEMPTS` times in all. A damaged row is no result.
+        that ran out of memory, is tried `MAX_ATTEMPTS` times in all. A damaged row is no result, nor is one without what is
+        to be kept.
 
         Args:
             wanted: trials by their hashes.
             retry: whether those that failed are to be run again as well.
+            keeping: what is to be kept of which trials; by default what there is.
         """
-        return {
-            record.trial.hash
-            for record in self._read(wanted, {})
-            if record.error is None or not (retry or _may_end_otherwise(record))
-        }
+        found = set()
+        with self._explained():
+            for row, digest in self._trials.rows(wanted):
+                try:
+                    check_row(row, digest, wanted[row.hash])
+                except StoreError:
+                    continue
+                if row.error is not None:
+                    may_differ = row.failure in ("memory", "died") and row.attempts < MAX_ATTEMPTS
+                    if retry or may_differ or row.execution.version != qmoe.__version__:
+                        continue
+                elif keeping is not None and not keeping.has(row, wanted[row.hash]):
+                    continue
+                found.add(row.hash)
+        return found
 
     def damaged(self) -> dict[str, str]:
         """Trials whose row is not as it was written, each with what is wrong; `run_studies` runs them again."""
         studies = [study for name in self.study_names() if (study := self.asked(name)) is not None]
         trials = {member.trial.hash: member.trial for study in studies for member in all_members(study)}
         found: dict[str, str] = {}
-        for _ in self._read(trials, found):
-            pass
         with self._explained():
-            for row in self._db.execute("SELECT * FROM trials WHERE hash NOT IN (SELECT hash FROM wanted)"):
+            for _ in self._trials.records(trials, found.__setitem__):
+                pass
+            for row, digest in self._trials.others():
                 try:
-                    check_digest(row)
+                    check_row(row, digest)
                 except StoreError as error:
-                    found[row[0]] = str(error)
+                    found[row.hash] = str(error)
         return found
 
     def hashes(self) -> set[str]:
@@ -244,23 +200,31 @@ class Store:
         with self._explained():
             return {row[0] for row in self._db.execute("SELECT hash FROM trials WHERE status = 'failed'")}
 
-    def save_measurement(self, digest: str, quantity: str, name: str, values: Sequence[float]) -> None:
+    def save_measurement(self, key: str, quantity: str, name: str, values: Sequence[float]) -> None:
         """Commits repeated measurements of a quantity, under a hash of what decides them."""
         with self._explained(), self._db:
-            row = (digest, quantity, name, json.dumps(list(values)))
-            self._db.execute("REPLACE INTO measurements VALUES (?, ?, ?, ?)", row)
+            row = (key, quantity, name, json.dumps(list(values)))
+            self._db.execute("REPLACE INTO measurements VALUES (?, ?, ?, ?, ?)", (*row, of_measurement(*row)))
 
-    def has_measurement(self, digest: str) -> bool:
-        """Whether there are measurements under that hash."""
+    def has_measurement(self, key: str) -> bool:
+        """Whether there are measurements under that hash, as they were written."""
         with self._explained():
-            return bool(self._db.execute("SELECT 1 FROM measurements WHERE hash = ?", (digest,)).fetchone())
+            row = self._db.execute("SELECT * FROM measurements WHERE hash = ?", (key,)).fetchone()
+        return row is not None and of_measurement(*row[:4]) == row[4]
 
     def measurements(self) -> dict[str, dict[str, np.ndarray]]:
-        """All measurements: quantity -> name -> ``(n,)`` numbers, the latest of each."""
+        """All measurements: quantity -> name -> ``(n,)`` numbers, the latest of each.
+
+        One that is not as it was written is left out, with a warning.
+        """
         found: dict[str, dict[str, np.ndarray]] = {}
         with self._explained():
-            rows = self._db.execute("SELECT quantity, name, figures FROM measurements ORDER BY rowid").fetchall()
-        for quantity, name, figures in rows:
+            rows = self._db.execute("SELECT * FROM measurements ORDER BY rowid").fetchall()
+        for *row, digest in rows:
+            if of_measurement(*row) != digest:
+                self._warn_of({row[0]: f"{row[1]} of {row[2]} is not as it was written"})
+                continue
+            _, quantity, name, figures = row
             found.setdefault(quantity, {})[name] = np.array(json.loads(figures))
         return found
 
@@ -270,22 +234,21 @@ class Store:
             return [row[0] for row in self._db.execute("SELECT name FROM studies ORDER BY position")]
 
     def load(self, name: str) -> StudyResults:
-        """Reads a study with its records.
+        """Reads a study with what its trials left.
 
         Raises:
             StoreError: when there is no such study in the store.
             ConfigError: when it is not valid any more, such as one on a table that is neither kept nor where it was.
         """
         with self._explained():
-            row = self._db.execute("SELECT spec FROM studies WHERE name = ?", (name,)).fetchone()
+            row = self._db.execute("SELECT spec, digest FROM studies WHERE name = ?", (name,)).fetchone()
             if row is None:
                 raise StoreError(
                     f"{self.path} has no study {name!r}; it has {', '.join(self.study_names()) or 'none'}."
                 )
-            study = self._study(name, row[0])
+            study = self._study(name, *row)
             members = tuple(make_trials(study))
-        wanted = {member.trial.hash: member.trial for member in members}
-        return StudyResults(study, members, self.records(wanted), functools.partial(read_records, self.path.resolve()))
+        return StudyResults(study, members, self.columns([m.trial for m in members]), StoreReader(self.path.resolve()))
 
     def frame(self, study: str | None = None, history: bool = False) -> pandas.DataFrame:
         """The trials of a study, or of all that can be read, as a pandas frame; see `StudyResults.frame`."""
@@ -297,86 +260,62 @@ class Store:
         return pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
 
     def records(self, wanted: Mapping[str, TrialSpec]) -> dict[str, Record]:
-        """Reads the records of trials, given by their hashes, as far as they are done.
+        """Reads the records of trials, given by their hashes, as far as they have run.
 
         A row that is not as it was written is left out, with a warning: it counts as not run, and `run_studies` runs it.
         """
         wrong: dict[str, str] = {}
-        found = {record.trial.hash: record for record in self._read(wanted, wrong)}
-        if wrong:
-            first = "; ".join(f"trial {digest}: {reason}" for digest, reason in list(wrong.items())[:3])
-            warn_caller(
-                f"{self.path}: {len(wrong)} rows are damaged and left out; `qmoe run` trains them again. {first}",
-                StateWarning,
-            )
+        with self._explained():
+            found = {record.trial.hash: record for record in self._trials.records(wanted, wrong.__setitem__)}
+        self._warn_of(wrong)
         return found
 
-    def _read(self, wanted: Mapping[str, TrialSpec], wrong: dict[str, str]) -> Iterator[Record]:
-        """The records of trials, one at a time; what is wrong with damaged rows goes to ``wrong``, by hash."""
+    def columns(self, trials: Sequence[TrialSpec]) -> Columns:
+        """Reads what trials left, in their order; as `records`, without histories and weights."""
+        wrong: dict[str, str] = {}
         with self._explained():
-            # A join on the primary key: other studies' trials, which may be most of the file, are not read.
-            self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (hash TEXT PRIMARY KEY) WITHOUT ROWID")
-            self._db.execute("DELETE FROM wanted")
-            self._db.executemany("INSERT INTO wanted VALUES (?)", ((key,) for key in wanted))
-            self._db.commit()
-            for row in self._db.execute("SELECT trials.* FROM wanted JOIN trials USING (hash)"):
-                try:
-                    yield from_row(wanted[row[0]], row)
-                except StoreError as error:
-                    wrong[row[0]] = str(error)
+            found = self._trials.columns(trials, wrong.__setitem__)
+        self._warn_of(wrong)
+        return found
 
-    def _prepare(self) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA:
-            raise StoreError(
-                f"{self.path} was written by a newer qmoe (store version {version}, this one reads up to {SCHEMA}); "
-                "upgrade qmoe, or choose another folder."
+    def histories(self, trials: Sequence[TrialSpec], quantity: str) -> np.ndarray:
+        """``(m, epochs)`` values by epoch of those of the trials that keep them, in their order."""
+        wrong: dict[str, str] = {}
+        with self._explained():
+            found = self._trials.histories(trials, quantity, wrong.__setitem__)
+        self._warn_of(wrong)
+        return found
+
+    def _warn_of(self, wrong: Mapping[str, str]) -> None:
+        if wrong:
+            first = "; ".join(f"trial {key}: {reason}" for key, reason in list(wrong.items())[:3])
+            warn_caller(
+                f"{self.path}: {len(wrong)} rows are damaged and left out; `qmoe run` makes them again. {first}",
+                StateWarning,
             )
-        tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if (
-            (version == 0 and not self._writes)
-            or (version == 0) == bool(tables)
-            or (version and not {"studies", "trials"} <= tables)
-        ):
-            raise StoreError(f"{self.path} is an SQLite file, but no qmoe store; choose another folder.")
-        if version and self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError("the file fails SQLite's own check")
-        if version < SCHEMA:
-            if not self._writes:
-                copy = sqlite3.connect(":memory:")
-                self._db.backup(copy)
-                self._db.close()
-                self._db = copy
-            bring_up(self._db, version)
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turns what SQLite says into an error that names the file and the way out."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise StoreError(
-                f"{self.path} cannot be opened or written: {error}; check permissions, disk space and that no other "
-                "qmoe is writing, or choose another folder."
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"{self.path} is damaged: {error}; move it away and run the same command again, or recover it with "
-                "`sqlite3 FILE .recover`."
-            ) from error
 
 
-def _may_end_otherwise(record: Record) -> bool:
-    """Whether a trial that failed may come to another end when it is run again."""
-    by_chance = record.failure in ("memory", "died") and record.attempts < MAX_ATTEMPTS
-    return by_chance or record.version != qmoe.__version__
+class StoreReader:
+    """Reads more of the trials of a study from the store at ``path``, which is opened for each reading."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def records(self, wanted: Mapping[str, TrialSpec]) -> dict[str, Record]:
+        """As `Store.records`."""
+        with Store(self._path, create=False) as store:
+            return store.records(wanted)
+
+    def columns(self, trials: Sequence[TrialSpec]) -> Columns:
+        """As `Store.columns`."""
+        with Store(self._path, create=False) as store:
+            return store.columns(trials)
+
+    def histories(self, trials: Sequence[TrialSpec], quantity: str) -> np.ndarray:
+        """As `Store.histories`."""
+        with Store(self._path, create=False) as store:
+            return store.histories(trials, quantity)
 
 
-def read_records(path: Path, wanted: Mapping[str, TrialSpec]) -> dict[str, Record]:
-    """The records of trials in the store at ``path``.
-
-    Raises:
-        StoreError: when the store is not there any more.
-    """
-    with Store(path, create=False) as store:
-        return store.records(wanted)
+def _arm_of(member: Member) -> tuple[str, float | None, float]:
+    return member.arm, member.strength, member.trial.training.lr

@@ -1,15 +1,18 @@
-"""What is read of a study: its trials in their places, with their records."""
+"""What is read of a study: its trials in their places, with what they left."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, Self
+
+import numpy as np
 
 from qmoe.studies.specifications import Specification, specifications
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store.as_frames import frame_of
+from qmoe.studies.store.columns import Columns, columns_of
 from qmoe.studies.store.trial_rows import Record
 from qmoe.studies.trials import Member, TrialSpec, make_trials
 
@@ -17,21 +20,45 @@ if TYPE_CHECKING:
     import pandas
 
 
+class Reader(Protocol):
+    """Reads more of trials than their final figures."""
+
+    def records(self, wanted: Mapping[str, TrialSpec]) -> dict[str, Record]:
+        """The records of trials, given and found by their hashes, as far as they have run."""
+
+    def columns(self, trials: Sequence[TrialSpec]) -> Columns:
+        """What trials left, in their order."""
+
+    def histories(self, trials: Sequence[TrialSpec], quantity: str) -> np.ndarray:
+        """``(m, epochs)`` values by epoch of those of the trials that keep them, in their order."""
+
+
 @dataclass(frozen=True)
 class StudyResults:
-    """A study with the records of its trials, as far as they are done.
+    """A study with what its trials left, as far as they have run.
 
     Attributes:
         study: the study.
         members: its trials, each in its place.
-        records: what is done, by the hash of the trial.
-        read: reads records of trials of other specifications by hash; without, they are looked for in ``records``.
+        columns: what they left, in the same order.
+        reader: reads whole records, histories, and trials of other specifications.
     """
 
     study: Study
     members: tuple[Member, ...]
-    records: dict[str, Record]
-    read: Callable[[Mapping[str, TrialSpec]], dict[str, Record]] | None = None
+    columns: Columns
+    reader: Reader
+
+    @classmethod
+    def of_records(cls, study: Study, members: Sequence[Member], records: Mapping[str, Record]) -> Self:
+        """The results of a study whose records are at hand, by the hash of the trial."""
+        reader = _Given(dict(records))
+        return cls(study, tuple(members), reader.columns([m.trial for m in members]), reader)
+
+    @cached_property
+    def records(self) -> dict[str, Record]:
+        """Whole records by the hash of the trial, with histories and weights, read when they are first asked for."""
+        return self.reader.records({m.trial.hash: m.trial for m in self.members})
 
     def of(self, arm: str, strength: float | None = None, lr: float | None = None) -> list[Record]:
         """Records of one arm (and noise strength), in the order of the seeds; failed trials left out.
@@ -42,16 +69,9 @@ class StudyResults:
             lr: one of the study's learning rates; by default the first.
         """
         lr = self.study.training.lr if lr is None else lr
-        found = [self.records.get(digest) for digest in self._hashes.get((arm, strength, lr), ())]
-        return [record for record in found if record is not None and record.error is None]
-
-    @cached_property
-    def _hashes(self) -> dict[tuple[str, float | None, float], list[str]]:
-        """Hashes of the trials by arm, noise strength and learning rate."""
-        found: dict[tuple[str, float | None, float], list[str]] = {}
-        for m in self.members:
-            found.setdefault((m.arm, m.strength, m.trial.training.lr), []).append(m.trial.hash)
-        return found
+        trials = [m.trial for m in self.members if (m.arm, m.strength, m.trial.training.lr) == (arm, strength, lr)]
+        found = self.reader.records({trial.hash: trial for trial in trials})
+        return [found[t.hash] for t in trials if t.hash in found and found[t.hash].done]
 
     @cached_property
     def specifications(self) -> tuple[SpecificationResults, ...]:
@@ -61,13 +81,16 @@ class StudyResults:
             StoreError: when the store is not there any more.
         """
         found = [(one, tuple(make_trials(one.study))) for one in specifications(self.study)]
-        records = self.records
-        missing = {m.trial.hash: m.trial for _, members in found for m in members if m.trial.hash not in records}
-        if missing and self.read is not None:
-            records = records | self.read(missing)
+        trials = {m.trial.hash: m.trial for _, members in found for m in members}
+        columns = self.reader.columns(list(trials.values()))
+        place = {key: at for at, key in enumerate(trials)}
         return tuple(
-            SpecificationResults(one.study, members, _of(members, records), specification=one) for one, members in found
-        )
+            SpecificationResults(
+                one.study, members, columns.take(np.array([place[m.trial.hash] for m in members])), self.reader,
+                specification=one,
+            )
+            for one, members in found
+        )  # fmt: skip
 
     def frame(self, history: bool = False) -> pandas.DataFrame:
         """The trials that have run as a pandas frame: a row for each, or for each of its epochs with ``history``."""
@@ -75,14 +98,20 @@ class StudyResults:
 
     @property
     def failed(self) -> list[tuple[Member, Record]]:
-        """Members whose trial failed."""
-        pairs = [(m, self.records.get(m.trial.hash)) for m in self.members]
-        return [(m, r) for m, r in pairs if r is not None and r.error is not None]
+        """Members whose trial failed, with their records."""
+        members = [self.members[at] for at in np.flatnonzero(self.columns.failed)]
+        records = self.reader.records({m.trial.hash: m.trial for m in members})
+        return [(m, records[m.trial.hash]) for m in members]
+
+    @property
+    def n_failed(self) -> int:
+        """How many trials failed."""
+        return int(self.columns.failed.sum())
 
     @property
     def n_missing(self) -> int:
         """How many trials have not run yet."""
-        return sum(m.trial.hash not in self.records for m in self.members)
+        return int((~self.columns.done & ~self.columns.failed).sum())
 
 
 @dataclass(frozen=True)
@@ -96,5 +125,19 @@ class SpecificationResults(StudyResults):
     specification: Specification = field(kw_only=True)
 
 
-def _of(members: Iterable[Member], records: Mapping[str, Record]) -> dict[str, Record]:
-    return {m.trial.hash: records[m.trial.hash] for m in members if m.trial.hash in records}
+class _Given:
+    """Reads from records that are at hand."""
+
+    def __init__(self, records: dict[str, Record]) -> None:
+        self._records = records
+
+    def records(self, wanted: Iterable[str]) -> dict[str, Record]:
+        return {key: self._records[key] for key in wanted if key in self._records}
+
+    def columns(self, trials: Sequence[TrialSpec]) -> Columns:
+        return columns_of(trials, self._records)
+
+    def histories(self, trials: Sequence[TrialSpec], quantity: str) -> np.ndarray:
+        found = [self._records[t.hash].history for t in trials if t.hash in self._records]
+        lines = [history[quantity] for history in found if quantity in history]
+        return np.array(lines) if lines else np.zeros((0, 0))

@@ -1,58 +1,58 @@
-"""Tables of a store, and how an older file becomes one of today."""
+"""Tables of a store."""
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 
-from qmoe.studies.store.trial_rows import N_COLUMNS, digest_of
+VERSION = 5
 
-SCHEMA = 4
+#: How text is read: a byte that was changed must not keep all others from being read.
+as_text = functools.partial(str, encoding="utf-8", errors="surrogateescape")
 
-TABLES = """
-CREATE TABLE studies (name TEXT PRIMARY KEY, position INTEGER NOT NULL, spec TEXT NOT NULL) STRICT;
-CREATE TABLE trials (
-  hash TEXT PRIMARY KEY, spec TEXT NOT NULL, status TEXT NOT NULL CHECK (status IN ('done', 'failed')),
-  error TEXT, metrics TEXT NOT NULL, history TEXT NOT NULL, state BLOB NOT NULL,
-  seconds REAL NOT NULL, stack_size INTEGER NOT NULL, threads INTEGER NOT NULL, dtype TEXT NOT NULL,
-  engine TEXT NOT NULL, version TEXT NOT NULL, commit_id TEXT, finished_at TEXT NOT NULL
-) STRICT;
-"""
-#: New in version 2.
-MEASUREMENTS = """
-CREATE TABLE measurements (hash TEXT PRIMARY KEY, quantity TEXT NOT NULL, name TEXT NOT NULL, figures TEXT NOT NULL) STRICT;
-"""
-#: New in version 3: which trials make up which arm, so that figures can be computed from the file alone.
-MEMBERS = """
+#: Figures that trials have; others get a column when the first trial has one.
+FIGURES = (
+    "train_accuracy", "loss", "test_accuracy", "chance", "test_balanced_accuracy", "mean_loss", "gradient", "n_iterations",
+    "converged", "router_parameters", "parameters",
+)  # fmt: skip
+
+#: What stands in thousands of rows stands once, in ``parts`` and ``executions``.
+TABLES = f"""
+CREATE TABLE studies (name TEXT PRIMARY KEY, position INTEGER NOT NULL, spec TEXT NOT NULL, digest TEXT NOT NULL) STRICT;
 CREATE TABLE specifications (
   study TEXT NOT NULL, specification INTEGER NOT NULL, choices TEXT NOT NULL, selects TEXT NOT NULL,
   PRIMARY KEY (study, specification)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE members (
-  study TEXT NOT NULL, specification INTEGER NOT NULL, arm TEXT NOT NULL, strength REAL, learning_rate REAL,
-  own_rate INTEGER NOT NULL, data_seed INTEGER NOT NULL, init_seed INTEGER NOT NULL, hash TEXT NOT NULL
+CREATE TABLE arms (
+  arm INTEGER PRIMARY KEY, study TEXT NOT NULL, specification INTEGER NOT NULL, name TEXT NOT NULL, strength REAL,
+  learning_rate REAL, own_rate INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX members_of ON members (study, specification, arm);
+CREATE INDEX arms_of ON arms (study, specification);
+CREATE TABLE members (
+  arm INTEGER NOT NULL, data_seed INTEGER NOT NULL, init_seed INTEGER NOT NULL, hash TEXT NOT NULL,
+  PRIMARY KEY (arm, data_seed, init_seed)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE parts (part INTEGER PRIMARY KEY, content TEXT NOT NULL) STRICT;
+CREATE TABLE executions (
+  execution INTEGER PRIMARY KEY, seconds REAL NOT NULL, stack_size INTEGER NOT NULL, threads INTEGER NOT NULL,
+  engine TEXT NOT NULL, version TEXT NOT NULL, commit_id TEXT, finished_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE trials (
+  hash TEXT PRIMARY KEY, spec INTEGER NOT NULL, data_seed INTEGER NOT NULL, init_seed INTEGER NOT NULL,
+  status TEXT NOT NULL, error TEXT, failure TEXT, attempts INTEGER NOT NULL, execution INTEGER NOT NULL,
+  recent BLOB, names INTEGER NOT NULL, history BLOB, header INTEGER NOT NULL, weights BLOB, digest BLOB NOT NULL,
+  {", ".join(f"{name} REAL" for name in FIGURES)}
+) STRICT;
+CREATE TABLE measurements (
+  hash TEXT PRIMARY KEY, quantity TEXT NOT NULL, name TEXT NOT NULL, figures TEXT NOT NULL, digest TEXT NOT NULL
+) STRICT
 """
-#: New in version 4: how a trial failed, how often it was tried, and a digest of its row.
-FAILURES = """
-ALTER TABLE trials ADD COLUMN failure TEXT;
-ALTER TABLE trials ADD COLUMN attempts INTEGER NOT NULL DEFAULT 1;
-ALTER TABLE trials ADD COLUMN digest TEXT NOT NULL DEFAULT '';
-UPDATE trials SET failure = 'diverged' WHERE status = 'failed';
-"""
-#: What each version brought.
-_NEW = {1: TABLES, 2: MEASUREMENTS, 3: MEMBERS, 4: FAILURES}
+#: Columns of ``trials`` before the figures.
+N_FIXED = 15
 
 
-def bring_up(db: sqlite3.Connection, version: int) -> None:
-    """Makes an empty file (version 0) or one of an older version one of today, all or nothing."""
-    later = ";".join(_NEW[v] for v in range(version + 1, SCHEMA + 1))
-    db.execute("BEGIN IMMEDIATE")
-    with db:
-        for statement in later.split(";"):
-            db.execute(statement)
-        if version < 4:  # rows of before have no digest
-            rows = db.execute("SELECT * FROM trials").fetchall()
-            digests = ((digest_of(row[: N_COLUMNS - 1]), row[0]) for row in rows)
-            db.executemany("UPDATE trials SET digest = ? WHERE hash = ?", digests)
-        db.execute(f"PRAGMA user_version = {SCHEMA}")
+def make_tables(db: sqlite3.Connection) -> None:
+    """Makes the tables of today; the caller commits."""
+    for statement in TABLES.split(";"):
+        db.execute(statement)
+    db.execute(f"PRAGMA user_version = {VERSION}")

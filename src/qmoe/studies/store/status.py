@@ -16,7 +16,7 @@ from qmoe.errors import StoreError
 _RECENT = 600.0
 _COUNTS = """
 SELECT study, COUNT(*), TOTAL(status = 'done'), TOTAL(status = 'failed')
-FROM (SELECT DISTINCT study, hash FROM members) LEFT JOIN trials USING (hash)
+FROM (SELECT DISTINCT study, hash FROM members JOIN arms USING (arm)) LEFT JOIN trials USING (hash)
 JOIN studies ON studies.name = study GROUP BY study ORDER BY position
 """
 _ALL = "SELECT COUNT(*), COUNT(status) FROM (SELECT DISTINCT hash FROM members) LEFT JOIN trials USING (hash)"
@@ -76,7 +76,9 @@ def status_of(path: Path) -> StoreStatus:
             db.execute("PRAGMA trusted_schema = OFF")
             studies = tuple(StudyProgress(name, n, int(done), int(bad)) for name, n, done, bad in db.execute(_COUNTS))
             n_trials, n_ended = db.execute(_ALL).fetchone()
-            last = "SELECT finished_at FROM trials ORDER BY finished_at DESC LIMIT 10000"
+            last = (
+                "SELECT finished_at FROM trials JOIN executions USING (execution) ORDER BY finished_at DESC LIMIT 10000"
+            )
             ended = [datetime.datetime.fromisoformat(row[0]).timestamp() for row in db.execute(last)]
     except (sqlite3.Error, ValueError) as error:
         raise StoreError(f"{path} cannot be read: {error}; run its studies again to bring it up to date.") from None
