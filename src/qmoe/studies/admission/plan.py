@@ -15,7 +15,7 @@ from qmoe.studies.specs.study import DataSpec, ModelSpec, Study
 #: Bytes of a process that has imported everything and loaded its kernels.
 PROCESS_BYTES = 450 << 20
 #: Bytes that a trial takes in the process that plans, beside its result's in the store.
-TRIAL_BYTES = 2_500
+TRIAL_BYTES = 500
 #: Predicted seconds from which on nobody is taken to mean it: a year.
 MOST_SECONDS = 366 * 24 * 3600
 
