@@ -13,7 +13,7 @@ from qmoe.data import DATASETS
 from qmoe.data.tables.text import decoded
 from qmoe.errors import ConfigError, unknown
 from qmoe.studies.ladder import with_ladder
-from qmoe.studies.specs.base import explain
+from qmoe.studies.specs.base import explain, shown
 from qmoe.studies.specs.study import Study
 
 #: How deep tables and lists may be nested.
@@ -104,17 +104,18 @@ def check_tables(values: Any, source: str) -> None:
     Raises:
         ConfigError: for tables within tables within tables, `MAX_DEPTH` deep, and integers beyond the 64 bits of TOML.
     """
-    waiting = [(values, 0)]
+    waiting: list[tuple[Any, tuple[Any, ...]]] = [(values, ())]
     while waiting:
-        value, depth = waiting.pop()
-        if depth > MAX_DEPTH:
+        value, place = waiting.pop()
+        if len(place) > MAX_DEPTH:
             raise ConfigError(f"{source}: tables and lists are nested more than {MAX_DEPTH} deep; a study needs six.")
         if isinstance(value, dict):
-            waiting += ((one, depth + 1) for one in value.values())
+            waiting += ((one, (*place, key)) for key, one in value.items())
         elif isinstance(value, list | tuple):
-            waiting += ((one, depth + 1) for one in value)
+            waiting += ((one, (*place, index)) for index, one in enumerate(value))
         elif isinstance(value, int) and not -(2**63) <= value < 2**64:
-            raise ConfigError(f"{source}: an integer of {value.bit_length():,} bits; TOML has integers of 64 bits.")
+            where = ".".join(map(str, place)) or "top level"
+            raise ConfigError(f"{source}: {where}: {shown(value)} is beyond the 64 bits of an integer in TOML.")
 
 
 def _from_folder(values: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -52,12 +52,12 @@ class Spec(BaseModel):
         return copied
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value as messages show it; Python refuses to write integers of more than some thousand digits."""
     if isinstance(value, int) and value.bit_length() > 1_000:
         return f"an integer of {value.bit_length():,} bits"
-    shown = repr(value)
-    return shown if len(shown) <= 500 else f"{shown[:500]}..."
+    text = repr(value)
+    return text if len(text) <= 500 else f"{text[:500]}..."
 
 
 def explain(error: Any) -> str:
@@ -67,5 +67,5 @@ def explain(error: Any) -> str:
         context = error["ctx"]
         known = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
         return f"{place}: unknown kind {context['tag']!r}{did_you_mean(context['tag'], known)}"
-    given = "" if isinstance(error["input"], (dict, list, tuple)) else f" (got {_shown(error['input'])})"
+    given = "" if isinstance(error["input"], (dict, list, tuple)) else f" (got {shown(error['input'])})"
     return f"{place}: {error['msg']}{given}"
