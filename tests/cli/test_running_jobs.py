@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 from qmoe.cli import computing
 from qmoe.cli.app import app
-from qmoe.cli.computing import until_stopped
+from qmoe.cli.computing import Computing, until_stopped
 from qmoe.cli.jobs import FAILED
-from qmoe.errors import ConfigError, StoreError
+from qmoe.errors import ConfigError, StoreError, UnsupportedError
 from qmoe.studies import Store, make_trials, run_stack, run_studies
+from qmoe.studies.admission.plan import PROCESS_BYTES, predict
 from qmoe.studies.run.stack_run import failed
 from qmoe.studies.store import status_of
 from tiny_study import TINY_TOML
@@ -193,3 +194,47 @@ def test_export_writes_a_row_for_each_trial_epoch_and_measurement(tmp_path, tiny
     assert set(measured["name"]) == {"'=linear"}  # a spreadsheet would compute it
     refused = invoke("export", tmp_path, "--to", "xlsx")
     assert isinstance(refused.exception, ConfigError)
+
+
+@pytest.fixture
+def free(monkeypatch):
+    """Sets how much memory is free."""
+    return lambda n: monkeypatch.setattr("qmoe.studies.admission.plan.free_bytes", lambda: n)
+
+
+def run_tiny(tmp_path, *options):
+    (tmp_path / "tiny.toml").write_text(TINY_TOML)
+    return CliRunner().invoke(
+        app, ["run", str(tmp_path / "tiny.toml"), "--out", str(tmp_path / "out"), "--seeds", "1", *options]
+    )
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_plan_says_what_is_predicted(tmp_path):
+    done = run_tiny(tmp_path, "--workers", "0")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"Predicted: 1 s, at most [\d.]+ MiB of memory\.", done.stderr + done.stdout)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_does_not_fit_is_refused_before_there_is_a_store_and_yes_goes_on(tmp_path, free):
+    free(1 << 20)
+    refused = run_tiny(tmp_path, "--workers", "0")
+    assert isinstance(refused.exception, UnsupportedError)
+    assert "1 MiB are free" in str(refused.exception)
+    assert "--yes" in str(refused.exception)
+    assert not (tmp_path / "out").exists()
+    assert run_tiny(tmp_path, "--workers", "0", "--yes").exit_code == 0
+
+
+def test_as_many_workers_are_taken_as_fit_and_a_given_number_is_kept_or_refused(tiny, free, monkeypatch):
+    monkeypatch.setattr(computing, "default_workers", lambda: 8)
+    prediction = predict([tiny])
+    each = PROCESS_BYTES + prediction.stack
+    free(prediction.here + 3 * each)
+    assert Computing().fitted(prediction).workers == 3
+    assert Computing(workers=2).fitted(prediction).workers == 2
+    with pytest.raises(UnsupportedError, match="or take fewer workers, or go on all the same with --yes"):
+        Computing(workers=4).fitted(prediction)
+    assert Computing(workers=4, force=True).fitted(prediction).workers == 4
+    assert Computing("dask:local").fitted(prediction) == Computing("dask:local")

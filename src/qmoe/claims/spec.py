@@ -16,7 +16,7 @@ from qmoe.claims.kinds.measurement import MeasurementTest
 from qmoe.claims.kinds.parameters import ParametersTest
 from qmoe.claims.vocabulary import Combine, Family
 from qmoe.errors import ConfigError
-from qmoe.studies.files import read_toml
+from qmoe.studies.files import check_tables, read_toml
 from qmoe.studies.specs.base import Name, Spec, Words, explain
 
 #: Independent seeds that a claim rests on unless it says otherwise.
@@ -94,6 +94,7 @@ def parse_claims(values: dict[str, Any], source: str = "claims") -> list[Claim]:
     Raises:
         ConfigError: naming ``source``, the place, the value and what was expected.
     """
+    check_tables(values, source)
     try:
         found = list(_ClaimFile.model_validate(values).claims) if "claims" in values else [Claim.model_validate(values)]
     except ValidationError as error:

@@ -56,6 +56,9 @@ On = Annotated[
     ),
 ]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Train again what failed.")]
+Yes = Annotated[
+    bool, typer.Option("--yes", help="Go on with what is predicted to need more memory than is free, or over a year.")
+]
 Fetch = Annotated[
     bool, typer.Option("--fetch", help="Allow a study to download its data, as those with openml = true do.")
 ]
@@ -88,6 +91,7 @@ def reproduce(
     workers: Workers = None,
     executor: On = "local",
     retry: Retry = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Run the paper's phases and the ladder of ablations over many seeds, and write the report.
@@ -106,7 +110,10 @@ def reproduce(
         seeds = 3
     names = [name for phase in PHASES if phase in chosen for name in PHASES[phase]]
     run_job(
-        [load_preset(name).resized(seeds, quick) for name in names], out, Computing(executor, workers, retry), as_json
+        [load_preset(name).resized(seeds, quick) for name in names],
+        out,
+        Computing(executor, workers, retry, yes),
+        as_json,
     )
 
 
@@ -119,6 +126,7 @@ def run(
     workers: Workers = None,
     executor: On = "local",
     retry: Retry = False,
+    yes: Yes = False,
     claims: Claims = None,
     registration: Annotated[
         Path | None,
@@ -155,7 +163,7 @@ def run(
         refuse_borrowed_name(one)
         refuse_download(one, fetch)
     sized = [one.resized(3 if quick and seeds is None else seeds, quick) for one in loaded]
-    run_job(sized, out, Computing(executor, workers, retry, allow_import), as_json, claims)
+    run_job(sized, out, Computing(executor, workers, retry, allow_import, yes), as_json, claims)
 
 
 @app.command()
@@ -196,6 +204,7 @@ def ablate(
     workers: Workers = None,
     executor: On = "local",
     retry: Retry = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Find out on your own table what a quantum router gains, and which of its parts the gain comes from.
@@ -211,7 +220,7 @@ def ablate(
         data, target, qubits=qubits, layers=layers, experts=experts, epochs=epochs, lr=lr, seeds=seeds,
         rungs=tuple(rung or ()), keep=tuple(keep or ()),
     )  # fmt: skip
-    run_job([study], out, Computing(executor, workers, retry), as_json, own_names=True)
+    run_job([study], out, Computing(executor, workers, retry, yes), as_json, own_names=True)
 
 
 @app.command()

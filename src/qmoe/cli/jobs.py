@@ -17,22 +17,27 @@ from rich.table import Table
 from qmoe.claims import CLAIMS, Claim, Verdict, load_claims
 from qmoe.cli.computing import Computing, until_stopped
 from qmoe.cli.console import make_console, make_progress, say
+from qmoe.engines.memory import in_words
 from qmoe.errors import ConfigError
 from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, outcome_words, read_store, telling
 from qmoe.studies import (
     InProcess,
+    LocalProcesses,
     RunSummary,
     Store,
     Study,
     continues,
+    default_workers,
     preset_names,
     run_studies,
     with_free_name,
 )
+from qmoe.studies.admission.plan import PROCESS_BYTES, Prediction, duration, predict
 from qmoe.studies.baselines import measure_baselines, missing_baselines
 from qmoe.studies.boundary_measures import measure_boundaries, missing_boundaries
 from qmoe.studies.measurements import measure, missing_measurements
-from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile
+from qmoe.studies.run.executors import SizedExecutor
+from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile, seconds
 
 STORE = "store.sqlite"
 #: Exit status where all ran to the end and some trials failed.
@@ -60,6 +65,15 @@ def run_job(
     console = make_console(stderr=as_json)
     own = own_claims(claims)
     begin = time.perf_counter()
+    prediction = predict(studies)
+    fitted = computing.fitted(prediction)
+    if computing.workers is None and fitted.workers is not None and fitted.workers < default_workers():
+        say(
+            console,
+            f"{fitted.workers} of {default_workers()} worker processes: each takes up to "
+            f"{in_words(PROCESS_BYTES + prediction.stack)} of memory.",
+        )
+    computing = fitted
     with (
         Store(out / STORE) as store, store.alone(), make_progress(console) as progress, computing.open() as executor,
         until_stopped() as stop,
@@ -69,6 +83,8 @@ def run_job(
 
         def on_plan(stacks: Sequence[Stack]) -> None:
             say(progress.console, f"{sum(map(len, stacks))} trials to train; results go to {out}/")
+            if stacks:
+                say(progress.console, _predicted(prediction, stacks, executor))
             if kernels_to_compile(stacks):
                 say(progress.console, "Compiling the kernels of the native engine first, once for this machine.")
             progress.update(task, total=sum(map(cost, stacks)))
@@ -76,7 +92,7 @@ def run_job(
         with computing.trusting():  # not while the report is written, which is of all studies that the store has
             done = run_studies(
                 studies, store, executor, on_plan=on_plan, on_progress=lambda part: progress.advance(task, part),
-                stop=stop.event, retry=computing.retry,
+                stop=stop.event, retry=computing.retry, force=computing.force,
             )  # fmt: skip
             if not stop.event.is_set():
                 _measure(studies, store, executor, progress)
@@ -91,6 +107,16 @@ def run_job(
     _tell(console, rows, contents, page, done, time.perf_counter() - begin, as_json)
     if done.failed:
         raise typer.Exit(FAILED)
+
+
+def _predicted(prediction: Prediction, stacks: Sequence[Stack], executor: Executor) -> str:
+    """What is ahead, by arithmetic; the progress bar knows better after the first results."""
+    n = executor.n if isinstance(executor, SizedExecutor) else None
+    words = f"Predicted: {duration(sum(map(seconds, stacks)) / (n or 1))}{' of one worker' if n is None else ''}"
+    if isinstance(executor, InProcess | LocalProcesses):
+        n_workers = 0 if isinstance(executor, InProcess) else executor.n
+        words += f", at most {in_words(prediction.bytes(n_workers))} of memory"
+    return f"{words}."
 
 
 def _named(study: Study, store: Store, console: Console, own_name: bool) -> Study:

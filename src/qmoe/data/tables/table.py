@@ -99,6 +99,11 @@ class UserTable(Dataset):
         return len(self.content.classes)
 
     @property
+    def n_rows(self) -> int:
+        """The rows of the file."""
+        return len(self.content.y)
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The values of the target; class c is number c."""
         return self.content.classes

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from qmoe.compiled.cache import Kernel, compile_kernels
 from qmoe.errors import ConfigError, QMoEError
+from qmoe.studies.admission.plan import admit, predict
 from qmoe.studies.assembly import build_model
 from qmoe.studies.run.dispatch import Died, outcomes, results
-from qmoe.studies.run.executors import InProcess, n_at_once
+from qmoe.studies.run.executors import InProcess, LocalProcesses, n_at_once
 from qmoe.studies.run.keeping import Keeping
 from qmoe.studies.run.portions import Portions
 from qmoe.studies.run.stack_run import failed, train_safely
@@ -59,6 +60,7 @@ def run_studies(
     on_progress: Callable[[float], None] | None = None,
     stop: threading.Event | None = None,
     retry: bool = False,
+    force: bool = False,
 ) -> RunSummary:
     """Runs what is missing of ``studies``; safe to interrupt and to call again.
 
@@ -74,21 +76,28 @@ def run_studies(
         on_progress: called with the part of their `cost` that was done since the last call.
         stop: once it is set nothing more begins, what runs is stored, and the function returns.
         retry: whether to train again what failed.
+        force: whether to run also what is predicted to need more memory than is free, or more than a year.
 
     Raises:
         ConfigError: for two studies of one name, and for models that do not fit together.
         StoreError: when another process runs studies into the same store.
+        UnsupportedError: for what is predicted not to fit this machine; nothing has been built or stored then.
         QMoEError: when the executor cannot run tasks.
     """
+    executor = executor or InProcess()
     named: dict[str, Study] = {}
     for study in studies:
         if named.setdefault(study.name, study) != study:
             raise ConfigError(f"Two studies are named {study.name!r}; give each a name of its own.")
+    if not force:
+        admit(
+            predict(named.values()), _workers_here(executor), n_at_once(executor), "; force=True runs it all the same"
+        )
+    for study in named.values():
         check_models(study)
     with store.alone():
         for study in studies:
             store.save_study(study)
-        executor = executor or InProcess()
         here = [store.at_hand(study) for study in studies]
         trials = {member.trial.hash: member.trial for study in here for member in all_members(study)}
         keeping = Keeping(here)
@@ -114,6 +123,13 @@ def run_studies(
             if on_progress is not None:
                 on_progress(cost(outcome.task))
         return RunSummary(ran, len(store.failures() & trials.keys()), stop is not None and stop.is_set())
+
+
+def _workers_here(executor: Executor) -> int | None:
+    """Worker processes of this machine; 0 for this process alone, None for work that is done elsewhere."""
+    if isinstance(executor, InProcess):
+        return 0
+    return executor.n if isinstance(executor, LocalProcesses) else None
 
 
 def _halves(stack: Stack) -> list[Stack]:

@@ -132,7 +132,7 @@ class ArmSpec(Spec):
     name: Name
     label: Label
     model: ModelSpec
-    noise: tuple[Probability, ...] | None = None
+    noise: Annotated[tuple[Probability, ...], Field(max_length=1_000)] | None = None
     labels: Labels | None = None
 
     @model_validator(mode="after")
@@ -174,13 +174,13 @@ class Study(Spec):
     data: DataSpec
     seeds: SeedSpec = SeedSpec()
     training: TrainingSpec = TrainingSpec()
-    lr_factors: tuple[Annotated[float, Field(gt=0, le=1e6)], ...] = ()
+    lr_factors: Annotated[tuple[Annotated[float, Field(gt=0, le=1e6)], ...], Field(max_length=100)] = ()
     multiverse: MultiverseSpec | None = None
     timed: Annotated[int, Field(ge=0, strict=True)] = 0
     effective_dimension: tuple[str, ...] = ()
     boundaries: tuple[str, ...] = ()
     keep: Literal["all", "figures"] = "all"
-    arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1)]
+    arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1, max_length=1_000)]
     ladder: bool | tuple[str, ...] = False
     quick: dict[str, Any] = Field(default_factory=dict)
 

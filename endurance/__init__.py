@@ -1,0 +1,1 @@
+"""Long trials of qmoe itself: what people and machines do to it that a test of seconds cannot show."""
