@@ -14,6 +14,7 @@ import torch
 
 from endurance.damages import Damaged, damage_at_random, damage_deliberately
 from endurance.deliberate_damages import DELIBERATE
+from endurance.fuzzing import fuzz
 from endurance.kills import KILLS, Campaign, Round
 from endurance.poison import Poisoned
 from endurance.poison import campaign as poison
@@ -82,8 +83,17 @@ def workers(folder: Path, quick: bool, report: Callable[[str], None]) -> dict[st
     return found
 
 
+def fuzzed(folder: Path, quick: bool, report: Callable[[str], None]) -> dict[str, Any]:
+    """Files that nobody would write, and asks for what no machine has."""
+    del folder
+    found = fuzz(*((60, 10) if quick else ()))
+    for kind in ("files", "tables", "asks"):
+        report(f"{kind}: {found[kind]['results']} results, {found[kind]['errors']} errors that are explained")
+    return found
+
+
 #: Each campaign by its name on the command line.
-CAMPAIGNS = {"kills": kills, "damages": damages, "poison": poisoned, "workers": workers}
+CAMPAIGNS = {"kills": kills, "damages": damages, "poison": poisoned, "workers": workers, "fuzz": fuzzed}
 
 
 def load_record() -> dict[str, Any]:
@@ -104,6 +114,8 @@ def faults(record: dict[str, Any]) -> list[str]:
     for one in record.get("poison", {}).get("runs", []):
         if not Poisoned(**one).is_well:
             found.append(f"poison {one['poison'] or 'none'} with {one['place']}: {one}")
+    for kind in ("files", "tables", "asks"):
+        found += [f"fuzzing {kind}: {text}" for text in record.get("fuzz", {}).get(kind, {}).get("faults", [])]
     times = record.get("workers")
     if times is not None and (times["speedup"] < SPEEDUP or times["overhead"] > OVERHEAD):
         found.append(f"two workers are {times['speedup']} times as fast as one, overhead {times['overhead']:.1%}")
@@ -150,4 +162,16 @@ def table(record: dict[str, Any]) -> str:
             f"{len(one['runs']) // 2} | {one['speedup']:.2f} times as fast; {one['overhead']:.1%} of the workers' time is "
             "not training |"
         )
+    for kind, about in (
+        ("files", "study and claims files with faults"),
+        ("tables", "tables with faults"),
+        ("asks", "impossible asks"),
+    ):
+        if kind in record.get("fuzz", {}):
+            one = record["fuzz"][kind]
+            n = one["results"] + one["errors"] + len(one["faults"])
+            rows.append(
+                f"| {about} | {n:,} | {one['results']:,} results, {one['errors']:,} errors in a line, {len(one['faults'])} "
+                "anything else |"
+            )
     return "\n".join(rows)

@@ -180,7 +180,10 @@ compare("phase1-mnist-published")
 # %%
 rows = []
 for name in ("phase1-synthetic-published", "phase1-mnist-published"):
-    alone = {arm: min(r.execution.seconds for r in results[name].of(arm) if r.execution.stack_size == 1) for arm in ("classical", *RIVALS)}
+    alone = {
+        arm: min(r.execution.seconds for r in results[name].of(arm) if r.execution.stack_size == 1)
+        for arm in ("classical", *RIVALS)
+    }
     rows += [(name, arm, f"{seconds:.2f}", f"{seconds / alone['classical']:.1f}") for arm, seconds in alone.items()]
 show_table(("study", "model", "seconds on this machine", "times the classical MoE"), rows)
 

@@ -14,7 +14,7 @@ SOURCE = Path(qmoe.__file__).parent
 #: Rooms from the ground up; those of one row do not import each other. "" is the public door, qmoe/__init__.py.
 FLOORS = (
     ("errors", "torch_internals"),
-    ("seeding", "layers", "part_spec"),
+    ("seeding", "layers", "part_spec", "safe_files"),
     ("circuits", "compiled", "statistics"),
     ("engines",),
     ("compilable",),

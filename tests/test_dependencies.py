@@ -67,6 +67,6 @@ def test_constraints_pin_nothing_else_without_a_reason():
     assert "torch" in script.pins()
 
 
-@pytest.mark.parametrize("line", ["cachetools==8.0.1", "typing_extensions==4.16.0", "llvmlite==0.50.0  #"])
+@pytest.mark.parametrize("line", ["toolz==8.0.1", "typing_extensions==4.16.0", "llvmlite==0.50.0  #"])
 def test_a_foreign_pin_is_seen(line):
     assert unreasoned(f"torch==2.13.0\n{line}\nautoray==0.8.4  # 0.9 drops the torch backend\n") == [line]

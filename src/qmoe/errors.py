@@ -19,11 +19,23 @@ _NUMPY = re.compile(
 )
 
 
+#: What a terminal or a reader's eye takes for something else: controls but tab and line feed, marks that turn the order of
+#: letters round or take no place, and halves of characters, which cannot be written.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    r"""Text from a file with everything in it that would not be seen as it is written: ``\x1b`` for an escape."""
+    return _UNSEEN.sub(lambda found: found.group().encode("unicode_escape", "backslashreplace").decode(), text)
+
+
 class QMoEError(Exception):
     """Base of every error that qmoe raises on purpose. Its message shows NumPy's numbers as Python shows its own."""
 
     def __init__(self, *args: object) -> None:
-        super().__init__(*(_NUMPY.sub(r"\1\2", arg) if isinstance(arg, str) else arg for arg in args))
+        super().__init__(*(visible(_NUMPY.sub(r"\1\2", arg)) if isinstance(arg, str) else arg for arg in args))
 
 
 class ShapeError(QMoEError, ValueError):
@@ -69,7 +81,7 @@ def warn_caller(message: str, category: type[Warning]) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(visible(message), category, stacklevel=level)
 
 
 def not_plain(value: object) -> str:

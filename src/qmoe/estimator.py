@@ -237,7 +237,7 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
             rows[None, apart],
             target[None, apart],
             sample_weight=None if weights is None else _factors(weights[~held], rows),
-            on_loss=functools.partial(_print_loss, n_batches) if self.verbose else None,
+            on_epoch=functools.partial(_print_loss, n_batches) if self.verbose else None,
         )
         if result.failures:
             raise TrainingError(f"QMoEClassifier did not train: {result.failures[0]}")
@@ -352,7 +352,8 @@ def _check_same_classes(known: np.ndarray, found: np.ndarray) -> None:
         )
 
 
-def _print_loss(n_batches: int, epoch: int, losses: np.ndarray) -> None:
+def _print_loss(n_batches: int, epoch: int, losses: np.ndarray, accuracies: np.ndarray) -> None:
+    del accuracies
     print(f"Epoch {epoch}, loss = {losses[0] / n_batches:.8f}")  # noqa: T201  # what verbose asks for
 
 

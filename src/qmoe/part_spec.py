@@ -30,7 +30,9 @@ class Within:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-Size = Annotated[int, Within(ge=1)]
+Size = Annotated[int, Within(ge=1, le=2**31 - 1)]
+#: Layers, one of which takes time to plan whatever its size.
+Depth = Annotated[int, Within(ge=1, le=1_000)]
 Probability = Annotated[float, Within(ge=0, le=1)]
 
 

@@ -18,18 +18,54 @@ WORDS = ["[/]", "[/bold]x", "[red]run[1]", "[link=file:///]a", ":wave:", r"back\
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_a_line_a_table_and_a_bar_show_the_words_as_they_are(words, capsys):
+def test_a_line_a_table_and_a_bar_show_the_words_as_they_are(words, capsys, monkeypatch):
     console = make_console()
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    terminal = make_console()
     say(console, f"to {words}/")
     table = Table(title=f"title {words}", show_header=True)
     table.add_column(f"head {words}")
     table.add_row(f"cell {words}")
     console.print(table)
     with make_progress(console) as progress:
-        progress.add_task(f"task {words}", total=1)
+        progress.advance(progress.add_task(f"task {words}", total=1))
+    with make_progress(terminal) as progress:
+        progress.add_task(f"bar {words}", total=1)
     shown = capsys.readouterr().out
-    for place in ("to", "title", "head", "cell", "task"):
+    for place in ("to", "title", "head", "cell", "task", "bar"):
         assert f"{place} {words}" in shown
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_log_gets_a_line_now_and_then_and_one_at_the_end(capsys):
+    clock = Clock()
+    with make_progress(make_console(), clock) as progress:
+        task = progress.add_task("training", total=None)
+        progress.advance(task)  # nothing is known of the whole
+        progress.update(task, total=2000)
+        for clock.now in range(1, 2001):
+            progress.update(task, completed=clock.now)
+        progress.update(task, completed=2000)
+    first, second, *others, last = capsys.readouterr().out.splitlines()
+    assert first == "training: 2% after 0:00:30, about 0:32:50 left"
+    assert second == "training: 3% after 0:01:00, about 0:32:20 left"
+    assert 20 < len(others) < 40
+    assert last == "training: done after 0:33:20"
+
+
+def test_where_there_is_nothing_to_do_a_log_says_that_it_is_done(capsys):
+    with make_progress(make_console(), Clock()) as progress:
+        progress.update(progress.add_task("training", total=None), total=0)
+    assert capsys.readouterr().out == "training: done after 0:00:00\n"
 
 
 def test_a_long_path_stays_on_one_line(capsys):

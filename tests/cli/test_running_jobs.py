@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import sqlite3
+from dataclasses import replace
 
 import pandas
 import pytest
@@ -13,10 +14,11 @@ from typer.testing import CliRunner
 
 from qmoe.cli import computing
 from qmoe.cli.app import app
-from qmoe.cli.computing import until_stopped
+from qmoe.cli.computing import Computing, until_stopped
 from qmoe.cli.jobs import FAILED
-from qmoe.errors import ConfigError, StoreError
+from qmoe.errors import ConfigError, StoreError, UnsupportedError
 from qmoe.studies import Store, make_trials, run_stack, run_studies
+from qmoe.studies.admission.plan import PROCESS_BYTES, predict
 from qmoe.studies.run.stack_run import failed
 from qmoe.studies.store import status_of
 from tiny_study import TINY_TOML
@@ -102,13 +104,29 @@ def test_check_names_damaged_rows(tmp_path, tiny):
     path = tmp_path / "store.sqlite"
     with Store(path) as store:
         run_studies([tiny], store)
-    assert "All 12 rows are as they were written" in invoke("check", tmp_path).output
+    assert "All 12 rows are as they were written" in invoke("store", "check", tmp_path).output
     with sqlite3.connect(path) as db:
         (digest,) = db.execute("SELECT hash FROM trials ORDER BY hash").fetchone()
         db.execute("UPDATE trials SET loss = loss + 1 WHERE hash = ?", (digest,))
-    told = invoke("check", tmp_path)
+    told = invoke("store", "check", tmp_path)
     assert told.exit_code == 1
     assert f"trial {digest}: it is not as it was written" in told.output
+
+
+def test_merge_tells_what_came_from_where_and_takes_a_preferred_folder(tmp_path, tiny):
+    trials = [member.trial for member in make_trials(tiny)]
+    for name, part in (("a", trials[:4]), ("b", trials[3:6])):
+        with Store(tmp_path / name / "store.sqlite") as store:
+            store.save_study(tiny)
+            (first, *others) = run_stack(tuple(part))
+            store.save([replace(first, metrics=first.metrics | {"loss": 0.5}), *others])
+    refused = invoke("store", "merge", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "c")
+    assert isinstance(refused.exception, StoreError)
+    assert "--prefer" in str(refused.exception)
+    told = invoke("store", "merge", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "c", "--prefer", tmp_path / "b")
+    assert told.exit_code == 0, told.output
+    assert f"3 trials from {tmp_path}/a/store.sqlite\n3 trials from {tmp_path}/b/store.sqlite" in told.output
+    assert f"{tmp_path}/c/store.sqlite: 6 trials of 1 studies" in told.output
 
 
 def test_status_of_no_store_is_refused(tmp_path):
@@ -176,3 +194,47 @@ def test_export_writes_a_row_for_each_trial_epoch_and_measurement(tmp_path, tiny
     assert set(measured["name"]) == {"'=linear"}  # a spreadsheet would compute it
     refused = invoke("export", tmp_path, "--to", "xlsx")
     assert isinstance(refused.exception, ConfigError)
+
+
+@pytest.fixture
+def free(monkeypatch):
+    """Sets how much memory is free."""
+    return lambda n: monkeypatch.setattr("qmoe.studies.admission.plan.free_bytes", lambda: n)
+
+
+def run_tiny(tmp_path, *options):
+    (tmp_path / "tiny.toml").write_text(TINY_TOML)
+    return CliRunner().invoke(
+        app, ["run", str(tmp_path / "tiny.toml"), "--out", str(tmp_path / "out"), "--seeds", "1", *options]
+    )
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_plan_says_what_is_predicted(tmp_path):
+    done = run_tiny(tmp_path, "--workers", "0")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"Predicted: 1 s, at most [\d.]+ MiB of memory\.", done.stderr + done.stdout)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_does_not_fit_is_refused_before_there_is_a_store_and_yes_goes_on(tmp_path, free):
+    free(1 << 20)
+    refused = run_tiny(tmp_path, "--workers", "0")
+    assert isinstance(refused.exception, UnsupportedError)
+    assert "1 MiB are free" in str(refused.exception)
+    assert "--yes" in str(refused.exception)
+    assert not (tmp_path / "out").exists()
+    assert run_tiny(tmp_path, "--workers", "0", "--yes").exit_code == 0
+
+
+def test_as_many_workers_are_taken_as_fit_and_a_given_number_is_kept_or_refused(tiny, free, monkeypatch):
+    monkeypatch.setattr(computing, "default_workers", lambda: 8)
+    prediction = predict([tiny])
+    each = PROCESS_BYTES + prediction.stack
+    free(prediction.here + 3 * each)
+    assert Computing().fitted(prediction).workers == 3
+    assert Computing(workers=2).fitted(prediction).workers == 2
+    with pytest.raises(UnsupportedError, match="or take fewer workers, or go on all the same with --yes"):
+        Computing(workers=4).fitted(prediction)
+    assert Computing(workers=4, force=True).fitted(prediction).workers == 4
+    assert Computing("dask:local").fitted(prediction) == Computing("dask:local")

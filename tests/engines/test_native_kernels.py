@@ -189,6 +189,87 @@ def test_read_only_folder_costs_a_compilation_and_no_error(folder: Path, compila
     assert len(compilations) == 1
 
 
+def test_whole_code_under_the_name_of_another_kernel_is_not_run(folder: Path, compilations: list[str]) -> None:
+    kernels.kernel(CHEAP, 8)
+    (file,) = folder.iterdir()
+    other = cache._path(next(one for name, one in kernels.KERNELS.items() if name != CHEAP), 8)
+    file.rename(other)
+    assert cache._read(other) is None
+    assert not is_cached()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs links and pipes")
+@pytest.mark.parametrize("place", ["a link to the code", "a pipe", "a folder"])
+def test_code_is_read_from_a_file_alone(folder: Path, tmp_path: Path, compilations: list[str], place: str) -> None:
+    kernels.kernel(CHEAP, 8)
+    (file,) = folder.iterdir()
+    whole = file.rename(tmp_path / "elsewhere.o")
+    if place == "a pipe":
+        os.mkfifo(file)
+    elif place == "a folder":
+        file.mkdir()
+    else:
+        file.symlink_to(whole)
+    assert not is_cached()
+    _forget()
+    assert sums_of_parts() == SUMS
+    assert len(compilations) == 2
+    assert whole.stat().st_size > 0
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows keeps rights elsewhere")
+@pytest.mark.parametrize("danger", ["others may write", "the group may write", "a link", "somebody else's"])
+def test_a_folder_that_others_can_write_to_is_not_used(
+    folder: Path, tmp_path: Path, compilations: list[str], danger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache.tempfile, "tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    kernels.kernel(CHEAP, 8)  # what stands there would do
+    if danger == "a link":
+        folder.rename(tmp_path / "other")
+        folder.symlink_to(tmp_path / "other")
+    elif danger == "somebody else's":
+        true = cache._is_ours
+        monkeypatch.setattr(cache, "_is_ours", lambda found: found.st_ino != folder.stat().st_ino and true(found))
+    else:
+        folder.chmod(0o777 if danger == "others may write" else 0o775)
+    cache._safe_folder.cache_clear()
+    _forget()
+    with pytest.warns(PerformanceWarning, match="others may write to it, so no machine code from it is run"):
+        assert sums_of_parts() == SUMS
+    assert len(compilations) == 2
+    instead = tmp_path / "scratch" / f"qmoe-kernels-{os.getuid()}"
+    assert cache.cache_folder() == instead
+    assert instead.stat().st_mode & 0o777 == 0o700
+    assert len(list(instead.iterdir())) == 1
+    cache._safe_folder.cache_clear()
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows keeps rights elsewhere")
+def test_where_even_the_temporary_folder_is_taken_a_new_one_is_made(
+    folder: Path, tmp_path: Path, compilations: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache.tempfile, "tempdir", str(tmp_path))
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    (tmp_path / f"qmoe-kernels-{os.getuid()}").symlink_to(folder)
+    with pytest.warns(PerformanceWarning, match="kernels are kept in"):
+        assert sums_of_parts() == SUMS
+    assert list(folder.iterdir()) == []
+    assert len(compilations) == 1
+    cache._safe_folder.cache_clear()
+
+
+def test_a_new_folder_is_the_users_alone(folder: Path, compilations: list[str]) -> None:
+    before = os.umask(0)
+    try:
+        kernels.kernel(CHEAP, 8)
+    finally:
+        os.umask(before)
+    assert folder.stat().st_mode & 0o022 == 0
+    assert is_cached()
+
+
 @pytest.mark.parametrize("part", ["numba", "llvmlite", "cpu", "features", "triple"])
 def test_file_is_named_after_what_the_code_depends_on(
     folder: Path, compilations: list[str], part: str, monkeypatch: pytest.MonkeyPatch

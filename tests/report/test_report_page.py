@@ -231,8 +231,8 @@ def test_links_in_a_folder_from_a_stranger_lead_nowhere(one_study, tmp_path):
     mine.write_text("precious")
     out = tmp_path / "theirs"
     (out / "tables").mkdir(parents=True)
-    links = [out / "report.html", out / "report.html.new", out / "tables" / "headline.csv"]
-    for link in links:
+    links = [out / "report.html", out / "tables" / "headline.csv", out / "tables" / "of-an-older-report.csv"]
+    for link in [*links, out / "report.html.new"]:
         link.symlink_to(mine)
     page = build_report(one_study("phase2-published"), out)
     assert mine.read_text() == "precious"

@@ -146,7 +146,7 @@ def test_training_goes_on_from_the_store_in_workers_of_their_own(tmp_path):
             assert run_studies([kept.resized(4)], store, pool).ran == 2
 
 
-@pytest.mark.parametrize("damage", ["data gone", "unknown key", "no JSON", "no data"])
+@pytest.mark.parametrize("damage", ["data gone", "no such value", "no JSON", "no data"])
 @pytest.mark.usefixtures("undrawn")
 def test_one_study_that_cannot_be_read_does_not_take_the_others_along(tmp_path, damage):
     table = write_table(tmp_path / "data.csv")
@@ -157,7 +157,7 @@ def test_one_study_that_cannot_be_read_does_not_take_the_others_along(tmp_path, 
         if damage == "data gone":  # as in a store from before tables were kept
             db.execute("DELETE FROM kept_tables")
             os.remove(table)
-        text = {"data gone": json.dumps(spec), "unknown key": json.dumps(spec | {"colour": 1}), "no JSON": "{",
+        text = {"data gone": json.dumps(spec), "no such value": json.dumps(spec | {"seeds": "many"}), "no JSON": "{",
                 "no data": json.dumps({"name": "tiny"})}[damage]  # fmt: skip
         db.execute("UPDATE studies SET spec = ?, digest = ? WHERE name = 'tiny'", (text, of_study("tiny", text)))
     db.close()

@@ -20,9 +20,10 @@ from qmoe.studies import (
     run_studies,
     specifications,
 )
+from qmoe.studies.admission.footprint import MAX_MINIMIZED
 from qmoe.studies.assembly import build_model, build_router
 from qmoe.studies.naming import continues
-from qmoe.studies.run.stacks import MAX_MINIMIZED, cost
+from qmoe.studies.run.stacks import cost
 from qmoe.studies.specifications import all_members
 from tiny_study import tiny_values
 

@@ -63,6 +63,39 @@ def test_more_seeds_run_only_the_new_trials(tmp_path):
         assert run_studies([large], store).ran == 2
 
 
+def test_what_is_to_be_timed_later_is_trained_once_more_alone(tmp_path):
+    study = parse_study(tiny_values())
+    timed = parse_study(tiny_values(timed=3))
+    with Store(tmp_path / "store.sqlite") as store:
+        run_studies([study], store)
+        before = store.load("tiny").records
+        summary = run_studies([timed], store)
+        after = store.load("tiny").records
+        assert run_studies([timed], store).ran == 0
+    assert summary.ran == 6
+    assert [record.execution.stack_size for record in before.values()] == [6] * 12
+    assert sorted(record.execution.stack_size for record in after.values()) == [1] * 6 + [6] * 6
+    for digest, record in after.items():
+        assert (record.metrics, record.history, record.state) == (
+            before[digest].metrics, before[digest].history, before[digest].state,
+        )  # fmt: skip
+
+
+def test_a_failure_while_only_the_time_was_wanted_takes_no_result_away(tmp_path, monkeypatch):
+    with Store(tmp_path / "store.sqlite") as store:
+        run_studies([parse_study(tiny_values())], store)
+        before = store.load("tiny").records
+
+        def out_of_memory(stack):
+            raise MemoryError("no more")
+
+        monkeypatch.setattr(stack_run, "run_stack", out_of_memory)
+        summary = run_studies([parse_study(tiny_values(timed=1))], store)
+        after = store.load("tiny").records
+    assert (summary.ran, summary.failed) == (2, 0)
+    assert after == before
+
+
 def test_progress_adds_up_to_what_was_planned(tmp_path, tiny):
     planned, parts = [], []
     with Store(tmp_path / "s.sqlite") as store:
@@ -167,7 +200,7 @@ def test_figures_that_cannot_be_are_not_believed_though_the_digest_fits(tmp_path
     (record,) = run_stack((trial,))
     with Store(tmp_path / "s.sqlite") as store:
         store.save([dataclasses.replace(record, metrics=record.metrics | {"test_accuracy": 5.0})])
-        with pytest.warns(StateWarning, match=r"test_accuracy = 5\.0 cannot be"):
+        with pytest.warns(StateWarning, match=r"'test_accuracy' = 5\.0 cannot be"):
             assert store.records({trial.hash: trial}) == {}
         assert store.settled({trial.hash: trial}) == set()  # so that it is trained again, as the warning says
 

@@ -133,11 +133,3 @@ def test_weights_in_a_batch_of_all_rows_count_rows_twice() -> None:
 def test_weights_that_do_not_fit_are_refused(weight: Tensor, message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         run("quantum", [0], sample_weight=weight)
-
-
-def test_losses_are_told_epoch_by_epoch() -> None:
-    seen: list[tuple[int, list[float]]] = []
-    config = TrainingConfig(epochs=4, batch_size=8)
-    _, result, _ = run("quantum", [0, 1], config, on_loss=lambda n, losses: seen.append((n, losses.tolist())))
-    assert [n for n, _ in seen] == [1, 2, 3, 4]
-    np.testing.assert_array_equal(np.array([losses for _, losses in seen]).T, result.loss)

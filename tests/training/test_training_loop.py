@@ -97,7 +97,9 @@ def test_a_quantum_router_learns_xor() -> None:
 def test_histories_have_a_row_per_model_and_a_column_per_epoch() -> None:
     (x, y), (x_test, y_test), finished = blobs(2, 20), blobs(2, 7, seed=5), []
     models = [mixture(seed) for seed in range(2)]
-    result = train_stack(models, x, y, TrainingConfig(3, 8), [0, 1], x_test, y_test, finished.append)
+    result = train_stack(
+        models, x, y, TrainingConfig(3, 8), [0, 1], x_test, y_test, lambda epoch, *_: finished.append(epoch)
+    )
     assert result.loss.shape == result.running_accuracy.shape == result.test_accuracy.shape == (2, 3)
     assert result.train_accuracy.shape == (2,)
     assert finished == [1, 2, 3]
@@ -240,9 +242,11 @@ def test_a_failed_model_keeps_its_first_weights() -> None:
 
 
 def test_training_stops_once_every_model_failed() -> None:
-    (x, y), finished = blobs(2, 20), []
-    result = train_stack([poisoned(), poisoned()], x, y, TrainingConfig(50), [0, 1], on_epoch=finished.append)
-    assert finished == [1]
+    (x, y), seen = blobs(2, 20), []
+    models, watch = [poisoned(), poisoned()], lambda *given: seen.append(given)
+    result = train_stack(models, x, y, TrainingConfig(50), [0, 1], on_epoch=watch)
+    assert [epoch for epoch, _, _ in seen] == [1]
+    assert np.isnan(seen[0][1:]).all()
     assert set(result.failures) == {0, 1}
     assert np.isnan(result.loss).all(), "epochs that did not happen must not have a loss of 0"
 

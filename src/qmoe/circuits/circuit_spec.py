@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from qmoe.circuits.encodings import AmplitudeEncoding, AngleEncoding
 from qmoe.errors import ConfigError
-from qmoe.part_spec import PartSpec, Size, Within
+from qmoe.part_spec import Depth, PartSpec, Within
 
 #: 24 qubits are 16 million amplitudes for each sample; a study batches thousands.
 _Qubits = Annotated[int, Within(ge=1, le=24)]
@@ -18,10 +18,10 @@ class CircuitSpec(PartSpec):
     """What decides which functions of the features a circuit can give, whatever its weights."""
 
     n_qubits: _Qubits | None = None
-    n_layers: Annotated[int, Within(ge=0)] = 3
+    n_layers: Annotated[int, Within(ge=0, le=1_000)] = 3
     encoding: Literal["angle", "amplitude"] = "angle"
     rotation: Literal["X", "Y", "Z"] = "X"
-    uploads: Size = 1
+    uploads: Depth = 1
     ansatz: Literal["strongly_entangling", "basic_entangler", "no_entangler"] = "strongly_entangling"
     readout: Literal["expval", "born"] = "expval"
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from qmoe.claims.spec import Claim
 from qmoe.errors import ConfigError
+from qmoe.safe_files import read_text_file, write_whole
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store import StudyResults
 
@@ -47,7 +48,7 @@ class Registration:
         """Writes it as JSON, with sorted keys."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(vars(self), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(vars(self), indent=1, sort_keys=True) + "\n")
 
     @classmethod
     def read(cls, path: str | Path) -> Registration:
@@ -57,9 +58,9 @@ class Registration:
             ConfigError: when there is no such file, it is no registration, or its content is not what its hash says.
         """
         try:
-            found = cls(**json.loads(Path(path).read_text(encoding="utf-8")))
+            found = cls(**json.loads(read_text_file(Path(path))))
             digest = _digest(found.claims, found.studies)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise ConfigError(
                 f"{path} cannot be read as a registration: {error}; make one with `qmoe register`."
             ) from None

@@ -16,8 +16,8 @@ from qmoe.claims.kinds.measurement import MeasurementTest
 from qmoe.claims.kinds.parameters import ParametersTest
 from qmoe.claims.vocabulary import Combine, Family
 from qmoe.errors import ConfigError
-from qmoe.studies.files import read_toml
-from qmoe.studies.specs.base import Name, Spec, explain
+from qmoe.studies.files import check_tables, read_toml
+from qmoe.studies.specs.base import Name, Spec, Words, explain
 
 #: Independent seeds that a claim rests on unless it says otherwise.
 HEADLINE_SEEDS = 30
@@ -36,9 +36,9 @@ class Claim(Spec):
     """
 
     id: ClaimId
-    statement: str
-    source: str
-    topic: str = ""
+    statement: Words
+    source: Words
+    topic: Words = ""
     family: Family = "own"
     headline: bool = False
     studies: tuple[Name, ...] = ()
@@ -46,8 +46,8 @@ class Claim(Spec):
     combine: Combine = "all"
     min_seeds: Seeds = HEADLINE_SEEDS
     tests: Annotated[tuple[Annotated[AnyTest, Field(discriminator="kind")], ...], Field(min_length=1)]
-    if_supported: str = ""
-    if_refuted: str = ""
+    if_supported: Words = ""
+    if_refuted: Words = ""
 
     @model_validator(mode="after")
     def _complete(self) -> Claim:
@@ -94,6 +94,7 @@ def parse_claims(values: dict[str, Any], source: str = "claims") -> list[Claim]:
     Raises:
         ConfigError: naming ``source``, the place, the value and what was expected.
     """
+    check_tables(values, source)
     try:
         found = list(_ClaimFile.model_validate(values).claims) if "claims" in values else [Claim.model_validate(values)]
     except ValidationError as error:

@@ -13,9 +13,13 @@ import typer
 
 import qmoe
 from qmoe.cli.computing import Computing
+from qmoe.cli.console import plain_warnings
 from qmoe.cli.packages import starting
+from qmoe.cli.results_commands import add_to
+from qmoe.cli.shared_options import Claims, Json
+from qmoe.cli.streams import enduring_output
 from qmoe.data import DATASETS
-from qmoe.errors import ConfigError, QMoEError, unknown
+from qmoe.errors import ConfigError, QMoEError, unknown, visible
 from qmoe.statistics.conventions import POWER
 from qmoe.studies import PHASES, load_preset, preset_names, preset_text, refuse_borrowed_name
 
@@ -52,10 +56,11 @@ On = Annotated[
     ),
 ]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Train again what failed.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output instead of tables.")]
-Claims = Annotated[
-    Path | None,
-    typer.Option("--claims", help="Your own claims to judge: a TOML file, or a folder of them.", show_default=False),
+Yes = Annotated[
+    bool, typer.Option("--yes", help="Go on with what is predicted to need more memory than is free, or over a year.")
+]
+Fetch = Annotated[
+    bool, typer.Option("--fetch", help="Allow a study to download its data, as those with openml = true do.")
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="A quick check: 3 seeds, short training, no ladder unless named.")]
 
@@ -86,6 +91,7 @@ def reproduce(
     workers: Workers = None,
     executor: On = "local",
     retry: Retry = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Run the paper's phases and the ladder of ablations over many seeds, and write the report.
@@ -104,7 +110,10 @@ def reproduce(
         seeds = 3
     names = [name for phase in PHASES if phase in chosen for name in PHASES[phase]]
     run_job(
-        [load_preset(name).resized(seeds, quick) for name in names], out, Computing(executor, workers, retry), as_json
+        [load_preset(name).resized(seeds, quick) for name in names],
+        out,
+        Computing(executor, workers, retry, yes),
+        as_json,
     )
 
 
@@ -117,6 +126,7 @@ def run(
     workers: Workers = None,
     executor: On = "local",
     retry: Retry = False,
+    yes: Yes = False,
     claims: Claims = None,
     registration: Annotated[
         Path | None,
@@ -124,6 +134,7 @@ def run(
             "--registration", help="Run what `qmoe register` registered, from its root seed.", show_default=False
         ),
     ] = None,
+    fetch: Fetch = False,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
@@ -133,6 +144,9 @@ def run(
             show_default=False,
         ),
     ] = None,
+    allow_import: Annotated[
+        bool, typer.Option("--allow-import", help='Let the study import routers of your own (kind = "import").')
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run one study from a TOML file and write the report.
@@ -141,14 +155,15 @@ def run(
     """
     with starting():
         from qmoe.cli.jobs import run_job
-        from qmoe.cli.registering import registered, studies_of
+        from qmoe.cli.registering import refuse_download, registered, studies_of
     loaded = studies_of(study, overrides or ())
     if registration is not None:
         loaded = [registered(one, registration, claims) for one in loaded]
     for one in loaded:
         refuse_borrowed_name(one)
+        refuse_download(one, fetch)
     sized = [one.resized(3 if quick and seeds is None else seeds, quick) for one in loaded]
-    run_job(sized, out, Computing(executor, workers, retry), as_json, claims)
+    run_job(sized, out, Computing(executor, workers, retry, allow_import, yes), as_json, claims)
 
 
 @app.command()
@@ -189,6 +204,7 @@ def ablate(
     workers: Workers = None,
     executor: On = "local",
     retry: Retry = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Find out on your own table what a quantum router gains, and which of its parts the gain comes from.
@@ -204,66 +220,30 @@ def ablate(
         data, target, qubits=qubits, layers=layers, experts=experts, epochs=epochs, lr=lr, seeds=seeds,
         rungs=tuple(rung or ()), keep=tuple(keep or ()),
     )  # fmt: skip
-    run_job([study], out, Computing(executor, workers, retry), as_json, own_names=True)
+    run_job([study], out, Computing(executor, workers, retry, yes), as_json, own_names=True)
 
 
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="A folder that reproduce, run or ablate wrote.", metavar="DIR")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to; by default the same folder.", show_default=False)
+    ] = None,
     claims: Claims = None,
     as_json: Json = False,
 ) -> None:
     """Write the report of a results folder again, without training.
 
-    Example: qmoe report results
+    It reads the store in that folder and nothing else: no data file, no network. The folder may be a stranger's.
+
+    Example: qmoe report results --out my-report
     """
     with starting():
         from qmoe.cli.jobs import report_only
-    report_only(folder, as_json, claims)
+    report_only(folder, out or folder, as_json, claims)
 
 
-@app.command()
-def status(
-    folder: Annotated[Path, typer.Argument(help="A folder that reproduce, run or ablate writes to.", metavar="DIR")],
-    as_json: Json = False,
-) -> None:
-    """Show how far the studies of a results folder are, also while they run: done, failed, rate, time left.
-
-    Example: qmoe status results
-    """
-    with starting():
-        from qmoe.cli.stores import status_job
-    status_job(folder, as_json)
-
-
-@app.command()
-def export(
-    folder: Annotated[Path, typer.Argument(help="A folder that reproduce, run or ablate wrote.", metavar="DIR")],
-    to: Annotated[str, typer.Option("--to", help="csv, or parquet (needs pyarrow).")] = "csv",
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Where to; by default DIR/export.", show_default=False)
-    ] = None,
-) -> None:
-    """Write all trials, their histories and the measurements of a results folder as tables.
-
-    Example: qmoe export results --to parquet
-    """
-    with starting():
-        from qmoe.cli.stores import export_job
-    export_job(folder, to, out or folder / "export")
-
-
-@app.command()
-def check(
-    folder: Annotated[Path, typer.Argument(help="A folder that reproduce, run or ablate wrote.", metavar="DIR")],
-) -> None:
-    """Check every row of the store of a results folder against its digest.
-
-    Example: qmoe check results
-    """
-    with starting():
-        from qmoe.cli.stores import check_job
-    check_job(folder)
+add_to(app)
 
 
 @app.command()
@@ -373,8 +353,10 @@ def doctor(as_json: Json = False) -> None:
 
 def main() -> None:
     """Runs the command line; errors that qmoe explains are a line on standard error, not a traceback."""
-    try:
-        app()
-    except QMoEError as error:
-        typer.echo(f"qmoe: {error}", err=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    with enduring_output():
+        try:
+            with plain_warnings():
+                app()
+        except QMoEError as error:
+            typer.echo(f"qmoe: {visible(str(error))}", err=True)
+            sys.exit(2 if isinstance(error, ConfigError) else 1)

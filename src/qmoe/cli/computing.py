@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import typer
 
-from qmoe.studies.run.executors import ending, open_executor
+from qmoe.studies import allow_imports
+from qmoe.studies.admission.plan import Prediction, admit, fitting_workers
+from qmoe.studies.run.executors import default_workers, ending, open_executor
 
 #: Seconds that what runs has to end after the first signal.
 GRACE = 60.0
@@ -30,15 +34,44 @@ class Computing:
         executor: name of an executor, such as ``local`` or ``dask:tcp://...``.
         workers: processes, where they are ours to start.
         retry: whether to train again what failed.
+        imports: whether studies may import routers of the user's own.
+        force: whether to go on with what is predicted not to fit this machine.
     """
 
     executor: str = "local"
     workers: int | None = None
     retry: bool = False
+    imports: bool = False
+    force: bool = False
 
     def open(self) -> AbstractContextManager[Executor]:
         """The executor, which ends with the ``with`` block."""
         return ending(open_executor(self.executor, self.workers))
+
+    @contextmanager
+    def trusting(self) -> Iterator[None]:
+        """A block in which studies may import what they name, if the user said so; from the working folder as well."""
+        if self.imports and str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))
+        with allow_imports(self.imports):
+            yield
+
+    def fitted(self, prediction: Prediction) -> Computing:
+        """The same with as many workers as fit into memory, where their number was not given.
+
+        Raises:
+            UnsupportedError: for what is predicted not to fit this machine.
+        """
+        if self.executor != "local":
+            n_workers, fitted = None, self
+        else:
+            n_workers = self.workers
+            if n_workers is None:
+                n_workers = fitting_workers(prediction, default_workers())
+            fitted = replace(self, workers=n_workers)
+        if not self.force:
+            admit(prediction, n_workers, n_workers or 1, ", or go on all the same with --yes")
+        return fitted
 
 
 @dataclass

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+import datetime
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from qmoe.errors import visible
 
 
 def make_console(stderr: bool = False) -> Console:
@@ -15,9 +33,20 @@ def make_console(stderr: bool = False) -> Console:
     Args:
         stderr: whether to print to standard error, so that standard output holds nothing but an answer for programs.
     """
-    console = Console(stderr=stderr, markup=False, emoji=False)
+    console = PlainConsole(stderr=stderr, markup=False, emoji=False)
     # A log file has no width; 80 columns would break every row of a table in three.
-    return console if console.is_terminal else Console(stderr=stderr, width=110, markup=False, emoji=False)
+    return console if console.is_terminal else PlainConsole(stderr=stderr, width=110, markup=False, emoji=False)
+
+
+class PlainConsole(Console):
+    """A console on which a text cannot do anything: it moves no cursor, turns no letters round, and begins no line.
+
+    Every string that rich prints comes through here, in lines and in cells of tables.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """The text with everything visible."""
+        return super().render_str(visible(" ".join(text.splitlines()).replace("\t", " ")), **options)
 
 
 def say(console: Console, line: str) -> None:
@@ -25,8 +54,30 @@ def say(console: Console, line: str) -> None:
     console.print(line, soft_wrap=True)
 
 
-def make_progress(console: Console) -> Progress:
-    """The progress bar of a job; what its tasks are named is text, as everywhere."""
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Shows warnings, which may quote a file, in the same way, while a command runs."""
+    before = warnings.formatwarning
+
+    def shown(message: Warning | str, *place: Any, **options: Any) -> str:
+        return visible(before(message, *place, **options))
+
+    warnings.formatwarning = shown
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
+def make_progress(console: Console, clock: Callable[[], float] | None = None) -> Progress:
+    """The progress of a job, as bars in a terminal and as lines elsewhere; what its tasks are named is text, as everywhere.
+
+    Args:
+        console: where it is shown.
+        clock: gives the time in seconds; the computer's own by default.
+    """
+    if not console.is_terminal:
+        return ProgressLines(console, clock)
     return Progress(
         TextColumn("{task.description:9}", markup=False),
         BarColumn(),
@@ -35,4 +86,44 @@ def make_progress(console: Console) -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=console,
+        get_time=clock,
     )
+
+
+class ProgressLines(Progress):
+    """Progress for a log file: a line after half a minute, then ever more seldom, and one at the end of each task."""
+
+    #: Seconds before the first line and at least between two; and by how much the time must have grown since the last.
+    LEAST, GROWTH = 30.0, 1.1
+
+    def __init__(self, console: Console, clock: Callable[[], float] | None = None) -> None:
+        super().__init__(console=console, get_time=clock, disable=True)
+        self._next: dict[TaskID, float] = {}
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """Moves a task on."""
+        super().advance(task_id, advance)
+        self._tell(task_id)
+
+    def update(self, task_id: TaskID, **changes: Any) -> None:
+        """Changes a task."""
+        super().update(task_id, **changes)
+        self._tell(task_id)
+
+    def _tell(self, task_id: TaskID) -> None:
+        task = next(one for one in self.tasks if one.id == task_id)
+        elapsed, due = task.elapsed or 0.0, self._next.get(task_id, self.LEAST)
+        if task.total is None or due == math.inf:
+            return
+        share = task.completed / task.total if task.total else 1.0
+        if share >= 1.0:
+            self._next[task_id] = math.inf
+            say(self.console, f"{task.description}: done after {_clock_time(elapsed)}")
+        elif elapsed >= due:
+            self._next[task_id] = max(elapsed + self.LEAST, elapsed * self.GROWTH)
+            left = f", about {_clock_time(elapsed / share - elapsed)} left" if share else ""
+            say(self.console, f"{task.description}: {share:.0%} after {_clock_time(elapsed)}{left}")
+
+
+def _clock_time(seconds: float) -> str:
+    return str(datetime.timedelta(seconds=round(seconds)))

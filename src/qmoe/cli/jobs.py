@@ -17,22 +17,27 @@ from rich.table import Table
 from qmoe.claims import CLAIMS, Claim, Verdict, load_claims
 from qmoe.cli.computing import Computing, until_stopped
 from qmoe.cli.console import make_console, make_progress, say
+from qmoe.engines.memory import in_words
 from qmoe.errors import ConfigError
 from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, outcome_words, read_store, telling
 from qmoe.studies import (
     InProcess,
+    LocalProcesses,
     RunSummary,
     Store,
     Study,
     continues,
+    default_workers,
     preset_names,
     run_studies,
     with_free_name,
 )
+from qmoe.studies.admission.plan import PROCESS_BYTES, Prediction, duration, predict
 from qmoe.studies.baselines import measure_baselines, missing_baselines
 from qmoe.studies.boundary_measures import measure_boundaries, missing_boundaries
 from qmoe.studies.measurements import measure, missing_measurements
-from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile
+from qmoe.studies.run.executors import SizedExecutor
+from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile, seconds
 
 STORE = "store.sqlite"
 #: Exit status where all ran to the end and some trials failed.
@@ -58,8 +63,17 @@ def run_job(
         QMoEError: for anything that stops the job; what was finished is in the store.
     """
     console = make_console(stderr=as_json)
-    own = _own_claims(claims)
+    own = own_claims(claims)
     begin = time.perf_counter()
+    prediction = predict(studies)
+    fitted = computing.fitted(prediction)
+    if computing.workers is None and fitted.workers is not None and fitted.workers < default_workers():
+        say(
+            console,
+            f"{fitted.workers} of {default_workers()} worker processes: each takes up to "
+            f"{in_words(PROCESS_BYTES + prediction.stack)} of memory.",
+        )
+    computing = fitted
     with (
         Store(out / STORE) as store, store.alone(), make_progress(console) as progress, computing.open() as executor,
         until_stopped() as stop,
@@ -69,16 +83,20 @@ def run_job(
 
         def on_plan(stacks: Sequence[Stack]) -> None:
             say(progress.console, f"{sum(map(len, stacks))} trials to train; results go to {out}/")
+            if stacks:
+                say(progress.console, _predicted(prediction, stacks, executor))
             if kernels_to_compile(stacks):
                 say(progress.console, "Compiling the kernels of the native engine first, once for this machine.")
             progress.update(task, total=sum(map(cost, stacks)))
 
-        done = run_studies(
-            studies, store, executor, on_plan=on_plan, on_progress=lambda part: progress.advance(task, part),
-            stop=stop.event, retry=computing.retry,
-        )  # fmt: skip
+        with computing.trusting():  # not while the report is written, which is of all studies that the store has
+            done = run_studies(
+                studies, store, executor, on_plan=on_plan, on_progress=lambda part: progress.advance(task, part),
+                stop=stop.event, retry=computing.retry, force=computing.force,
+            )  # fmt: skip
+            if not stop.event.is_set():
+                _measure(studies, store, executor, progress)
         if not stop.event.is_set():
-            _measure(studies, store, executor, progress)
             progress.update(task, completed=progress.tasks[task].total or 0)
             page, contents = _write_report(store.path, out, progress, own, executor)
     if stop.event.is_set():
@@ -89,6 +107,16 @@ def run_job(
     _tell(console, rows, contents, page, done, time.perf_counter() - begin, as_json)
     if done.failed:
         raise typer.Exit(FAILED)
+
+
+def _predicted(prediction: Prediction, stacks: Sequence[Stack], executor: Executor) -> str:
+    """What is ahead, by arithmetic; the progress bar knows better after the first results."""
+    n = executor.n if isinstance(executor, SizedExecutor) else None
+    words = f"Predicted: {duration(sum(map(seconds, stacks)) / (n or 1))}{' of one worker' if n is None else ''}"
+    if isinstance(executor, InProcess | LocalProcesses):
+        n_workers = 0 if isinstance(executor, InProcess) else executor.n
+        words += f", at most {in_words(prediction.bytes(n_workers))} of memory"
+    return f"{words}."
 
 
 def _named(study: Study, store: Store, console: Console, own_name: bool) -> Study:
@@ -125,17 +153,17 @@ def _measure(studies: Sequence[Study], store: Store, executor: Executor, progres
             measure_baselines(study, names, store, executor, lambda: progress.advance(task))
 
 
-def report_only(folder: Path, as_json: bool, claims: Path | None = None) -> None:
-    """Writes the report of ``folder`` from its store."""
+def report_only(folder: Path, out: Path, as_json: bool, claims: Path | None = None) -> None:
+    """Writes the report of the store in ``folder`` to ``out``."""
     console = make_console(stderr=as_json)
-    own = _own_claims(claims)
+    own = own_claims(claims)
     begin = time.perf_counter()
     with Store(folder / STORE, create=False) as store, make_progress(console) as progress:
-        page, contents = _write_report(store.path, folder, progress, own, InProcess())
+        page, contents = _write_report(store.path, out, progress, own, InProcess())
     _tell(console, contents.rows, contents, page, None, time.perf_counter() - begin, as_json)
 
 
-def _own_claims(path: Path | None) -> list[Claim]:
+def own_claims(path: Path | None) -> list[Claim]:
     """The user's own claims, refused before anything is trained where they bear a name that is taken."""
     own = [] if path is None else load_claims(path)
     for claim in own:

@@ -14,7 +14,7 @@ import qmoe
 from qmoe.claims import Claim, Registration, load_claims, plan, register, runs_of, shipped_claims, verify
 from qmoe.claims.registration import older_runs, seeded
 from qmoe.cli.console import make_console
-from qmoe.errors import ConfigError, unknown
+from qmoe.errors import ConfigError, unknown, visible
 from qmoe.studies import Store, Study, parse_study, preset_names
 from qmoe.studies.boundary_measures import agreement_on, straightness_on
 from qmoe.studies.files import read_study
@@ -39,6 +39,19 @@ def studies_of(name: str, overrides: Sequence[str]) -> list[Study]:
     values = preset_values(name) if is_preset else read_study(Path(name))
     source = f"{name}.toml" if is_preset else Path(name).name
     return [parse_study(one, source) for one in with_overrides(values, [parse_override(text) for text in overrides])]
+
+
+def refuse_download(study: Study, allowed: bool) -> None:
+    """Refuses a study that asks the network for its data, unless whoever runs it allows that.
+
+    Raises:
+        ConfigError: naming the option that allows it.
+    """
+    if study.data.options.get("openml") and not allowed:
+        raise ConfigError(
+            f"The study {study.name} downloads its data from openml.org; allow it with --fetch, or name a folder with the "
+            "files of MNIST in data.options.folder."
+        )
 
 
 def register_job(names: Sequence[str], claims: Path | None, out: Path) -> None:
@@ -74,7 +87,7 @@ def verify_job(path: Path, names: Sequence[str], claims: Path | None, results: P
     studies = [seeded(study_of(name), made) for name in names or made.studies]
     asked = [c for c in _all_claims(claims) if c.id in made.claims]
     found = [d.words for d in verify(made, asked, studies)]
-    typer.echo(f"Registered {made.date} with qmoe {made.version}: {made.digest}")
+    typer.echo(visible(f"Registered {made.date} with qmoe {made.version}: {made.digest}"))
     if results is not None:
         with Store(results / STORE, create=False) as store:
             loaded = [store.load(name) for name in store.study_names() if name in made.studies]
@@ -85,7 +98,7 @@ def verify_job(path: Path, names: Sequence[str], claims: Path | None, results: P
         )
         found += [f"{older} runs are older than the registration."] if older else []
     for words in found:
-        typer.echo(words)
+        typer.echo(visible(words))
     if found:
         raise typer.Exit(1)
     typer.echo("Everything is as registered.")

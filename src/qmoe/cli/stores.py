@@ -1,9 +1,10 @@
-"""How far a store is, whether it is whole, and its tables for other programs."""
+"""How far a store is, whether it is whole, and several made one."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -12,9 +13,7 @@ from rich.table import Table
 
 from qmoe.cli.console import make_console, say
 from qmoe.cli.jobs import STORE
-from qmoe.data.tables.text import for_spreadsheet
-from qmoe.errors import QMoEError, unknown
-from qmoe.studies.store import Store, StoreStatus, status_of
+from qmoe.studies.store import Store, StoreStatus, merge_stores, status_of
 
 
 def status_job(folder: Path, as_json: bool) -> None:
@@ -51,39 +50,6 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
-def export_job(folder: Path, to: str, out: Path) -> None:
-    """Writes ``trials``, ``history`` and ``measurements`` of the store in ``folder`` to files in ``out``."""
-    if to not in ("csv", "parquet"):
-        raise unknown("format", to, ("csv", "parquet"))
-    import pandas
-
-    with Store(folder / STORE, create=False) as store:
-        measured = [
-            {"quantity": quantity, "name": name, "draw": draw, "value": value}
-            for quantity, named in store.measurements().items()
-            for name, values in named.items()
-            for draw, value in enumerate(values.tolist())
-        ]
-        frames = {
-            "trials": store.frame(),
-            "history": store.frame(history=True),
-            "measurements": pandas.DataFrame(measured),
-        }
-    out.mkdir(parents=True, exist_ok=True)
-    console = make_console()
-    for name, frame in frames.items():
-        path = out / f"{name}.{to}"
-        path.unlink(missing_ok=True)  # in a folder from a stranger it may be a link
-        if to == "csv":
-            frame.map(for_spreadsheet).to_csv(path, index=False)
-        else:
-            try:
-                frame.to_parquet(path, index=False)
-            except ImportError as error:
-                raise QMoEError(f"Parquet needs pyarrow: pip install pyarrow ({error}).") from None
-        say(console, f"{path}: {len(frame):,} rows")
-
-
 def check_job(folder: Path) -> None:
     """Names the damaged rows of the store in ``folder``; ends with status 1 if there are any."""
     with Store(folder / STORE, create=False) as store:
@@ -96,3 +62,17 @@ def check_job(folder: Path) -> None:
         say(console, f"trial {digest}: {reason}")
     say(console, f"{len(damaged):,} of {n:,} rows are damaged. `qmoe run` or `qmoe reproduce` trains them again.")
     raise typer.Exit(1)
+
+
+def merge_job(folders: Sequence[Path], out: Path, prefer: Path | None) -> None:
+    """Merges the stores of ``folders`` into that of ``out``."""
+    done = merge_stores([folder / STORE for folder in folders], out / STORE, prefer and prefer / STORE)
+    console = make_console()
+    for path, n in done.taken.items():
+        say(console, f"{n:,} trials from {path}")
+    for path, damaged in done.damaged.items():
+        say(console, f"{len(damaged):,} damaged rows of {path} are left out; `qmoe store check` names them.")
+    say(
+        console,
+        f"{out / STORE}: {done.trials:,} trials of {len(done.studies)} studies. `qmoe report {out}` shows them.",
+    )

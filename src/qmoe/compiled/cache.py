@@ -2,7 +2,8 @@
 
 Loading Numba and its cache takes half a second in every process; loading the object code of a kernel takes milliseconds.
 Kernels are functions of addresses alone, so a file holds nothing but code; it is bound to the sources of the kernel, the
-versions of the compilers and the features of the processor by its name, and to its content by a checksum.
+versions of the compilers and the features of the processor by its name, and to name and content by a checksum. Whoever can
+write to the folder can run code, so it must belong to the user alone.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Any, NamedTuple
 from platformdirs import user_cache_path
 
 from qmoe.errors import PerformanceWarning, warn_caller
+from qmoe.safe_files import open_regular
 
 #: What modules import of this package, in the forms that kernels use.
 _IMPORTED = re.compile(r"^(?:from|import) (qmoe[\w.]*) (?:import|as) ", re.MULTILINE)
@@ -98,6 +100,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 _DIGEST = 32
+#: Part of every name, raised when files are written in another way: two versions of qmoe must not undo each other's.
+_FORMAT = b"2"
 
 
 class MachineCode(NamedTuple):
@@ -158,9 +162,9 @@ def compile_kernels(kernels: Iterable[Kernel], itemsize: int) -> None:
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels are kept."""
+    """Where compiled kernels are kept: a folder that nobody else can write to."""
     named = os.environ.get(CACHE_VARIABLE)
-    return Path(named).expanduser() if named else user_cache_path("qmoe") / "kernels"
+    return _safe_folder(Path(named).expanduser() if named else user_cache_path("qmoe") / "kernels")
 
 
 def _symbol(name: str) -> str:
@@ -170,7 +174,7 @@ def _symbol(name: str) -> str:
 @functools.cache
 def _key(sources: str) -> str:
     """Names everything that machine code depends on."""
-    digest, llvm = hashlib.sha256(sources.encode()), _llvm()
+    digest, llvm = hashlib.sha256(_FORMAT + sources.encode()), _llvm()
     features = llvm.get_host_cpu_features().flatten()
     for part in (version("numba"), version("llvmlite"), llvm.get_process_triple(), llvm.get_host_cpu_name(), features):
         digest.update(part.encode())
@@ -202,9 +206,9 @@ def _announce(itemsize: int, folder: str) -> None:
 
 
 def _read(path: Path) -> bytes | None:
-    """The code in the file; None if there is none, or not the one that was written, or not by someone we may trust."""
+    """The code in the file; None if there is none, or not the one that was written there, or not by someone we may trust."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path, follow=False) as file:
             if not _is_ours(os.fstat(file.fileno())):
                 warn_caller(
                     f"{path} may have been written by others, so its machine code is not run, and compiled again by every "
@@ -216,7 +220,12 @@ def _read(path: Path) -> bytes | None:
     except OSError:
         return None
     code = data[_DIGEST:]
-    return code if hashlib.sha256(code).digest() == data[:_DIGEST] else None
+    return code if _checksum(path, code) == data[:_DIGEST] else None
+
+
+def _checksum(path: Path, code: bytes) -> bytes:
+    """Over the code and its name: under another kernel's name it would be run with that one's arguments."""
+    return hashlib.sha256(path.name.encode() + b"\0" + code).digest()
 
 
 def _is_ours(file: os.stat_result) -> bool:
@@ -226,13 +235,40 @@ def _is_ours(file: os.stat_result) -> bool:
     return file.st_uid in (os.getuid(), 0) and not file.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
+def _is_safe(folder: Path) -> bool:
+    """Whether nobody else can put files into a folder, which may still be missing, and it is no link to another one."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return True
+    return stat.S_ISDIR(found.st_mode) and _is_ours(found)
+
+
+@functools.cache
+def _safe_folder(named: Path) -> Path:
+    """The folder, or one of the user's own among the temporary files where others could put machine code into it."""
+    if _is_safe(named):
+        return named
+    own = Path(tempfile.gettempdir()) / f"qmoe-kernels-{os.getuid() if hasattr(os, 'getuid') else 'own'}"
+    with contextlib.suppress(OSError):
+        own.mkdir(mode=0o700)
+    instead = own if own.exists() and _is_safe(own) else Path(tempfile.mkdtemp(prefix="qmoe-kernels-"))
+    warn_caller(
+        f"{named} is a link, or others may write to it, so no machine code from it is run; kernels are kept in {instead}. "
+        f"Take their rights away (chmod go-w), or name a folder of your own in {CACHE_VARIABLE}.",
+        PerformanceWarning,
+    )
+    return instead
+
+
 def _write(path: Path, code: bytes) -> None:
     """Keeps the code where that is possible; elsewhere every process compiles for itself."""
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             file = Path(folder) / path.name
-            file.write_bytes(hashlib.sha256(code).digest() + code)
+            file.write_bytes(_checksum(path, code) + code)
             file.chmod(0o644)  # a generous umask would make it worthless
             os.replace(file, path)  # other processes see the whole file or none
 

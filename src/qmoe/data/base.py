@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import numbers
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
@@ -113,6 +114,16 @@ class Dataset(ABC):
         points = check_points(self, self.sample(seed))
         return stratified_split(self.name, points, test_fraction, check_seed(split_seed))
 
+    @property
+    def n_rows(self) -> int:
+        """The number of rows of a sample; a data set that can say so without one does."""
+        return len(self.sample(0).y)
+
+    def part_sizes(self, test_fraction: float = 0.2) -> tuple[int, int]:
+        """Rows of the training and of the test part that `split` makes."""
+        n_test = math.ceil(self.n_rows * test_fraction)
+        return self.n_rows - n_test, n_test
+
     def resized(self, n_samples: int) -> Self:
         """Returns the same family with another number of rows.
 
@@ -159,6 +170,11 @@ class SampledDataset(Dataset):
     """
 
     n_samples: Samples = 500
+
+    @property
+    def n_rows(self) -> int:
+        """As many as asked for."""
+        return self.n_samples
 
 
 @dataclass(frozen=True)

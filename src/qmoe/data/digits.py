@@ -81,6 +81,12 @@ class OfficialSplit(Dataset):
         split = self.split(seed)
         return Points(np.concatenate([split.x_train, split.x_test]), np.concatenate([split.y_train, split.y_test]))
 
+    def part_sizes(self, test_fraction: float = 0.2) -> tuple[int, int]:
+        """Rows of the official parts, whatever the argument is."""
+        images = self._images()
+        n_train, n_test = (int(np.isin(y, self._digits()).sum()) for y in (images.y_train, images.y_test))
+        return n_train, n_test
+
     def split(self, seed: Seed, test_fraction: float = 0.2, split_seed: Seed | None = None) -> Split:
         """Returns the official split, whatever the arguments are; pixels are in [0, 1]."""
         images = self._images()
@@ -146,6 +152,11 @@ class Mnist4x4Sample(Dataset):
     def n_classes(self) -> int:
         """The number of digits in ``classes``."""
         return len(self.classes)
+
+    @property
+    def n_rows(self) -> int:
+        """As many as asked for."""
+        return self.n_samples
 
     def sample(self, seed: Seed) -> Points:
         """Returns ``n_samples`` rows in random order, pixels in [0, 1]."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import math
 import struct
 import zlib
@@ -18,9 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from qmoe.errors import ConfigError
+from qmoe.safe_files import read_regular
 
 _UNSIGNED_BYTE = 0x08
 _GZIP_MAGIC = b"\x1f\x8b"
+#: Bytes of a file at most, unpacked; the largest of MNIST has 47 million.
+MAX_BYTES = 2**28
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +60,12 @@ def read_idx(path: Path) -> np.ndarray:
         ConfigError: the file cannot be read, or is not a whole IDX file of unsigned bytes.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path, MAX_BYTES)
         if content[:2] == _GZIP_MAGIC:
-            content = gzip.decompress(content)
+            with gzip.open(io.BytesIO(content)) as file:
+                content = file.read(MAX_BYTES + 1)
+            if len(content) > MAX_BYTES:
+                raise OSError(f"it has more than {MAX_BYTES:,} bytes when it is unpacked")
     except (OSError, EOFError, zlib.error) as error:
         raise _damaged(path, str(error)) from error
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UNSIGNED_BYTE:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from qmoe.data.idx import DigitImages, read_digit_folder
+from qmoe.data.sources import refuse_outside
 from qmoe.errors import ConfigError
 
 BUNDLED = Path(__file__).with_name("mnist4x4.npz")
@@ -50,6 +51,7 @@ def load_folder(folder: str) -> DigitImages:
     Raises:
         ConfigError: a file is missing or damaged, or the images are not of 28x28 pixels.
     """
+    refuse_outside(f"mnist: the folder {folder}")
     images = read_digit_folder(folder)
     for part in (images.x_train, images.x_test):
         if part.shape[1:] != (28, 28):
@@ -66,6 +68,7 @@ def load_openml() -> DigitImages:
     Raises:
         ConfigError: it could not be downloaded.
     """
+    refuse_outside("mnist: openml.org")
     from sklearn.datasets import fetch_openml
 
     try:

@@ -100,9 +100,9 @@ class Real(OptionRule):
         return number
 
 
-Samples = Annotated[int, Whole(2)]
+Samples = Annotated[int, Whole(2, 10**9)]
 """A number of rows."""
-Count = Annotated[int, Whole(1)]
+Count = Annotated[int, Whole(1, 10**6)]
 """A number of features, or of anything else that there must be at least one of."""
 Noise = Annotated[float, Real(0.0, 1e6)]
 """A standard deviation, in the unit of the coordinates."""

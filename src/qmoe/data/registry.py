@@ -33,7 +33,7 @@ _ALL: tuple[type[Dataset], ...] = (
 DATASETS: dict[str, type[Dataset]] = {cls.name: cls for cls in _ALL}
 
 
-def make_dataset(name: str, **options: object) -> Dataset:
+def make_dataset(name: str, /, **options: object) -> Dataset:
     """Returns the data set ``name`` with ``options``; those left out have their defaults.
 
     Raises:

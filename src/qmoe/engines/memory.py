@@ -14,6 +14,10 @@ from qmoe.errors import UnsupportedError
 
 #: Where Linux says how much a container may use.
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+#: The same with what it uses.
+_CONTAINERS = tuple(
+    zip(_LIMITS, (_LIMITS[0].with_name("memory.current"), _LIMITS[1].with_name("memory.usage_in_bytes")), strict=True)
+)
 
 
 @functools.cache
@@ -28,6 +32,44 @@ def machine_bytes() -> int | None:
         except (OSError, ValueError):  # not there, or "max"
             continue
     return min((value for value in found if value > 0), default=None)
+
+
+def free_bytes() -> int | None:
+    """Bytes of memory that this process may still take without swapping; None where nobody says.
+
+    The least of what the machine has free, what its container leaves, and what ``ulimit -v`` allows.
+    """
+    found = [_available(), *(_left(limit, used) for limit, used in _CONTAINERS), _left_of_address_space()]
+    return min((value for value in found if value is not None), default=machine_bytes())
+
+
+def _available() -> int | None:
+    """What Linux counts as available: what is free, and caches that it can give up."""
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    return None
+
+
+def _left(limit: Path, used: Path) -> int | None:
+    """What a container leaves; its caches of files count as free."""
+    try:
+        statistics = dict(line.split() for line in used.with_name("memory.stat").read_text().splitlines())
+        cached = int(statistics.get("inactive_file", statistics.get("total_inactive_file", 0)))
+        return max(0, int(limit.read_text()) - int(used.read_text()) + cached)
+    except (OSError, ValueError):  # not there, or "max"
+        return None
+
+
+def _left_of_address_space() -> int | None:
+    try:
+        import resource  # not on Windows
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except (ImportError, OSError, ValueError):
+        return None
+    return None if limit == resource.RLIM_INFINITY else max(0, limit - pages * resource.getpagesize())
 
 
 def device_bytes(device: torch.device | None = None) -> int | None:
@@ -81,7 +123,8 @@ def require_memory(
 
 def in_words(n_bytes: int) -> str:
     """Such as ``"16 GiB"``."""
-    size, units = float(n_bytes), iter(("B", "KiB", "MiB", "GiB", "TiB", "PiB"))
+    # Python has no float for more, and 10**291 PiB say it as well.
+    size, units = float(min(n_bytes, 2**1000)), iter(("B", "KiB", "MiB", "GiB", "TiB", "PiB"))
     unit = next(units)
     while size >= 1024 and unit != "PiB":
         size, unit = size / 1024, next(units)

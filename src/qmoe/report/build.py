@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from markupsafe import Markup
 
 import qmoe
 from qmoe.claims import CLAIMS, Claim
-from qmoe.errors import QMoEError
+from qmoe.data.sources import only_from
+from qmoe.errors import QMoEError, visible
+from qmoe.report.file_names import Names
 from qmoe.report.findings.contents import Contents, provenance, read_store, study_titles
 from qmoe.report.findings.judged import Judged
 from qmoe.report.findings.paper import paper
@@ -35,6 +38,7 @@ from qmoe.report.sections.summary import (
 )
 from qmoe.report.single_thread import one_thread
 from qmoe.report.tables import Table, outcome_words
+from qmoe.safe_files import own_folder, write_whole
 from qmoe.studies import InProcess
 
 #: Called with a few words and the share of the work that is done, 0 to 1.
@@ -76,20 +80,18 @@ def build_report(
     out = Path(out_dir)
     try:
         for folder in (out / "figures", out / "tables"):
-            folder.mkdir(parents=True, exist_ok=True)
-            _drop_links(folder)
+            own_folder(folder)
+            for link in filter(Path.is_symlink, folder.iterdir()):
+                link.unlink()  # of an older report, or a stranger's: what it leads to is no part of this one
     except OSError as error:
         raise QMoEError(f"The folder {out} cannot be made: {error.strerror}; choose another.") from None
     path = out / "report.html"
     try:
-        with style(), one_thread():
+        alone = nullcontext() if contents.path is None else only_from(contents.path)
+        with style(), one_thread(), alone:
             page = _page(contents, out, step, executor or InProcess())
         step("writing report.html", 1.0)
-        # Beside and renamed: whoever has the page open sees the old one or the new one, and a link there is replaced.
-        beside = path.with_suffix(".html.new")
-        beside.unlink(missing_ok=True)
-        beside.write_text(page, encoding="utf-8")
-        beside.replace(path)
+        write_whole(path, page)  # last: what it shows is there
     except OSError as error:
         if error.filename is not None and out not in Path(error.filename).parents:
             raise  # not the report's: a file of the package, say
@@ -100,26 +102,15 @@ def build_report(
     return path
 
 
-def _drop_links(folder: Path) -> None:
-    """Removes links among the files of an older report: what they point to, in a folder from a stranger, is not ours.
-
-    Raises:
-        QMoEError: where the folder itself is a link.
-    """
-    if folder.is_symlink():
-        raise QMoEError(f"{folder} is a link to {folder.resolve()}; remove it, or write the report to another folder.")
-    for path in folder.iterdir():
-        if path.is_symlink():
-            path.unlink()
-
-
 def _page(contents: Contents, out: Path, step: OnStep, executor: Executor) -> str:
     results, rows = list(contents.results), tuple(contents.rows)
     step("judging the claims", 0.1)
     judged = contents.judged
     titles = study_titles(results)
-    cards, choices = cards_of(judged, results), survival(judged, titles)
-    sections = _sections(contents, step)
+    choices = survival(judged, titles)
+    names = Names()
+    cards = [names.of_card(card) for card in cards_of(judged, results)]
+    sections = [names.of_section(section) for section in _sections(contents, step)]
     table, verdicts = headline_table(rows), verdict_table(judged)
     for one in (table, verdicts, None if choices is None else choices.table()):
         if one is not None:
@@ -147,7 +138,7 @@ def _page(contents: Contents, out: Path, step: OnStep, executor: Executor) -> st
             unexamined=unexamined_sentence(judged),
             summary=summary(results, rows),
             headline=_table(table) if table is not None else None,
-            provenance=provenance_items(provenance(results)),
+            provenance=provenance_items(provenance(results), contents.digest),
             sections=rendered,
             version=qmoe.__version__,
         )
@@ -221,8 +212,13 @@ def _table(table: Table) -> dict[str, Any]:
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.FunctionLoader(_asset), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
+        undefined=jinja2.StrictUndefined, finalize=_shown,
     )  # fmt: skip
+
+
+def _shown(value: object) -> object:
+    """What the page shows of a value; what is markup already was made here."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _asset(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from qmoe.data.tables.text import for_spreadsheet
+from qmoe.errors import visible
+from qmoe.safe_files import write_whole
 
 DASH = "–"
 #: What readers call an outcome.
@@ -18,7 +21,7 @@ _OUTCOMES = {"depends": "depends on the analysis"}
 _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "…": r"\ldots{}", "×": r"$\times$", "−": "$-$",
-    "↓": r"$\downarrow$", "↑": r"$\uparrow$", "≈": r"$\approx$",
+    "↓": r"$\downarrow$", "↑": r"$\uparrow$", "≈": r"$\approx$", "<": r"\textless{}", ">": r"\textgreater{}",
 }  # fmt: skip
 
 
@@ -74,17 +77,15 @@ class Table:
     def write_csv(self, folder: Path) -> None:
         """Writes ``NAME.csv``: a header of keys, values unrounded, empty where there is none."""
         keys = list(dict.fromkeys(key for row in self.rows for key in row))
-        with (folder / f"{self.name}.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(keys)
-            writer.writerows(
-                [["" if row.get(k) is None else for_spreadsheet(row[k]) for k in keys] for row in self.rows]
-            )
+        rows = [["" if row.get(k) is None else for_spreadsheet(row[k]) for k in keys] for row in self.rows]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([keys, *rows])
+        write_whole(folder / f"{self.name}.csv", text.getvalue())
 
     def write_tex(self, folder: Path) -> None:
         """Writes ``NAME.tex``: a plain ``tabular`` that needs no package."""
         lines = [
-            f"% {' '.join(self.caption.split())}",  # of one line: what a comment's second line says would be typeset
+            f"% {_one_line(self.caption)}",  # what a comment's second line says would be typeset
             rf"\begin{{tabular}}{{{''.join('r' if c.number else 'l' for c in self.columns)}}}",
             r"\hline",
             _tex_row([c.label for c in self.columns]),
@@ -93,12 +94,17 @@ class Table:
             r"\hline",
             r"\end{tabular}",
         ]
-        (folder / f"{self.name}.tex").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_whole(folder / f"{self.name}.tex", "\n".join(lines) + "\n")
 
 
 def tex(text: str) -> str:
-    """Escapes what LaTeX reads as commands."""
-    return "".join(_TEX.get(character, character) for character in text)
+    """Escapes what LaTeX reads as commands, on one line: an empty one would end the paragraph."""
+    return "".join(_TEX.get(character, character) for character in _one_line(text))
+
+
+def _one_line(text: str) -> str:
+    """The text without the ends of lines, of which TeX knows more than one, and other controls."""
+    return visible(" ".join(text.split()))
 
 
 def _tex_row(cells: Sequence[str]) -> str:

@@ -63,8 +63,10 @@ class ChebyshevRouter(FeatureRouter):
         check_sizes(in_features=in_features, degree=degree)
         n_functions = (degree + 1) ** in_features - 1
         if n_functions > MAX_FUNCTIONS:
+            # Python refuses to write numbers of thousands of digits.
+            number = n_functions if n_functions < 10**12 else f"{degree + 1}**{in_features} - 1"
             raise ConfigError(
-                f"All products of degree {degree} in {in_features} features are {n_functions} functions, more than "
+                f"All products of degree {degree} in {in_features} features are {number} functions, more than "
                 f"{MAX_FUNCTIONS}; lower the degree, or leave out features."
             )
         super().__init__(in_features, n_experts, n_functions, generator=generator, device=device, dtype=dtype)

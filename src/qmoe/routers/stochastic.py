@@ -12,7 +12,7 @@ from qmoe.compilable import Chain, Layer, RouterParts
 from qmoe.engines.batched.algebra import cached_tensors
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.layers import Device, DType, Linear, Rng, affine, check_same, parameter
-from qmoe.part_spec import Size
+from qmoe.part_spec import Depth
 from qmoe.routers.base import RouterSpec, SoftmaxRouter
 
 #: Features up to which a chain is followed: it holds ``4**F`` bit strings.
@@ -158,4 +158,4 @@ class StochasticSpec(RouterSpec):
 
     builds = StochasticRouter
 
-    n_layers: Size = 3
+    n_layers: Depth = 3

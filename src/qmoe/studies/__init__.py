@@ -9,6 +9,7 @@ from qmoe.studies.run.runner import RunSummary, run_studies
 from qmoe.studies.run.stack_run import run_stack
 from qmoe.studies.run.stacks import plan_stacks
 from qmoe.studies.specifications import Specification, specifications
+from qmoe.studies.specs.imported import allow_imports
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store import Record, Store, StudyResults
 from qmoe.studies.trials import Member, TrialSpec, make_trials
@@ -27,6 +28,7 @@ __all__ = [
     "Study",
     "StudyResults",
     "TrialSpec",
+    "allow_imports",
     "continues",
     "default_workers",
     "ladder_omitted",

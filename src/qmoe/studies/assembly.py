@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+import cachetools
 import torch
 from torch import Tensor, nn
 
@@ -18,8 +20,11 @@ from qmoe.layers import Linear
 from qmoe.moe import MixtureOfExperts
 from qmoe.routers import FeatureSpec, MeanRouting, PermutedRouting, Router, feature_router
 from qmoe.seeding import numpy_generator, torch_generator
-from qmoe.studies.specs.study import ModelSpec
+from qmoe.studies.specs.study import DataSpec, ModelSpec
 from qmoe.studies.trials import Draw, TrialSpec
+
+#: Bytes of prepared data that a process keeps; what is larger by itself is prepared anew each time.
+MAX_KEPT_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,13 @@ class PreparedData:
         return float(y.bincount().max()) / len(y)
 
 
-@functools.lru_cache(maxsize=128)
+def _size(data: PreparedData) -> int:
+    """Bytes of prepared data; its labels are the split's own."""
+    arrays = vars(data.raw).values()
+    return sum(array.nbytes for array in arrays) + data.x_train.nbytes + data.x_test.nbytes
+
+
+@cachetools.cached(cachetools.LRUCache(MAX_KEPT_BYTES, _size), lock=threading.Lock(), info=True)
 def prepare_data(draw: Draw) -> PreparedData:
     """Samples, splits and scales the data of a trial; a test part that is sampled anew is of the same family."""
     dataset = make_dataset(draw.name, **json.loads(draw.options))
@@ -152,7 +163,28 @@ _ROUTING: dict[str, Callable[[Router], Router]] = {"mean": MeanRouting, "permute
 
 def raw_sizes(trial: TrialSpec) -> tuple[int, int]:
     """Features and classes of the data as they are, which needs no row of them."""
-    return _sizes_of(trial.data.name, json.dumps(trial.data.options, sort_keys=True))
+    return data_sizes(trial.data)
+
+
+def data_sizes(data: DataSpec) -> tuple[int, int]:
+    """Features and classes of the data as they are, which needs no row of them."""
+    found = _sizes_of(data.name, _options(data), data.test_fraction)
+    return found.n_features, found.n_classes
+
+
+def row_counts(data: DataSpec) -> tuple[int, int]:
+    """Rows of the training and of the test part."""
+    found = _sizes_of(data.name, _options(data), data.test_fraction)
+    return found.n_train, found.n_test if data.test_samples is None else data.test_samples
+
+
+def problem_numbers(data: DataSpec) -> int:
+    """Numbers that the rule behind a sampled data set may have: all products of two of its sizes."""
+    return _sizes_of(data.name, _options(data), data.test_fraction).n_problem
+
+
+def _options(data: DataSpec) -> str:
+    return json.dumps(data.options, sort_keys=True)
 
 
 def _sizes(trial: TrialSpec) -> tuple[int, int, torch.dtype]:
@@ -161,10 +193,24 @@ def _sizes(trial: TrialSpec) -> tuple[int, int, torch.dtype]:
     return trial.data.components or n_features, n_classes, getattr(torch, trial.training.dtype)
 
 
+#: Whole numbers among the options of data sets that make nothing larger but the sample.
+_NO_SIZES = ("n_samples", "problem_seed", "seed")
+
+
+class _Sizes(NamedTuple):
+    n_features: int
+    n_classes: int
+    n_train: int
+    n_test: int
+    n_problem: int
+
+
 @functools.lru_cache(maxsize=128)
-def _sizes_of(name: str, options: str) -> tuple[int, int]:
+def _sizes_of(name: str, options: str, test_fraction: float) -> _Sizes:
     dataset = make_dataset(name, **json.loads(options))
-    return dataset.n_features, dataset.n_classes
+    sizes = [value for name, value in vars(dataset).items() if type(value) is int and name not in _NO_SIZES]
+    n_problem = (sum(sizes) + dataset.n_features) ** 2
+    return _Sizes(dataset.n_features, dataset.n_classes, *dataset.part_sizes(test_fraction), n_problem)
 
 
 def _routing(spec: ModelSpec, n_features: int, generator: torch.Generator, dtype: torch.dtype) -> Router:

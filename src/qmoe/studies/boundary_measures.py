@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import safetensors.torch
+from safetensors import SafetensorError
 
 from qmoe.analysis import bayes_agreement, make_grid, off_a_line, probabilities
 from qmoe.data import make_dataset
@@ -38,14 +39,18 @@ def trained_model(record: Record) -> MixtureOfExperts:
     """The model of a finished trial with its trained parameters.
 
     Raises:
-        StoreError: when its weights are not kept.
+        StoreError: when its weights are not kept, or not those of such a model.
     """
     if not record.state:
         raise StoreError(
             f"The weights of trial {record.trial.hash} are not kept; give its study keep = 'all' and run it again."
         )
     model = build_model(record.trial)
-    model.load_state_dict(safetensors.torch.load(record.state))
+    try:
+        model.load_state_dict(safetensors.torch.load(record.state))
+    except (SafetensorError, RuntimeError, ValueError, KeyError) as error:
+        first = str(error).splitlines()[0]
+        raise StoreError(f"The weights of trial {record.trial.hash} cannot be read: {first}; run it again.") from None
     return model
 
 

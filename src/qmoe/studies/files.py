@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -11,10 +12,15 @@ from pydantic import ValidationError
 from qmoe.data import DATASETS
 from qmoe.data.tables.text import decoded
 from qmoe.errors import ConfigError, unknown
+from qmoe.safe_files import read_text_file
 from qmoe.studies.ladder import with_ladder
-from qmoe.studies.specs.base import explain
+from qmoe.studies.specs.base import explain, shown
 from qmoe.studies.specs.study import Study
 
+#: How deep tables and lists may be nested.
+MAX_DEPTH = 50
+#: A key of more parts, ``a.b.c``: the time to read it grows with their number squared.
+_LONG_KEY = re.compile(rf"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){{{MAX_DEPTH}}}""")
 #: TOML takes ``\`` within double quotes for the beginning of an escape, such as a tab.
 _SLASHES = "; write the \\ of a path as /, or the path in single quotes"
 
@@ -25,6 +31,7 @@ def parse_study(values: dict[str, Any], source: str = "study") -> Study:
     Raises:
         ConfigError: naming ``source``, the place, the value and what was expected.
     """
+    check_tables(values, source)
     try:
         study = Study.model_validate(values)
     except ValidationError as error:
@@ -77,14 +84,39 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: when it cannot be read, or is not TOML.
     """
     try:
-        return tomllib.loads(decoded(path.read_bytes()))
-    except FileNotFoundError:
+        text = decoded(read_text_file(path))
+        if _LONG_KEY.search(text):
+            raise ConfigError(
+                f"{path} cannot be read as TOML: a key has more than {MAX_DEPTH} parts with dots between."
+            )
+        return tomllib.loads(text)
+    except (FileNotFoundError, ConfigError):
         raise
     except RecursionError:
         raise ConfigError(f"{path} cannot be read as TOML: it is nested too deeply.") from None
     except (ValueError, OSError) as error:
         escapes = any(sign in str(error) for sign in ("\\", "hex value", "Unicode scalar"))
         raise ConfigError(f"{path} cannot be read as TOML: {error}{_SLASHES if escapes else ''}") from None
+
+
+def check_tables(values: Any, source: str) -> None:
+    """Refuses what no TOML file of a person holds, before anything looks at the values one by one.
+
+    Raises:
+        ConfigError: for tables within tables within tables, `MAX_DEPTH` deep, and integers beyond the 64 bits of TOML.
+    """
+    waiting: list[tuple[Any, tuple[Any, ...]]] = [(values, ())]
+    while waiting:
+        value, place = waiting.pop()
+        if len(place) > MAX_DEPTH:
+            raise ConfigError(f"{source}: tables and lists are nested more than {MAX_DEPTH} deep; a study needs six.")
+        if isinstance(value, dict):
+            waiting += ((one, (*place, key)) for key, one in value.items())
+        elif isinstance(value, list | tuple):
+            waiting += ((one, (*place, index)) for index, one in enumerate(value))
+        elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+            where = ".".join(map(str, place)) or "top level"
+            raise ConfigError(f"{source}: {where}: {shown(value)} is beyond the 64 bits of an integer in TOML.")
 
 
 def _from_folder(values: dict[str, Any], folder: Path) -> dict[str, Any]:

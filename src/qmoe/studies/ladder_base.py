@@ -10,6 +10,7 @@ from qmoe.data import make_dataset
 from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.errors import ConfigError
 from qmoe.routers import QuantumRouter
+from qmoe.studies.admission.plan import require_model
 from qmoe.studies.assembly import Generators, build_mixture, n_trainable
 from qmoe.studies.specs.part_models import RouterModel
 from qmoe.studies.specs.study import ArmSpec, ModelSpec, Study
@@ -106,6 +107,7 @@ def find_base(study: Study) -> Base:
             f"The quantum arm {arm.name!r} has one expert, so its router decides nothing; raise n_experts, or drop ladder."
         )
     dataset = make_dataset(study.data.name, **study.data.options)
+    require_model(arm.model, study.data)
     plain = arm.model.model_copy(update={"routing": "input"})
     n_features = study.data.components or dataset.n_features
     unused = Generators(*(torch.Generator() for _ in range(3)))

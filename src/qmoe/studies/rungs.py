@@ -21,6 +21,9 @@ from qmoe.studies.specs.study import ModelSpec
 
 #: A twin with more functions than this is a random sample of them.
 MAX_TWIN = 4096
+#: Qubits up to which a dephased circuit is tried for whether anything of the features is left; each makes it four times as
+#: long.
+_MAX_TRIED = 7
 #: Parameters up to which the ranks of a router and of its stochastic chain are found.
 _MAX_RANKED = 150
 
@@ -58,7 +61,9 @@ def _dephased(
         if base.router.n_layers < least_layers:
             return otherwise
         noise = NoiseModel(dephasing=where, dephasing_axis=axis)
-        left = "; nothing of the features is left" if is_constant(base.built.circuit.with_noise(noise)) else ""
+        noisy = base.built.circuit.with_noise(noise)
+        told = noisy.n_qubits <= _MAX_TRIED and is_constant(noisy)
+        left = "; nothing of the features is left" if told else ""
         states = "basis states" if axis == "Z" else f"eigenstates of {axis}"
         says = f"all coherence between {states} is taken away {words}{left}"
         return base.circuit(dephasing=where, dephasing_axis=axis), says

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import itertools
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -91,8 +92,11 @@ class TrialSpec:
     hash: str = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        digest = hashlib.sha256(f"{NUMERICS}:{self._joined(self.data.identity)}".encode()).hexdigest()
-        object.__setattr__(self, "hash", digest[:16])
+        object.__setattr__(self, "hash", self.hash_by(NUMERICS))
+
+    def hash_by(self, numerics: int) -> str:
+        """The hash that a version of qmoe with these `NUMERICS` gives it."""
+        return hashlib.sha256(f"{numerics}:{self._joined(self.data.identity)}".encode()).hexdigest()[:16]
 
     @property
     def canonical(self) -> str:
@@ -143,6 +147,10 @@ class TrialSpec:
     def shape_key(self) -> str:
         """Equal for trials that can train in one stack: all but seeds and noise strength."""
         return f"{self.data.identity} {self.model.shape_key} {self.training.canonical}"
+
+    def at(self, data_seed: int, init_seed: int) -> TrialSpec:
+        """The same at other seeds."""
+        return TrialSpec(self.data, self.model, self.training, self.root, data_seed, init_seed, self.fixed)
 
     @property
     def draw(self) -> Draw:
@@ -217,26 +225,30 @@ def from_canonical(canonical: str) -> Study:
 def _members(canonical: str) -> tuple[Member, ...]:
     """The trials of the study with this JSON, remembered: who plans, measures and reports asks for the same ones."""
     study = from_canonical(canonical)
-    members = []
+    seeds = list(itertools.product(range(study.seeds.data), range(study.seeds.per_data)))
+    return tuple(
+        Member(first.arm, first.strength, first.trial.at(*pair)) for first in first_members(study) for pair in seeds
+    )
+
+
+def first_members(study: Study) -> Iterator[Member]:
+    """The trials of both seeds 0, in the order of `make_trials`: learning rates times arms times noise strengths."""
     # A data set that comes with its own split is the same for every data seed, so its trials are too.
-    resampled = study.data.kind.resampled
+    fixed = study.seeds.fixed if study.data.kind.resampled else 0
     for lr, arm in itertools.product(study.learning_rates, study.arms):
         training = study.training.model_copy(update={"lr": lr})
         data = study.data if arm.labels is None else study.data.model_copy(update={"labels": arm.labels})
         for strength in arm.noise or (None,):
-            model = _with_noise(arm, strength)
-            for data_seed, init_seed in itertools.product(range(study.seeds.data), range(study.seeds.per_data)):
-                trial = TrialSpec(
-                    data=data,
-                    model=model,
-                    training=training,
-                    root=study.seeds.root,
-                    data_seed=data_seed,
-                    init_seed=init_seed,
-                    fixed=study.seeds.fixed if resampled else 0,
-                )
-                members.append(Member(arm.name, strength, trial))
-    return tuple(members)
+            trial = TrialSpec(
+                data=data,
+                model=_with_noise(arm, strength),
+                training=training,
+                root=study.seeds.root,
+                data_seed=0,
+                init_seed=0,
+                fixed=fixed,
+            )
+            yield Member(arm.name, strength, trial)
 
 
 def _with_noise(arm: ArmSpec, strength: float | None) -> ModelSpec:

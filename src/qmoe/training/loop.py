@@ -19,6 +19,9 @@ from qmoe.training.stack import ModelStack
 from qmoe.training.stopping import Best
 from qmoe.training.trainer import Histories, Part, StackResult, Trainer, TrainingConfig
 
+#: Called with the number of finished epochs, ``(M,)`` losses and ``(M,)`` accuracies; True stops the training.
+OnEpoch = Callable[[int, np.ndarray, np.ndarray], bool | None]
+
 
 @dataclass
 class TrainingResult(StackResult):
@@ -30,8 +33,8 @@ class TrainingResult(StackResult):
         loss: ``(M, epochs)`` cross-entropy summed over the batches of the epoch, as the paper prints it.
         running_accuracy: ``(M, epochs)`` share of training samples classified right as they were trained on.
         test_accuracy: ``(M, epochs)`` held-out accuracy after the epoch; NaN where there is no test part, and before the
-            last epoch where it is found at the end alone.
-        n_epochs: ``(M,)`` epochs that each model trained for; fewer than all for one that stopped or failed.
+            last epoch that was trained where it is found at the end alone.
+        n_epochs: ``(M,)`` epochs that each model trained for; fewer than all for one that stopped, was stopped or failed.
         best_epoch: ``(M,)`` epochs, from 0, whose weights the models have; None without `TrainingConfig.patience`.
     """
 
@@ -50,9 +53,8 @@ def train_stack(
     order_seeds: Sequence[Seed],
     x_test: Tensor | None = None,
     y_test: Tensor | None = None,
-    on_epoch: Callable[[int], None] | None = None,
+    on_epoch: OnEpoch | None = None,
     sample_weight: Tensor | None = None,
-    on_loss: Callable[[int, np.ndarray], None] | None = None,
 ) -> TrainingResult:
     """Trains M models side by side with Adam on cross-entropy, each on data and batches of its own.
 
@@ -67,10 +69,12 @@ def train_stack(
         order_seeds: M seeds of the batch orders.
         x_test: ``(M, T, F)`` test features, or None.
         y_test: ``(M, T)`` test labels, or None.
-        on_epoch: called with the number of finished epochs.
+        on_epoch: called after every epoch, with the number of finished epochs, the ``(M,)`` losses of the last of them, and
+            the ``(M,)`` accuracies after it: those on the test part where there is one that is evaluated every epoch, else
+            the running accuracies of the training rows. Once it returns True, training stops as if it had been asked for no
+            more epochs. What it raises comes through, and the models then have their first weights. No number depends on it.
         sample_weight: ``(M, N)`` factors of the rows' losses, in the models' dtype; None where all are 1. With factors, and
             with a stack that does not compile, training goes through autograd.
-        on_loss: called with the number of finished epochs and the ``(M,)`` losses of the last of them.
 
     Returns:
         Histories and final accuracies.
@@ -92,14 +96,15 @@ def train_stack(
     trainer = _trainer(stack, train, test, config)
     begin = time.perf_counter()  # what a process loads once is loaded by now
     best = None if config.patience is None else Best(stack, trainer, config.patience, config.tolerance)
-    histories = _run(trainer, config.epochs, Orders(order_seeds, n), on_epoch, on_loss, best)
+    by_test = test is not None and config.evaluate == "epoch"
+    histories, finished = _run(trainer, config.epochs, Orders(order_seeds, n), on_epoch, by_test, best)
     loss, running, test_accuracy = histories.loss, histories.running, histories.test
-    n_epochs = np.full(n_models, config.epochs) if best is None else best.n_epochs(config.epochs)
+    n_epochs = np.full(n_models, finished) if best is None else best.n_epochs(finished)
     trained = np.arange(config.epochs) < n_epochs[:, None]
     diverged = np.flatnonzero((~np.isfinite(loss) & trained).any(1)).tolist()
     failed_in = {index: int(np.isfinite(loss[index]).argmin()) for index in diverged}
     if config.evaluate == "end":
-        test_accuracy[:, -1] = trainer.test_accuracy()
+        test_accuracy[:, finished - 1] = trainer.test_accuracy()
     trainer.write_back()
     if best is None:
         train_accuracy = trainer.train_accuracy()
@@ -143,20 +148,20 @@ def _trainer(stack: ModelStack, train: Part, test: Part | None, config: Training
 
 
 def _run(
-    trainer: Trainer,
-    epochs: int,
-    orders: Orders,
-    on_epoch: Callable[[int], None] | None,
-    on_loss: Callable[[int, np.ndarray], None] | None = None,
-    best: Best | None = None,
-) -> Histories:
-    """Trains for all epochs; those after the one in which the last of the models failed or stopped have NaN."""
+    trainer: Trainer, epochs: int, orders: Orders, on_epoch: OnEpoch | None, by_test: bool, best: Best | None
+) -> tuple[Histories, int]:
+    """Trains until all epochs are over, the last of the models failed or stopped, or ``on_epoch`` says so.
+
+    Returns:
+        Histories, with NaN where nothing was trained, and how many epochs there were.
+    """
     n_models, finished = len(orders.states), 0
     whole = Histories(*np.full((3, n_models, epochs), np.nan))
     failed = np.zeros((n_models, 1), dtype=bool)
-    # What is best must be looked at after every epoch.
-    at_once = trainer.epochs_at_once if best is None else lambda left: 1
-    while finished < epochs and not failed.all():
+    # What is best must be looked at after every epoch, and whoever watches may end the training there.
+    at_once = trainer.epochs_at_once if best is None and on_epoch is None else lambda left: 1
+    is_over = False
+    while finished < epochs and not (is_over or failed.all()):
         given = trainer.run(orders, at_once(epochs - finished))
         failures = failed | np.logical_or.accumulate(~np.isfinite(given.loss), axis=1)
         # Up to the first epoch after which none is left.
@@ -165,13 +170,12 @@ def _run(
         going = slice(None) if best is None else ~best.stopped
         for name in ("loss", "running", "test"):
             getattr(whole, name)[going, finished : finished + n_epochs] = getattr(given, name)[going, :n_epochs]
-        for _ in range(n_epochs):
-            finished += 1
-            if on_epoch is not None:
-                on_epoch(finished)
-            if on_loss is not None:
-                on_loss(finished, whole.loss[:, finished - 1])
+        finished += n_epochs
+        if on_epoch is not None:
+            accuracies = whole.test if by_test else whole.running
+            seen = (np.where(failed[:, 0], np.nan, values[:, finished - 1]) for values in (whole.loss, accuracies))
+            is_over = bool(on_epoch(finished, *seen))
         if best is not None:
             best.look(finished - 1, whole.test[:, finished - 1])
             failed = failed | best.stopped[:, None]
-    return whole
+    return whole, finished

@@ -6,19 +6,23 @@ import functools
 import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from qmoe.data.base import Dataset, Points
+from qmoe.data.sources import is_kept_in, refuse_outside
 from qmoe.data.tables.delimited import read_cells
 from qmoe.data.tables.kept import MAGIC, Content, kept_table, key_of
 from qmoe.data.tables.labels import as_classes
 from qmoe.data.tables.numbering import numbers_rows
 from qmoe.data.tables.text import decoded
 from qmoe.errors import ConfigError, did_you_mean
+from qmoe.safe_files import open_regular, read_regular
 from qmoe.seeding import Seed
+
+#: Bytes of a file at most; as numbers in memory it takes a few times that.
+MAX_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,13 @@ class UserTable(Dataset):
         """All that is in the table, read once."""
         path = os.fspath(self.path)
         try:
-            with Path(path).open("rb") as file:
+            if is_kept_in(path):
+                return kept_table(path, self.key)
+            refuse_outside(f"the table {path}")
+            with open_regular(path) as file:
                 start = file.read(len(MAGIC))
-                if start != MAGIC:
-                    return _parsed(_File(path, start + file.read()), self.target, self.keep)
+            if start != MAGIC:
+                return _parsed(_File(path, read_regular(path, MAX_BYTES)), self.target, self.keep)
         except OSError as error:
             raise ConfigError(f"table: {path} cannot be read: {error.strerror}.") from None
         return kept_table(path, self.key)
@@ -90,6 +97,11 @@ class UserTable(Dataset):
     def n_classes(self) -> int:
         """The number of distinct values of the target."""
         return len(self.content.classes)
+
+    @property
+    def n_rows(self) -> int:
+        """The rows of the file."""
+        return len(self.content.y)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import re
+
+from qmoe.errors import visible
 
 #: Marks that a file may begin with; that of UTF-32 (little-endian) begins with that of UTF-16.
 _MARKS = (
@@ -44,6 +47,15 @@ def _encoding(data: bytes) -> tuple[str, bytes]:
     return ("utf-16-be" if first else "utf-16-le") if first != second else "utf-8", b""
 
 
+#: What a spreadsheet may take for the beginning of a formula, also of full width, and what it skips before one.
+_FORMULA = re.compile("[\\s\0]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+
+
 def for_spreadsheet(value: object) -> object:
-    """A cell of a CSV file: text that a spreadsheet would take for a formula gets an apostrophe in front."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    """A cell of a CSV file: text that a spreadsheet would take for a formula gets an apostrophe in front.
+
+    Carriage returns are made visible, which Python's writer leaves unquoted and other readers take for the end of a row.
+    """
+    if not isinstance(value, str):
+        return value
+    return f"'{visible(value)}" if _FORMULA.match(value) else visible(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from qmoe.claims import ArmRuns, Claim, ladder_claims
+from qmoe.data.sources import only_from
 from qmoe.errors import QMoEError, StoreError
 from qmoe.report.findings.headline import HeadlineRow, headline
 from qmoe.report.findings.judged import Judged, Measurements, judge_all
+from qmoe.safe_files import open_regular
 from qmoe.studies import Store, StudyResults, preset_names
 from qmoe.studies.store import Execution
 from qmoe.studies.store.columns import Columns
@@ -58,12 +61,16 @@ class Contents:
         measurements: for each quantity and name measured values that are no metric of a trial.
         claims: claims of the user's own, judged with those that ship with qmoe.
         unreadable: studies that are left out since they cannot be read, each with the reason.
+        path: the store, which alone the report reads; None for results that come from elsewhere.
+        digest: the SHA-256 of that file, "" without one.
     """
 
     results: tuple[StudyResults, ...]
     measurements: Measurements
     claims: tuple[Claim, ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
+    path: Path | None = None
+    digest: str = ""
 
     @cached_property
     def rows(self) -> list[HeadlineRow]:
@@ -95,18 +102,19 @@ def read_store(path: str | Path, claims: Sequence[Claim] | None = None) -> Conte
     """
     results: list[StudyResults] = []
     unreadable: list[tuple[str, str]] = []
-    with Store(path, create=False) as store:
+    with Store(path, create=False) as store, only_from(store.path), open_regular(path) as file:
         for name in store.study_names():
             try:
                 results.append(store.load(name))
             except QMoEError as error:
                 unreadable.append((name, str(error)))
         measurements = store.measurements()
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     if unreadable and not results:
         raise StoreError(f"{path} has no study that can be read. {unreadable[0][1]}")
     own = [study.study for study in results if study.study.name not in preset_names()]
     asked = [claim for number, study in enumerate(own) for claim in ladder_claims(study, 1 + 4 * number)]
-    return Contents(tuple(results), measurements, (*asked, *(claims or ())), tuple(unreadable))
+    return Contents(tuple(results), measurements, (*asked, *(claims or ())), tuple(unreadable), Path(path), digest)
 
 
 def study_titles(results: Sequence[StudyResults]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from qmoe.data import Split
 from qmoe.studies import TrialSpec
 from qmoe.studies.assembly import prepare_data, raw_sizes
 from qmoe.studies.boundary_measures import TOLERANCE, trained_model
+from qmoe.studies.specs.imported import ImportedRouterSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,11 @@ class Planes:
 def is_planar(arms: Sequence[ArmRuns]) -> bool:
     """Whether the data of these arms have two features and two classes."""
     return raw_sizes(arms[0].first) == (2, 2)
+
+
+def can_be_built(arm: ArmRuns) -> bool:
+    """Whether a report can build the models of an arm; it runs no code of routers that a study imports."""
+    return not isinstance(arm.finished[0].trial.model.router, ImportedRouterSpec)
 
 
 def planes_of(arms: Sequence[ArmRuns], nodes: int = 70) -> list[Planes]:

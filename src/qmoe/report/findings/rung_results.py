@@ -13,6 +13,7 @@ from qmoe.statistics import PairedDifference, Proportion, success_rate
 from qmoe.statistics.conventions import MARGIN, SUCCESS
 from qmoe.studies import Rung, StudyResults, TrialSpec, ladder_rungs
 from qmoe.studies.assembly import build_model
+from qmoe.studies.specs.imported import ImportedRouterSpec
 
 QUANTUM_PARTS, COUNTERPARTS, CONTROLS = "Parts of the circuit taken away", "Classical in its place", "Controls"
 _REMOVED = (
@@ -153,6 +154,8 @@ def rungs_of(results: StudyResults, counted: dict[str, ParameterCount]) -> list[
 
 
 def _size(trial: TrialSpec, counted: dict[str, ParameterCount]) -> ParameterCount | None:
+    if isinstance(trial.model.router, ImportedRouterSpec):  # whose code a report does not run
+        return None
     router = build_model(trial).router
     key = f"{trial.model.router.model_dump_json()} {trial.model.routing} {trial.model.n_experts} {router.in_features}"
     if key not in counted:

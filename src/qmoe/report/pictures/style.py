@@ -15,6 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from qmoe.claims.runs import ArmKey
+from qmoe.errors import visible
+from qmoe.safe_files import write_whole
 
 # Okabe-Ito, told apart in every common form of colour blindness. In the paper's phases one colour is quantum, one
 # classical; in a study of a user's own, which may have several of each, every arm has its own (see `arm_colours`).
@@ -55,6 +57,9 @@ STYLE: dict[str, Any] = {
 
 #: Text of an SVG file: what stands between tags and is not blank.
 _TEXT = re.compile(r"(?<=>)[^<>]*[^<>\s][^<>]*(?=<)")
+
+#: Without what differs from day to day.
+_METADATA = {"Date": None, "Creator": None}
 
 COLUMN = (3.5, 2.6)  # inches: one column of a two-column paper
 WIDE = (7.1, 2.9)
@@ -118,18 +123,23 @@ def save(panel: Panel, folder: Path, dpi: int = 200) -> None:
     """Writes ``NAME.svg`` (text as outlines, so that it looks alike everywhere) and ``NAME.png``, both on white."""
     with style():
         matplotlib.rcParams["svg.fonttype"] = "path"
-        panel.figure.savefig(folder / f"{panel.name}.svg", facecolor="white", metadata={"Date": None, "Creator": None})
+        write_whole(folder / f"{panel.name}.svg", _drawn(panel, format="svg", facecolor="white", metadata=_METADATA))
         panel.figure.set_layout_engine(None)  # found once; finding it again is most of the work
-        panel.figure.savefig(folder / f"{panel.name}.png", facecolor="white", dpi=dpi)
+        write_whole(folder / f"{panel.name}.png", _drawn(panel, format="png", facecolor="white", dpi=dpi))
+
+
+def _drawn(panel: Panel, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    panel.figure.savefig(buffer, **options)
+    return buffer.getvalue()
 
 
 def inline(panel: Panel) -> str:
     """The panel as an SVG element of the page: text as text, colours as variables, ids of its own."""
-    buffer = io.StringIO()
     with style():
         matplotlib.rcParams["svg.fonttype"] = "none"
-        panel.figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return adapt(buffer.getvalue(), panel.name, panel.alt)
+        drawn = _drawn(panel, format="svg", transparent=True, metadata=_METADATA)
+    return adapt(drawn.decode(), panel.name, panel.alt)
 
 
 def adapt(svg: str, name: str, alt: str) -> str:
@@ -164,4 +174,4 @@ def adapt(svg: str, name: str, alt: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return visible(text).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qmoe.report.findings.planes import Planes
+from qmoe.claims import ArmRuns
+from qmoe.errors import QMoEError
+from qmoe.report.findings.planes import Planes, planes_of
 from qmoe.report.pictures.boundary_pictures import mean_plot, single_plot
 from qmoe.report.pictures.style import Colours, Panel
-from qmoe.report.sections.blocks import Block, FigureBlock, Picker
+from qmoe.report.sections.blocks import Block, FigureBlock, Picker, Text
 from qmoe.report.words import count
 
 PAGES = 12  # seeds that the reader can page through
+
+
+def planes_or_why(arms: Sequence[ArmRuns]) -> tuple[list[Planes], list[Block]]:
+    """What the models of some arms predict, or none of it and the reason: data or weights that the store does not have."""
+    try:
+        return planes_of(arms), []
+    except QMoEError as error:
+        return [], [Text((f"Decision boundaries are left out. {error}",))]
 
 
 def boundaries(planes: Sequence[Planes], stem: str, colours: Colours | None = None) -> list[Block]:

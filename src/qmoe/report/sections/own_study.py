@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from qmoe.claims import ArmRuns
 from qmoe.claims.sentences import metric_words
 from qmoe.report.findings.arms import finished
-from qmoe.report.findings.planes import is_planar, planes_of
+from qmoe.report.findings.planes import can_be_built, is_planar
 from qmoe.report.pictures.distributions import curve_plot, noise_plot, strip_plot
 from qmoe.report.pictures.style import Colours, Panel, arm_colours
 from qmoe.report.sections.blocks import Block, Context, FigureBlock, Section, Text, arms_table
-from qmoe.report.sections.boundary_figures import boundaries
+from qmoe.report.sections.boundary_figures import boundaries, planes_or_why
 from qmoe.report.tables import Column, Table, known, signed, text, with_interval
 from qmoe.report.words import file_name
 from qmoe.statistics import PairedDifference
@@ -61,8 +61,9 @@ def study_blocks(context: Context, results: StudyResults, arms: Sequence[ArmRuns
     )
     if is_planar(arms):
         context.on_step(f"{name}, boundaries")
-        clean = [arm for arm in arms if not arm.strength][:MAX_PLANES]
-        blocks += boundaries(planes_of(clean), stem, colours) if clean else []
+        clean = [arm for arm in arms if not arm.strength and can_be_built(arm)][:MAX_PLANES]
+        planes, why = planes_or_why(clean) if clean else ([], [])
+        blocks += boundaries(planes, stem, colours) if planes else why
     return blocks
 
 

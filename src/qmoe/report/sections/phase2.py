@@ -6,7 +6,6 @@ from qmoe.claims import ArmRuns
 from qmoe.claims.sentences import metric_words
 from qmoe.report.findings.arms import finished
 from qmoe.report.findings.paper import paper
-from qmoe.report.findings.planes import planes_of
 from qmoe.report.pictures.distributions import curve_plot, strip_plot
 from qmoe.report.pictures.style import Panel
 from qmoe.report.sections.blocks import (
@@ -19,7 +18,7 @@ from qmoe.report.sections.blocks import (
     comparison_table,
     outside_notes,
 )
-from qmoe.report.sections.boundary_figures import boundaries, over_seeds, picker
+from qmoe.report.sections.boundary_figures import boundaries, over_seeds, picker, planes_or_why
 from qmoe.studies import StudyResults
 
 
@@ -32,17 +31,18 @@ def phase2_section(context: Context) -> list[Section]:
     section = Section("phase2", "Phase 2: two moons, linear against quantum router", "Phase 2")
     section.studies = ("phase2-heldout",)
     context.on_step("phase 2, boundaries")
-    planes = planes_of(shown)
+    planes, why = planes_or_why(shown)
     by_name = {p.arm.name: p for p in planes}
     if {"linear", "quantum"} <= set(by_name):
         linear, quantum = by_name["linear"], by_name["quantum"]
         words = straightness(linear.n_straight(), linear.arm.n, quantum.n_straight(), quantum.arm.n)
         section.blocks.append(Text((words,)))
-    section.blocks += boundaries(planes, "phase2")
+    section.blocks += boundaries(planes, "phase2") if planes else why
     if finished(published) and finished(heldout):
-        section.blocks.append(over_seeds(planes_of(finished(heldout)), "phase2-heldout"))
+        others, why = planes_or_why(finished(heldout))
+        section.blocks += [over_seeds(others, "phase2-heldout")] if others else why
     context.on_step("phase 2, seeds")
-    section.blocks.append(picker(planes, "phase2-picker"))
+    section.blocks += [picker(planes, "phase2-picker")] if planes else []
     section.blocks += _losses(context, shown, heldout)
     return [section]
 

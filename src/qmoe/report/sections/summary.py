@@ -25,6 +25,7 @@ from qmoe.report.tables import (
 )
 from qmoe.report.words import count, join
 from qmoe.studies import StudyResults
+from qmoe.studies.store.results import later_keys
 
 _PHASES = {"phase1": "1", "phase2": "2", "phase3": "3"}
 _DATA = {"phase1-synthetic-published": "synthetic, ", "phase1-mnist-published": "MNIST, "}
@@ -186,8 +187,8 @@ def headline_table(rows: Sequence[HeadlineRow]) -> Table | None:
     return Table("headline", caption, drop_empty(columns, body), tuple(body))
 
 
-def provenance_items(about: Provenance) -> list[tuple[str, str]]:
-    """The provenance box: term and value."""
+def provenance_items(about: Provenance, digest: str = "") -> list[tuple[str, str]]:
+    """The provenance box: term and value; with the SHA-256 of the store if that is known."""
     items = [
         ("qmoe", join(about.versions)),
         ("commit", join(about.commits) or "installed package"),
@@ -201,6 +202,8 @@ def provenance_items(about: Provenance) -> list[tuple[str, str]]:
     if about.first:
         same = about.first[:10] == about.last[:10]
         items.append(("dates", about.first[:10] if same else f"{about.first[:10]} to {about.last[:10]}"))
+    if digest:
+        items.append(("SHA-256 of the store", digest))
     return items
 
 
@@ -208,6 +211,7 @@ def gaps(results: Sequence[StudyResults], unreadable: Sequence[tuple[str, str]] 
     """What is missing, failed or cannot be read, for the very top of the page."""
     total, missing = sum(len(r.members) for r in results), sum(r.n_missing for r in results)
     lines = [f"The study {name} cannot be read and is left out: {reason}" for name, reason in unreadable]
+    lines += [f"The study {r.study.name}: {later_keys(r.unknown)}" for r in results if r.unknown]
     if missing:
         where = join([f"{r.study.name} {r.n_missing} of {len(r.members)}" for r in results if r.n_missing])
         lines.append(f"{missing} of {total} trials missing: run the same command again. ({where})")

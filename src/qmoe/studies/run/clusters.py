@@ -13,6 +13,8 @@ from qmoe.studies.run.executors import SizedExecutor, default_workers
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
+#: The page of a scheduler shows everybody who can reach it what runs, and on which data.
+_NO_PAGE = {"dashboard": False}
 #: Seconds that a scheduler has to answer, or the first worker to come.
 _PATIENCE = 60
 
@@ -87,7 +89,9 @@ def open_cluster(kind: str, where: str, workers: int | None) -> Executor:
         return MPIExecutor()
     distributed = _package("distributed", "distributed")
     if kind == "slurm":
-        cluster = _package("dask_jobqueue", "dask-jobqueue").SLURMCluster()  # by Dask's own configuration
+        made = _package("dask_jobqueue", "dask-jobqueue").SLURMCluster
+        told = _package("dask", "distributed").config.get("jobqueue.slurm.scheduler-options", {})
+        cluster = made(scheduler_options={**_NO_PAGE, **(told or {})})  # all else by Dask's own configuration
         cluster.scale(jobs=workers or 1)
         return _connected(distributed, cluster)
     if where == "local":

@@ -16,6 +16,7 @@ import qmoe
 from qmoe.errors import QMoEError
 from qmoe.studies.run.deaths import memory_error, why_died
 from qmoe.studies.run.executors import InProcess, n_at_once
+from qmoe.studies.specs.imported import with_permission
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -154,7 +155,7 @@ def _submit(executor: Executor, function: Callable[[Task], Result], task: Task) 
     if isinstance(executor, InProcess):
         return executor.submit(function, task)
     # By value where it must be: functions of a script or notebook run where that is not imported.
-    sent = cloudpickle.dumps((function, task))
+    sent = cloudpickle.dumps((with_permission(function), task))
     try:
         return executor.submit(_call, sent)
     except RuntimeError as error:  # shut down, or broken for good

@@ -7,12 +7,10 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from qmoe.studies.run.stacks import Stack, cost
+from qmoe.studies.run.stacks import SECONDS_OF_COST, Stack, cost
 
 #: Seconds that a portion is meant to take. A worker that dies loses as much, and an interruption waits for it.
 SECONDS = 2.0
-#: Seconds that one unit of `cost` takes on a quick machine; how much slower this one is shows after the first portion.
-_SECONDS_OF_COST = 2e-6
 #: Trials of the first portion, of which nothing is known yet.
 _FIRST = 8
 #: Seconds that a portion takes at least where there are enough trials: handing it over takes milliseconds.
@@ -47,13 +45,13 @@ class Portions:
 
     def took(self, portion: Stack, seconds: float) -> None:
         """Takes note of how long a portion took."""
-        self._ratios.append(seconds / (cost(portion) * _SECONDS_OF_COST))
+        self._ratios.append(seconds / (cost(portion) * SECONDS_OF_COST))
         self._per_trial[portion[0].shape_key] = seconds / len(portion)
 
     def _size(self, stack: Stack) -> int:
         known = self._per_trial.get(stack[0].shape_key)
         if known is None and self._ratios:
-            known = statistics.median(self._ratios) * _SECONDS_OF_COST * cost(stack) / len(stack)
+            known = statistics.median(self._ratios) * SECONDS_OF_COST * cost(stack) / len(stack)
         size, least = (_FIRST, 1) if not known else (math.floor(SECONDS / known), math.ceil(_LEAST / known))
         others = len(self._waiting)
         if others < self._n_at_once:  # one of the last stacks: something for each process

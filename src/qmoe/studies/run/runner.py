@@ -10,16 +10,17 @@ from dataclasses import dataclass
 
 from qmoe.compiled.cache import Kernel, compile_kernels
 from qmoe.errors import ConfigError, QMoEError
+from qmoe.studies.admission.plan import admit, predict
 from qmoe.studies.assembly import build_model
 from qmoe.studies.run.dispatch import Died, outcomes, results
-from qmoe.studies.run.executors import InProcess, n_at_once
+from qmoe.studies.run.executors import InProcess, LocalProcesses, n_at_once
+from qmoe.studies.run.keeping import Keeping
 from qmoe.studies.run.portions import Portions
 from qmoe.studies.run.stack_run import failed, train_safely
 from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile, plan_stacks
 from qmoe.studies.specifications import all_members
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store import Store
-from qmoe.studies.store.keeping import Keeping
 
 
 def check_models(study: Study) -> None:
@@ -59,6 +60,7 @@ def run_studies(
     on_progress: Callable[[float], None] | None = None,
     stop: threading.Event | None = None,
     retry: bool = False,
+    force: bool = False,
 ) -> RunSummary:
     """Runs what is missing of ``studies``; safe to interrupt and to call again.
 
@@ -74,25 +76,35 @@ def run_studies(
         on_progress: called with the part of their `cost` that was done since the last call.
         stop: once it is set nothing more begins, what runs is stored, and the function returns.
         retry: whether to train again what failed.
+        force: whether to run also what is predicted to need more memory than is free, or more than a year.
 
     Raises:
         ConfigError: for two studies of one name, and for models that do not fit together.
         StoreError: when another process runs studies into the same store.
+        UnsupportedError: for what is predicted not to fit this machine; nothing has been built or stored then.
         QMoEError: when the executor cannot run tasks.
     """
+    executor = executor or InProcess()
     named: dict[str, Study] = {}
     for study in studies:
         if named.setdefault(study.name, study) != study:
             raise ConfigError(f"Two studies are named {study.name!r}; give each a name of its own.")
+    if not force:
+        admit(
+            predict(named.values()), _workers_here(executor), n_at_once(executor), "; force=True runs it all the same"
+        )
+    for study in named.values():
         check_models(study)
     with store.alone():
         for study in studies:
             store.save_study(study)
-        executor = executor or InProcess()
         here = [store.at_hand(study) for study in studies]
         trials = {member.trial.hash: member.trial for study in here for member in all_members(study)}
         keeping = Keeping(here)
-        stacks = plan_stacks(here, store.settled(trials, retry, keeping))
+        settled = store.settled(trials, retry, keeping.has)
+        # Of these only the time is wanted, if at all: what they gave is not given up for a failure.
+        kept = store.trained_together() & settled if any(study.timed for study in here) else set[str]()
+        stacks = plan_stacks(here, settled, kept)
         if on_plan is not None:
             on_plan(stacks)
         # Once for all: processes that meet a missing kernel at the same time would each compile it.
@@ -106,11 +118,18 @@ def run_studies(
             else:
                 records = outcome.result.records
                 portions.took(outcome.task, outcome.result.seconds)
-            store.save(map(keeping.cut, records))
+            store.save(keeping.cut(r) for r in records if r.done or r.trial.hash not in kept)
             ran += len(records)
             if on_progress is not None:
                 on_progress(cost(outcome.task))
         return RunSummary(ran, len(store.failures() & trials.keys()), stop is not None and stop.is_set())
+
+
+def _workers_here(executor: Executor) -> int | None:
+    """Worker processes of this machine; 0 for this process alone, None for work that is done elsewhere."""
+    if isinstance(executor, InProcess):
+        return 0
+    return executor.n if isinstance(executor, LocalProcesses) else None
 
 
 def _halves(stack: Stack) -> list[Stack]:

@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from qmoe.errors import did_you_mean
+from qmoe.errors import did_you_mean, visible
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-Size = Annotated[int, Field(ge=1, strict=True)]
+#: More than two thousand million of anything is a slip of the pen, and no 32-bit number.
+Size = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
-Label = Annotated[str, Field(max_length=200)]
+#: Words for readers; what could not be seen in them as it is written, such as an escape to a terminal, is made visible.
+Words = Annotated[str, AfterValidator(visible)]
+Label = Annotated[Words, Field(max_length=200)]
 
 
 class Spec(BaseModel):
@@ -51,6 +54,14 @@ class Spec(BaseModel):
         return copied
 
 
+def shown(value: Any) -> str:
+    """A value as messages show it; Python refuses to write integers of more than some thousand digits."""
+    if isinstance(value, int) and value.bit_length() > 1_000:
+        return f"an integer of {value.bit_length():,} bits"
+    text = repr(value)
+    return text if len(text) <= 500 else f"{text[:500]}..."
+
+
 def explain(error: Any) -> str:
     """One error of pydantic's as place, expectation and value."""
     place = ".".join(str(part) for part in error["loc"]) or "top level"
@@ -58,5 +69,5 @@ def explain(error: Any) -> str:
         context = error["ctx"]
         known = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
         return f"{place}: unknown kind {context['tag']!r}{did_you_mean(context['tag'], known)}"
-    given = "" if isinstance(error["input"], (dict, list, tuple)) else f" (got {error['input']!r})"
+    given = "" if isinstance(error["input"], (dict, list, tuple)) else f" (got {shown(error['input'])})"
     return f"{place}: {error['msg']}{given}"

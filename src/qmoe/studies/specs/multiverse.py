@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -20,6 +21,9 @@ Epochs = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 OPTIMISERS = ("adam", "adam-best", "lbfgs-best")
 #: The choices of an analysis, in order; each is a list in the table.
 CHOICES = ("scaling", "rotation", "optimiser", "epochs", "initial_scale")
+
+#: Combinations of alternatives that one study may have.
+MAX_COMBINATIONS = 1_000
 
 
 class MultiverseSpec(Spec):
@@ -47,7 +51,7 @@ class MultiverseSpec(Spec):
     optimiser: tuple[str, ...] = ()
     epochs: tuple[Epochs, ...] = ()
     initial_scale: tuple[Factor, ...] = ()
-    lr_factors: tuple[Factor, ...] = ()
+    lr_factors: Annotated[tuple[Factor, ...], Field(max_length=100)] = ()
     arms: tuple[str, ...] = ()
     data: Size | None = None
     per_data: Size | None = None
@@ -77,6 +81,12 @@ class MultiverseSpec(Spec):
                     "twice", "{choice} lists an alternative twice: {alternatives}",
                     {"choice": choice, "alternatives": str(list(alternatives))},
                 )  # fmt: skip
+        n_combinations = math.prod(max(1, len(getattr(self, choice))) for choice in CHOICES)
+        if n_combinations > MAX_COMBINATIONS:
+            raise PydanticCustomError(
+                "combinations", "{n} combinations of alternatives, and {most} is the most; leave out some of {choices}",
+                {"n": n_combinations, "most": MAX_COMBINATIONS, "choices": ", ".join(CHOICES)},
+            )  # fmt: skip
         if not any(getattr(self, choice) for choice in CHOICES):
             raise PydanticCustomError(
                 "empty", "no choice has alternatives; list some for {choices}", {"choices": ", ".join(CHOICES)}

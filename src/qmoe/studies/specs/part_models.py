@@ -15,6 +15,7 @@ from qmoe.experts import EXPERTS, Experts
 from qmoe.part_spec import PartSpec, Within
 from qmoe.routers import ROUTERS, Router
 from qmoe.studies.specs.base import Spec, explain
+from qmoe.studies.specs.imported import ImportedRouterSpec
 
 
 class PartModel(Spec):
@@ -35,10 +36,16 @@ class PartModel(Spec):
 def _model(kind: str, spec: type[PartSpec]) -> type[PartModel]:
     """The model of a spec: the same fields and methods, and ``kind``, the name it has in a file."""
     hints = get_type_hints(spec, include_extras=True)
-    fields: dict[str, Any] = {f.name: (_checked(hints[f.name]), f.default) for f in dataclasses.fields(spec)}
+    fields: dict[str, Any] = {f.name: (_checked(hints[f.name]), _default(f)) for f in dataclasses.fields(spec)}
     fields["kind"] = (Literal[kind], ...)
     bases: Any = (PartModel, spec)
     return create_model(spec.__name__, __base__=bases, __module__=__name__, __doc__=spec.__doc__, **fields)
+
+
+def _default(option: dataclasses.Field[Any]) -> Any:
+    if option.default_factory is not dataclasses.MISSING:
+        return Field(default_factory=option.default_factory)
+    return option.default
 
 
 def _checked(hint: Any) -> Any:
@@ -55,7 +62,7 @@ def _checked(hint: Any) -> Any:
     return Annotated[hint, Field(**limits)] if limits else hint
 
 
-_ROUTERS = {kind: _model(kind, spec) for kind, spec in ROUTERS.items()}
+_ROUTERS = {kind: _model(kind, spec) for kind, spec in {**ROUTERS, "import": ImportedRouterSpec}.items()}
 _EXPERTS = {kind: _model(kind, spec) for kind, spec in EXPERTS.items()}
 
 if TYPE_CHECKING:

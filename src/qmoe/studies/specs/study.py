@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from qmoe.data import DATASETS, SCALINGS, Dataset, make_dataset
 from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.errors import ConfigError, did_you_mean
-from qmoe.studies.specs.base import Label, Name, Probability, Size, Spec, explain
+from qmoe.studies.specs.base import Label, Name, Probability, Size, Spec, Words, explain
 from qmoe.studies.specs.multiverse import MultiverseSpec
 from qmoe.studies.specs.part_models import ExpertsModel, RouterModel
 from qmoe.studies.specs.training import SeedSpec, TrainingSpec
@@ -132,7 +132,7 @@ class ArmSpec(Spec):
     name: Name
     label: Label
     model: ModelSpec
-    noise: tuple[Probability, ...] | None = None
+    noise: Annotated[tuple[Probability, ...], Field(max_length=1_000)] | None = None
     labels: Labels | None = None
 
     @model_validator(mode="after")
@@ -167,20 +167,20 @@ class Study(Spec):
     """
 
     name: Name
-    title: str
-    phase: str
+    title: Words
+    phase: Words
     protocol: Literal["published", "heldout"]
-    about: str = ""
+    about: Words = ""
     data: DataSpec
     seeds: SeedSpec = SeedSpec()
     training: TrainingSpec = TrainingSpec()
-    lr_factors: tuple[Annotated[float, Field(gt=0, le=1e6)], ...] = ()
+    lr_factors: Annotated[tuple[Annotated[float, Field(gt=0, le=1e6)], ...], Field(max_length=100)] = ()
     multiverse: MultiverseSpec | None = None
     timed: Annotated[int, Field(ge=0, strict=True)] = 0
     effective_dimension: tuple[str, ...] = ()
     boundaries: tuple[str, ...] = ()
     keep: Literal["all", "figures"] = "all"
-    arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1)]
+    arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1, max_length=1_000)]
     ladder: bool | tuple[str, ...] = False
     quick: dict[str, Any] = Field(default_factory=dict)
 

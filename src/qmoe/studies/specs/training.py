@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from qmoe.studies.specs.base import Size, Spec
+from qmoe.errors import ConfigError
+from qmoe.studies.specs.base import Size, Spec, explain
 from qmoe.studies.specs.multiverse import Factor, Iterations, Tolerance
 
 
@@ -73,4 +74,7 @@ class SeedSpec(Spec):
     def repeated(self, seeds: int) -> SeedSpec:
         """The same design with ``seeds`` repetitions: of the data where they vary, of the initialisation elsewhere."""
         field = "per_data" if self.data == 1 else "data"
-        return SeedSpec(**{**self.model_dump(), field: seeds})
+        try:
+            return SeedSpec(**{**self.model_dump(), field: seeds})
+        except ValidationError as error:
+            raise ConfigError("; ".join(f"seeds.{explain(e)}" for e in error.errors())) from None

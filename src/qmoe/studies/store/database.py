@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +14,17 @@ import numpy as np
 
 import qmoe
 from qmoe.data import UserTable
-from qmoe.data.tables.kept import keep_table, keeps, key_of
+from qmoe.data.sources import only_from
+from qmoe.data.tables.kept import keep_table, keeps, keeps_whole, key_of
 from qmoe.errors import QMoEError, StateWarning, StoreError, warn_caller
-from qmoe.studies.files import parse_study
 from qmoe.studies.specifications import all_members, specifications
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store.columns import Columns
-from qmoe.studies.store.digests import of_measurement, of_study
+from qmoe.studies.store.digests import measured, of_measurement, of_study
 from qmoe.studies.store.file import StoreFile
-from qmoe.studies.store.keeping import Keeping
-from qmoe.studies.store.results import StudyResults
-from qmoe.studies.store.trial_rows import Record, check_whole
+from qmoe.studies.store.results import StudyResults, later_keys
+from qmoe.studies.store.stored_study import read_study
+from qmoe.studies.store.trial_rows import Record, TrialRow, check_whole
 from qmoe.studies.store.trial_table import TrialTable
 from qmoe.studies.trials import Member, TrialSpec, make_trials
 
@@ -52,9 +53,11 @@ class Store(StoreFile):
         super().__init__(path, create)
         self._trials = TrialTable(self._db)
         if self.is_salvaged:
-            for study in [self.asked(name) for name in self.study_names()]:
-                if study is not None:
-                    self.save_study(study)
+            studies = [self.asked(name) for name in self.study_names()]
+            with self._explained(), self._db:
+                for study in studies:
+                    if study is not None:
+                        self._save_places(study)
 
     def save_study(self, study: Study) -> None:
         """Writes down a study, in place of an earlier version of the same name, and keeps the table it is about."""
@@ -68,7 +71,7 @@ class Store(StoreFile):
             self._save_places(study)
             if study.data.kind is UserTable:
                 table = UserTable(**study.data.options)
-                if not keeps(self._db, table.key):
+                if not keeps_whole(self._db, table.key):
                     keep_table(self._db, table.key, table.content)
 
     def _save_places(self, study: Study) -> None:
@@ -111,29 +114,14 @@ class Store(StoreFile):
         with self._explained():
             row = self._db.execute("SELECT spec, digest FROM studies WHERE name = ?", (name,)).fetchone()
         try:
-            return None if row is None else self._study(name, *row)
+            return None if row is None else self._study(name, *row)[0]
         except QMoEError:
             return None
 
-    def _study(self, name: str, text: str, digest: str) -> Study:
-        """The study with this JSON, its table from this store.
-
-        Raises:
-            StoreError: when it is not as it was written, or no JSON of a study.
-            ConfigError: when it is no valid study.
-        """
+    def _study(self, name: str, text: str, digest: str) -> tuple[Study, tuple[str, ...]]:
         if digest != of_study(name, text):
             raise StoreError(f"{self.path}: the study {name} is not as it was written; run it again.")
-        try:
-            values = json.loads(text)
-            if values["data"]["name"] == UserTable.name:
-                options = self._from_here(values["data"]["options"])
-                if not self._writes and options == values["data"]["options"]:
-                    raise StoreError(f"{self.path} does not keep the table of the study {name}; run it again.")
-                values["data"]["options"] = options
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"{self.path}: the study {name} cannot be read: {error!r}; run it again.") from None
-        return parse_study(values, f"{self.path}, study {name}")
+        return read_study(name, text, self.path, self._from_here, writes=self._writes)
 
     def _from_here(self, options: dict[str, Any]) -> dict[str, Any]:
         """Options of a table, with this store in place of its file where it keeps that table."""
@@ -147,7 +135,12 @@ class Store(StoreFile):
         with self._explained(), self._db:
             self._trials.save(records, now)
 
-    def settled(self, wanted: Mapping[str, TrialSpec], retry: bool = False, keeping: Keeping | None = None) -> set[str]:
+    def settled(
+        self,
+        wanted: Mapping[str, TrialSpec],
+        retry: bool = False,
+        is_whole: Callable[[TrialRow, TrialSpec], bool] | None = None,
+    ) -> set[str]:
         """Hashes of the trials that are not to be run again: those that are done, and those that would fail again.
 
         A trial that diverged or raised an error does so again under the same version of qmoe. One whose process died, or
@@ -157,7 +150,7 @@ class Store(StoreFile):
         Args:
             wanted: trials by their hashes.
             retry: whether those that failed are to be run again as well.
-            keeping: what is to be kept of which trials; by default what there is.
+            is_whole: whether a row has all that is to be kept of its trial; by default every row has.
         """
         found = set()
         with self._explained():
@@ -170,7 +163,7 @@ class Store(StoreFile):
                     may_differ = row.failure in ("memory", "died") and row.attempts < MAX_ATTEMPTS
                     if retry or may_differ or row.execution.version != qmoe.__version__:
                         continue
-                elif keeping is not None and not keeping.has(row, wanted[row.hash]):
+                elif is_whole is not None and not is_whole(row, wanted[row.hash]):
                     continue
                 found.add(row.hash)
         return found
@@ -181,11 +174,10 @@ class Store(StoreFile):
         trials = {member.trial.hash: member.trial for study in studies for member in all_members(study)}
         found: dict[str, str] = {}
         with self._explained():
-            for _ in self._trials.records(trials, found.__setitem__):
-                pass
-            for row, digest in self._trials.others():
+            readings = (lambda: self._trials.rows(trials)), self._trials.others
+            for row, digest in itertools.chain.from_iterable(read() for read in readings):
                 try:
-                    check_whole(row, digest)
+                    check_whole(row, digest, trials.get(row.hash))
                 except StoreError as error:
                     found[row.hash] = str(error)
         return found
@@ -200,6 +192,12 @@ class Store(StoreFile):
         with self._explained():
             return {row[0] for row in self._db.execute("SELECT hash FROM trials WHERE status = 'failed'")}
 
+    def trained_together(self) -> set[str]:
+        """Hashes of the trials that are done and were trained beside others, so that their time is not that of one."""
+        query = "SELECT hash FROM trials JOIN executions USING (execution) WHERE status = 'done' AND stack_size > 1"
+        with self._explained():
+            return {row[0] for row in self._db.execute(query)}
+
     def save_measurement(self, key: str, quantity: str, name: str, values: Sequence[float]) -> None:
         """Commits repeated measurements of a quantity, under a hash of what decides them."""
         with self._explained(), self._db:
@@ -210,7 +208,10 @@ class Store(StoreFile):
         """Whether there are measurements under that hash, as they were written."""
         with self._explained():
             row = self._db.execute("SELECT * FROM measurements WHERE hash = ?", (key,)).fetchone()
-        return row is not None and of_measurement(*row[:4]) == row[4]
+        try:
+            return row is not None and bool(len(measured(*row)))
+        except StoreError:
+            return False
 
     def measurements(self) -> dict[str, dict[str, np.ndarray]]:
         """All measurements: quantity -> name -> ``(n,)`` numbers, the latest of each.
@@ -220,18 +221,29 @@ class Store(StoreFile):
         found: dict[str, dict[str, np.ndarray]] = {}
         with self._explained():
             rows = self._db.execute("SELECT * FROM measurements ORDER BY rowid").fetchall()
-        for *row, digest in rows:
-            if of_measurement(*row) != digest:
-                self._warn_of({row[0]: f"{row[1]} of {row[2]} is not as it was written"})
-                continue
-            _, quantity, name, figures = row
-            found.setdefault(quantity, {})[name] = np.array(json.loads(figures))
+        wrong = {}
+        for row in rows:
+            try:
+                found.setdefault(row[1], {})[row[2]] = measured(*row)
+            except StoreError as error:
+                wrong[row[0]] = str(error)
+        self._warn_of(wrong)
         return found
 
     def study_names(self) -> list[str]:
         """Names of the studies, in the order they were first run."""
         with self._explained():
             return [row[0] for row in self._db.execute("SELECT name FROM studies ORDER BY position")]
+
+    def first_hash(self, name: str) -> str | None:
+        """The hash of the first trial of a study as it was planned when it last ran; None where that is not kept."""
+        query = (
+            "SELECT hash FROM arms JOIN members USING (arm) WHERE study = ? AND specification = 0 "
+            "ORDER BY arm, data_seed, init_seed LIMIT 1"
+        )
+        with self._explained():
+            row = self._db.execute(query, (name,)).fetchone()
+        return None if row is None else row[0]
 
     def load(self, name: str) -> StudyResults:
         """Reads a study with what its trials left.
@@ -246,9 +258,13 @@ class Store(StoreFile):
                 raise StoreError(
                     f"{self.path} has no study {name!r}; it has {', '.join(self.study_names()) or 'none'}."
                 )
-            study = self._study(name, *row)
-            members = tuple(make_trials(study))
-        return StudyResults(study, members, self.columns([m.trial for m in members]), StoreReader(self.path.resolve()))
+            study, unknown = self._study(name, *row)
+            with nullcontext() if self._writes else only_from(self.path):
+                members = tuple(make_trials(study))
+        if unknown:
+            warn_caller(f"{self.path}: study {name}: {later_keys(unknown)}", StateWarning)
+        columns = self.columns([m.trial for m in members])
+        return StudyResults(study, members, columns, StoreReader(self.path.resolve()), unknown)
 
     def frame(self, study: str | None = None, history: bool = False) -> pandas.DataFrame:
         """The trials of a study, or of all that can be read, as a pandas frame; see `StudyResults.frame`."""

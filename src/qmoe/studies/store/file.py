@@ -6,17 +6,18 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from filelock import FileLock, Timeout
 
 from qmoe.errors import StateWarning, StoreError, warn_caller
+from qmoe.safe_files import harden, open_to_read, refuse_odd_store, write_whole
 from qmoe.studies.store.older import bring_up
 from qmoe.studies.store.salvage import salvage
-from qmoe.studies.store.schema import VERSION, as_text, make_tables
-from qmoe.studies.store.status import writer_of
+from qmoe.studies.store.schema import VERSION, as_text, check_tables, make_tables
+from qmoe.studies.store.status import remove_leftovers, writer_of
 
 
 class DamagedStoreError(StoreError):
@@ -36,7 +37,7 @@ class StoreFile:
                 raise StoreError(
                     f"The folder {self.path.parent} cannot be made: {error.strerror}; choose another."
                 ) from None
-        elif not self.path.is_file():
+        elif not self.path.exists():
             raise StoreError(f"There is no store {self.path}; run `qmoe reproduce` or `qmoe run` with --out first.")
         #: Whether this is what could be read of a damaged file.
         self.is_salvaged = False
@@ -57,13 +58,13 @@ class StoreFile:
 
     def _open(self) -> None:
         with self._explained():
+            refuse_odd_store(self.path)
             # Whoever reads may have it from a stranger, or from a medium that cannot be written to.
-            target = self.path if self._writes else f"{self.path.resolve().as_uri()}?mode=ro"
-            self._db = sqlite3.connect(target, timeout=30, uri=not self._writes)
+            self._db = sqlite3.connect(self.path, timeout=30) if self._writes else open_to_read(self.path)
         try:
             with self._explained():
                 self._db.text_factory = as_text
-                self._db.execute("PRAGMA trusted_schema = OFF")
+                harden(self._db)
                 self._prepare()
         except BaseException:
             self._db.close()
@@ -80,6 +81,12 @@ class StoreFile:
         self._db.close()
 
     @contextmanager
+    def opened(self) -> Iterator[sqlite3.Connection]:
+        """The open file, for modules of this folder; SQLite's errors come out as ones of qmoe."""
+        with self._explained():
+            yield self._db
+
+    @contextmanager
     def alone(self) -> Iterator[None]:
         """Keeps others from running studies into the same file; a lock that ends with this process.
 
@@ -91,25 +98,22 @@ class StoreFile:
         holder = Path(f"{self.path}.holder")
         try:
             self._lock.acquire(timeout=0)
+        except (NotImplementedError, PermissionError) as error:
+            raise StoreError(
+                f"{self.path} cannot be locked: {error}; choose a folder on another file system with --out."
+            ) from None
         except Timeout:
             raise StoreError(
                 f"{self.path} is being written by {writer_of(self.path)}; wait for it or end it, or choose another folder "
                 "with --out."
             ) from None
-        except (NotImplementedError, OSError) as error:
-            raise StoreError(
-                f"{self.path} cannot be locked: {error}; choose a folder on another file system with --out."
-            ) from None
         try:
-            try:
-                holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
-            except OSError as error:
-                raise StoreError(f"{holder} cannot be written: {error.strerror}; remove it.") from None
+            remove_leftovers(holder)
+            write_whole(holder, f"process {os.getpid()} on {socket.gethostname()}")
             yield
         finally:
             if self._lock.lock_counter == 1:
-                with suppress(OSError):
-                    holder.unlink(missing_ok=True)
+                holder.unlink(missing_ok=True)
             self._lock.release()
 
     def _prepare(self) -> None:
@@ -126,15 +130,10 @@ class StoreFile:
             or (version and not {"studies", "trials"} <= tables)
         ):
             raise StoreError(f"{self.path} is an SQLite file, but no qmoe store; choose another folder.")
-        # They would change or drop what is written; no version of qmoe has made one.
-        triggers = [row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
-        if triggers:
-            raise StoreError(
-                f"{self.path} has a trigger {triggers[0]!r} that is not of qmoe; drop it, or choose another folder."
-            )
         if version and self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("the file fails SQLite's own check")
         if version == VERSION:
+            check_tables(self._db)
             return
         if not self._writes:
             copy = sqlite3.connect(":memory:")

@@ -42,12 +42,14 @@ class StudyResults:
         members: its trials, each in its place.
         columns: what they left, in the same order.
         reader: reads whole records, histories, and trials of other specifications.
+        unknown: keys of the study in its store that this version of qmoe does not know, and left out.
     """
 
     study: Study
     members: tuple[Member, ...]
     columns: Columns
     reader: Reader
+    unknown: tuple[str, ...] = ()
 
     @classmethod
     def of_records(cls, study: Study, members: Sequence[Member], records: Mapping[str, Record]) -> Self:
@@ -141,3 +143,11 @@ class _Given:
         found = [self._records[t.hash].history for t in trials if t.hash in self._records]
         lines = [history[quantity] for history in found if quantity in history]
         return np.array(lines) if lines else np.zeros((0, 0))
+
+
+def later_keys(unknown: Iterable[str]) -> str:
+    """Says that a study has keys that this version does not know."""
+    return (
+        f"it has keys that this qmoe does not know, as a later version writes: {', '.join(unknown)}. They are left out; "
+        "trials that they decide about count as not run."
+    )

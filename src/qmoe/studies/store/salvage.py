@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from qmoe.data.tables.kept import MAKE as MAKE_KEPT
 from qmoe.errors import StoreError
 from qmoe.studies.store.schema import VERSION, as_text, make_tables
 
@@ -41,6 +42,7 @@ def salvage(path: Path) -> tuple[Path, int]:
         closing(sqlite3.connect(fresh)) as new,
     ):
         old.text_factory = as_text
+        old.execute("PRAGMA trusted_schema = OFF")
         try:
             if old.execute("PRAGMA user_version").fetchone()[0] != VERSION:
                 raise sqlite3.DatabaseError("it is of another version")
@@ -52,6 +54,7 @@ def salvage(path: Path) -> tuple[Path, int]:
             ) from None
         with new:
             make_tables(new)
+            new.execute(MAKE_KEPT)
             for table in _COPIED:
                 if table in tables:
                     _copy(old, new, table)
@@ -67,28 +70,26 @@ def salvage(path: Path) -> tuple[Path, int]:
 
 def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> None:
     columns = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
-    if not columns:  # a table that only some stores have
-        new.execute(old.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0])
-        columns = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
-    there = [row[1] for row in old.execute(f"PRAGMA table_info({table})")]
+    there = [row[1] for row in old.execute(f"PRAGMA table_info({table})") if row[1].isidentifier()]
     for name in there:
-        if name not in columns and name.isidentifier():  # a figure that is not everywhere
+        if name not in columns:  # a figure that is not everywhere
             new.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" REAL')
     marks = ", ".join("?" * len(there))
-    for row in _rows(old, table):
+    for row in _rows(old, table, there):
         try:
             new.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(there)}) VALUES ({marks})", row)
         except (sqlite3.Error, UnicodeEncodeError):  # a cell that its column cannot have, or that is no text
             continue
 
 
-def _rows(db: sqlite3.Connection, table: str) -> Iterator[tuple[object, ...]]:
+def _rows(db: sqlite3.Connection, table: str, columns: list[str]) -> Iterator[tuple[object, ...]]:
     """Rows of a table that can be read, around those that cannot."""
+    query = f"SELECT {', '.join(columns)} FROM {table} WHERE rowid BETWEEN ? AND ?"
     waiting, failed = [_bounds(db, table)], 0
     while waiting and failed < _FAILED:
         low, high = waiting.pop()
         try:
-            found = db.execute(f"SELECT * FROM {table} WHERE rowid BETWEEN ? AND ?", (low, high)).fetchall()
+            found = db.execute(query, (low, high)).fetchall()
         except (sqlite3.Error, MemoryError, OverflowError):
             failed += 1
             if low < high:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sqlite3
+from contextlib import closing
 
 VERSION = 5
 
@@ -56,3 +57,27 @@ def make_tables(db: sqlite3.Connection) -> None:
     for statement in TABLES.split(";"):
         db.execute(statement)
     db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def check_tables(db: sqlite3.Connection) -> None:
+    """Raises sqlite3.DatabaseError unless the tables of a store have the columns that `make_tables` gives them.
+
+    Each is strict, so that numbers are numbers: whoever computes from them need not ask again. Trials may have more figures.
+    """
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        make_tables(fresh)
+        wanted = _columns(fresh)
+    found = _columns(db)
+    for table, (strict, columns) in wanted.items():
+        has_strict, there = found.get(table, (None, []))
+        more = there[len(columns) :] if table == "trials" else []
+        figures = [(name, "REAL", 0, 0, 0) for name, *_ in more]
+        if (has_strict, there) != (strict, columns + figures):
+            raise sqlite3.DatabaseError(f"its table {table!r} is not one that qmoe made")
+
+
+def _columns(db: sqlite3.Connection) -> dict[str, tuple[int, list[tuple[object, ...]]]]:
+    """For each table whether it is strict, and its columns: names, types, limits, and whether they are computed."""
+    tables = db.execute("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'").fetchall()
+    query = 'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?)'
+    return {name: (strict, db.execute(query, (name,)).fetchall()) for name, strict in tables}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import os
+import re
+import socket
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,7 +15,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from qmoe.errors import StoreError
+from qmoe.safe_files import open_to_read, read_regular
 
+#: Where Linux keeps semaphores that have names.
+_SEMAPHORES = Path("/dev/shm")
+#: How a holder is named, see `Store.alone`.
+_HOLDER = re.compile(r"process (\d+) on (.+)")
+#: Bytes of the file that names the holder, at most.
+_LONGEST = 500
 #: Seconds before the last result whose results give the rate.
 _RECENT = 600.0
 _COUNTS = """
@@ -69,11 +80,10 @@ def status_of(path: Path) -> StoreStatus:
     Raises:
         StoreError: when there is no store, or none of today.
     """
-    if not path.is_file():
+    if not path.exists():
         raise StoreError(f"There is no store {path}; run `qmoe reproduce` or `qmoe run` with --out first.")
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as db:
-            db.execute("PRAGMA trusted_schema = OFF")
+        with closing(open_to_read(path)) as db:
             studies = tuple(StudyProgress(name, n, int(done), int(bad)) for name, n, done, bad in db.execute(_COUNTS))
             n_trials, n_ended = db.execute(_ALL).fetchone()
             last = (
@@ -94,9 +104,10 @@ def writer_of(path: Path) -> str | None:
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        holder = Path(f"{path}.holder")
         try:
-            return Path(f"{path}.holder").read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
+            return read_regular(holder, _LONGEST).decode(errors="replace")
+        except OSError:
             return "another process"
     except OSError:  # on a medium that cannot be written to nobody writes
         return None
@@ -109,3 +120,32 @@ def _rate(ended: list[float]) -> float | None:
     recent = [at for at in ended if at >= ended[0] - _RECENT]
     lasted = recent[0] - recent[-1] if recent else 0.0
     return None if lasted <= 0 else (len(recent) - 1) / lasted
+
+
+def remove_leftovers(holder: Path) -> None:
+    """Removes the semaphores of the process pool of a process that held a store until it was killed.
+
+    loky's own process that would do so is in the same group, and was killed with it.
+
+    Args:
+        holder: the file that names the process; of one that runs, or ran on another machine, nothing is removed.
+    """
+    try:
+        named = _HOLDER.fullmatch(read_regular(holder, _LONGEST).decode(errors="replace").strip())
+    except OSError:
+        return
+    if named is None or named[2] != socket.gethostname() or _runs(int(named[1])):
+        return
+    for semaphore in _SEMAPHORES.glob(f"sem.loky-{int(named[1])}-*"):
+        with contextlib.suppress(OSError):  # of somebody else, or gone
+            semaphore.unlink()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # of somebody else
+        return True
+    return True

@@ -13,13 +13,15 @@ from typing import Any, Literal
 import numpy as np
 
 from qmoe.errors import StoreError
-from qmoe.studies.store.possible import check_content, check_figures
+from qmoe.studies.store.digests import check_figures, check_history, check_weights
 from qmoe.studies.trials import TrialSpec
 
 Failure = Literal["diverged", "error", "memory", "died"]
 
 #: Epochs at the end of training whose losses every row has: they show whether the loss was still falling.
 RECENT = 4
+#: Characters of a text at most.
+_WORDS = 100_000
 #: Bytes that a history is unpacked to at most: a million epochs of a few quantities.
 _LARGEST = 1 << 26
 
@@ -160,9 +162,12 @@ def from_row(trial: TrialSpec, row: TrialRow) -> Record:
         StoreError: when its history or its weights cannot be read.
     """
     failure: Any = row.failure
+    names, values = history_of(row)
+    if len(values) and not (values.shape[1] == trial.training.epochs and np.isfinite(values).all()):
+        raise StoreError(f"the history of {', '.join(names)} cannot be")
     return Record(
-        trial, row.figures, _unpacked(row), _joined(row), row.execution, row.error, failure, row.attempts,
-        tuple(recent_of(row).tolist()),
+        trial, row.figures, dict(zip(names, values.tolist(), strict=True)), _joined(row), row.execution, row.error,
+        failure, row.attempts, tuple(recent_of(row).tolist()),
     )  # fmt: skip
 
 
@@ -182,6 +187,9 @@ def check_row(row: TrialRow, digest: object, trial: TrialSpec | None = None) -> 
         and _without_place(row.frame, trial) != _without_place(trial.frame, trial)
     ):
         raise StoreError("it is of another trial than its hash says")
+    for name, text in (("error", row.error or ""), ("names", row.names), ("header", row.header)):
+        if len(text) > _WORDS:
+            raise StoreError(f"it has {len(text):,} characters of {name}")
     check_figures(row, trial)
     if recent_of(row).size and not np.isfinite(recent_of(row)).all():
         raise StoreError("its last losses are no numbers")
@@ -190,7 +198,8 @@ def check_row(row: TrialRow, digest: object, trial: TrialSpec | None = None) -> 
 def check_whole(row: TrialRow, digest: object, trial: TrialSpec | None = None) -> None:
     """As `check_row`, its history and weights as well, which takes longer."""
     check_row(row, digest, trial)
-    check_content(row, *history_of(row), trial)
+    check_history(*history_of(row), trial)
+    check_weights(row, trial)
 
 
 def recent_of(row: TrialRow) -> np.ndarray:
@@ -199,7 +208,10 @@ def recent_of(row: TrialRow) -> np.ndarray:
         return np.zeros(0)
     if len(row.recent) != 4 * RECENT:
         raise StoreError(f"it has {len(row.recent)} bytes of last losses, not {4 * RECENT}")
-    return np.frombuffer(row.recent, dtype="<f4").astype(np.float64)
+    found = np.frombuffer(row.recent, dtype="<f4").astype(np.float64)
+    if not np.isfinite(found).all():
+        raise StoreError(f"its last losses are {found.tolist()}")
+    return found
 
 
 def history_of(row: TrialRow) -> tuple[list[str], np.ndarray]:
@@ -229,11 +241,6 @@ def packed(history: dict[str, list[float]]) -> tuple[str, bytes | None]:
         return "[]", None
     values = np.array(list(history.values()), dtype="<f4")
     return json.dumps(list(history)), zlib.compress(values.tobytes(), 6)
-
-
-def _unpacked(row: TrialRow) -> dict[str, list[float]]:
-    names, values = history_of(row)
-    return dict(zip(names, values.tolist(), strict=True))
 
 
 def split(state: bytes) -> tuple[str, bytes | None]:

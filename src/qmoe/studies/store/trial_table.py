@@ -10,14 +10,13 @@ import numpy as np
 
 from qmoe.errors import StoreError
 from qmoe.studies.store.columns import Columns, Filling
-from qmoe.studies.store.possible import check_content
+from qmoe.studies.store.digests import check_history
 from qmoe.studies.store.schema import N_FIXED
 from qmoe.studies.store.trial_rows import (
     Execution,
     Record,
     TrialRow,
     check_row,
-    check_whole,
     from_row,
     history_of,
     recent_of,
@@ -76,6 +75,10 @@ class TrialTable:
         self._db.commit()
         return self._decoded(self._db.execute("SELECT trials.* FROM wanted JOIN trials USING (hash)"))
 
+    def all(self) -> Iterator[tuple[TrialRow, object]]:
+        """All rows, with their digests."""
+        return self._decoded(self._db.execute("SELECT * FROM trials"))
+
     def others(self) -> Iterator[tuple[TrialRow, object]]:
         """Rows that the last call of `rows` did not ask for."""
         return self._decoded(self._db.execute("SELECT * FROM trials WHERE hash NOT IN (SELECT hash FROM wanted)"))
@@ -84,7 +87,8 @@ class TrialTable:
         """The records of trials, in no order."""
         for row, digest in self.rows(wanted):
             try:
-                check_whole(row, digest, wanted[row.hash])
+                check_row(row, digest, wanted[row.hash])
+                check_history(*history_of(row), wanted[row.hash])
                 yield from_row(wanted[row.hash], row)
             except StoreError as error:
                 on_damage(row.hash, str(error))
@@ -113,7 +117,7 @@ class TrialTable:
             try:
                 check_row(row, digest, wanted[row.hash])
                 names, values = history_of(row)
-                check_content(dataclasses.replace(row, weights=None), names, values, wanted[row.hash])
+                check_history(names, values, wanted[row.hash])
             except StoreError as error:
                 on_damage(row.hash, str(error))
                 continue
