@@ -120,6 +120,20 @@ def test_mlflow_has_a_run_for_each_trial_with_options_numbers_and_histories(fold
     assert list(to_mlflow(loaded, tmp_path)) == [facts.name]
 
 
+def test_nothing_is_written_through_a_link_in_the_folder(folder, tmp_path):
+    for place in ("elsewhere", "out", "out/tiny"):
+        (tmp_path / place).mkdir()
+    half = tmp_path / "out" / "tiny" / ".quantum-p0.0-lr0.1-draw0-init0"
+    half.symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "out" / "wild").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "out" / "mlflow.db").symlink_to(tmp_path / "elsewhere" / "new.db")
+    for to, name in (("tensorboard", "wild"), ("mlflow", "mlflow.db")):
+        with pytest.raises(QMoEError, match=f"{name} is a link to .*elsewhere"):
+            export(folder, to, tmp_path / "out")
+    assert not half.is_symlink()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("to", "module", "words"),
     [

@@ -11,6 +11,7 @@ from qmoe.errors import ConfigError, StoreError
 from qmoe.studies import Store, make_trials, parse_study, run_stack, run_studies
 from qmoe.studies.run.stack_run import failed
 from qmoe.studies.store import merge_stores, merging
+from qmoe.studies.store.trial_table import TrialTable
 from tiny_study import tiny_values
 from user_tables import write_table
 
@@ -262,3 +263,17 @@ def test_a_store_that_is_being_written_is_not_merged(halves, tmp_path):
 def test_a_missing_store_is_named(halves, tmp_path):
     with pytest.raises(StoreError, match=r"There is no store .*none\.sqlite"):
         merge_stores([*halves, tmp_path / "none.sqlite"], tmp_path / "c.sqlite")
+
+
+def test_text_that_is_not_utf_8_is_told(tmp_path, tiny):
+    bad = failed(trials_of(tiny)[0], "error", "words")
+    odd = filled(tmp_path / "a.sqlite", tiny, [bad])
+    with sqlite3.connect(odd) as db:
+        db.execute("UPDATE trials SET error = CAST(x'ff' AS TEXT)")
+    db.close()
+    with Store(odd) as store, store.opened() as db:
+        ((row, _),) = TrialTable(db).all()
+        db.execute("UPDATE trials SET digest = ?", (row.digest(),))
+        db.commit()
+    with pytest.raises(StoreError, match="text that is not UTF-8"):
+        merge_stores([odd], tmp_path / "b.sqlite")

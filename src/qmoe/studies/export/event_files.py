@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from qmoe.safe_files import own_folder
 from qmoe.studies.export.run_facts import RunFacts, facts_of, needed
 from qmoe.studies.store import StudyResults
 
@@ -26,12 +27,16 @@ def to_tensorboard(studies: Iterable[StudyResults], out: Path) -> Iterator[str]:
     needed("tensorboard", "tensorboard")
     tensorboard = needed("torch.utils.tensorboard", "tensorboard")
     for results in studies:
+        own_folder(out / results.study.name)
         for facts in facts_of(results):
             folder = out / results.study.name / facts.name
             if folder.exists():
                 continue
             half = folder.with_name(f".{facts.name}")  # what an interruption leaves is begun anew
-            shutil.rmtree(half, ignore_errors=True)
+            if half.is_symlink():
+                half.unlink()
+            elif half.exists():
+                shutil.rmtree(half)
             with tensorboard.SummaryWriter(str(half)) as writer:
                 _write(writer, facts)
             half.rename(folder)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qmoe.errors import QMoEError
+from qmoe.safe_files import own_folder, refuse_odd
 from qmoe.studies.export.run_facts import RunFacts, facts_of, needed
 from qmoe.studies.store import StudyResults
 
@@ -33,7 +34,8 @@ def to_mlflow(studies: Iterable[StudyResults], out: Path) -> Iterator[str]:
     mlflow = needed("mlflow", "mlflow")
     needed("sqlalchemy", "mlflow")  # mlflow-skinny comes without what its databases need
     entities = needed("mlflow.entities", "mlflow")
-    out.mkdir(parents=True, exist_ok=True)
+    own_folder(out)
+    refuse_odd(out / "mlflow.db")
     try:
         client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{(out / 'mlflow.db').resolve()}")
         for results in studies:

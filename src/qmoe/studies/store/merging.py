@@ -79,7 +79,12 @@ def merge_stores(sources: Sequence[Path], out: Path, prefer: Path | None = None)
         if target is None:
             target = stack.enter_context(Store(out))
             stack.enter_context(target.alone())
-        taken = _write(target, opened, plan)
+        try:
+            taken = _write(target, opened, plan)
+        except UnicodeEncodeError as error:
+            raise StoreError(
+                f"A store has text that is not UTF-8: {error.object!r:.80}; leave that store out."
+            ) from None
         n_trials = len(target.hashes() | target.failures())
         damaged = {source.path: source.damaged for source in opened if source.damaged}
         return MergeSummary(n_trials, taken, damaged, tuple(target.study_names()))
