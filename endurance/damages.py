@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import random
 import sqlite3
@@ -19,6 +18,8 @@ from endurance.random_damages import RANDOM, Damage
 from endurance.sample import NO_WEIGHTS, Sample, Told, forget, run_again, settled, tell, times
 from qmoe.errors import QMoEError
 
+#: How often a damage is tried that SQLite refuses, or that changes nothing.
+_TRIES = 200
 #: Seconds after which a process hangs.
 PATIENCE = 120.0
 #: Ends that are as they should be. ``named``: numbers are missing or others, and words say so. ``fewer``: what is gone is
@@ -89,13 +90,17 @@ def _share(sample: Sample, folder: Path, tasks: Sequence[tuple[Damage, random.Ra
 
 def one(sample: Sample, folder: Path, damage: Damage, rng: random.Random) -> Damaged:
     """Damages a copy of a store, in a process of its own as it may hang or crash."""
-    what = ""
-    while not what:  # not every change is one, and SQLite refuses some
+    for _ in range(_TRIES):  # not every change is one, and SQLite refuses some
         store = sample.copy(folder)
         before = _files(folder)
-        with contextlib.suppress(sqlite3.Error):
-            done = damage(store, rng)
-            what = done if _files(folder) != before else ""
+        try:
+            what = damage(store, rng)
+        except sqlite3.Error:
+            continue
+        if _files(folder) != before:
+            break
+    else:
+        raise RuntimeError(f"{damage.__name__} damages nothing; it does not fit the tables of today.")
     read, words = _apart(lambda: _read(sample, store))
     # As after reading by an older command: what it left is part of the case.
     run, more = _apart(lambda: _run(sample, store))

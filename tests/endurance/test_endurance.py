@@ -26,8 +26,8 @@ def sample(tmp_path_factory):
 def break_a_row(path, rng):
     del rng
     with closing(sqlite3.connect(path)) as db, db:
-        db.execute("UPDATE trials SET seconds = seconds + 1 WHERE hash = (SELECT min(hash) FROM trials)")
-    return "a second more"
+        db.execute("UPDATE trials SET loss = loss + 1 WHERE hash = (SELECT min(hash) FROM trials)")
+    return "a loss of one more"
 
 
 def test_a_store_tells_the_same_twice_and_after_running_again(sample, tmp_path):

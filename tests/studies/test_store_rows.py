@@ -183,3 +183,27 @@ def test_each_measurement_of_boundaries_that_is_damaged_is_taken_again(tmp_path,
         for quantity, named in before.items():
             for name, values in named.items():
                 np.testing.assert_array_equal(after[quantity][name], values)
+
+
+def test_a_measurement_whose_own_hash_is_damaged_is_taken_again(tmp_path):
+    path = tmp_path / "s.sqlite"
+    with Store(path) as store:
+        store.save_measurement("0123456789abcdef", "quantity", "name", [1.0, 2.0])
+    content = bytearray(path.read_bytes())
+    at = content.index(b"0123456789abcdefquantity")  # in the row; the index has it once more
+    content[at] ^= 1
+    path.write_bytes(content)
+    with Store(path) as store:
+        assert not store.has_measurement("0123456789abcdef")
+        store.save_measurement("0123456789abcdef", "quantity", "name", [1.0, 2.0])
+        assert store.measurements()["quantity"]["name"].tolist() == [1.0, 2.0]
+
+
+def test_words_of_sqlite_that_are_no_text_are_told(path):
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET sql = 'CREATE TABLE members (x' WHERE name = 'members'")
+        db.execute("UPDATE sqlite_master SET name = CAST(x'6df3' AS TEXT) WHERE name = 'members'")
+        db.commit()
+    with pytest.raises(StoreError, match="is damaged"):
+        Store(path, create=False)

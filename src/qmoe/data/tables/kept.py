@@ -9,6 +9,7 @@ import json
 import math
 import sqlite3
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ from qmoe.safe_files import open_to_read
 #: Bytes of a table at most.
 MAX_BYTES = 2**30
 #: What reading a damaged table may raise.
-_UNREADABLE = (ValueError, TypeError, KeyError, EOFError, OSError, RecursionError, MemoryError, zipfile.BadZipFile)
+_UNREADABLE = (
+    ValueError, TypeError, KeyError, EOFError, OSError, RecursionError, MemoryError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 MAGIC = b"SQLite format 3\0"
 
 MAKE = "CREATE TABLE IF NOT EXISTS kept_tables (key TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT"
@@ -103,7 +106,7 @@ def kept_table(path: str, key: str) -> Content:
     try:
         with closing(open_to_read(Path(path), MAX_BYTES)) as db:
             row = db.execute("SELECT content FROM kept_tables WHERE key = ?", (key,)).fetchone()
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"table: {path} cannot be read as a store: {error}; name the table's own file.") from None
     if row is None:
         raise ConfigError(f"table: the store {path} does not keep the table {key}; name the table's own file.")

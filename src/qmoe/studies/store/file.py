@@ -160,7 +160,7 @@ class StoreFile:
                 f"{self.path} cannot be opened or written: {error}; check permissions, disk space and that no other "
                 "qmoe is writing, or choose another folder."
             ) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the words of SQLite quote what is damaged
             raise DamagedStoreError(
                 f"{self.path} is damaged: {error}; run its studies again, which saves what can be read of it, or move it "
                 "away."

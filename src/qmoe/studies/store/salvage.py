@@ -47,7 +47,7 @@ def salvage(path: Path) -> tuple[Path, int]:
             if old.execute("PRAGMA user_version").fetchone()[0] != VERSION:
                 raise sqlite3.DatabaseError("it is of another version")
             tables = dict(old.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             fresh.unlink(missing_ok=True)
             raise StoreError(
                 f"{path} is damaged beyond repair: {error}; move it away and run the same command again."
@@ -90,7 +90,7 @@ def _rows(db: sqlite3.Connection, table: str, columns: list[str]) -> Iterator[tu
         low, high = waiting.pop()
         try:
             found = db.execute(query, (low, high)).fetchall()
-        except (sqlite3.Error, MemoryError, OverflowError):
+        except (sqlite3.Error, UnicodeDecodeError, MemoryError, OverflowError):
             failed += 1
             if low < high:
                 middle = (low + high) // 2
@@ -104,7 +104,7 @@ def _bounds(db: sqlite3.Connection, table: str) -> tuple[int, int]:
     for source in ("", f"INDEXED BY sqlite_autoindex_{table}_1"):
         try:
             first, last = db.execute(f"SELECT MIN(rowid), MAX(rowid) FROM {table} {source}").fetchone()
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             continue
         return (0, -1) if first is None else (first, last)
     return 1, _MOST
