@@ -305,7 +305,11 @@ def _workers(pid: int) -> list[psutil.Process]:
             words = " ".join(process.cmdline())
         except psutil.Error:
             continue
-        if process.pid != pid and ("loky" in words or "multiprocessing.spawn" in words) and "resource_tracker" not in words:
+        if (
+            process.pid != pid
+            and ("loky" in words or "multiprocessing.spawn" in words)
+            and "resource_tracker" not in words
+        ):
             found.append(process)
     return found
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from endurance import scale
 from endurance.damages import Damaged, damage_at_random, damage_deliberately
 from endurance.deliberate_damages import DELIBERATE
 from endurance.fuzzing import fuzz
@@ -24,6 +25,9 @@ from endurance.workers import campaign as time_workers
 DAMAGES = 1000
 #: What the time of two workers is to be, compared with one; and the share of it that may go to anything but training.
 SPEEDUP, OVERHEAD = 1.8, 0.05
+#: Bytes and seconds that a million trials may take, and what is done with them.
+MOST_BYTES, MOST_SECONDS = 2_000_000_000, 120.0
+STEPS = ("plan", "store", "ask", "report")
 PATH = Path(__file__).with_name("record.json")
 
 
@@ -92,8 +96,13 @@ def fuzzed(folder: Path, quick: bool, report: Callable[[str], None]) -> dict[str
     return found
 
 
+def many(folder: Path, quick: bool, report: Callable[[str], None]) -> dict[str, Any]:
+    """A million trials."""
+    return scale.campaign(folder, 4000 if quick else scale.TRIALS, report)
+
+
 #: Each campaign by its name on the command line.
-CAMPAIGNS = {"kills": kills, "damages": damages, "poison": poisoned, "workers": workers, "fuzz": fuzzed}
+CAMPAIGNS = {"kills": kills, "damages": damages, "poison": poisoned, "workers": workers, "fuzz": fuzzed, "scale": many}
 
 
 def load_record() -> dict[str, Any]:
@@ -116,6 +125,15 @@ def faults(record: dict[str, Any]) -> list[str]:
             found.append(f"poison {one['poison'] or 'none'} with {one['place']}: {one}")
     for kind in ("files", "tables", "asks"):
         found += [f"fuzzing {kind}: {text}" for text in record.get("fuzz", {}).get(kind, {}).get("faults", [])]
+    found += [
+        f"{step} of {record['scale']['trials']:,} trials took {record['scale'][step]['bytes'] / 1e9:.1f} GB"
+        for step in STEPS
+        if record.get("scale", {}).get(step, {}).get("bytes", 0) > MOST_BYTES
+    ]
+    if record.get("scale", {}).get("report", {}).get("seconds", 0) > MOST_SECONDS:
+        found.append(
+            f"the report of {record['scale']['trials']:,} trials took {record['scale']['report']['seconds']} s"
+        )
     times = record.get("workers")
     if times is not None and (times["speedup"] < SPEEDUP or times["overhead"] > OVERHEAD):
         found.append(f"two workers are {times['speedup']} times as fast as one, overhead {times['overhead']:.1%}")
@@ -161,6 +179,12 @@ def table(record: dict[str, Any]) -> str:
             f"| {one['trials']} trials of one arm, two workers against one on {one['cores']} cores | "
             f"{len(one['runs']) // 2} | {one['speedup']:.2f} times as fast; {one['overhead']:.1%} of the workers' time is "
             "not training |"
+        )
+    if "scale" in record:
+        one = record["scale"]
+        steps = "; ".join(f"{s} {one[s]['seconds']:.0f} s, {one[s]['bytes'] / 1e9:.1f} GB" for s in STEPS)
+        rows.append(
+            f"| {one['trials']:,} trials with invented results, a store of {one['size'] / 1e6:.0f} MB | 1 | {steps} |"
         )
     for kind, about in (
         ("files", "study and claims files with faults"),

@@ -105,6 +105,22 @@ def test_refusals():
         mean_interval([1.0, 2.0], level=95)
 
 
+@pytest.mark.parametrize("law", ["normal", "lognormal", "binary"])
+def test_thousands_of_values_need_no_resampling(law, monkeypatch):
+    rng = np.random.default_rng(4)
+    draw = {
+        "normal": rng.standard_normal, "lognormal": lambda n: rng.lognormal(0, 1.5, n),
+        "binary": lambda n: (rng.random(n) < 0.02).astype(float),
+    }[law]  # fmt: skip
+    values = draw(4000)
+    drawn = np.array([mean_interval(values, seed=seed) for seed in range(4)])
+    monkeypatch.setattr(bootstrap, "_LARGE", 1000)
+    found = np.array(mean_interval(values))
+    # To the noise of resampling, of which these are four draws.
+    assert found == pytest.approx(drawn.mean(axis=0), abs=0.01 * np.ptp(found))
+    assert mean_interval(1 - values) == pytest.approx((1 - found[1], 1 - found[0]), abs=1e-12)
+
+
 def test_many_values_are_resampled_some_at_a_time_with_the_same_bounds(monkeypatch):
     values = np.random.default_rng(3).standard_normal(300)
     whole = mean_interval(values)

@@ -15,6 +15,9 @@ from qmoe.studies.assembly import prepare_data, raw_sizes
 from qmoe.studies.boundary_measures import TOLERANCE, trained_model
 from qmoe.studies.specs.imported import ImportedRouterSpec
 
+#: Runs of an arm whose boundaries are drawn.
+MOST_RUNS = 400
+
 
 @dataclass(frozen=True, eq=False)
 class Planes:
@@ -49,11 +52,19 @@ def is_planar(arms: Sequence[ArmRuns]) -> bool:
 
 def can_be_built(arm: ArmRuns) -> bool:
     """Whether a report can build the models of an arm; it runs no code of routers that a study imports."""
-    return not isinstance(arm.finished[0].trial.model.router, ImportedRouterSpec)
+    return not isinstance(arm.first.model.router, ImportedRouterSpec)
 
 
 def planes_of(arms: Sequence[ArmRuns], nodes: int = 70) -> list[Planes]:
-    """Evaluates every model of the arms on one grid around the points of all seeds."""
+    """Evaluates the models of the arms, the first `MOST_RUNS` of each, on one grid around the points of their seeds.
+
+    Raises:
+        QMoEError: when weights or data that they need cannot be read.
+    """
+    arms = [arm.take(np.flatnonzero(arm.done)[:MOST_RUNS]) for arm in arms]
+    for arm in arms:
+        if arm.finished:
+            trained_model(arm.finished[0])  # before the points of all draws are sampled
     draws = {trial.draw for arm in arms for trial in arm.trials}
     grid = make_grid(np.concatenate([_points(prepare_data(draw).raw)[0] for draw in draws]), nodes, 0.06)
     found = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from qmoe.report.pictures.style import COLUMN, INK, MUTED, PAPER, Colours, colou
 _PAPER_MARK = {
     "marker": "D", "s": 26, "facecolor": PAPER, "edgecolor": INK, "linewidth": 1.2, "zorder": 5, "label": "paper",
 }  # fmt: skip
+#: Dots of an arm at most.
+MOST_DOTS = 2000
 _LINES = ("solid", "dashed", "dashdot", "dotted")  # tell arms of one colour apart
 
 
@@ -62,7 +65,8 @@ def strip_plot(
     figure, axes = new_axes((COLUMN[0], 0.75 + 0.52 * len(arms)))
     for row, arm in enumerate(arms):
         colour = _colour(arm, row, colours)
-        axes.scatter(arm.scores, row + spread(arm.scores), s=9, color=colour, alpha=0.55, linewidth=0)
+        dots = some(arm.scores)
+        axes.scatter(dots, row + spread(dots), s=9, color=colour, alpha=0.55, linewidth=0)
         low, high = arm.interval
         axes.plot([low, high], [row + 0.36] * 2, color=INK, linewidth=1.4)
         axes.plot(arm.summary.mean, row + 0.36, "|", color=INK, markersize=8, markeredgewidth=1.6)
@@ -73,6 +77,11 @@ def strip_plot(
     axes.grid(False, axis="y")
     axes.set_xlabel(metric_words(arms[0].metric))
     return figure
+
+
+def some(values: np.ndarray) -> np.ndarray:
+    """The values, of very many every k-th: more dots show no more, and a page of a million would not open."""
+    return values[:: math.ceil(len(values) / MOST_DOTS)] if len(values) else values
 
 
 def spread(values: np.ndarray, height: float = 0.24) -> np.ndarray:
@@ -94,8 +103,9 @@ def efficiency_plot(arms: Sequence[ArmRuns], published: dict[str, tuple[float, f
     seen: set[str] = set()
     for row, arm in enumerate(arms):
         colour = colour_of(arm.name, row)
-        jitter = router_parameters(arm) * np.exp(0.35 * spread(arm.scores))
-        axes.scatter(jitter, arm.scores, s=7, color=colour, alpha=0.35, linewidth=0)
+        dots = some(arm.scores)
+        jitter = router_parameters(arm) * np.exp(0.35 * spread(dots))
+        axes.scatter(jitter, dots, s=7, color=colour, alpha=0.35, linewidth=0)
         low, high = arm.interval
         mean = arm.summary.mean
         quantum = colour_of("quantum") == colour
@@ -129,7 +139,8 @@ def noise_plot(arms: Sequence[ArmRuns], published: dict[float, float], colours: 
     low, high = np.array([np.quantile(arm.scores, (0.1, 0.9)) for arm in arms]).T
     axes.fill_between(strength, low, high, color=colour, alpha=0.15, linewidth=0, label="middle 80% of the runs")
     for arm, p in zip(arms, strength, strict=True):
-        axes.scatter(p + 0.03 * spread(arm.scores), arm.scores, s=5, color=colour, alpha=0.3, linewidth=0)
+        dots = some(arm.scores)
+        axes.scatter(p + 0.03 * spread(dots), dots, s=5, color=colour, alpha=0.3, linewidth=0)
     means = np.array([arm.summary.mean for arm in arms])
     bounds = np.nan_to_num(np.abs(np.array([arm.interval for arm in arms]).T - means))
     axes.errorbar(strength, means, yerr=bounds, color=colour, marker="s", markersize=4, capsize=2, label="mean")

@@ -9,7 +9,7 @@ from qmoe.claims import ArmRuns
 from qmoe.claims.sentences import metric_words
 from qmoe.report.findings.arms import finished
 from qmoe.report.findings.planes import can_be_built, is_planar
-from qmoe.report.pictures.distributions import curve_plot, noise_plot, strip_plot
+from qmoe.report.pictures.distributions import MOST_DOTS, curve_plot, noise_plot, strip_plot
 from qmoe.report.pictures.style import Colours, Panel, arm_colours
 from qmoe.report.sections.blocks import Block, Context, FigureBlock, Section, Text, arms_table
 from qmoe.report.sections.boundary_figures import boundaries, planes_or_why
@@ -56,9 +56,8 @@ def study_blocks(context: Context, results: StudyResults, arms: Sequence[ArmRuns
         for arm in results.study.arms
         if arm.noise and len(strengths := [a for a in arms if a.name == arm.name]) > 1
     ]
-    blocks.append(
-        FigureBlock(tuple(panels), f"Study {name}: medians with the middle 80% of the runs; every run as a dot.")
-    )
+    dots = "every run as a dot" if max(arm.n for arm in arms) <= MOST_DOTS else f"at most {MOST_DOTS:,} runs as dots"
+    blocks.append(FigureBlock(tuple(panels), f"Study {name}: medians with the middle 80% of the runs; {dots}."))
     if is_planar(arms):
         context.on_step(f"{name}, boundaries")
         clean = [arm for arm in arms if not arm.strength and can_be_built(arm)][:MAX_PLANES]

@@ -26,6 +26,7 @@ _FAILURES = (None, "diverged", "error", "memory", "died")
 #: Final figures that every trial has that is done, those of one with held-out rows, and those that are whole numbers.
 _ALWAYS = {"train_accuracy", "loss", "chance", "router_parameters", "parameters"}
 _HELD_OUT = {"test_accuracy", "test_balanced_accuracy"}
+_ALL = _ALWAYS | _HELD_OUT
 _WHOLE = {"router_parameters", "parameters", "n_iterations"}
 #: What a history has of each epoch.
 _BY_EPOCH = {"loss", "running_accuracy"}
@@ -83,8 +84,7 @@ def check_figures(row: TrialRow, trial: TrialSpec | None) -> None:
         )
     if row.error is None:
         held_out = trial is not None and trial.data.holds_out
-        lacks = (_ALWAYS | _HELD_OUT if held_out else _ALWAYS) - row.figures.keys()
-        if lacks:
+        if lacks := (_ALL if held_out else _ALWAYS) - row.figures.keys():
             raise StoreError(f"it lacks {', '.join(sorted(lacks))}")
 
 

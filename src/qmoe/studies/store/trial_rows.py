@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import struct
 import zlib
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -128,16 +129,14 @@ class TrialRow:
 
     def digest(self) -> bytes:
         """The first 16 bytes of the SHA-256 of all of it."""
-        e = self.execution
-        text = json.dumps(
-            [
-                self.hash, self.frame, self.data_seed, self.init_seed, self.error, self.failure, self.attempts,
-                self.figures, self.names, self.header, e.seconds, e.stack_size, e.threads, e.engine, e.version, e.commit,
-                e.finished_at,
-            ],
-            sort_keys=True,
-        )  # fmt: skip
-        found = hashlib.sha256(text.encode())
+        e, names = self.execution, sorted(self.figures)
+        text = (
+            f"{self.hash}\n{self.frame}\n{self.data_seed} {self.init_seed} {self.attempts}\n{self.failure}\n{self.error}\n"
+            f"{' '.join(names)}\n{self.names}\n{self.header}\n{e.seconds!r} {e.stack_size} {e.threads}\n{e.engine}\n"
+            f"{e.version}\n{e.commit}\n{e.finished_at}\n"
+        )
+        found = hashlib.sha256(text.encode(errors="surrogateescape"))
+        found.update(struct.pack(f"<{len(names)}d", *[self.figures[name] for name in names]))
         for part in (self.recent, self.history, self.weights):
             found.update(b"-" if part is None else b"%d:%s" % (len(part), part))
         return found.digest()[:16]
@@ -167,7 +166,7 @@ def from_row(trial: TrialSpec, row: TrialRow) -> Record:
         raise StoreError(f"the history of {', '.join(names)} cannot be")
     return Record(
         trial, row.figures, dict(zip(names, values.tolist(), strict=True)), _joined(row), row.execution, row.error,
-        failure, row.attempts, tuple(recent_of(row).tolist()),
+        failure, row.attempts, recent_of(row),
     )  # fmt: skip
 
 
@@ -175,7 +174,7 @@ def check_row(row: TrialRow, digest: object, trial: TrialSpec | None = None) -> 
     """Raises StoreError unless a row is as it was written, of ``trial``, and its figures can be."""
     try:
         fits = row.digest() == digest
-    except (TypeError, ValueError):  # a blob where text should be, or the other way round
+    except (TypeError, ValueError, struct.error):  # a blob where text should be, or the other way round
         fits = False
     if not fits:
         raise StoreError("it is not as it was written: its digest differs")
@@ -191,8 +190,7 @@ def check_row(row: TrialRow, digest: object, trial: TrialSpec | None = None) -> 
         if len(text) > _WORDS:
             raise StoreError(f"it has {len(text):,} characters of {name}")
     check_figures(row, trial)
-    if recent_of(row).size and not np.isfinite(recent_of(row)).all():
-        raise StoreError("its last losses are no numbers")
+    recent_of(row)
 
 
 def check_whole(row: TrialRow, digest: object, trial: TrialSpec | None = None) -> None:
@@ -202,15 +200,19 @@ def check_whole(row: TrialRow, digest: object, trial: TrialSpec | None = None) -
     check_weights(row, trial)
 
 
-def recent_of(row: TrialRow) -> np.ndarray:
-    """``(4,)`` loss of the last epochs, or ``(0,)``."""
+def recent_of(row: TrialRow) -> tuple[float, ...]:
+    """Loss of the last `RECENT` epochs; empty where the trial had fewer.
+
+    Raises:
+        StoreError: when they cannot be.
+    """
     if row.recent is None:
-        return np.zeros(0)
+        return ()
     if len(row.recent) != 4 * RECENT:
         raise StoreError(f"it has {len(row.recent)} bytes of last losses, not {4 * RECENT}")
-    found = np.frombuffer(row.recent, dtype="<f4").astype(np.float64)
-    if not np.isfinite(found).all():
-        raise StoreError(f"its last losses are {found.tolist()}")
+    found = struct.unpack(f"<{RECENT}f", row.recent)
+    if not all(map(math.isfinite, found)):
+        raise StoreError(f"its last losses are {list(found)}")
     return found
 
 

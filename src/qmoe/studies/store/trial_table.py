@@ -66,14 +66,19 @@ class TrialTable:
         )  # fmt: skip
         self._db.execute(f"REPLACE INTO trials VALUES ({', '.join('?' * len(values))})", values)
 
-    def rows(self, wanted: Iterable[str]) -> Iterator[tuple[TrialRow, object]]:
-        """Rows of trials with these hashes, with their digests, as far as they are there."""
+    def rows(self, wanted: Iterable[str], where: str = "") -> Iterator[tuple[TrialRow, object]]:
+        """Rows of trials with these hashes, with their digests, as far as they are there.
+
+        Args:
+            wanted: the hashes.
+            where: a condition in SQL, such as ``"WHERE history IS NOT NULL"``.
+        """
         # A join on the primary key: other studies' trials, which may be most of the file, are not read.
         self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (hash TEXT PRIMARY KEY) WITHOUT ROWID")
         self._db.execute("DELETE FROM wanted")
         self._db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", ((key,) for key in wanted))
         self._db.commit()
-        return self._decoded(self._db.execute("SELECT trials.* FROM wanted JOIN trials USING (hash)"))
+        return self._decoded(self._db.execute(f"SELECT trials.* FROM wanted JOIN trials USING (hash) {where}"))
 
     def all(self) -> Iterator[tuple[TrialRow, object]]:
         """All rows, with their digests."""
@@ -113,7 +118,7 @@ class TrialTable:
         """``(m, epochs)`` float32 values of those of the trials that have them, in their order."""
         wanted = {trial.hash: trial for trial in trials}
         found: dict[str, np.ndarray] = {}
-        for row, digest in self.rows(wanted):
+        for row, digest in self.rows(wanted, "WHERE history IS NOT NULL"):
             try:
                 check_row(row, digest, wanted[row.hash])
                 names, values = history_of(row)
