@@ -27,8 +27,14 @@ def stored(folder, results, change=lambda record: record):
     """A folder with invented results."""
     with Store(folder / "store.sqlite") as store:
         store.save_study(results.study)
-        store.save(change(record) for record in results.records.values())
+        store.save(change(complete(record)) for record in results.records.values())
     return folder
+
+
+def complete(record):
+    """The record with the figures that a store expects of every trial."""
+    more = {"chance": 0.5, "test_balanced_accuracy": record.metrics["test_accuracy"]}
+    return dataclasses.replace(record, metrics=record.metrics | more)
 
 
 @pytest.fixture(scope="module")

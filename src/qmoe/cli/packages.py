@@ -33,6 +33,7 @@ PACKAGES = {
     "scikit-learn": Package("sklearn.base", "data sets and the estimator"),
     "threadpoolctl": Package("threadpoolctl", "threads of the report"),
     "loky": Package("loky", "worker processes"),
+    "cachetools": Package("cachetools", "data sets that are kept in memory, by their bytes"),
     "cloudpickle": Package("cloudpickle", "tasks on their way to workers"),
     "filelock": Package("filelock", "one writer for a store"),
     "platformdirs": Package("platformdirs", "where compiled kernels are kept"),
