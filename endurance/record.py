@@ -178,7 +178,7 @@ def table(record: dict[str, Any]) -> str:
         rows.append(
             f"| {one['trials']} trials of one arm, two workers against one on {one['cores']} cores | "
             f"{len(one['runs']) // 2} | {one['speedup']:.2f} times as fast; {one['overhead']:.1%} of the workers' time is "
-            "not training |"
+            "without work |"
         )
     if "scale" in record:
         one = record["scale"]

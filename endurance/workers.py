@@ -8,12 +8,15 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from endurance.kills import STUDY
 from qmoe.studies import LocalProcesses, Store, load_study, run_studies
+from qmoe.studies.run.portions import Portions
+from qmoe.studies.run.stacks import Stack
 
 #: Trials of the one arm, and epochs of each.
-TRIALS, EPOCHS = 480, 300
+TRIALS, EPOCHS = 1920, 300
 REPEATS = 3
 
 
@@ -24,17 +27,17 @@ class Timed:
     Attributes:
         workers: how many processes.
         wall: seconds.
-        training: seconds of training within workers, together.
+        work: seconds that workers took for what they were given, together.
     """
 
     workers: int
     wall: float
-    training: float
+    work: float
 
     @property
     def overhead(self) -> float:
-        """The share of the workers' time in which they did not train: planning, building models, handing over, storing."""
-        return 1 - self.training / (self.wall * self.workers)
+        """The share of the workers' time in which they had nothing to do: planning, handing over, storing, the end."""
+        return 1 - self.work / (self.wall * self.workers)
 
 
 def campaign(folder: Path, trials: int = TRIALS, repeats: int = REPEATS) -> dict[str, Any]:
@@ -64,8 +67,15 @@ def _one(toml: Path, folder: Path, workers: int) -> Timed:
         with Store(folder / "warm.sqlite") as store:
             run_studies([study.resized(8 * workers)], store, pool)
         with Store(folder / "timed.sqlite") as store:
-            begin = time.perf_counter()
-            run_studies([study], store, pool)
-            wall = time.perf_counter() - begin
-            frame = store.frame(study.name)
-    return Timed(workers, wall, float((frame.seconds / frame.stack_size).sum()))
+            work: list[float] = []
+            took = Portions.took
+
+            def noted(portions: Portions, portion: Stack, seconds: float) -> None:
+                work.append(seconds)
+                took(portions, portion, seconds)
+
+            with mock.patch.object(Portions, "took", noted):
+                begin = time.perf_counter()
+                run_studies([study], store, pool)
+                wall = time.perf_counter() - begin
+    return Timed(workers, wall, sum(work))

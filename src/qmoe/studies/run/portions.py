@@ -54,6 +54,7 @@ class Portions:
             known = statistics.median(self._ratios) * SECONDS_OF_COST * cost(stack) / len(stack)
         size, least = (_FIRST, 1) if not known else (math.floor(SECONDS / known), math.ceil(_LEAST / known))
         others = len(self._waiting)
-        if others < self._n_at_once:  # one of the last stacks: something for each process
-            size = min(size, math.ceil(len(stack) / max(1, self._n_at_once - others)))
+        if others < self._n_at_once:
+            # One of the last stacks: something for each process, and less and less, so that all end at about one time.
+            size = min(size, math.ceil(len(stack) / (2 * max(1, self._n_at_once - others))))
         return max(1, least, size)
