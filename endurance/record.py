@@ -118,8 +118,8 @@ def faults(record: dict[str, Any]) -> list[str]:
             found.append(f"kills with {one['executor']}: {one}")
     if record.get("kills", {}).get("worker_kills_that_ended_a_run"):
         found.append(f"{record['kills']['worker_kills_that_ended_a_run']} kills of workers ended a run")
-    for kind, one in record.get("damages", {}).items():
-        found += [f"{kind} damage, {text}" for text in one["unwell"]]
+    for kind in ("random", "deliberate"):
+        found += [f"{kind} damage, {text}" for text in record.get("damages", {}).get(kind, {}).get("unwell", [])]
     for one in record.get("poison", {}).get("runs", []):
         if not Poisoned(**one).is_well:
             found.append(f"poison {one['poison'] or 'none'} with {one['place']}: {one}")
