@@ -220,6 +220,20 @@ def test_an_older_store_is_brought_up_with_all_its_rows(version, tmp_path, tiny)
         assert run_studies([tiny], store).ran == 0
 
 
+def test_what_one_study_keeps_is_not_lost_to_another_that_keeps_figures(tmp_path):
+    whole = parse_study(tiny_values())
+    bare = parse_study({**tiny_values(name="bare"), "keep": "figures"})
+    with Store(tmp_path / "s.sqlite") as store:
+        assert run_studies([bare], store).ran == 12
+        assert {(len(r.history), len(r.state)) for r in store.load("bare").records.values()} == {(0, 0)}
+        assert run_studies([whole], store).ran == 12  # whose weights are not there
+        before = figures(store, "tiny")
+        assert all(history and state for _, history, state in before.values())
+        assert run_studies([bare], store).ran == 0
+        assert run_studies([bare.model_copy(update={"timed": 2})], store).ran > 0
+        assert figures(store, "tiny") == before
+
+
 def test_two_runs_of_one_store_are_refused_with_who_holds_it(tmp_path, tiny):
     with Store(tmp_path / "s.sqlite") as one, Store(tmp_path / "s.sqlite") as other:
         with one.alone(), pytest.raises(StoreError, match=f"process {os.getpid()} on .*--out"), other.alone():

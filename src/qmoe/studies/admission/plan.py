@@ -29,7 +29,7 @@ class Prediction:
         here: bytes in the process that plans and stores, beyond what it has by itself.
         stack: bytes of the largest stack and of data that are kept beside it, on top of `PROCESS_BYTES` of the process that
             trains it.
-        seconds: seconds of one core that all trials take, within a factor of a few.
+        seconds: seconds of one core that all trials take, roughly.
         lower: options that the largest stack's memory comes from, in words.
         longest: name of the study that takes most of the time.
     """

@@ -101,6 +101,11 @@ def run_studies(
         here = [store.at_hand(study) for study in studies]
         trials = {member.trial.hash: member.trial for study in here for member in all_members(study)}
         keeping = Keeping(here)
+        # What is trained once more, as for its time, keeps what another study of the store wants of it.
+        others = [
+            other for name in store.study_names() if name not in named and (other := store.asked(name)) is not None
+        ]
+        cut = Keeping([*here, *others]).cut
         settled = store.settled(trials, retry, keeping.has)
         # Of these only the time is wanted, if at all: what they gave is not given up for a failure.
         kept = store.trained_together() & settled if any(study.timed for study in here) else set[str]()
@@ -118,7 +123,7 @@ def run_studies(
             else:
                 records = outcome.result.records
                 portions.took(outcome.task, outcome.result.seconds)
-            store.save(keeping.cut(r) for r in records if r.done or r.trial.hash not in kept)
+            store.save(cut(r) for r in records if r.done or r.trial.hash not in kept)
             ran += len(records)
             if on_progress is not None:
                 on_progress(cost(outcome.task))

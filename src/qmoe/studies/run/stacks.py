@@ -63,7 +63,7 @@ def cost(stack: Stack) -> float:
 
 
 def seconds(stack: Stack) -> float:
-    """How many seconds a stack takes on one core of a quick machine, within a factor of a few."""
+    """How many seconds a stack takes on one core of a quick machine, roughly."""
     return cost(stack) * SECONDS_OF_COST
 
 

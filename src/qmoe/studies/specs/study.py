@@ -163,7 +163,7 @@ class Study(Spec):
     ``multiverse`` lists other ways to analyse it, see `qmoe.studies.specifications`. ``effective_dimension`` names arms of
     whose routers the effective dimension is measured on every draw of the data, ``boundaries`` arms of whose trained models
     the decision boundaries are. The store keeps ``"all"`` of a trial, or its final ``"figures"``, without the course of its
-    training and its weights (but for arms of ``boundaries``), in a quarter of the room.
+    training and its weights (but for arms of ``boundaries``), in less room.
     """
 
     name: Name

@@ -155,15 +155,13 @@ def to_row(record: Record, finished_at: str, attempts: int) -> TrialRow:
 
 
 def from_row(trial: TrialSpec, row: TrialRow) -> Record:
-    """The record in a row that `check_row` took.
+    """The record in a row that `check_row` and `check_history` took.
 
     Raises:
         StoreError: when its history or its weights cannot be read.
     """
     failure: Any = row.failure
     names, values = history_of(row)
-    if len(values) and not (values.shape[1] == trial.training.epochs and np.isfinite(values).all()):
-        raise StoreError(f"the history of {', '.join(names)} cannot be")
     return Record(
         trial, row.figures, dict(zip(names, values.tolist(), strict=True)), _joined(row), row.execution, row.error,
         failure, row.attempts, recent_of(row),
