@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from qmoe.cli.app import app
 from qmoe.errors import StoreError
-from qmoe.report.findings.differences import compare_results
+from qmoe.report.two_folders import compare_results
 from qmoe.studies import Store, parse_study, run_studies, trials
 from qmoe.studies.run.stack_run import failed
 from tiny_study import tiny_values

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from qmoe.cli.console import make_console, say
 from qmoe.cli.jobs import STORE, own_claims
-from qmoe.report.findings.differences import (
+from qmoe.report.tables import outcome_words, signed
+from qmoe.report.two_folders import (
     Deciding,
     ResultsDifference,
     StudyDifference,
@@ -20,7 +21,6 @@ from qmoe.report.findings.differences import (
     VerdictDifference,
     compare_results,
 )
-from qmoe.report.tables import outcome_words, signed
 from qmoe.report.words import count, join
 
 #: Options of a study that are told; `--json` has all.

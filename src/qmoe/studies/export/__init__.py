@@ -1,4 +1,4 @@
-"""Trials as runs of other programs: MLflow and TensorBoard, by their own libraries."""
+"""Trials for other programs: pandas frames, and runs of MLflow and TensorBoard, by their own libraries."""
 
 from qmoe.studies.export.event_files import to_tensorboard
 from qmoe.studies.export.mlflow_runs import to_mlflow

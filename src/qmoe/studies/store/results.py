@@ -11,7 +11,6 @@ import numpy as np
 
 from qmoe.studies.specifications import Specification, specifications
 from qmoe.studies.specs.study import Study
-from qmoe.studies.store.as_frames import frame_of
 from qmoe.studies.store.columns import Columns, columns_of
 from qmoe.studies.store.trial_rows import Record
 from qmoe.studies.trials import Member, TrialSpec, make_trials
@@ -96,6 +95,8 @@ class StudyResults:
 
     def frame(self, history: bool = False) -> pandas.DataFrame:
         """The trials that have run as a pandas frame: a row for each, or for each of its epochs with ``history``."""
+        from qmoe.studies.export.as_frames import frame_of  # which knows this class
+
         return frame_of(self, history)
 
     @property
