@@ -124,7 +124,6 @@ def test_the_command_refuses_to_commit_a_quick_check(capsys):
     assert "drop --quick" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not record.PATH.exists(), reason="no campaign has been recorded")
 def test_the_page_shows_the_committed_record_which_has_no_fault():
     found = record.load_record()
     assert record.faults(found) == []
