@@ -133,10 +133,11 @@ class _OpenStore:
 
     def members(self, study: str) -> bytes:
         """A fingerprint of the trials of a study in their places; empty where it has none."""
-        digest, n = hashlib.sha256(), 0
-        for n, row in enumerate(self.rows(_MEMBERS, study), 1):  # noqa: B007
+        digest, is_any = hashlib.sha256(), False
+        for row in self.rows(_MEMBERS, study):
+            is_any = True
             digest.update(repr(row).encode())
-        return digest.digest() if n else b""
+        return digest.digest() if is_any else b""
 
     def rows(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
         """The rows that a query finds."""
