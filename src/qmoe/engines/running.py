@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
@@ -100,7 +101,11 @@ class CircuitModule(Stackable):
     def described(self) -> dict[str, str]:
         """What the circuit computes with the weights."""
         c = self.circuit
-        parts = {"encoding": c.encoding, "ansatz": c.ansatz, "readout": c.readout, "noise": c.noise}
+        parts: dict[str, object] = {"readout": c.readout, "noise": c.noise}
+        if c.body is None:
+            parts |= {"encoding": c.encoding, "ansatz": c.ansatz}
+        else:
+            parts["operations"] = hashlib.sha256(repr(c.body).encode()).hexdigest()[:12]
         # Of a class without a text of its own, the name.
         return {
             name: type(part).__name__ if type(part).__repr__ is object.__repr__ else repr(part)
@@ -144,10 +149,10 @@ class CircuitModule(Stackable):
             axis = "" if c.noise.dephasing_axis == "Z" else f" along {c.noise.dephasing_axis}"
             noise += f", dephasing={c.noise.dephasing}{axis}"
         copies = "" if self.n_copies is None else f"{self.n_copies} x "
-        return (
-            f"{copies}{c.n_qubits} qubits, {c.n_layers} layers, {c.encoding}, {c.ansatz.name}, {c.readout.name}{noise}, "
-            f"engine={engine.name} ({why})"
-        )
+        made = f"{len(c.operations)} operations"
+        if c.ansatz is not None:
+            made = f"{c.n_layers} layers, {c.encoding}, {c.ansatz.name}"
+        return f"{copies}{c.n_qubits} qubits, {made}, {c.readout.name}{noise}, engine={engine.name} ({why})"
 
 
 def _warn_of_size(circuit: Circuit) -> None:

@@ -148,7 +148,7 @@ class QuantumRouter(SoftmaxRouter):
         return RouterParts(Readouts(self.quantum, Layer.of(self.projection)), Layer.of(self.adapter))
 
 
-def check_encoded(router: Router, x: Tensor, projection: Linear | None, encoding: Encoding) -> None:
+def check_encoded(router: Router, x: Tensor, projection: Linear | None, encoding: Encoding | None) -> None:
     """Checks the features of a router that encodes them, or what a linear map makes of them."""
     if projection is not None:
         Router.validate_input(router, x)
