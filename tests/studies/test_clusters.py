@@ -1,10 +1,14 @@
 """Executors on more than one machine, as far as one machine can show: Dask by threads and by TCP, MPI by two ranks."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import dask
 import distributed
 import pytest
 
@@ -95,3 +99,15 @@ def test_mpi_ranks_give_the_same_numbers_by_the_command_line(here, tiny, tmp_pat
     found = numbers(tmp_path / "results" / "store.sqlite")
     assert found == here
     assert found.keys() == {member.trial.hash for member in make_trials(tiny)}
+
+
+def test_workers_that_a_local_cluster_gave_up_are_started_anew():
+    impatient = dask.config.set({"distributed.deploy.lost-worker-timeout": "10 ms"})
+    with impatient, ending(open_executor("dask:local", 1)) as executor:
+        os.kill(executor.submit(os.getpid).result(timeout=60), signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while (executor._cluster.workers or executor._client.nthreads()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not executor._cluster.workers, "the cluster did not give its worker up"
+        assert executor.n == 1  # asking is what starts it anew
+        assert executor.submit(len, "four").result(timeout=60) == 4
