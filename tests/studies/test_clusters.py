@@ -110,6 +110,8 @@ def test_workers_that_a_local_cluster_gave_up_are_asked_for_again(there, asked):
     assert said == asked
 
 
-def test_a_local_cluster_is_held_to_its_number_of_workers():
-    with ending(open_executor("dask:local", 1)) as executor:
-        assert executor._keep == 1
+def test_a_local_cluster_is_held_to_its_number_of_workers(monkeypatch):
+    client = SimpleNamespace(wait_for_workers=lambda n, timeout: None, get_executor=lambda pure: None)
+    dask = SimpleNamespace(LocalCluster=lambda **given: SimpleNamespace(**given), Client=lambda **given: client)
+    monkeypatch.setattr(clusters, "_package", lambda module, package: dask)
+    assert open_executor("dask:local", 3)._keep == 3
