@@ -97,8 +97,7 @@ def circuit_from_dict(cls: type[Circuit], data: Any) -> Circuit:
 def _options(what: str, part: Any, known: Mapping[str, type[Any]]) -> dict[str, Any]:
     if known.get(part.name) is not type(part):
         raise UnsupportedError(
-            f"The {what} {type(part).__name__} is a class of your own, which a dictionary cannot hold; pickle the circuit, or "
-            "make it with Circuit.from_operations(circuit.operations)."
+            f"The {what} {type(part).__name__} is a class of your own, which a dictionary cannot hold; pickle the circuit."
         )
     return {"name": part.name, **{f.name: _listed(getattr(part, f.name)) for f in dataclasses.fields(part)}}
 
