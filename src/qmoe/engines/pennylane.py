@@ -27,10 +27,9 @@ from qmoe.circuits import (
     Probs,
     Readout,
     Readouts,
-    Sum,
-    Word,
     angle_value,
 )
+from qmoe.engines.pennylane_terms import DEPHASE, has_probabilities, measurements_of
 from qmoe.engines.protocol import Engine, too_large
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError, unknown
 from qmoe.seeding import child
@@ -108,7 +107,7 @@ class PennyLaneEngine(Engine):
             return f"adjoint differentiation on {name} has no noise channels; use diff_method='backprop'."
         if diff == "adjoint" and self.shots is not None:
             return "adjoint differentiation needs exact numbers; use shots=None, or diff_method='parameter-shift'."
-        if diff == "adjoint" and lightning and _has_probabilities(circuit):
+        if diff == "adjoint" and lightning and has_probabilities(circuit):
             return (
                 f"adjoint differentiation on {name} does not support probabilities; use readout='expval', "
                 "diff_method='parameter-shift', or engine='torch'."
@@ -168,7 +167,7 @@ class PennyLaneEngine(Engine):
         if self.shots is not None:
             return "parameter-shift"
         if name.startswith("lightning."):
-            return "parameter-shift" if _has_probabilities(circuit) else "adjoint"
+            return "parameter-shift" if has_probabilities(circuit) else "adjoint"
         return "backprop" if name in _BACKPROP else "best"
 
     def _qnode(self, circuit: Circuit, dtype: torch.dtype) -> Any:
@@ -247,51 +246,14 @@ def _program(circuit: Circuit) -> Callable[[Tensor, Tensor, Any], Any]:
                     qml.DepolarizingChannel(strength, wires=wire)
             elif isinstance(op, Dephase):
                 for wire in op.wires:
-                    _DEPHASE[op.axis](wire)
+                    DEPHASE[op.axis](wire)
             else:
                 angles = [value(angle, diagonal=op.name in _DIAGONAL) for angle in op.angles]
                 getattr(qml, op.name)(*angles, wires=op.wires)
-        parts = circuit.readout.parts if isinstance(circuit.readout, Readouts) else (circuit.readout,)
-        measured = [one for part in parts for one in _measurements(part, circuit.n_qubits)]
+        measured = measurements_of(circuit.readout, circuit.n_qubits)
         return measured[0] if isinstance(circuit.readout, Born | Probs) else measured
 
     return program
-
-
-def _measurements(readout: Readout, n_qubits: int) -> list[Any]:
-    if isinstance(readout, Born | Probs):
-        return [qml.probs(wires=range(n_qubits) if isinstance(readout, Born) else readout.wires)]
-    sums = readout.words(n_qubits)
-    assert sums is not None
-    return [qml.expval(_observable(terms)) for terms in sums]
-
-
-def _observable(terms: Sum) -> Any:
-    if len(terms) == 1 and terms[0][0] == 1:
-        return _product(terms[0][1])
-    return qml.Hamiltonian([coefficient for coefficient, _ in terms], [_product(word) for _, word in terms])
-
-
-def _product(word: Word) -> Any:
-    factors = [getattr(qml, f"Pauli{letter}")(wire) for wire, letter in word]
-    if not factors:
-        return qml.Identity(0)
-    return factors[0] if len(factors) == 1 else qml.prod(*factors)
-
-
-def _has_probabilities(circuit: Circuit) -> bool:
-    readout = circuit.readout
-    return any(
-        isinstance(part, Born | Probs) for part in (readout.parts if isinstance(readout, Readouts) else (readout,))
-    )
-
-
-#: Axis -> the channel. Not PhaseDamping(1): an epsilon that PennyLane adds under a root of 0 makes it wrong by 1e-8.
-_DEPHASE: dict[str, Callable[[int], Any]] = {
-    "X": lambda wire: qml.BitFlip(0.5, wires=wire),
-    "Y": lambda wire: qml.PauliError("Y", 0.5, wires=wire),
-    "Z": lambda wire: qml.PhaseFlip(0.5, wires=wire),
-}
 
 
 def _amplitudes(x: Tensor, dim: int) -> Tensor:
@@ -358,15 +320,15 @@ def _noise_after_x() -> None:
 
 def _dephasing_between_hadamards() -> None:
     qml.Hadamard(0)
-    _DEPHASE["Z"](0)
+    DEPHASE["Z"](0)
     qml.Hadamard(0)
 
 
 _GATE = _Known("an X gate", lambda: qml.PauliX(0), -1, -1.1, -0.5)
 _NOISE = _Known("noise of strength 3/4 after an X gate", _noise_after_x, 0, -0.4, 0.4)
 _DEPHASING = {
-    "X": _Known("dephasing along X", lambda: _DEPHASE["X"](0), 0, -0.4, 0.4),
-    "Y": _Known("dephasing along Y", lambda: _DEPHASE["Y"](0), 0, -0.4, 0.4),
+    "X": _Known("dephasing along X", lambda: DEPHASE["X"](0), 0, -0.4, 0.4),
+    "Y": _Known("dephasing along Y", lambda: DEPHASE["Y"](0), 0, -0.4, 0.4),
     "Z": _Known("dephasing between two Hadamard gates", _dephasing_between_hadamards, 0, -0.4, 0.4),
 }
 

@@ -138,42 +138,22 @@ class Symbol:
         return str(self.angle())
 
 
-_FUNCTIONS = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "sinh",
-        "cosh",
-        "tanh",
-        "arcsinh",
-        "arccosh",
-        "arctanh",
-        "exp",
-        "exp2",
-        "expm1",
-        "log",
-        "log2",
-        "log10",
-        "log1p",
-        "sqrt",
-        "cbrt",
-        "sign",
-        "floor",
-        "ceil",
-        "rint",
-        "trunc",
-        "abs",
-        "absolute",
-        "fabs",
-        "arctan2",
-        "hypot",
-        "reciprocal",
-    ]
-)
+_FUNCTIONS = {
+    "sin",
+    "cos",
+    "tan",
+    "arcsin",
+    "arccos",
+    "arctan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "arcsinh",
+    "arccosh",
+    "arctanh",
+}
+_FUNCTIONS |= {"exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "cbrt", "sign", "floor", "ceil", "rint"}
+_FUNCTIONS |= {"trunc", "abs", "absolute", "fabs", "arctan2", "hypot", "reciprocal"}
 
 
 def symbols(kind: type[Feature] | type[Weight], shape: tuple[int, ...], start: int = 0) -> Any:

@@ -85,7 +85,7 @@ def _parts(op: Any, depth: int) -> Iterable[Any]:
         raise _NoneError(f"it measures, or depends on a measurement, inside of the circuit; {CLASSICAL}")
     if isinstance(op, qml.operation.Channel):
         raise _NoneError(
-            "it is a noise channel; leave it out and give the noise to the circuit: circuit.with_noise(0.01), or a NoiseModel"
+            "it is a noise channel; leave it out and give the noise to the circuit: circuit.with_noise(0.01)"
         )
     if depth > _DEEPEST:
         raise _NoneError(f"its decomposition is deeper than {_DEEPEST} steps")

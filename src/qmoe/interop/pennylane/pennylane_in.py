@@ -14,9 +14,9 @@ from qmoe.circuits import Born, Circuit, Gate, Operation, Prepare, Probs
 from qmoe.errors import ConfigError, UnsupportedError, check_sizes
 from qmoe.interop.imported import Imported
 from qmoe.interop.optional import NOT_POLYNOMIAL, Trouble, refuse
-from qmoe.interop.pennylane_program import Program, as_program
-from qmoe.interop.probing import Point, at, points, polynomials
-from qmoe.interop.symbols import DependsOnValuesError, NotPolynomialError, angle_of
+from qmoe.interop.pennylane.pennylane_program import Program, as_program
+from qmoe.interop.pennylane.probing import Point, at, points, polynomials
+from qmoe.interop.pennylane.symbols import DependsOnValuesError, NotPolynomialError, angle_of
 
 Init = Callable[[Tensor], Tensor] | Mapping[str, Any] | None
 
@@ -87,8 +87,8 @@ def _trace(program: Program, in_features: int | None) -> _Traced:
     first = errors[0]
     asked = "" if in_features is not None else "; in_features says how many inputs it takes, if it is that"
     raise UnsupportedError(
-        f"{_SOURCE} {_name(program)} cannot be run with symbols or numbers for its arguments: {type(first).__name__}: {first}"
-        f"{asked}."
+        f"{_SOURCE} {_name(program)} cannot be run with symbols or numbers for its arguments: {type(first).__name__}: "
+        f"{first}{asked}."
     ) from first
 
 
@@ -133,12 +133,12 @@ def _refuse_values(error: Exception, program: Program) -> None:
     line = frames[-1].lineno
     if isinstance(cause, NotPolynomialError):
         raise refuse(_SOURCE, [Trouble(f"line {line} of {own}", f"it {cause}, {NOT_POLYNOMIAL}")]) from error
-    reason = f"it {cause} (if, comparisons, float, abs), and a circuit is the same whatever their values; write both cases out"
+    reason = f"it {cause} (if, comparisons, float, abs), and a circuit is the same for all values; write out both cases"
     raise refuse(_SOURCE, [Trouble(f"line {line} of {own}", reason)]) from error
 
 
 def _symbolic(program: Program, n_features: int, batched: bool) -> _Traced:
-    from qmoe.interop.pennylane_gates import expand
+    from qmoe.interop.pennylane.pennylane_gates import expand
 
     tape = program.symbolic(n_features, batched)
     expanded = expand(tape.operations)
@@ -173,7 +173,7 @@ def _compare(tape: Any, truth: Any, point: Point) -> None:
 
 
 def _differs(number: int, op: Any) -> Trouble:
-    from qmoe.interop.pennylane_gates import place_of
+    from qmoe.interop.pennylane.pennylane_gates import place_of
 
     return Trouble(place_of(number, op), "what it is depends on the values of inputs or weights")
 
@@ -183,7 +183,7 @@ def _plain(value: Any) -> Any:
 
 
 def _numeric(program: Program, n_features: int, batched: bool) -> _Traced:
-    from qmoe.interop.pennylane_gates import expand
+    from qmoe.interop.pennylane.pennylane_gates import expand, place_of
 
     first = points(n_features, program.n_weights, 1)[0]
     tape = program.numeric(*first, batched)
@@ -218,7 +218,7 @@ def _numeric(program: Program, n_features: int, batched: bool) -> _Traced:
         taken = tuple(next(left) for _ in raw.angles)
         if None in taken:
             troubles[raw.place] = Trouble(
-                f"operation {raw.place} ({tape.operations[raw.place].name} on wires {list(tape.operations[raw.place].wires)})",
+                place_of(raw.place, tape.operations[raw.place]),
                 f"an angle of {raw.name} is a function {NOT_POLYNOMIAL}",
             )
         gates.append((raw.name, raw.wires, taken))
@@ -245,7 +245,7 @@ def _prepared(program: Program, tape: Any, n_features: int, batched: bool) -> tu
 
 
 def _circuit(program: Program, traced: _Traced, in_features: int | None) -> Circuit:
-    from qmoe.interop.pennylane_readouts import as_readout_of, measures_all
+    from qmoe.interop.pennylane.pennylane_readouts import as_readout_of, measures_all
 
     tape = traced.tape
     used = {label for _, wires, _ in traced.gates for label in wires}

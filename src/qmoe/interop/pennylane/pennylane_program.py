@@ -14,7 +14,7 @@ from torch import Tensor
 from qmoe.circuits import Feature, Weight
 from qmoe.errors import ConfigError, UnsupportedError, unknown
 from qmoe.interop.optional import needed
-from qmoe.interop.symbols import Symbol, symbols
+from qmoe.interop.pennylane.symbols import Symbol, symbols
 
 Shape = tuple[int, ...]
 
