@@ -26,22 +26,24 @@ def needed(module: str, install: str) -> Any:
 
 
 class Trouble(NamedTuple):
-    """What cannot be converted: where it stands, and why."""
+    """What cannot be converted: where it stands, why, and what to do about it."""
 
     place: str
     reason: str
+    remedy: str = ""
 
 
 def refuse(source: str, troubles: Sequence[Trouble]) -> UnsupportedError:
     """One error for all that cannot be converted."""
-    shown = "; ".join(f"{place}: {reason}" for place, reason in troubles)
-    return UnsupportedError(f"{source} cannot be converted. {shown}.")
+    shown = "; ".join(f"{trouble.place}: {trouble.reason}" for trouble in troubles)
+    remedies = dict.fromkeys(trouble.remedy for trouble in troubles if trouble.remedy)
+    return UnsupportedError(" ".join([f"{source} cannot be converted. {shown}.", *remedies]))
 
 
 #: What to do about an angle that is no polynomial; one place for it.
 NOT_POLYNOMIAL = (
-    "which is no polynomial of degree 3 or less in inputs and weights: compute it before the layer (in torch, as a layer of "
-    "its own) and give the result as an input"
+    "Angles are polynomials in inputs and weights: compute other functions before the layer, in torch, and give their results "
+    "as inputs."
 )
 #: What to do about operations that follow a measurement or read classical bits.
-CLASSICAL = "circuits here have no classical bits: measure at the end alone, or write out each case as a circuit"
+CLASSICAL = "Circuits here have no classical bits: measure at the end alone, or write out each case as a circuit."

@@ -35,8 +35,9 @@ Value = Feature | Weight | Expression | float | int
 class RefusedError(Exception):
     """What a circuit cannot hold, at a line of the program."""
 
-    def __init__(self, node: Any, reason: str) -> None:
+    def __init__(self, node: Any, reason: str, remedy: str = "") -> None:
         super().__init__(reason)
+        self.remedy = remedy
         self.line = line_of(node)
 
 
@@ -105,7 +106,11 @@ def _binary(node: Any, left: Any, right: Any) -> Value:
         return left**right  # type: ignore[no-any-return]
     if symbol == "%" and plain and right != 0 and isinstance(left, int | float):
         return left % right  # type: ignore[no-any-return]
-    raise RefusedError(node, f"an operation {symbol} of {angle_text(left)} and {angle_text(right)}, {NOT_POLYNOMIAL}")
+    raise RefusedError(
+        node,
+        f"an operation {symbol} of {angle_text(left)} and {angle_text(right)}, which is no polynomial",
+        NOT_POLYNOMIAL,
+    )
 
 
 def _call(node: Any, names: Mapping[str, Any]) -> Value:
@@ -114,7 +119,7 @@ def _call(node: Any, names: Mapping[str, Any]) -> Value:
     numbers = [float(value) for value in values if isinstance(value, int | float)]
     if name in _FUNCTIONS and len(values) == 1:
         if not numbers:
-            raise RefusedError(node, f"{name} of {angle_text(values[0])}, {NOT_POLYNOMIAL}")
+            raise RefusedError(node, f"{name} of {angle_text(values[0])}, which is no polynomial", NOT_POLYNOMIAL)
         return float(_FUNCTIONS[name](numbers[0]))
     raise RefusedError(
         node, f"a call of {name}, which is known neither as a function of one number nor before the circuit runs"

@@ -132,7 +132,7 @@ class _Reader:
             try:
                 self._one(statement)
             except RefusedError as error:
-                trouble = Trouble(f"line {error.line or line_of(statement)}", str(error))
+                trouble = Trouble(f"line {error.line or line_of(statement)}", str(error), error.remedy)
                 if trouble not in self.troubles:
                     self.troubles.append(trouble)
 
@@ -142,7 +142,7 @@ class _Reader:
             return
         read = getattr(self, f"_{kind}", None)
         if read is None:
-            raise RefusedError(node, f"{_WORDS.get(kind, f'a {kind}')} stands there; {CLASSICAL}")
+            raise RefusedError(node, f"{_WORDS.get(kind, f'a {kind}')} stands there", CLASSICAL)
         read(node)
 
     # One method for each kind of statement, by its name in openqasm3.
@@ -210,7 +210,7 @@ class _Reader:
             wires = [operand[turn if len(operand) > 1 else 0] for operand in operands]
             again = self.measured.intersection(wires)
             if again:
-                raise RefusedError(node, f"{name} acts on qubit {min(again)}, which was measured before; {CLASSICAL}")
+                raise RefusedError(node, f"{name} acts on qubit {min(again)}, which was measured before", CLASSICAL)
             call = called(node, name, angles, wires, node.modifiers, self.names)
             self.gates += self.definitions.written_out(call, self.names)
             self.touched.update(wires)
@@ -226,7 +226,7 @@ class _Reader:
     def _QuantumReset(self, node: Any) -> None:  # noqa: N802
         again = self.touched.union(self.measured).intersection(self._qubits(node.qubits))
         if again:
-            raise RefusedError(node, f"it resets qubit {min(again)} inside of the circuit; {CLASSICAL}")
+            raise RefusedError(node, f"it resets qubit {min(again)} inside of the circuit", CLASSICAL)
 
     def _ForInLoop(self, node: Any) -> None:  # noqa: N802
         name = node.identifier.name

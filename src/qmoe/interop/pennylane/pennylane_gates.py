@@ -54,7 +54,7 @@ def expand(operations: Sequence[Any], start: int = 0) -> Expanded:
         try:
             _write(op, number, gates, 0)
         except _NoneError as error:
-            found.impossible.append(Trouble(place_of(number, op), str(error)))
+            found.impossible.append(Trouble(place_of(number, op), *map(str, error.args)))
         except Exception as error:  # whatever PennyLane's or the user's decompositions raise
             found.failed.append(Trouble(place_of(number, op), f"its decomposition fails: {_short(error)}"))
         found.gates.extend(gates)
@@ -62,7 +62,7 @@ def expand(operations: Sequence[Any], start: int = 0) -> Expanded:
 
 
 class _NoneError(Exception):
-    """An operation without a decomposition."""
+    """An operation without a decomposition: the reason, and a remedy."""
 
 
 def _short(error: Exception) -> str:
@@ -82,10 +82,10 @@ def _write(op: Any, number: int, gates: list[Raw], depth: int) -> None:
 def _parts(op: Any, depth: int) -> Iterable[Any]:
     kind = type(op).__name__
     if "MidMeasure" in kind or kind in ("Conditional", "PauliMeasure"):
-        raise _NoneError(f"it measures, or depends on a measurement, inside of the circuit; {CLASSICAL}")
+        raise _NoneError("it measures, or depends on a measurement, inside of the circuit", CLASSICAL)
     if isinstance(op, qml.operation.Channel):
         raise _NoneError(
-            "it is a noise channel; leave it out and give the noise to the circuit: circuit.with_noise(0.01)"
+            "it is a noise channel", "Leave channels out and give the noise to the circuit: circuit.with_noise(0.01)."
         )
     if depth > _DEEPEST:
         raise _NoneError(f"its decomposition is deeper than {_DEEPEST} steps")

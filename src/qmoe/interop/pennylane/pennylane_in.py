@@ -15,7 +15,7 @@ from qmoe.errors import ConfigError, UnsupportedError, check_sizes
 from qmoe.interop.imported import Imported
 from qmoe.interop.optional import NOT_POLYNOMIAL, Trouble, refuse
 from qmoe.interop.pennylane.pennylane_program import Program, as_program
-from qmoe.interop.pennylane.probing import Point, at, points, polynomials
+from qmoe.interop.pennylane.probing import DEGREE, Point, at, points, polynomials
 from qmoe.interop.pennylane.symbols import DependsOnValuesError, NotPolynomialError, angle_of
 
 Init = Callable[[Tensor], Tensor] | Mapping[str, Any] | None
@@ -132,7 +132,9 @@ def _refuse_values(error: Exception, program: Program) -> None:
         return
     line = frames[-1].lineno
     if isinstance(cause, NotPolynomialError):
-        raise refuse(_SOURCE, [Trouble(f"line {line} of {own}", f"it {cause}, {NOT_POLYNOMIAL}")]) from error
+        raise refuse(
+            _SOURCE, [Trouble(f"line {line} of {own}", f"it {cause}, which is no polynomial", NOT_POLYNOMIAL)]
+        ) from error
     reason = f"it {cause} (if, comparisons, float, abs), and a circuit is the same for all values; write out both cases"
     raise refuse(_SOURCE, [Trouble(f"line {line} of {own}", reason)]) from error
 
@@ -219,7 +221,8 @@ def _numeric(program: Program, n_features: int, batched: bool) -> _Traced:
         if None in taken:
             troubles[raw.place] = Trouble(
                 place_of(raw.place, tape.operations[raw.place]),
-                f"an angle of {raw.name} is a function {NOT_POLYNOMIAL}",
+                f"an angle of {raw.name} is no polynomial of degree {DEGREE} or less in inputs and weights",
+                NOT_POLYNOMIAL,
             )
         gates.append((raw.name, raw.wires, taken))
     if troubles:

@@ -10,7 +10,7 @@ import pennylane as qml
 from qmoe.circuits import Born, Expval, Hamiltonian, Pauli, Probs, Readout, Readouts, word_text
 from qmoe.interop.optional import Trouble
 
-_REMEDY = "measure qml.expval of observables or qml.probs, or run this on a PennyLane device"
+_REMEDY = "Measure qml.expval of observables or qml.probs, or run this on a PennyLane device."
 #: Observables that are only known as matrices are written out in Pauli words up to this many wires.
 _MOST_WIRES = 8
 
@@ -34,9 +34,9 @@ def as_readout_of(measurements: Sequence[Any], wires: Mapping[Any, int]) -> tupl
             parts.append(_one(measurement, wires))
         except _RefusedError as error:
             name = type(measurement).__name__.removesuffix("MP")
-            troubles.append(Trouble(f"measurement {number} ({name})", str(error)))
+            troubles.append(Trouble(f"measurement {number} ({name})", *map(str, error.args)))
     if not parts and not troubles:
-        troubles.append(Trouble("the end", f"nothing is measured; {_REMEDY}"))
+        troubles.append(Trouble("the end", "nothing is measured", _REMEDY))
     if troubles:
         return Expval(), troubles
     every = [Pauli(f"Z{wire}") for wire in range(len(wires))]
@@ -46,7 +46,7 @@ def as_readout_of(measurements: Sequence[Any], wires: Mapping[Any, int]) -> tupl
 
 
 class _RefusedError(Exception):
-    """A measurement that is no read-out."""
+    """A measurement that is no read-out: the reason, and a remedy."""
 
 
 def _one(measurement: Any, wires: Mapping[Any, int]) -> Readout:
@@ -58,9 +58,9 @@ def _one(measurement: Any, wires: Mapping[Any, int]) -> Readout:
         numbers = tuple(wires[label] for label in measurement.wires)
         return Born() if numbers == tuple(range(len(wires))) else Probs(numbers)
     if not isinstance(measurement, qml.measurements.ExpectationMP):
-        raise _RefusedError(f"is no expectation value and no probabilities; {_REMEDY}")
+        raise _RefusedError("is no expectation value and no probabilities", _REMEDY)
     if measurement.obs is None:
-        raise _RefusedError(f"is of a measurement inside of the circuit; {_REMEDY}")
+        raise _RefusedError("is of a measurement inside of the circuit", _REMEDY)
     terms: dict[str, float] = {}
     for coefficient, letters in _pauli_terms(measurement.obs):
         word = word_text(tuple(sorted((wires[label], letter) for label, letter in letters)))

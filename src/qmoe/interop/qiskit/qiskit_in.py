@@ -145,10 +145,10 @@ class _Reader:
             return
         again = [qubit for qubit in on if any(bits.qubit == qubit for bits in self.measured)]
         if again:
-            self._trouble(where, f"it acts on qubit {again[0]}, which was measured before; {CLASSICAL}")
+            self._trouble(where, f"it acts on qubit {again[0]}, which was measured before", CLASSICAL)
         elif op.name == "reset":
             if on[0] in self.touched:
-                self._trouble(where, f"it resets a qubit inside of the circuit; {CLASSICAL}")
+                self._trouble(where, "it resets a qubit inside of the circuit", CLASSICAL)
         elif isinstance(op, self.control_flow):
             self._control(op, on, into, where, depth)
         else:
@@ -156,7 +156,7 @@ class _Reader:
 
     def _control(self, op: Any, on: list[int], into: list[int], where: str, depth: int) -> None:
         if op.name != "for_loop":
-            self._trouble(where, f"it depends on classical values; {CLASSICAL}")
+            self._trouble(where, "it depends on classical values", CLASSICAL)
             return
         indices, parameter, body = op.params
         for index in indices:
@@ -187,12 +187,12 @@ class _Reader:
             return None
         found = polynomial_of(value, self.factors)
         if found is None:
-            self._trouble(where, f"{name} has the angle {value}, {NOT_POLYNOMIAL}")
+            self._trouble(where, f"{name} has the angle {value}, which is no polynomial", NOT_POLYNOMIAL)
         return found
 
-    def _trouble(self, where: str, reason: str) -> None:
-        if Trouble(where, reason) not in self.troubles:
-            self.troubles.append(Trouble(where, reason))
+    def _trouble(self, where: str, reason: str, remedy: str = "") -> None:
+        if Trouble(where, reason, remedy) not in self.troubles:
+            self.troubles.append(Trouble(where, reason, remedy))
 
     def outcome_wires(self, circuit: Any) -> tuple[int, ...]:
         """Qubits that make up an outcome, the most significant first: all, or those that were measured."""
