@@ -89,6 +89,10 @@ def _cu(control: int, target: int, theta: Angle, phi: Angle, lam: Angle, gamma: 
     return (*_controlled_rot(control, target, lam, theta, phi), *_phase(control, gamma + 0.5 * (phi + lam)))
 
 
+def _cu3(control: int, target: int, theta: Angle, phi: Angle, lam: Angle) -> Gates:
+    return _cu(control, target, theta, phi, lam, 0.0)
+
+
 def _ch(control: int, target: int) -> Gates:
     # H = RY(pi/4) Z RY(-pi/4)
     turn, back = (Gate("RY", (target,), (angle,)) for angle in (-_QUARTER, _QUARTER))
@@ -152,7 +156,7 @@ DECOMPOSITIONS: dict[str, tuple[int, int, Callable[..., Gates]]] = {
     "csdg": (2, 0, lambda control, target: _cp(control, target, -_HALF)),
     "ch": (2, 0, _ch),
     "csx": (2, 0, _csx),
-    "cu3": (2, 3, lambda control, target, *angles: _cu(control, target, *angles, 0.0)),
+    "cu3": (2, 3, _cu3),
     "cu": (2, 4, _cu),
     "dcx": (2, 0, lambda a, b: (Gate("CNOT", (a, b)), Gate("CNOT", (b, a)))),
     "ecr": (2, 0, _ecr),

@@ -28,14 +28,15 @@ def layer_from(module: nn.Module, *, in_features: int | None = None) -> tuple[Im
         UnsupportedError: for what cannot be imported.
     """
     kinds = {kind.__name__ for kind in type(module).__mro__}
+    given: Any = module
     if "TorchLayer" in kinds and hasattr(module, "qnode"):
-        values = dict(module.qnode_weights)
+        values = dict(given.qnode_weights)
         shapes = {name: tuple(value.shape) for name, value in values.items()}
-        imported = from_pennylane(module.qnode, shapes, in_features=in_features)
+        imported = from_pennylane(given.qnode, shapes, in_features=in_features)
         return imported, imported.flat({name: value.detach() for name, value in values.items()})
     if "TorchConnector" in kinds and hasattr(module, "neural_network"):
-        imported = _network(module.neural_network)
-        return imported, imported.flat({"weight": module.weight.detach()})
+        imported = _network(given.neural_network)
+        return imported, imported.flat({"weight": given.weight.detach()})
     raise ConfigError(
         f"Got a {type(module).__name__}, expected a pennylane.qnn.TorchLayer or a TorchConnector of qiskit-machine-learning."
     )

@@ -58,7 +58,7 @@ def value_of(node: Any, names: Mapping[str, Any]) -> Value:
     """
     kind = type(node).__name__
     if kind in ("IntegerLiteral", "FloatLiteral"):
-        return node.value  # type: ignore[no-any-return]
+        return node.value
     if kind == "Identifier":
         value = names.get(node.name, _CONSTANTS.get(node.name))
         if not isinstance(value, Value):
@@ -98,14 +98,14 @@ def _binary(node: Any, left: Any, right: Any) -> Value:
     plain = isinstance(right, int | float)
     if symbol == "/" and plain and right != 0:
         if not isinstance(left, int) or not isinstance(right, int):
-            return left / right  # type: ignore[no-any-return]
+            return left / right
         if left % right == 0:
             return left // right
         raise RefusedError(node, f"{left}/{right} divides integers, and OpenQASM rounds; write {left}.0/{right}")
-    if symbol in ("**", "^") and plain and (isinstance(left, int | float) or (isinstance(right, int) and right >= 0)):
-        return left**right  # type: ignore[no-any-return]
+    if symbol == "**" and plain and (isinstance(left, int | float) or (isinstance(right, int) and right >= 0)):
+        return left**right
     if symbol == "%" and plain and right != 0 and isinstance(left, int | float):
-        return left % right  # type: ignore[no-any-return]
+        return left % right
     raise RefusedError(
         node,
         f"an operation {symbol} of {angle_text(left)} and {angle_text(right)}, which is no polynomial",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -125,18 +126,18 @@ def _refuse_values(error: Exception, program: Program) -> None:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.endswith(("interop/symbols.py", "interop\\symbols.py"))
+        if frame.filename != inspect.getsourcefile(DependsOnValuesError)
     ]
     own = program.qnode.func.__code__.co_filename if hasattr(program.qnode.func, "__code__") else ""
     if not frames or frames[-1].filename != own:
         return
     line = frames[-1].lineno
     if isinstance(cause, NotPolynomialError):
-        raise refuse(
-            _SOURCE, [Trouble(f"line {line} of {own}", f"it {cause}, which is no polynomial", NOT_POLYNOMIAL)]
-        ) from error
-    reason = f"it {cause} (if, comparisons, float, abs), and a circuit is the same for all values; write out both cases"
-    raise refuse(_SOURCE, [Trouble(f"line {line} of {own}", reason)]) from error
+        trouble = Trouble(f"line {line} of {own}", f"it {cause}, which is no polynomial", NOT_POLYNOMIAL)
+    else:
+        reason = f"it {cause} (if, comparisons, float, abs), and a circuit is the same for all values"
+        trouble = Trouble(f"line {line} of {own}", reason, "Write out each case as a circuit.")
+    raise refuse(_SOURCE, [trouble]) from error
 
 
 def _symbolic(program: Program, n_features: int, batched: bool) -> _Traced:

@@ -56,7 +56,7 @@ def polynomials(
     """
     checked = points(n_features, n_weights)
     supports = [_support(angles_at, point) for point in checked[:3]]
-    factors = [*map(Feature, range(n_features)), *map(Weight, range(n_weights))]
+    factors: list[Feature | Weight] = [*map(Feature, range(n_features)), *map(Weight, range(n_weights))]
     origin = _leaf(Point(torch.zeros(n_features, dtype=torch.float64), torch.zeros(n_weights, dtype=torch.float64)))
     found: list[Angle | None] = []
     values = list(angles_at(origin))

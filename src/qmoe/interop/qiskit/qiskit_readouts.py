@@ -91,8 +91,8 @@ def interpreted(
         return plain
     if len(wires) > _MOST_QUBITS:
         raise UnsupportedError(
-            f"interpret is a table of 2**{len(wires)} outcomes here, at most 2**{_MOST_QUBITS}; give observables, such as the "
-            "product of Z for a parity, or add the probabilities up after the layer."
+            f"interpret is a table of 2**{len(wires)} outcomes here, at most 2**{_MOST_QUBITS}; give observables, such "
+            "as the product of Z for a parity, or add the probabilities up after the layer."
         )
     table = [_place(interpret(outcome), outcome, output_shape) for outcome in range(2 ** len(wires))]
     shape = (max(table) + 1,) if output_shape is None else _shape(output_shape)
