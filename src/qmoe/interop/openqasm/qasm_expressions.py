@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qmoe.circuits import Expression, Feature, Weight
-from qmoe.circuits.angles import angle_text
+from qmoe.circuits.expressions import angle_text
 from qmoe.interop.optional import NOT_POLYNOMIAL
 
 _CONSTANTS = {

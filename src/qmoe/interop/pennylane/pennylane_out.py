@@ -35,7 +35,7 @@ def to_pennylane(circuit: Circuit) -> Callable[[Any, Any], Any]:
         >>> layer = qml.qnn.TorchLayer(qnode, {"weights": circuit.weight_shape})
     """
     qml = needed("pennylane", "pennylane")
-    from qmoe.engines.pennylane_terms import DEPHASE, measurements_of
+    from qmoe.engines.pennylane.program import DEPHASE, measurements_of
 
     def quantum_function(inputs: Any, weights: Any) -> Any:
         flat = qml.math.reshape(weights, (-1,))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Angle, Expression, Feature, Weight, angle_value
-from qmoe.circuits.angles import as_angle
+from qmoe.circuits.expressions import as_angle
 
 #: Factors of a term at most.
 DEGREE = 3
