@@ -104,7 +104,12 @@ def _controlled(op: Any) -> list[Any] | None:
     """Controlled rotations for any angle: PennyLane's own are of the matrix at a given angle."""
     base, controls, values = op.base, list(op.control_wires), list(op.control_values)
     makers = {"RX": _rx, "RY": _ry, "RZ": _rz, "PhaseShift": _phase, "GlobalPhase": _global, "Rot": _rot}
-    if base.name not in makers or (len(controls) == 1 and base.name in ("RX", "RY", "RZ") and all(values)):
+    if base.name not in makers:
+        if not base.data or len(base.wires) > 1 or not base.has_decomposition:
+            return None
+        with qml.QueuingManager.stop_recording():
+            return [qml.ctrl(part, control=controls, control_values=values) for part in base.decomposition()]
+    if len(controls) == 1 and base.name in ("RX", "RY", "RZ") and all(values):
         return None
     with qml.QueuingManager.stop_recording():
         flips = [qml.PauliX(wire) for wire, value in zip(controls, values, strict=True) if not value]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Born, Circuit, Gate, Operation, Prepare, Probs
+from qmoe.circuits import Born, Circuit, Gate, Operation, Prepare, Probs, Readout
 from qmoe.errors import ConfigError, UnsupportedError, check_sizes
 from qmoe.interop.imported import Imported
 from qmoe.interop.optional import NOT_POLYNOMIAL, Trouble, refuse
@@ -67,7 +67,7 @@ class _Traced(NamedTuple):
 
 
 def _trace(program: Program, in_features: int | None) -> _Traced:
-    errors: list[Exception] = []
+    errors: dict[bool, list[Exception]] = {False: [], True: []}
     refused: UnsupportedError | None = None
     for numeric in (False, True):
         for batched in (False, True):
@@ -79,16 +79,16 @@ def _trace(program: Program, in_features: int | None) -> _Traced:
                     raise
                 except _TryNumbersError as error:
                     refused = refused or error.refusal
-                    errors.append(error)
+                    errors[numeric].append(error)
                 except Exception as error:  # the user's code may raise anything
                     _refuse_values(error, program)
-                    errors.append(error)
+                    errors[numeric].append(error)
     if refused is not None:
         raise refused
-    first = errors[0]
+    first = errors[True][0]
     asked = "" if in_features is not None else "; in_features says how many inputs it takes, if it is that"
     raise UnsupportedError(
-        f"{_SOURCE} {_name(program)} cannot be run with symbols or numbers for its arguments: {type(first).__name__}: "
+        f"{_SOURCE} {_name(program)} cannot be run with tensors for its arguments: {type(first).__name__}: "
         f"{first}{asked}."
     ) from first
 
@@ -145,8 +145,9 @@ def _symbolic(program: Program, n_features: int, batched: bool) -> _Traced:
 
     tape = program.symbolic(n_features, batched)
     expanded = expand(tape.operations)
-    if expanded.impossible:
-        raise refuse(_SOURCE, expanded.impossible)
+    readout, unreadable = _readout(program, tape)
+    if expanded.impossible or unreadable:
+        raise refuse(_SOURCE, [*expanded.impossible, *unreadable])
     if expanded.failed:
         raise _TryNumbersError(refuse(_SOURCE, expanded.failed))
     try:
@@ -154,7 +155,9 @@ def _symbolic(program: Program, n_features: int, batched: bool) -> _Traced:
     except NotPolynomialError as error:
         raise _TryNumbersError(None) from error
     for point in points(n_features, program.n_weights, 8):
-        _compare(tape, program.numeric(point.x, point.w, batched), point)
+        truth = program.numeric(point.x, point.w, batched)
+        _compare(tape, truth, point)
+        _check_readout(readout, program, truth)
     return _Traced(tape, gates, None, n_features)
 
 
@@ -173,6 +176,20 @@ def _compare(tape: Any, truth: Any, point: Point) -> None:
         raise refuse(
             _SOURCE, [Trouble("the end", "the number of operations depends on the values of inputs or weights")]
         )
+
+
+def _readout(program: Program, tape: Any) -> tuple[Readout, list[Trouble]]:
+    """What a tape measures, wires numbered in the order of the device or of the tape."""
+    from qmoe.interop.pennylane.pennylane_readouts import as_readout_of
+
+    labels = program.device_wires() or list(tape.wires)
+    return as_readout_of(tape.measurements, {label: number for number, label in enumerate(labels)})
+
+
+def _check_readout(readout: Readout, program: Program, tape: Any) -> None:
+    if _readout(program, tape)[0] != readout:
+        reason = "what is measured depends on the values of inputs or weights"
+        raise refuse(_SOURCE, [Trouble("the end", reason, "Multiply the outputs after the layer.")])
 
 
 def _differs(number: int, op: Any) -> Trouble:
@@ -200,8 +217,9 @@ def _numeric(program: Program, n_features: int, batched: bool) -> _Traced:
             full = n_features
     skipped = 0 if prepared is None else 1
     expected = expand(tape.operations[skipped:], skipped)
-    if expected.impossible or expected.failed:
-        raise refuse(_SOURCE, [*expected.impossible, *expected.failed])
+    readout, unreadable = _readout(program, tape)
+    if expected.impossible or expected.failed or unreadable:
+        raise refuse(_SOURCE, [*expected.impossible, *expected.failed, *unreadable])
     shapes = [(raw.name, raw.wires, len(raw.angles)) for raw in expected.gates]
 
     def angles_at(point: Point) -> list[Any]:
@@ -212,6 +230,7 @@ def _numeric(program: Program, n_features: int, batched: bool) -> _Traced:
                 raise refuse(_SOURCE, [_differs(raw.place, there.operations[raw.place])])
         if len(found) != len(shapes):
             raise refuse(_SOURCE, [_differs(found[-1].place if found else 0, there.operations[-1])])
+        _check_readout(readout, program, there)
         return [value for raw in found for value in raw.angles]
 
     angles, _ = polynomials(angles_at, n_features, program.n_weights)
@@ -263,9 +282,7 @@ def _circuit(program: Program, traced: _Traced, in_features: int | None) -> Circ
         # Amplitudes are padded at their end: wires beside those of the embedding are more significant, and stay 0.
         order = [*(label for label in order if label not in traced.prepared), *traced.prepared]
     numbers = {label: number for number, label in enumerate(order)}
-    readout, troubles = as_readout_of(tape.measurements, numbers)
-    if troubles:
-        raise refuse(_SOURCE, troubles)
+    readout, _ = as_readout_of(tape.measurements, numbers)
     if numbers != natural and isinstance(readout, Born):
         readout = Probs(tuple(numbers[label] for label in natural))
     operations: list[Operation] = [] if traced.prepared is None else [Prepare(len(order))]
