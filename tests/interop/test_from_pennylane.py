@@ -44,9 +44,7 @@ def test_angles_stay_symbols_and_are_exact() -> None:
     [
         lambda x: torch.pi * x[..., 0] ** 2 + x[..., 1],
         lambda x: torch.cat([x, x], -1)[..., 2] * x[..., 0] * torch.pi + x.sum(-1) - x[..., 0],
-        lambda x: (
-            torch.stack([x[..., 0] * torch.pi, x[..., 1]], -1).pow(torch.tensor([2, 1]))[..., 0] / torch.pi + x[..., 1]
-        ),
+        lambda x: torch.einsum("...i,...i->...", torch.stack([x[..., 0], x[..., 1] / x.shape[-1]], -1), x),
     ],
 )
 def test_code_that_computes_with_torch_gives_the_same_polynomials(angle) -> None:
@@ -207,7 +205,7 @@ MEASURED = {
     "basis": (lambda w: qml.probs(op=qml.X(0)), "change the basis with gates"),
     "trained": (
         lambda w: qml.expval(w[0] * qml.Z(0)),
-        "the end: what is measured depends on the values of inputs or weights. Multiply the outputs",
+        "what is measured depends on the values of inputs or weights. Multiply",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Circuits of Qiskit's library and of qiskit-machine-learning's tutorials come in, and agree with Qiskit's own simulators."""
+"""Circuits of Qiskit's library and of qiskit-machine-learning's tutorials come in, and agree with Qiskit's simulators."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -135,7 +135,7 @@ def time_evolution() -> Tutorial:
     t, w = Parameter("t"), ParameterVector("w", 2)
     circuit = QuantumCircuit(3)
     circuit.initialize("01+")
-    circuit.append(PauliEvolutionGate(SparsePauliOp(["ZZI", "IXX", "IIY"], [1.0, 0.5, 2.0]), time=t), range(3))
+    circuit.append(PauliEvolutionGate(SparsePauliOp(["ZZI", "XXI", "YYI"], [1.0, 0.5, 2.0]), time=t), range(3))
     circuit.append(QFTGate(3), range(3))
     circuit.mcp(w[0], [0, 1], 2)
     circuit.cu(w[1], 0.1, 0.2, 0.3, 2, 0)

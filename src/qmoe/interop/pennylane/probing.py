@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -116,7 +117,7 @@ def _taylor(value: Tensor, origin: Point, support: list[int], factors: list[Feat
             times = power + 1 if place == last and degree else 1
             longer, divided = term * factors[index], scale / times
             coefficient = float(gradient[index].detach()) * divided
-            if coefficient:
+            if coefficient and math.isfinite(coefficient):
                 total = total + coefficient * longer
             add(gradient[index], longer, place, degree + 1, times, divided)
 
