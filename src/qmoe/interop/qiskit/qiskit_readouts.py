@@ -83,7 +83,7 @@ def interpreted(
         n_qubits: number of all qubits.
 
     Raises:
-        ConfigError: for outputs beyond ``output_shape``.
+        ConfigError: for outputs that are negative or beyond ``output_shape``.
         UnsupportedError: for an ``interpret`` of more than 12 qubits.
     """
     plain = Born() if wires == tuple(range(n_qubits)) else Probs(wires)
@@ -97,8 +97,6 @@ def interpreted(
     table = [_place(interpret(outcome), outcome, output_shape) for outcome in range(2 ** len(wires))]
     shape = (max(table) + 1,) if output_shape is None else _shape(output_shape)
     n_outputs = math.prod(shape)
-    if max(table) >= n_outputs:
-        raise ConfigError(f"interpret gives the output {max(table)}, but output_shape is {output_shape!r}.")
     if table == list(range(n_outputs)):
         return plain
     parts = tuple(_indicator(np.array(table) == output, wires) for output in range(n_outputs))
@@ -116,10 +114,12 @@ def _place(given: Any, outcome: int, output_shape: int | Sequence[int] | None) -
             f"interpret gives {given!r} for outcome {outcome}; say how many there are: output_shape=(2, 2)."
         )
     try:
-        shape = None if output_shape is None else _shape(output_shape)
-        return int(indices[0]) if shape is None else int(np.ravel_multi_index(tuple(map(int, indices)), shape))
+        numbers = tuple(map(int, indices))
+        shape = (max(numbers) + 1,) if output_shape is None else _shape(output_shape)
+        return int(np.ravel_multi_index(numbers, shape))
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"interpret gives {given!r} for outcome {outcome}, which fits no output: {error}.") from error
+        outputs = "numbers from 0 on" if output_shape is None else f"an output of output_shape={output_shape!r}"
+        raise ConfigError(f"interpret gives {given!r} for outcome {outcome}, expected {outputs}.") from error
 
 
 def _indicator(chosen: Any, wires: tuple[int, ...]) -> Readout:
