@@ -29,7 +29,7 @@ def circuit_to_dict(circuit: Circuit) -> dict[str, Any]:
     """The circuit as dictionaries, lists, texts and numbers.
 
     Raises:
-        UnsupportedError: for an encoding, ansatz or read-out of a class of your own.
+        UnsupportedError: for an encoding, ansatz or read-out of a class of your own, or angles by a function.
     """
     data: dict[str, Any] = {"format": FORMAT, "version": VERSION, "n_qubits": circuit.n_qubits}
     data["in_features"] = circuit.in_features
@@ -44,6 +44,10 @@ def circuit_to_dict(circuit: Circuit) -> dict[str, Any]:
             else _options("ansatz", ansatz, _ANSATZE)
         )
         return data
+    if circuit.body.function is not None:
+        raise UnsupportedError(
+            "The circuit has angles by a function, which a dictionary cannot hold; pickle the circuit."
+        )
     data["weight_shape"] = list(circuit.weight_shape)
     data["operations"] = [_operation_data(op) for op in circuit.body.operations]
     if circuit.body.is_noisy:

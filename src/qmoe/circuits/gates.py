@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral
 
-from qmoe.circuits.expressions import Angle, Feature, Weight, as_angle, indices_of
+from qmoe.circuits.expressions import Angle, Computed, Feature, Weight, as_angle, indices_of
 from qmoe.errors import ConfigError, unknown
 
 #: name -> (number of wires, number of angles).
@@ -119,6 +119,11 @@ class Gate:
     def weight_indices(self) -> tuple[int, ...]:
         """Indices of the weights in the angles."""
         return indices_of(self.angles, Weight)
+
+    @property
+    def encodes(self) -> bool:
+        """Whether an angle differs between samples: by a feature, or what a function computes."""
+        return bool(self.feature_indices) or any(isinstance(angle, Computed) for angle in self.angles)
 
     @property
     def feature_indices(self) -> tuple[int, ...]:

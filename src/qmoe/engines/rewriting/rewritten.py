@@ -71,13 +71,13 @@ def rewriting_for(circuit: Circuit, abilities: Abilities) -> Rewriting | None:
     A read-out of a user's own, which no engine here knows, is left to the engine to refuse.
     """
     readable = type(circuit.readout) in abilities.readouts or type(circuit.readout) not in LINEAR
-    factors, couples = abilities.takes_factors, abilities.couples_features
-    plain = abilities.takes_expressions or has_plain_angles(circuit, factors, couples)
+    takes = abilities.takes_expressions, abilities.takes_factors, abilities.couples_features
+    plain = has_plain_angles(circuit, *takes)
     if readable and plain:
         return None
-    ops, angles = (circuit.operations, None) if plain else plain_angles(circuit, factors, couples)
+    ops, angles = (circuit.operations, None) if plain else plain_angles(circuit, *takes)
     n_weights = circuit.n_weights + (0 if angles is None else len(angles.weights))
-    n_features = circuit.in_features + (0 if angles is None else len(angles.features))
+    n_features = circuit.in_features + (0 if angles is None else angles.n_features)
 
     def core(behind: tuple[object, ...], readout: Readout) -> Circuit:
         body = Body((*ops, *behind), (n_weights,), is_noisy=True)  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ def to_qasm3(circuit: Circuit) -> str:
     reads it, and so does ``qiskit.qasm3.loads``.
 
     Raises:
-        UnsupportedError: for amplitude encoding, whose features are no angles, or noise.
+        UnsupportedError: for amplitude encoding, whose features are no angles; noise; or angles by a function.
 
     Example:
         >>> print(to_qasm3(Circuit(n_qubits=1, n_layers=0)))

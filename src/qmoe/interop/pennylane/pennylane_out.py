@@ -9,6 +9,7 @@ from qmoe.circuits import (
     Angle,
     Born,
     Circuit,
+    Computed,
     Dephase,
     Depolarize,
     Expression,
@@ -26,7 +27,7 @@ def to_pennylane(circuit: Circuit) -> Callable[[Any, Any], Any]:
 
     Wire i is PennyLane's wire i. It applies the gates and returns the measurements: a list of expectation values, or
     probabilities. Noise becomes channels of the circuit's strength, for ``default.mixed``. ``weights`` have
-    ``circuit.weight_shape``; any of PennyLane's interfaces will do.
+    ``circuit.weight_shape``; any of PennyLane's interfaces will do, torch alone where a function gives angles.
 
     Example:
         >>> import pennylane as qml
@@ -40,7 +41,14 @@ def to_pennylane(circuit: Circuit) -> Callable[[Any, Any], Any]:
     def quantum_function(inputs: Any, weights: Any) -> Any:
         flat = qml.math.reshape(weights, (-1,))
 
+        function = None if circuit.body is None else circuit.body.function
+        if function is not None:
+            rows = qml.math.reshape(inputs, (1, -1, circuit.in_features))
+            computed = qml.math.reshape(function(rows, flat[None]), (*qml.math.shape(inputs)[:-1], -1))
+
         def value(angle: Angle) -> Any:
+            if isinstance(angle, Computed):
+                return computed[..., angle.index]
             return angle_value(angle, lambda index: inputs[..., index], lambda index: flat[index], float)
 
         for op in circuit.operations:
@@ -74,6 +82,6 @@ def _alike(gate: Gate) -> bool:
 def _kind(angle: Angle) -> str:
     if isinstance(angle, float):
         return "number"
-    if isinstance(angle, Feature) or (isinstance(angle, Expression) and angle.features):
+    if isinstance(angle, Feature | Computed) or (isinstance(angle, Expression) and angle.features):
         return "feature"
     return "weight"

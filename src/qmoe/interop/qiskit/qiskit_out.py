@@ -42,7 +42,8 @@ def to_qiskit(circuit: Circuit) -> Any:
     `to_qiskit_observables` has what is measured.
 
     Raises:
-        UnsupportedError: for amplitude encoding, whose features are no angles; noise; or where Qiskit is missing.
+        UnsupportedError: for amplitude encoding, whose features are no angles; noise; angles by a function; or where Qiskit
+            is missing.
     """
     qiskit = needed("qiskit.circuit", "qmoe[ibm]")
     operations = plain_gates(circuit, "Qiskit")
@@ -66,12 +67,14 @@ def plain_gates(circuit: Circuit, target: str) -> list[Gate]:
     """The gates of a circuit that has nothing but gates.
 
     Raises:
-        UnsupportedError: for noise or amplitude encoding, which ``target`` cannot hold.
+        UnsupportedError: for noise, amplitude encoding, or angles by a function, which ``target`` cannot hold.
     """
     if circuit.noise is not None:
         raise UnsupportedError(
             f"The circuit has noise, which {target} does not hold here; use circuit.with_noise(None)."
         )
+    if circuit.body is not None and circuit.body.function is not None:
+        raise UnsupportedError(f"The circuit has angles by a function of torch, which {target} cannot compute.")
     gates: list[Gate] = []
     for number, op in enumerate(circuit.operations):
         if isinstance(op, Prepare):
