@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +17,7 @@ from qmoe.circuits.checks import (
     check_operations,
     check_readout,
 )
+from qmoe.circuits.circuit_dicts import circuit_from_dict, circuit_to_dict
 from qmoe.circuits.drawing import draw_operations
 from qmoe.circuits.encodings import AngleEncoding, Encoding, as_encoding
 from qmoe.circuits.functions import AngleFunction
@@ -272,6 +273,23 @@ class Circuit:
     def options(self) -> dict[str, Any]:
         """The arguments that make `qmoe.QuantumRouter` or `qmoe.QuantumExperts` with this circuit, made from a template."""
         return {part: getattr(self, part) for part in self.__dataclass_fields__ if part not in ("in_features", "body")}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The circuit as plain dictionaries, lists, texts and numbers, which JSON can hold; `from_dict` reads it.
+
+        Raises:
+            UnsupportedError: for an encoding, ansatz or read-out of a class of your own, or angles by a function.
+        """
+        return circuit_to_dict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Circuit:
+        """The circuit that `to_dict` wrote: equal to the one before.
+
+        Raises:
+            ConfigError: for another format or version, unknown or missing keys, or values that make no circuit.
+        """
+        return circuit_from_dict(cls, data)
 
     def draw(self) -> str:
         """A text picture: a line per wire, time from left to right."""
