@@ -177,7 +177,7 @@ def check_computed(operations: tuple[Operation, ...], function: Any, in_features
         ConfigError: for one that it does not give, a function of another circuit, or none.
     """
     gates = [op for op in operations if isinstance(op, Gate)]
-    named = sorted({angle.index for gate in gates for angle in gate.angles if isinstance(angle, Computed)})
+    named = sorted({index for gate in gates for index in indices_of(gate.angles, Computed)})
     if function is None:
         if named:
             raise ConfigError(f"An angle is Computed({named[0]}), but no function computes it; pass angles=function.")

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from qmoe.circuits.expressions import Angle, Computed, as_angle
+from qmoe.circuits.expressions import Angle, as_angle
 from qmoe.circuits.gates import ALIASES, GATES, Gate
 from qmoe.errors import ConfigError, unknown
 
@@ -30,7 +30,7 @@ def gates(name: str, wires: Iterable[int], angles: Iterable[Any] = ()) -> Gates:
         Gates in order; none for the identity.
 
     Raises:
-        ConfigError: for an unknown name, a wrong number of wires or angles, or a `Computed` angle where several gates share it.
+        ConfigError: for an unknown name, or a wrong number of wires or angles.
 
     Example:
         >>> from qmoe.circuits import Feature
@@ -45,10 +45,6 @@ def gates(name: str, wires: Iterable[int], angles: Iterable[Any] = ()) -> Gates:
     wires, angles = tuple(wires), tuple(as_angle(name, angle) for angle in angles)
     if len(wires) != n_wires or len(set(wires)) != n_wires:
         raise ConfigError(f"Gate {name} on wires {wires}: expected {n_wires} different non-negative wire(s).")
-    if any(isinstance(angle, Computed) for angle in angles):
-        raise ConfigError(
-            f"Gate {name} is several gates, whose angles are multiples of its own; let the function compute these."
-        )
     if len(angles) != n_angles:
         raise ConfigError(f"Gate {name} got {len(angles)} angle(s), expected {n_angles}.")
     return make(*wires, *angles)

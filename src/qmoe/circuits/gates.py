@@ -123,7 +123,7 @@ class Gate:
     @property
     def encodes(self) -> bool:
         """Whether an angle differs between samples: by a feature, or what a function computes."""
-        return bool(self.feature_indices) or any(isinstance(angle, Computed) for angle in self.angles)
+        return bool(self.feature_indices or indices_of(self.angles, Computed))
 
     @property
     def feature_indices(self) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from qmoe.circuits import Expression, Feature, Weight
+from qmoe.circuits import Angle
 from qmoe.circuits.expressions import angle_text
 from qmoe.interop.optional import NOT_POLYNOMIAL
 
@@ -29,7 +29,7 @@ _FUNCTIONS = {
     "tan": math.tan,
 }
 
-Value = Feature | Weight | Expression | float | int
+Value = Angle | int
 
 
 class RefusedError(Exception):
