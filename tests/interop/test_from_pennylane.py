@@ -1,5 +1,6 @@
 """What comes in from PennyLane, how inputs are found, and what is refused, where."""
 
+import math
 import re
 
 import numpy as np
@@ -7,12 +8,13 @@ import pennylane as qml
 import pytest
 import torch
 from torch.nn import init
+from unitaries import with_gradients
 
 import qmoe
-from qmoe.circuits import Expression, Feature, Gate, Hamiltonian, Pauli, Probs, Readouts, Weight
+from qmoe.circuits import Computed, Expression, Feature, Gate, Hamiltonian, Pauli, Probs, Readouts, Weight
 from qmoe.engines import TorchEngine
 from qmoe.errors import ConfigError, UnsupportedError
-from qmoe.interop import from_pennylane
+from qmoe.interop import from_pennylane, to_pennylane
 
 
 def node_of(function, wires=2, **options) -> qml.QNode:
@@ -165,16 +167,50 @@ def test_all_that_has_no_decomposition_is_named_in_one_error() -> None:
     assert "circuit.with_noise" in text
 
 
+COMPUTED = {
+    "activations": lambda x, w: [torch.tanh(x[..., 0]) * torch.pi / 2, torch.sin(x[..., 1]) * w[0]],
+    "quotients": lambda x, w: [x[..., 0] / w[0], 1 / (1 + abs(x[..., 1]))],
+    "powers": lambda x, w: [x[..., 0] ** 4, (2 + x[..., 1]) ** 0.5],
+    "columns": lambda x, w: [torch.atan(x[:, 0]), w[1] * x[:, 1]],
+}
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_other_functions_of_torch_become_the_function_of_the_circuit(name: str) -> None:
+    def function(inputs, w):
+        first, second = COMPUTED[name](inputs, w)
+        qml.RX(first, wires=0)
+        qml.CNOT([0, 1])
+        qml.ctrl(qml.U3, control=1)(second, w[0], w[1], wires=0)
+        return [qml.expval(qml.Z(0)), qml.expval(qml.X(1))]
+
+    node = node_of(function, 4)
+    circuit = from_pennylane(node, {"w": 2}).circuit
+    assert circuit.in_features == 2
+    assert circuit.operations[0].angles == (Computed(0),)
+    x = torch.tensor([[0.3, -0.8], [1.4, 0.2], [-0.6, 1.1]], dtype=torch.float64, requires_grad=True)
+    w = torch.tensor([0.7, -1.3], dtype=torch.float64, requires_grad=True)
+    expected = with_gradients(torch.stack(node(x, w), -1), x, w)
+    for mine, theirs in zip(with_gradients(TorchEngine().evaluate(circuit, x, w), x, w), expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-10)
+    out = torch.stack([*to_node(circuit)(x, w)], -1)
+    torch.testing.assert_close(out, expected[0], rtol=0, atol=1e-10)
+
+
+def to_node(circuit) -> qml.QNode:
+    return node_of(to_pennylane(circuit), circuit.n_qubits)
+
+
 REFUSED = {
-    "sine of torch": (
-        lambda x, w: qml.RX(torch.sin(x[..., 0]), wires=0),
-        r"operation 0 \(RX on wires \[0\]\): an angle of RX is no polynomial of degree 3 .* compute other functions before",
-    ),
     "sine of NumPy": (
         lambda x, w: qml.RX(np.sin(x[0]), wires=0),
-        r"line \d+ of .*computes sin of an input or a weight",
+        r"line \d+ of .*computes sin of an input or a weight, which is no polynomial.*functions by torch's operations",
     ),
-    "quotient": (lambda x, w: qml.RX(1 / w[0], wires=0), r"line \d+ of .*divides by an input or a weight"),
+    "sine of Python": (lambda x, w: qml.RX(math.sin(x[0]), wires=0), "asks for the value of an input"),
+    "values of torch": (
+        lambda x, w: qml.RX(torch.sin(x[0]).item(), wires=0),
+        r"operation 0 \(RX on wires \[0\]\): an angle is no polynomial, nor a function that torch can trace",
+    ),
     "a condition": (
         lambda x, w: qml.RX(x[0], wires=0) if x[0] > 0 else qml.RY(x[0], wires=0),
         r"line \d+ of .*asks for the value of an input or a weight .*Write out each case",
@@ -188,7 +224,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_polynomial_or_depends_on_values_is_refused_with_its_place(name: str) -> None:
+def test_what_cannot_be_traced_or_depends_on_values_is_refused_with_its_place(name: str) -> None:
     gate, message = REFUSED[name]
 
     def function(inputs, w):

@@ -7,13 +7,14 @@ from qiskit import qasm3
 from qiskit.quantum_info import Operator, Statevector
 from unitaries import bound, distance, random_gates, random_point, unitary_of, with_gradients
 
-from qmoe.circuits import Circuit
+from qmoe.circuits import Circuit, Computed, Gate
 from qmoe.engines import TorchEngine
-from qmoe.errors import UnsupportedError
+from qmoe.errors import ConfigError, UnsupportedError
 from qmoe.interop import (
     from_pennylane,
     from_qasm3,
     from_qiskit,
+    gates,
     to_pennylane,
     to_qasm3,
     to_qiskit,
@@ -121,6 +122,17 @@ def test_noise_becomes_channels_in_pennylane() -> None:
     theirs = torch.stack([node(row, w) for row in x])
     mine = TorchEngine().evaluate(circuit, x, w)
     torch.testing.assert_close(theirs, mine, rtol=0, atol=1e-7)  # default.mixed has some phases in complex64
+
+
+@pytest.mark.parametrize("convert", [to_qiskit, to_qasm3, Circuit.to_dict])
+def test_functions_of_torch_are_refused(convert) -> None:
+    circuit = Circuit.from_operations(
+        [Gate("RX", (0,), (Computed(0),))], in_features=1, weight_shape=1, angles=lambda x, w: torch.sin(x) * w
+    )
+    with pytest.raises(UnsupportedError, match="has angles by a function"):
+        convert(circuit)
+    with pytest.raises(ConfigError, match="let the function compute these"):
+        gates("cp", (0, 1), (Computed(0),))
 
 
 @pytest.mark.parametrize("convert", [to_qiskit, to_qasm3])

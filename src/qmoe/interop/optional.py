@@ -42,8 +42,8 @@ def refuse(source: str, troubles: Sequence[Trouble]) -> UnsupportedError:
 
 #: What to do about an angle that is no polynomial; one place for it.
 NOT_POLYNOMIAL = (
-    "Angles are polynomials in inputs and weights: compute other functions before the layer, in torch, and give their "
-    "results as inputs."
+    "Angles are polynomials in inputs and weights, or in a QNode functions by torch's operations: compute others before the "
+    "layer and give their results as inputs."
 )
 #: What to do about operations that follow a measurement or read classical bits.
 CLASSICAL = "Circuits here have no classical bits: measure at the end alone, or write out each case as a circuit."

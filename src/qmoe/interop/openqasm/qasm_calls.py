@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -198,7 +199,7 @@ def _with_control(
     if name == "gphase":
         return "p", angles, (control,)
     if name in ("t", "tdg"):
-        return "cp", gates(name, (0,))[0].angles if name == "tdg" else (0.7853981633974483,), (control, *wires)
+        return "cp", (-math.pi / 4 if name == "tdg" else math.pi / 4,), (control, *wires)
     if name == "U":
         theta, phi, lam = angles
         return "cu", (theta, phi, lam, 0.5 * theta), (control, *wires)
@@ -207,7 +208,7 @@ def _with_control(
         return "CRot", (lam, theta, phi), (control, *wires)
     if name == "u2":
         phi, lam = angles
-        return "CRot", (lam, 1.5707963267948966, phi), (control, *wires)
+        return "CRot", (lam, math.pi / 2, phi), (control, *wires)
     if name not in _CONTROLLED:
         raise RefusedError(
             call.node,

@@ -42,7 +42,7 @@ def points(n_features: int, n_weights: int, n: int = _CHECKS) -> list[Point]:
 
 def polynomials(
     angles_at: Callable[[Point], Sequence[Any]], n_features: int, n_weights: int
-) -> tuple[list[Angle | None], list[Point]]:
+) -> tuple[list[Angle | None], set[int]]:
     """The angles that a program computes, as polynomials of degree at most `DEGREE`; None for those that are none.
 
     They are the Taylor series at the origin, by automatic differentiation, checked at `points`.
@@ -53,7 +53,7 @@ def polynomials(
         n_weights: number of weights P.
 
     Returns:
-        The polynomials, and the points at which they were checked.
+        The polynomials, and the numbers of all features and weights that any angle depends on, weights behind features.
     """
     checked = points(n_features, n_weights)
     supports = [_support(angles_at, point) for point in checked[:3]]
@@ -63,15 +63,16 @@ def polynomials(
     values = list(angles_at(origin))
     for number, value in enumerate(values):
         support = sorted(set().union(*(support[number] for support in supports)))
-        total = _taylor(_tensor(value), origin, support, factors)
-        found.append(as_angle("of a trace", total))
+        here = _tensor(value)
+        is_finite = math.isfinite(float(here.detach()))
+        found.append(as_angle("of a trace", _taylor(here, origin, support, factors)) if is_finite else None)
     for point in checked:
         with torch.no_grad():
             truth = [float(_tensor(value)) for value in angles_at(point)]
         for number, (angle, true) in enumerate(zip(found, truth, strict=True)):
             if angle is not None and abs(at(angle, point) - true) > 1e-10 * max(1.0, abs(true)):
                 found[number] = None
-    return found, checked
+    return found, {index for support in supports for part in support for index in part}
 
 
 def at(angle: Angle, point: Point) -> float:

@@ -126,7 +126,11 @@ class Symbol:
     __lt__ = __le__ = __gt__ = __ge__ = _no_value
     __eq__ = __ne__ = _no_value
     __hash__ = object.__hash__
-    __mod__ = __floordiv__ = __abs__ = __round__ = __divmod__ = _no_value
+
+    def _other(self, *_: Any) -> Any:
+        raise NotPolynomialError("takes an absolute value or a remainder of an input or a weight")
+
+    __mod__ = __floordiv__ = __abs__ = __round__ = __divmod__ = _other
 
     def __getattr__(self, name: str) -> Any:
         # NumPy calls the method sin of what np.sin is given.
