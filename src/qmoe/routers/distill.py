@@ -22,7 +22,7 @@ from qmoe.errors import ConfigError, check_sizes
 from qmoe.layers import Device, DType, Linear, Rng, affine, check_dtype
 from qmoe.routers.base import Router, SoftmaxRouter
 from qmoe.routers.functions.declared import check_frequency, random_points
-from qmoe.routers.functions.pauli_words import islands
+from qmoe.routers.functions.islands import islands
 from qmoe.routers.quantum import QuantumRouter, check_encoded, no_logits
 from qmoe.routers.twin import require_quantum
 

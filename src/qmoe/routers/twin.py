@@ -16,9 +16,10 @@ from qmoe.layers import Device, DType, Linear, Rng, affine, check_same
 from qmoe.part_spec import Drawn, Within
 from qmoe.routers.base import Router
 from qmoe.routers.features import FeatureRouter, FeatureSpec
-from qmoe.routers.functions.basis import Basis, WaveTerm
+from qmoe.routers.functions.basis import Basis
 from qmoe.routers.functions.reach import MAX_FUNCTIONS, circuit_basis
 from qmoe.routers.functions.sampling import Sampling, sample_frequencies
+from qmoe.routers.functions.terms import WaveTerm
 from qmoe.routers.quantum import QuantumRouter, check_encoded
 
 

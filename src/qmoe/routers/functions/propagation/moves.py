@@ -1,0 +1,168 @@
+"""A circuit as moves of Pauli words, and the light cones of what it measures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from qmoe.circuits import Circuit, Dephase, Depolarize, Feature, Gate, Prepare
+from qmoe.routers.functions.propagation.letters import (
+    LETTERS,
+    numbered,
+    transfer,
+    transfer_support,
+    turned,
+    wave_products,
+)
+
+#: A word by its letters that are not I: wire to number of the letter.
+Word = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """What an operation does to the words on its wires, going backwards.
+
+    Attributes:
+        wires: the wires it acts on.
+        table: ``(4**w, N, W)``: the coefficient of ``new`` times wave ``b`` in what becomes of ``old``, by ``[old, new, b]``.
+            N is ``4**w``; 1 for the last move of a wire, after which its letters are gone.
+        variable: the variable of the waves 1, cos v, sin v, cos 2v, ...; None for W = 1.
+    """
+
+    wires: tuple[int, ...]
+    table: np.ndarray
+    variable: int | None = None
+
+    @property
+    def closes(self) -> bool:
+        """Whether it is the last move of its wire."""
+        return self.table.shape[1] == 1
+
+    @property
+    def n_waves(self) -> int:
+        """Number of waves W."""
+        return int(self.table.shape[2])
+
+    def matrix(self, n_held: int, support: bool) -> np.ndarray:
+        """``(4**w A, N C)``: the move of words with ``A = n_held`` waves of its variable to words with ``C = A + W - 1``."""
+        if self.variable is None:
+            return self.table.reshape(len(self.table), -1)
+        waves = wave_products(n_held, self.n_waves)
+        waves = (waves != 0).astype(np.float64) if support else waves
+        found = np.einsum("onb,abc->oanc", self.table, waves)
+        return found.reshape(len(self.table) * n_held, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Moves:
+    """The moves of a circuit, in its order.
+
+    Attributes:
+        listed: the moves; in front those that end each wire, unless the circuit prepares amplitudes.
+        n_qubits: number of wires.
+        n_variables: number of variables: the features of an angle encoding.
+        support: whether tables are 0 and 1, for what some weights reach; else they are the numbers at given weights.
+    """
+
+    listed: tuple[Move, ...]
+    n_qubits: int
+    n_variables: int
+    support: bool
+
+    @cached_property
+    def _by_wire(self) -> list[list[int]]:
+        found: list[list[int]] = [[] for _ in range(self.n_qubits)]
+        for place, move in enumerate(self.listed):
+            for wire in move.wires:
+                found[wire].append(place)
+        return found
+
+    def cone(self, wires: Iterable[int]) -> tuple[list[Move], frozenset[int]]:
+        """The moves that words on these wires meet, last first, and the wires that they can spread to."""
+        active, met = set(wires), []
+        for move in reversed(self.listed):
+            if active.isdisjoint(move.wires):
+                continue
+            active.update(move.wires)
+            met.append(move)
+        return met, frozenset(active)
+
+
+def moves_of(circuit: Circuit, weights: np.ndarray | None = None, strength: float | None = None) -> Moves:
+    """The moves of a circuit.
+
+    Args:
+        circuit: an angle encoding turns wires by RX, RY or RZ; amplitudes are prepared first.
+        weights: ``(P,)`` float64 values of its weights; None for what can be reached with any, without noise.
+        strength: the depolarizing probability; by default the circuit's own.
+    """
+    support = weights is None
+    if strength is None and circuit.noise is not None:
+        strength = circuit.noise.depolarizing
+    listed: list[Move] = []
+    prepared = False
+    for op in circuit.operations:
+        if isinstance(op, Prepare):
+            prepared = True
+        elif isinstance(op, Depolarize | Dephase):
+            if not support:
+                kept = 1 - 4 * (strength or 0.0) / 3
+                factors = np.full(4, kept) if isinstance(op, Depolarize) else np.zeros(4)
+                factors[0] = 1
+                if isinstance(op, Dephase):
+                    factors[LETTERS.index(op.axis)] = 1
+                listed += [Move((wire,), np.diag(factors)[:, :, None]) for wire in op.wires]
+        else:
+            listed.append(_gate_move(op, weights))
+    if not prepared:
+        listed = _closed(listed, circuit.n_qubits, support)
+    return Moves(tuple(listed), circuit.n_qubits, 0 if prepared else circuit.in_features, support)
+
+
+def _gate_move(gate: Gate, weights: np.ndarray | None) -> Move:
+    feature = next((angle.index for angle in gate.angles if isinstance(angle, Feature)), None)
+    if feature is not None:
+        table = turned(tuple(LETTERS.index(letter) for letter in gate.name[1:]))
+        return Move(gate.wires, np.abs(table) if weights is None else table, feature)
+    if weights is None:
+        return Move(gate.wires, transfer_support(numbered(gate)).astype(np.float64)[:, :, None])
+    return Move(gate.wires, transfer(gate, weights)[:, :, None])
+
+
+def _closed(listed: list[Move], n_qubits: int, support: bool) -> list[Move]:
+    """With one move for all that a wire meets before it meets another: letters to waves of one variable, in ``|0>``."""
+    opened: dict[int, list[Move]] = {wire: [] for wire in range(n_qubits)}
+    rest = []
+    for move in listed:
+        first = move.wires[0]
+        if len(move.wires) == 1 and first in opened:
+            named = {m.variable for m in [*opened[first], move] if m.variable is not None}
+            if len(named) <= 1:
+                opened[first].append(move)
+                continue
+        for wire in move.wires:
+            if wire in opened:
+                rest.append(_closing(wire, opened.pop(wire), support))
+        rest.append(move)
+    return [*(_closing(wire, moves, support) for wire, moves in opened.items()), *rest]
+
+
+def _closing(wire: int, moves: Sequence[Move], support: bool) -> Move:
+    held = np.eye(4)[:, :, None]
+    variable = None
+    for move in reversed(moves):
+        variable = variable if move.variable is None else move.variable
+        n_waves = held.shape[2]
+        if move.variable is None:
+            held = np.einsum("ona,nm->oma", held, move.table[:, :, 0])
+        else:
+            matrix = move.matrix(n_waves, support)
+            held = (held.reshape(4, -1) @ matrix).reshape(4, 4, -1)
+        held = (held > 0).astype(np.float64) if support else held
+    # In the state |0> the words I and Z are worth 1, X and Y 0.
+    found = held[:, [0]] + held[:, [3]]
+    return Move((wire,), np.minimum(found, 1) if support else found, variable)
