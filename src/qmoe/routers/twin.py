@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal, Unpack
 
 import torch
@@ -17,6 +18,8 @@ from qmoe.part_spec import Drawn, Within
 from qmoe.routers.base import Router
 from qmoe.routers.features import FeatureRouter, FeatureSpec
 from qmoe.routers.functions.basis import Basis
+from qmoe.routers.functions.blocks import Blocks
+from qmoe.routers.functions.products import Products
 from qmoe.routers.functions.reach import MAX_FUNCTIONS, circuit_basis
 from qmoe.routers.functions.sampling import Sampling, sample_frequencies
 from qmoe.routers.functions.terms import WaveTerm
@@ -153,6 +156,26 @@ class TwinRouter(FeatureRouter):
         assert self.waves is not None
         angles = affine(x, self.waves, self.waves.new_zeros(self.waves.shape[:-1]))
         return torch.cat([angles.cos(), angles.sin()], -1)
+
+    @cached_property
+    def _blocks(self) -> Blocks | None:
+        products = None if self._basis is None else self._basis.terms
+        return Blocks.of(products) if isinstance(products, Products) else None
+
+    def _combined(self, x: Tensor) -> Tensor:
+        """The logits: of many functions by bilinear forms, where the weights take up centre and scale."""
+        if self._blocks is None:
+            return super()._combined(x)
+        if self.checks_input and self.projection is not None:
+            check_same(x.dtype, x.device, self.weight.dtype, self.weight.device)
+        if self.projection is not None:
+            x = self.projection(x)
+        slope = self.weight / self.scale.unsqueeze(-2)
+        if slope.dim() == 2:
+            constant = torch.addmv(self.bias, slope, self.centre, alpha=-1)
+        else:
+            constant = self.bias - (slope @ self.centre.unsqueeze(-1)).squeeze(-1)
+        return self._blocks.sums(x, self._blocks.spread(slope, constant))
 
     def extra_repr(self) -> str:
         """Sizes, and whether the gate holds all that the circuit can compute."""

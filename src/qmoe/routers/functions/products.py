@@ -98,7 +98,8 @@ class Products(Sequence[ProductTerm]):
         table = wave_table(x, self.top)
         if self._lattice is not None:
             features, order = self._lattice
-            return outer(table[..., features, :]).index_select(-1, _index(order, x))
+            table = table if len(features) == x.shape[-1] else table[..., features, :]
+            return outer(table).index_select(-1, _index(order, x))
         flat, levels, order_ = table.flatten(-2), [], self._levels
         for parents, factors in order_.steps:
             factor = flat.index_select(-1, _index(factors, x))
