@@ -26,13 +26,13 @@ class Blocks:
 
     Args:
         features: ``(N, f)`` the features of the blocks of each size, for each size that occurs.
-        top: the highest frequency.
+        products: the products.
         places: ``(K,)`` where the coefficient of each product stands among those of all blocks, one after the other.
     """
 
-    def __init__(self, features: Sequence[np.ndarray], top: int, places: np.ndarray) -> None:
-        self.features, self.top, self.places = tuple(features), top, places
-        side = 2 * top + 1
+    def __init__(self, features: Sequence[np.ndarray], products: Products, places: np.ndarray) -> None:
+        self.features, self.top, self.inputs = tuple(features), products.top, products.inputs
+        side = 2 * self.top + 1
         self.sides = [(side ** (f.shape[1] // 2), side ** (f.shape[1] - f.shape[1] // 2)) for f in self.features]
         self.sizes = [len(f) * left * right for f, (left, right) in zip(self.features, self.sides, strict=True)]
         # Where each cell takes its coefficient: 0 is that of 1, K + 1 is 0.
@@ -83,7 +83,7 @@ class Blocks:
                 at = np.minimum(np.searchsorted(chosen[number], products.features[own]), size - 1)
                 places[own] = start + (products.waves[own] * strides[at]).sum(1)
                 start += side**size
-        return cls(features, products.top, places)
+        return cls(features, products, places)
 
     def spread(self, coefficients: Tensor, constant: Tensor) -> list[Tensor]:
         """``(*S, E, K)`` coefficients of the products, and ``(*S, E)`` of 1, to those of the blocks of each size.
@@ -105,6 +105,7 @@ class Blocks:
     def sums(self, x: Tensor, coefficients: Sequence[Tensor]) -> Tensor:
         """``(*S, ..., F)`` features and `spread` coefficients to ``(*S, ..., E)``: the sums of the products."""
         stack = coefficients[0].shape[: -3 if len(self.features[0]) == 1 else -4]
+        x = self.inputs(x)
         rows = x.reshape(*stack, -1, x.shape[-1])
         table = wave_table(rows, self.top)
         total: Tensor | None = None

@@ -8,18 +8,20 @@ from collections import Counter
 import torch
 from torch import Tensor
 
-from qmoe.circuits import ENCODINGS, Born, Circuit, Expval, Feature, Gate, Prepare
-from qmoe.errors import ConfigError, UnsupportedError
+from qmoe.circuits import ENCODINGS, Born, Circuit, Feature, Gate, Prepare
+from qmoe.errors import ConfigError
+from qmoe.routers.functions.propagation.cones import measured
 
 
 def is_ours(circuit: Circuit) -> bool:
-    """Whether the encoding is one of qmoe's, whose declarations the tests of qmoe hold to the truth."""
-    return ENCODINGS.get(circuit.encoding.name) is type(circuit.encoding)
+    """Whether the encoding is one of qmoe's, whose declarations the tests hold to the truth, or there is none."""
+    encoding = circuit.encoding
+    return encoding is None or ENCODINGS.get(encoding.name) is type(encoding)
 
 
 def check_frequency(circuit: Circuit) -> None:
     """Raises `ConfigError` unless the largest frequency is one, and feature i can belong to wire i where there is one."""
-    encoding, top = circuit.encoding, circuit.encoding.max_frequency
+    encoding, top = circuit.template.encoding, circuit.template.encoding.max_frequency
     if top is None:
         return
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
@@ -42,16 +44,13 @@ def check_declared(circuit: Circuit) -> None:
 
     Raises:
         ConfigError: for an encoding of your own of which neither is true.
-        UnsupportedError: for a read-out of your own.
+        UnsupportedError: for a read-out of your own, which may be any function of the state.
     """
-    if type(circuit.readout) not in (Expval, Born):
-        raise UnsupportedError(
-            f"Spans and twins follow the read-outs Expval and Born, got {type(circuit.readout).__name__}, which may be any "
-            "function of the state."
-        )
+    if not isinstance(circuit.readout, Born):
+        measured(circuit)
     if is_ours(circuit):
         return
-    encoding, top = circuit.encoding, circuit.encoding.max_frequency
+    encoding, top = circuit.template.encoding, circuit.template.encoding.max_frequency
     gates = [op for op in circuit.operations if isinstance(op, Gate) and any(isinstance(a, Feature) for a in op.angles)]
     prepares = any(isinstance(op, Prepare) for op in circuit.operations)
     if top is None:
@@ -87,6 +86,6 @@ def check_declared(circuit: Circuit) -> None:
 def random_points(circuit: Circuit, n: int, generator: torch.Generator) -> Tensor:
     """``(n, F)`` float64 inputs of the circuit; angles well beyond one period, where other frequencies would show."""
     shape = n, circuit.in_features
-    if circuit.encoding.max_frequency is None:
+    if circuit.prepares:
         return torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
     return (torch.rand(shape, generator=generator, dtype=torch.float64, device="cpu") - 0.5) * (6 * math.pi)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qmoe.routers.functions.terms import ProductTerm
+from qmoe.routers.functions.terms import ProductTerm, Variable
 
 
 class Products(Sequence[ProductTerm]):
@@ -19,22 +19,28 @@ class Products(Sequence[ProductTerm]):
     Args:
         features: ``(K, W)`` the features of each product in ascending order, 0 beyond its own.
         waves: ``(K, W)`` a number for each: 1 for cos x, 2 for sin x, 3 for cos 2x, ...; 0 beyond.
+        variables: where the circuit turns by other things than single features: what stands for each of ``features``.
     """
 
-    def __init__(self, features: np.ndarray, waves: np.ndarray) -> None:
+    def __init__(self, features: np.ndarray, waves: np.ndarray, variables: Sequence[Variable] | None = None) -> None:
         width = int((waves > 0).sum(1).max(initial=0))
         self.features = np.ascontiguousarray(features[:, :width], dtype=np.int32)
         self.waves = np.ascontiguousarray(waves[:, :width], dtype=np.int32)
+        plain = variables is None or all(v == Variable((place,)) for place, v in enumerate(variables))
+        self.variables = None if plain or variables is None else tuple(variables)
 
     @classmethod
-    def united(cls, parts: Sequence[tuple[Sequence[int], np.ndarray]]) -> Products:
+    def united(
+        cls, parts: Sequence[tuple[Sequence[int], np.ndarray]], variables: Sequence[Variable] | None = None
+    ) -> Products:
         """All products of several parts, but the constant.
 
         Args:
-            parts: features, and ``(N, features)`` waves of each product.
+            parts: features (or variables), and ``(N, features)`` waves of each product.
+            variables: as of the class.
         """
         if not parts:
-            return cls(np.zeros((0, 0)), np.zeros((0, 0)))
+            return cls(np.zeros((0, 0)), np.zeros((0, 0)), variables)
         padded = [_padded(np.asarray(features, dtype=np.int64), waves) for features, waves in parts]
         width = max(found[0].shape[1] for found in padded)
         features, waves = (
@@ -48,7 +54,7 @@ class Products(Sequence[ProductTerm]):
         same = [column[order][1:] == column[order][:-1] for column in columns]
         is_new[1:] = ~np.logical_and.reduce(same) if same else False
         kept = order[is_new & (weights[order] > 0)]
-        return cls(features[kept], waves[kept])
+        return cls(features[kept], waves[kept], variables)
 
     def __len__(self) -> int:
         return len(self.waves)
@@ -59,9 +65,16 @@ class Products(Sequence[ProductTerm]):
     def __getitem__(self, place: slice) -> Products: ...
     def __getitem__(self, place: int | slice) -> ProductTerm | Products:
         if isinstance(place, slice):
-            return Products(self.features[place], self.waves[place])
+            return self.taken(place)
         pairs = zip(self.features[place].tolist(), self.waves[place].tolist(), strict=True)
-        return ProductTerm(tuple((feature, (w + 1) // 2, "cos" if w % 2 else "sin") for feature, w in pairs if w))
+        factors: list[tuple[int | tuple[int, ...], float, str]] = []
+        for feature, wave in pairs:
+            if wave:
+                one = Variable((feature,)) if self.variables is None else self.variables[feature]
+                k = (wave + 1) // 2 if one.unit == 1 else (wave + 1) // 2 * one.unit
+                name = one.features[0] if len(one.features) == 1 else one.features
+                factors.append((name, k, "cos" if wave % 2 else "sin"))
+        return ProductTerm(tuple(factors))
 
     def __iter__(self) -> Iterator[ProductTerm]:
         return (self[place] for place in range(len(self)))
@@ -69,7 +82,8 @@ class Products(Sequence[ProductTerm]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Products):
             return NotImplemented
-        return np.array_equal(self.features, other.features) and np.array_equal(self.waves, other.waves)
+        same = np.array_equal(self.features, other.features) and np.array_equal(self.waves, other.waves)
+        return same and self.variables == other.variables
 
     def __hash__(self) -> int:
         return hash((self.features.tobytes(), self.waves.tobytes()))
@@ -89,12 +103,25 @@ class Products(Sequence[ProductTerm]):
         """The highest frequency."""
         return (int(self.waves.max(initial=0)) + 1) // 2
 
-    def taken(self, kept: np.ndarray) -> Products:
+    def taken(self, kept: np.ndarray | slice) -> Products:
         """Those at the places, or of the mask, ``kept``."""
-        return Products(self.features[kept], self.waves[kept])
+        return Products(self.features[kept], self.waves[kept], self.variables)
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """``(..., F)`` features to what sines and cosines are taken of."""
+        if self.variables is None:
+            return x
+        columns = []
+        for variable in self.variables:
+            column = x[..., variable.features[0]]
+            for feature in variable.features[1:]:
+                column = column * x[..., feature]
+            columns.append(column if variable.unit == 1 else column * variable.unit)
+        return torch.stack(columns, -1)
 
     def values(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to ``(..., K)`` products, factors multiplied in the order of the features."""
+        x = self.inputs(x)
         table = wave_table(x, self.top)
         if self._lattice is not None:
             features, order = self._lattice

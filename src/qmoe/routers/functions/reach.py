@@ -54,11 +54,11 @@ def circuit_basis(
     check_declared(circuit)
     check_sizes(max_functions=max_functions)
     n_experts = circuit.n_outputs if n_experts is None else n_experts
-    if circuit.encoding.max_frequency is None:
+    if circuit.prepares:
         if max_weight is not None:
             raise ConfigError(
-                f"max_weight={max_weight!r} limits products of sines and cosines, but {circuit.encoding.name} encoding gives "
-                "quadratic forms; leave it out."
+                f"max_weight={max_weight!r} limits products of sines and cosines, but amplitudes give quadratic forms; "
+                "leave it out."
             )
         basis = _quadratic(circuit, n_experts, max_functions)
     else:
@@ -94,7 +94,7 @@ def _check_holds(circuit: Circuit, n_experts: int, basis: Basis) -> None:
     if not off <= _AGREES:
         raise ConfigError(
             f"The read-outs of random circuits with {circuit.encoding!r} differ by {off:.2g} from all functions that it "
-            f"declares by max_frequency={circuit.encoding.max_frequency}; declare the largest frequency of a feature, which "
+            f"declares by max_frequency={circuit.max_frequency}; declare the largest frequency of a feature, which "
             "is the number of rotations by it, or None for amplitudes."
         )
 

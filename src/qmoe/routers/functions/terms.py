@@ -6,19 +6,37 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Variable:
+    """What sines and cosines are of: a number times a feature, or times a product of features.
+
+    Attributes:
+        features: the features of the product, sorted.
+        unit: the number.
+    """
+
+    features: tuple[int, ...]
+    unit: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class ProductTerm:
     """A product of sines and cosines of single features, such as ``cos x0 sin 2x1``.
 
     Attributes:
-        factors: ``(feature, frequency, "cos" or "sin")`` of each factor, in the order of the features.
+        factors: ``(feature, frequency, "cos" or "sin")`` of each factor, in the order of the features. Where an angle of the
+            circuit multiplies features, the first is a tuple of them.
     """
 
-    factors: tuple[tuple[int, int, str], ...]
+    factors: tuple[tuple[int | tuple[int, ...], float, str], ...]
 
     @property
     def name(self) -> str:
         """As in ``"cos x0 sin 2x1"``."""
-        return " ".join(f"{function} {'' if k == 1 else k}x{feature}" for feature, k, function in self.factors)
+        texts = []
+        for feature, k, function in self.factors:
+            named = "*".join(f"x{f}" for f in ((feature,) if isinstance(feature, int) else feature))
+            texts.append(f"{function} {'' if k == 1 else format(k, 'g')}{named}")
+        return " ".join(texts)
 
     @property
     def parity(self) -> str:
@@ -27,7 +45,7 @@ class ProductTerm:
 
     def frequency(self, n_features: int) -> tuple[float, ...]:
         """The frequency of each feature, 0 where it does not occur."""
-        found = {feature: k for feature, k, _ in self.factors}
+        found: dict[int | tuple[int, ...], float] = {feature: k for feature, k, _ in self.factors}
         return tuple(found.get(feature, 0) for feature in range(n_features))
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qmoe.circuits import Born, Circuit
-from qmoe.routers.functions.propagation.moves import Move, Moves, Word
+from qmoe.circuits import Born, Circuit, Probs, Readout, Readouts, Sum, Word
+from qmoe.errors import UnsupportedError
+from qmoe.routers.functions.propagation.moves import Move, Moves
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +38,35 @@ class Cone:
         return found
 
 
-def measured(circuit: Circuit) -> tuple[tuple[tuple[float, Word], ...], ...]:
-    """For each read-out its words with their coefficients; not for the Born read-out, which has too many."""
-    return tuple(((1.0, ((wire, 3),)),) for wire in range(circuit.n_qubits))
+#: Wires whose probabilities are written as sums of words: as many words for each outcome as there are outcomes.
+_MAX_WIRES = 8
+
+
+def measured(circuit: Circuit) -> tuple[Sum, ...]:
+    """Each read-out as a sum of Pauli words, 0 left out.
+
+    Raises:
+        UnsupportedError: for a read-out of your own, or the probabilities of too many wires.
+    """
+    return tuple(tuple((c, word) for c, word in terms if c) for terms in _sums(circuit.readout, circuit.n_qubits))
+
+
+def _sums(readout: Readout, n_qubits: int) -> tuple[Sum, ...]:
+    if isinstance(readout, Readouts):
+        return tuple(terms for part in readout.parts for terms in _sums(part, n_qubits))
+    found = readout.words(n_qubits)
+    if found is not None:
+        return found
+    wires = tuple(range(n_qubits)) if isinstance(readout, Born) else readout.wires if isinstance(readout, Probs) else ()
+    if not wires or len(wires) > _MAX_WIRES:
+        raise UnsupportedError(
+            f"Spans, twins and distilled routers follow read-outs that are sums of Pauli words, and probabilities of up to "
+            f"{_MAX_WIRES} wires; got {readout!r} of {n_qubits} qubit(s)."
+        )
+    sets = list(itertools.product((0, 1), repeat=len(wires)))
+    words = [tuple(sorted((wire, "Z") for wire, there in zip(wires, one, strict=True) if there)) for one in sets]
+    signs = [[(-1.0) ** sum(map(int.__mul__, outcome, one)) for one in sets] for outcome in sets]
+    return tuple(tuple((sign / len(sets), word) for sign, word in zip(row, words, strict=True)) for row in signs)
 
 
 def words_that_count(circuit: Circuit, n_experts: int) -> tuple[tuple[Word, ...], ...]:
@@ -55,7 +82,7 @@ def words_that_count(circuit: Circuit, n_experts: int) -> tuple[tuple[Word, ...]
         bits = [(outcomes >> (q - 1 - axis)) & 1 for axis in range(q) if word[axis]]
         parity = functools.reduce(np.bitwise_xor, bits, np.zeros_like(outcomes))
         if len(np.unique(parity)) > 1:
-            found.append(tuple((wire, 3) for wire, there in enumerate(word) if there))
+            found.append(tuple((wire, "Z") for wire, there in enumerate(word) if there))
     return (tuple(found),)
 
 

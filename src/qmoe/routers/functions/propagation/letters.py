@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from qmoe.circuits import Gate, Weight
+from qmoe.circuits.angles import indices_of
 from qmoe.engines.reference import gate_matrix
 
 #: Words on one wire, by number.
@@ -56,9 +57,9 @@ def transfer_support(gate: Gate) -> np.ndarray:
 
 
 def numbered(gate: Gate) -> Gate:
-    """The gate on wires 0, 1, ..., whose weights are numbered 0, 1, ...; equal for gates that differ only in those."""
-    named = sorted(set(gate.weight_indices))
-    angles = tuple(Weight(named.index(a.index)) if isinstance(a, Weight) else a for a in gate.angles)
+    """The gate on wires 0, 1, ..., with weights 0, 1, ... for angles that hold some; the same for gates that differ in those."""
+    named = list(dict.fromkeys(angle for angle in gate.angles if indices_of((angle,), Weight)))
+    angles = tuple(Weight(named.index(angle)) if angle in named else angle for angle in gate.angles)
     return Gate(gate.name, tuple(range(len(gate.wires))), angles)
 
 

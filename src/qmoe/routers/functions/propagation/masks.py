@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from qmoe.routers.functions.propagation.moves import Move, Word
+from qmoe.circuits import Word
+from qmoe.routers.functions.propagation.letters import LETTERS
+from qmoe.routers.functions.propagation.moves import Move
 
 _BITS = 64
 
@@ -137,7 +139,7 @@ def follow_masks(
     keys = np.zeros((layout.n_limbs, len(words)), dtype=np.uint64)
     for place, word in enumerate(words):
         for wire, letter in word:
-            layout.write(keys[:, place : place + 1], ("wire", wire), letter)
+            layout.write(keys[:, place : place + 1], ("wire", wire), LETTERS.index(letter))
     keys, values = _merged(keys, values)
     rows = 0 if values is None else values.shape[1]
     dropped, dropped_sum = np.zeros(rows), np.zeros(rows)

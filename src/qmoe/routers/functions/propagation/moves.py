@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from qmoe.circuits import Circuit, Dephase, Depolarize, Feature, Gate, Prepare
+from qmoe.circuits import Circuit, Dephase, Depolarize, Gate
 from qmoe.routers.functions.propagation.letters import (
     LETTERS,
     numbered,
@@ -17,9 +17,8 @@ from qmoe.routers.functions.propagation.letters import (
     turned,
     wave_products,
 )
-
-#: A word by its letters that are not I: wire to number of the letter.
-Word = tuple[tuple[int, int], ...]
+from qmoe.routers.functions.propagation.rotations import Turn, rotations_of, split_angle, variables_of
+from qmoe.routers.functions.terms import Variable
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +27,7 @@ class Move:
 
     Attributes:
         wires: the wires it acts on.
-        table: ``(4**w, N, W)``: the coefficient of ``new`` times wave ``b`` in what becomes of ``old``, by ``[old, new, b]``.
+        table: ``(4**w, N, W)``, by ``[old, new, b]``: the coefficient of ``new`` times wave b in what becomes of ``old``.
             N is ``4**w``; 1 for the last move of a wire, after which its letters are gone.
         variable: the variable of the waves 1, cos v, sin v, cos 2v, ...; None for W = 1.
     """
@@ -64,13 +63,13 @@ class Moves:
     Attributes:
         listed: the moves; in front those that end each wire, unless the circuit prepares amplitudes.
         n_qubits: number of wires.
-        n_variables: number of variables: the features of an angle encoding.
+        variables: what the waves are of: the features, one after the other, and what else stands in angles.
         support: whether tables are 0 and 1, for what some weights reach; else they are the numbers at given weights.
     """
 
     listed: tuple[Move, ...]
     n_qubits: int
-    n_variables: int
+    variables: tuple[Variable, ...]
     support: bool
 
     @cached_property
@@ -96,41 +95,64 @@ def moves_of(circuit: Circuit, weights: np.ndarray | None = None, strength: floa
     """The moves of a circuit.
 
     Args:
-        circuit: an angle encoding turns wires by RX, RY or RZ; amplitudes are prepared first.
+        circuit: any circuit.
         weights: ``(P,)`` float64 values of its weights; None for what can be reached with any, without noise.
         strength: the depolarizing probability; by default the circuit's own.
+
+    Raises:
+        UnsupportedError: without weights, for an angle that multiplies features by weights.
     """
     support = weights is None
     if strength is None and circuit.noise is not None:
         strength = circuit.noise.depolarizing
-    listed: list[Move] = []
-    prepared = False
+    listed: list[Move | Turn] = []
     for op in circuit.operations:
-        if isinstance(op, Prepare):
-            prepared = True
-        elif isinstance(op, Depolarize | Dephase):
-            if not support:
-                kept = 1 - 4 * (strength or 0.0) / 3
-                factors = np.full(4, kept) if isinstance(op, Depolarize) else np.zeros(4)
-                factors[0] = 1
-                if isinstance(op, Dephase):
-                    factors[LETTERS.index(op.axis)] = 1
-                listed += [Move((wire,), np.diag(factors)[:, :, None]) for wire in op.wires]
-        else:
-            listed.append(_gate_move(op, weights))
-    if not prepared:
-        listed = _closed(listed, circuit.n_qubits, support)
-    return Moves(tuple(listed), circuit.n_qubits, 0 if prepared else circuit.in_features, support)
+        if isinstance(op, Gate):
+            listed += _gate_moves(op, weights)
+        elif isinstance(op, Depolarize | Dephase) and not support:
+            factors = np.full(4, 1 - 4 * (strength or 0.0) / 3) if isinstance(op, Depolarize) else np.zeros(4)
+            factors[0] = 1
+            if isinstance(op, Dephase):
+                factors[LETTERS.index(op.axis)] = 1
+            listed += [Move((wire,), np.diag(factors)[:, :, None]) for wire in op.wires]
+    variables, place = variables_of(circuit.in_features, [turn for turn in listed if isinstance(turn, Turn)])
+    moves = [_turned(item, place, support) if isinstance(item, Turn) else item for item in listed]
+    if not circuit.prepares:
+        moves = _closed(moves, circuit.n_qubits, support)
+    return Moves(tuple(moves), circuit.n_qubits, variables, support)
 
 
-def _gate_move(gate: Gate, weights: np.ndarray | None) -> Move:
-    feature = next((angle.index for angle in gate.angles if isinstance(angle, Feature)), None)
-    if feature is not None:
-        table = turned(tuple(LETTERS.index(letter) for letter in gate.name[1:]))
-        return Move(gate.wires, np.abs(table) if weights is None else table, feature)
-    if weights is None:
-        return Move(gate.wires, transfer_support(numbered(gate)).astype(np.float64)[:, :, None])
-    return Move(gate.wires, transfer(gate, weights)[:, :, None])
+def _gate_moves(gate: Gate, weights: np.ndarray | None) -> list[Move | Turn]:
+    if not gate.feature_indices:
+        if weights is None:
+            return [Move(gate.wires, transfer_support(numbered(gate)).astype(np.float64)[:, :, None])]
+        return [Move(gate.wires, transfer(gate, weights)[:, :, None])]
+    found: list[Move | Turn] = []
+    for wires, letters, angle in rotations_of(gate):
+        split = split_angle(gate, angle, weights)
+        if split.constant:  # None for any value
+            table = turned(letters)
+            if split.constant is not None:
+                table = table @ np.array([1, np.cos(split.constant), np.sin(split.constant)])
+            else:
+                table = table.any(-1)
+            found.append(
+                Move(
+                    wires,
+                    (np.abs(table) > 1e-9).astype(np.float64)[:, :, None] if weights is None else table[:, :, None],
+                )
+            )
+        found += [Turn(wires, letters, monomial, factor) for monomial, factor in split.monomials.items()]
+    return found
+
+
+def _turned(turn: Turn, place: Mapping[tuple[tuple[int, ...], float], tuple[int, int]], support: bool) -> Move:
+    variable, k = place[turn.monomial, abs(turn.factor)]
+    table = turned(turn.letters)
+    found = np.zeros((*table.shape[:2], 2 * k + 1))
+    found[..., 0], found[..., 2 * k - 1] = table[..., 0], table[..., 1]
+    found[..., 2 * k] = table[..., 2] * np.sign(turn.factor)
+    return Move(turn.wires, np.abs(found) if support else found, variable)
 
 
 def _closed(listed: list[Move], n_qubits: int, support: bool) -> list[Move]:

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from qmoe.circuits import Circuit
+from qmoe.circuits import Circuit, Word
 from qmoe.errors import ConfigError
 from qmoe.routers.functions.products import Products
 from qmoe.routers.functions.propagation.cones import Cone, cones_of, words_that_count
+from qmoe.routers.functions.propagation.letters import LETTERS
 from qmoe.routers.functions.propagation.masks import TooManyTermsError, follow_masks
-from qmoe.routers.functions.propagation.moves import Word, moves_of
+from qmoe.routers.functions.propagation.moves import moves_of
 from qmoe.routers.functions.propagation.tables import follow_table, peak
 
 #: Cells of the largest table of words and products; beyond it words are listed, and beyond that the whole lattice.
@@ -60,7 +61,7 @@ def reached_products(
         listed += len(waves)
         if len(waves) - 1 > max_functions or listed > 16 * max_functions:
             raise too_many(circuit, max(len(waves) - 1, max_functions + 1), max_functions)
-    found = Products.united(parts)
+    found = Products.united(parts, moves.variables)
     if len(found) > max_functions:
         raise too_many(circuit, len(found), max_functions)
     return found, left_out
@@ -75,9 +76,7 @@ def too_many(circuit: Circuit, count: int, max_functions: int) -> ConfigError:
     )
 
 
-def _products(
-    circuit: Circuit, cone: Cone, words: Sequence[Word], max_functions: int, max_weight: int | None
-) -> Part:
+def _products(circuit: Circuit, cone: Cone, words: Sequence[Word], max_functions: int, max_weight: int | None) -> Part:
     """The products of one cone, the constant among them where it occurs."""
     on = sorted({wire for word in words for wire, _ in word})
     if peak(on, cone.moves) <= MAX_CELLS:
@@ -114,12 +113,14 @@ def _choices(n_waves: Sequence[int], most: int) -> Iterator[tuple[tuple[int, ...
                 yield chosen, waves
 
 
-def start_table(on: Sequence[int], rows: Sequence[Sequence[Word]], values: Sequence[Sequence[float]] | None) -> np.ndarray:
+def start_table(
+    on: Sequence[int], rows: Sequence[Sequence[Word]], values: Sequence[Sequence[float]] | None
+) -> np.ndarray:
     """``(rows, 4, ..., 4)``: for each row its words on the wires ``on``, with values; 1 without."""
     table = np.zeros((len(rows), *(4,) * len(on)))
     for row, words in enumerate(rows):
         for place, word in enumerate(words):
-            letters = dict(word)
+            letters = {wire: LETTERS.index(letter) for wire, letter in word}
             table[(row, *(letters.get(wire, 0) for wire in on))] += 1.0 if values is None else values[row][place]
     return table
 
@@ -140,5 +141,3 @@ def reached_words(circuit: Circuit, n_experts: int) -> list[tuple[int, ...]]:
         letters[:, list(wires)] = np.argwhere(table[0])
         found.update(map(tuple, letters.tolist()))
     return sorted(word for word in found if any(word) and word.count(2) % 2 == 0)
-
-
