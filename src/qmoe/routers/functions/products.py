@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import overload
@@ -39,8 +40,15 @@ class Products(Sequence[ProductTerm]):
             parts: features (or variables), and ``(N, features)`` waves of each product.
             variables: as of the class.
         """
+        return cls.gathered(parts, variables)[0]
+
+    @classmethod
+    def gathered(
+        cls, parts: Sequence[tuple[Sequence[int], np.ndarray]], variables: Sequence[Variable] | None = None
+    ) -> tuple[Products, np.ndarray]:
+        """As `united`, and ``(sum of N,)`` the place of each product of the parts among all, K for the constant."""
         if not parts:
-            return cls(np.zeros((0, 0)), np.zeros((0, 0)), variables)
+            return cls(np.zeros((0, 0)), np.zeros((0, 0)), variables), np.zeros(0, dtype=np.int64)
         padded = [_padded(np.asarray(features, dtype=np.int64), waves) for features, waves in parts]
         width = max(found[0].shape[1] for found in padded)
         features, waves = (
@@ -54,7 +62,11 @@ class Products(Sequence[ProductTerm]):
         same = [column[order][1:] == column[order][:-1] for column in columns]
         is_new[1:] = ~np.logical_and.reduce(same) if same else False
         kept = order[is_new & (weights[order] > 0)]
-        return cls(features[kept], waves[kept], variables)
+        # The constant, which has no factor, comes first where there is one.
+        group = np.empty(len(order), dtype=np.int64)
+        group[order] = np.cumsum(is_new) - 1 - int((weights == 0).any())
+        group[weights == 0] = len(kept)
+        return cls(features[kept], waves[kept], variables), group
 
     def __len__(self) -> int:
         return len(self.waves)
@@ -87,6 +99,12 @@ class Products(Sequence[ProductTerm]):
 
     def __hash__(self) -> int:
         return hash((self.features.tobytes(), self.waves.tobytes()))
+
+    @cached_property
+    def digest(self) -> str:
+        """A text that other products do not have."""
+        names = repr(self.variables).encode()
+        return hashlib.sha256(self.features.tobytes() + self.waves.tobytes() + names).hexdigest()[:12]
 
     @cached_property
     def weights(self) -> np.ndarray:

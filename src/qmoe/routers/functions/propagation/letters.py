@@ -57,7 +57,7 @@ def transfer_support(gate: Gate) -> np.ndarray:
 
 
 def numbered(gate: Gate) -> Gate:
-    """The gate on wires 0, 1, ..., with weights 0, 1, ... for angles that hold some; the same for gates that differ in those."""
+    """The gate on wires 0, 1, ..., with weights 0, 1, ... for angles that hold some."""
     named = list(dict.fromkeys(angle for angle in gate.angles if indices_of((angle,), Weight)))
     angles = tuple(Weight(named.index(angle)) if angle in named else angle for angle in gate.angles)
     return Gate(gate.name, tuple(range(len(gate.wires))), angles)

@@ -108,21 +108,29 @@ def moves_of(circuit: Circuit, weights: np.ndarray | None = None, strength: floa
     listed: list[Move | Turn] = []
     for op in circuit.operations:
         if isinstance(op, Gate):
-            listed += _gate_moves(op, weights)
+            listed += gate_moves(op, weights)
         elif isinstance(op, Depolarize | Dephase) and not support:
             factors = np.full(4, 1 - 4 * (strength or 0.0) / 3) if isinstance(op, Depolarize) else np.zeros(4)
             factors[0] = 1
             if isinstance(op, Dephase):
                 factors[LETTERS.index(op.axis)] = 1
             listed += [Move((wire,), np.diag(factors)[:, :, None]) for wire in op.wires]
-    variables, place = variables_of(circuit.in_features, [turn for turn in listed if isinstance(turn, Turn)])
-    moves = [_turned(item, place, support) if isinstance(item, Turn) else item for item in listed]
+    moves, variables = with_variables(circuit, listed, support)
     if not circuit.prepares:
-        moves = _closed(moves, circuit.n_qubits, support)
+        moves = closed(moves, circuit.n_qubits, support)
     return Moves(tuple(moves), circuit.n_qubits, variables, support)
 
 
-def _gate_moves(gate: Gate, weights: np.ndarray | None) -> list[Move | Turn]:
+def with_variables(
+    circuit: Circuit, listed: Sequence[Move | Turn], support: bool
+) -> tuple[list[Move], tuple[Variable, ...]]:
+    """Moves in place of turns, and the variables of their waves."""
+    variables, place = variables_of(circuit.in_features, [turn for turn in listed if isinstance(turn, Turn)])
+    return [_turned(item, place, support) if isinstance(item, Turn) else item for item in listed], variables
+
+
+def gate_moves(gate: Gate, weights: np.ndarray | None) -> list[Move | Turn]:
+    """The move of a gate without features, or the turns and moves of one with some; at any weights for None."""
     if not gate.feature_indices:
         if weights is None:
             return [Move(gate.wires, transfer_support(numbered(gate)).astype(np.float64)[:, :, None])]
@@ -155,7 +163,7 @@ def _turned(turn: Turn, place: Mapping[tuple[tuple[int, ...], float], tuple[int,
     return Move(turn.wires, np.abs(found) if support else found, variable)
 
 
-def _closed(listed: list[Move], n_qubits: int, support: bool) -> list[Move]:
+def closed(listed: Sequence[Move], n_qubits: int, support: bool) -> list[Move]:
     """With one move for all that a wire meets before it meets another: letters to waves of one variable, in ``|0>``."""
     opened: dict[int, list[Move]] = {wire: [] for wire in range(n_qubits)}
     rest = []

@@ -83,7 +83,7 @@ def split_angle(gate: Gate, angle: Angle, weights: np.ndarray | None) -> SplitAn
         if others and weights is None:
             if monomial:
                 raise UnsupportedError(
-                    f"{gate.name} on {gate.wires} turns by features times weights, so frequencies change with the weights and "
+                    f"{gate.name} on {gate.wires} turns by features times weights, so frequencies change with these and "
                     "there is no fixed set of functions; qmoe.distill takes such a router as trained."
                 )
             found.constant = None
