@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -184,7 +185,7 @@ class DistilledRouter(SoftmaxRouter):
                 f"A file holds the encodings {', '.join(ENCODINGS)} of qmoe, not {self.encoding!r}; keep this router by "
                 "torch.save(router, path) or pickle, beside the code of its encoding."
             )
-        config = {
+        config: dict[str, Any] = {
             "in_features": self.in_features,
             "n_experts": self.n_experts,
             "encoding": None if encoding is None else {"name": encoding.name, **dataclasses.asdict(encoding)},  # type: ignore[call-overload]
@@ -223,7 +224,7 @@ class DistilledRouter(SoftmaxRouter):
                 f"{_FORMAT!r}, version {' or '.join(_VERSIONS)}: a file that DistilledRouter.save wrote."
             )
         try:
-            config = json.loads(metadata["config"])
+            config: dict[str, Any] = json.loads(metadata["config"])
             encoding = config.pop("encoding")
             encoding = None if encoding is None else ENCODINGS[encoding.pop("name")](**encoding)
             variables, bounds = config.pop("variables", None), config.pop("bounds", (0.0, None, None, None))

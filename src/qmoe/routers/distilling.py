@@ -27,6 +27,8 @@ from qmoe.routers.twin import require_quantum
 MAX_POINTS = 1_000_000
 #: Qubits up to which a distilled router is compared with the circuit.
 MAX_COMPARED = 14
+#: Products of all features from which on those that occur are listed, where these are so many times fewer.
+_MIN_LATTICE, _SPARSE = 4096, 4
 _CHUNK = 4096
 #: Random points at which a distilled router must agree with the circuit, and how far apart they may be for each unit.
 _CHECKED, _AGREES = 64, 1e-8
@@ -142,26 +144,24 @@ def _followed(router: QuantumRouter, truncation: Truncation) -> DistilledRouter:
     """From the words that are followed at the router's weights: groups of all products where those are few, else a list."""
     circuit, top = router.circuit, router.circuit.max_frequency
     groups = islands(circuit) if circuit.is_template else []
-    is_small = top is not None and max((2 * top + 1) ** len(group) for group in groups) <= MAX_POINTS
+    sizes = [(2 * top + 1) ** len(group) for group in groups] if top is not None else [MAX_POINTS + 1]
+    is_small = max(sizes) <= MAX_POINTS
     if is_small and not truncation and not fits(circuit, router.n_experts):
         return _from_grid(router)  # a table of words and products would be larger than that of values
     found = _coefficients(router, truncation)
-    if not is_small or truncation:
+    is_local = sum(sizes) > max(_MIN_LATTICE, _SPARSE * sum(part.values.shape[1] for part in found.parts))
+    if not is_small or is_local or truncation:
         return _as_products(router, found, truncation)
     distilled = _shell(router, groups)
     for index, group in enumerate(groups):
         assert top is not None
         total = np.zeros((router.n_experts, *(2 * top + 1,) * len(group)))
-        total[(slice(None), *(0,) * len(group))] = found.constant if index == 0 else 0.0
+        total.reshape(router.n_experts, -1)[:, 0] = found.constant if index == 0 else 0.0
         for part in found.parts:
             if set(part.variables) <= set(group):
-                axes = [slice(None), *(0 if wire not in part.variables else slice(None) for wire in group)]
-                sizes = dict(zip(part.variables, part.n_waves, strict=True))
-                axes = [
-                    slice(sizes.get(w)) if isinstance(a, slice) else a
-                    for w, a in zip((None, *group), axes, strict=True)
-                ]
-                total[tuple(axes)] += part.values.reshape(router.n_experts, *part.n_waves)
+                n_waves = dict(zip(part.variables, part.n_waves, strict=True))
+                taken = tuple(slice(n_waves.get(feature, 1)) for feature in group)
+                total[(slice(None), *taken)] += part.values.reshape(router.n_experts, *(one.stop for one in taken))
         target = distilled.get_buffer(f"coefficients_{index}")
         target.copy_(torch.from_numpy(total).reshape(target.shape))
     return distilled
@@ -186,13 +186,10 @@ def _coefficients(router: QuantumRouter, truncation: Truncation | None) -> Coeff
 
 
 def _as_products(router: QuantumRouter, found: Coefficients, truncation: Truncation) -> DistilledRouter:
-    parts = [(part.variables, part.listed()) for part in found.parts]
-    products, places = Products.gathered(parts, found.variables)
-    values = np.concatenate([np.zeros((router.n_experts, 0)), *(part.values for part in found.parts)], 1)
-    total = np.stack([np.bincount(places, row, minlength=len(products) + 1) for row in values])
+    products, total = found.summed()
     kept = (total[:, :-1] != 0).any(0)
     distilled = _shell(router, [], products.taken(kept))
-    distilled.get_buffer("constant").copy_(torch.from_numpy(found.constant + total[:, -1]))
+    distilled.get_buffer("constant").copy_(torch.from_numpy(total[:, -1]))
     distilled.get_buffer("coefficients").copy_(torch.from_numpy(total[:, :-1][:, kept]))
     if truncation:
         why = why_no_certificate(router.circuit)

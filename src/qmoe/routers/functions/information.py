@@ -20,6 +20,8 @@ from qmoe.routers.functions.propagation.valued import Coefficients, coefficients
 
 #: Random circuits that are averaged over where there is no closed form, and qubits up to which they are.
 N_CIRCUITS, _MAX_QUBITS = 20, 12
+#: Words and products that are followed where no table fits: a fraction of what a twin or a distilled router takes.
+_MAX_TERMS = 2**18
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,8 @@ def mean_square_moves(circuit: Circuit) -> Moves | None:
     if max(used.values(), default=0) > 1 or max(entered.values(), default=0) > 1:
         return None
     found, variables = with_variables(circuit, listed, support=False)
-    moves = closed([replace(move, table=move.table**2) for move in found], circuit.n_qubits, support=False)
-    return Moves(tuple(moves), circuit.n_qubits, variables, support=False)
+    squared = closed([replace(move, table=move.table**2) for move in found], circuit.n_qubits, support=False)
+    return Moves(tuple(squared), circuit.n_qubits, variables, support=False)
 
 
 def _uniform(letters: tuple[int, ...]) -> np.ndarray:
@@ -155,7 +157,7 @@ def _mean_squares(circuit: Circuit, moves: Moves) -> np.ndarray:
     """The mean over read-outs, by number of features, from the squares of coefficients."""
     sums = measured(circuit)
     squared = tuple(tuple((c**2, word) for c, word in terms) for terms in sums)
-    found = followed(moves, squared, np.full((1, len(sums)), 1 / len(sums)), Truncation())
+    found = followed(moves, squared, np.full((1, len(sums)), 1 / len(sums)), Truncation(), _MAX_TERMS)
     return _by_weight(found, found.constant)
 
 

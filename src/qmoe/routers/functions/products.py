@@ -145,7 +145,8 @@ class Products(Sequence[ProductTerm]):
             features, order = self._lattice
             table = table if len(features) == x.shape[-1] else table[..., features, :]
             return outer(table).index_select(-1, _index(order, x))
-        flat, levels, order_ = table.flatten(-2), [], self._levels
+        flat, order_ = table.flatten(-2), self._levels
+        levels: list[Tensor] = []
         for parents, factors in order_.steps:
             factor = flat.index_select(-1, _index(factors, x))
             levels.append(factor if parents is None else levels[-1].index_select(-1, _index(parents, x)) * factor)

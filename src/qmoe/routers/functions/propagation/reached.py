@@ -52,7 +52,8 @@ def reached_products(
     listed, left_out = 0, False
     for cone in cones_of(moves, words):
         held = list(dict.fromkeys(word for output in cone.outputs for word in words[output]))
-        variables, waves = _products(circuit, cone, held, max_functions, max_weight)
+        variables, waves, is_cut = _products(circuit, cone, held, max_functions, max_weight)
+        left_out |= is_cut
         if max_weight is not None:
             few = (waves > 0).sum(1) <= max_weight
             left_out |= not few.all()
@@ -76,17 +77,20 @@ def too_many(circuit: Circuit, count: int, max_functions: int) -> ConfigError:
     )
 
 
-def _products(circuit: Circuit, cone: Cone, words: Sequence[Word], max_functions: int, max_weight: int | None) -> Part:
-    """The products of one cone, the constant among them where it occurs."""
+def _products(
+    circuit: Circuit, cone: Cone, words: Sequence[Word], max_functions: int, max_weight: int | None
+) -> tuple[tuple[int, ...], np.ndarray, bool]:
+    """The products of one cone, the constant among them where it occurs, and whether heavier ones were left out."""
     on = sorted({wire for word in words for wire, _ in word})
     if peak(on, cone.moves) <= MAX_CELLS:
         table, _, variables = follow_table(start_table(on, [words], None), on, cone.moves, support=True)
-        return variables, np.argwhere(table[0])
+        return variables, np.argwhere(table[0]), False
     try:
         terms = follow_masks(words, None, cone.moves, max_terms=MAX_TERMS)
     except TooManyTermsError:
-        return _lattice(circuit, cone.n_waves, max_functions, max_weight)
-    return terms.variables, terms.waves
+        found = _lattice(circuit, cone.n_waves, max_functions, max_weight)
+        return *found, max_weight is not None and max_weight < len(found[0])
+    return terms.variables, terms.waves, False
 
 
 def _lattice(circuit: Circuit, n_waves: Mapping[int, int], max_functions: int, max_weight: int | None) -> Part:
@@ -113,9 +117,7 @@ def _choices(n_waves: Sequence[int], most: int) -> Iterator[tuple[tuple[int, ...
                 yield chosen, waves
 
 
-def start_table(
-    on: Sequence[int], rows: Sequence[Sequence[Word]], values: Sequence[Sequence[float]] | None
-) -> np.ndarray:
+def start_table(on: Sequence[int], rows: Sequence[Sequence[Word]], values: np.ndarray | None) -> np.ndarray:
     """``(rows, 4, ..., 4)``: for each row its words on the wires ``on``, with values; 1 without."""
     table = np.zeros((len(rows), *(4,) * len(on)))
     for row, words in enumerate(rows):

@@ -9,6 +9,7 @@ import numpy as np
 
 from qmoe.circuits import Circuit, Sum, Word
 from qmoe.errors import ConfigError
+from qmoe.routers.functions.products import Products
 from qmoe.routers.functions.propagation.cones import Cone, cones_of, measured
 from qmoe.routers.functions.propagation.masks import Terms, TooManyTermsError, Truncation, follow_masks
 from qmoe.routers.functions.propagation.moves import Moves, moves_of
@@ -66,6 +67,14 @@ class Coefficients:
     parts: tuple[Part, ...]
     variables: tuple[Variable, ...]
 
+    def summed(self) -> tuple[Products, np.ndarray]:
+        """All products, and ``(rows, K + 1)`` their coefficients over all parts; the last is that of 1."""
+        products, places = Products.gathered([(part.variables, part.listed()) for part in self.parts], self.variables)
+        values = np.concatenate([np.zeros((len(self.constant), 0)), *(part.values for part in self.parts)], 1)
+        total = np.stack([np.bincount(places, row, minlength=len(products) + 1) for row in values])
+        total[:, -1] += self.constant
+        return products, total
+
 
 def coefficients_of(
     circuit: Circuit,
@@ -94,7 +103,9 @@ def coefficients_of(
     return followed(moves_of(circuit, weights, strength), sums, mixture, truncation or Truncation())
 
 
-def followed(moves: Moves, sums: Sequence[Sum], mixture: np.ndarray, truncation: Truncation) -> Coefficients:
+def followed(
+    moves: Moves, sums: Sequence[Sum], mixture: np.ndarray, truncation: Truncation, max_terms: int = MAX_TERMS
+) -> Coefficients:
     """Follows sums of words through moves.
 
     Args:
@@ -102,13 +113,16 @@ def followed(moves: Moves, sums: Sequence[Sum], mixture: np.ndarray, truncation:
         sums: what is measured.
         mixture: ``(rows, outputs)`` the sums of these to follow.
         truncation: which terms to drop.
+        max_terms: how many words and products there is room for, of each light cone that no table fits.
 
     Raises:
-        ConfigError: for more terms than there is room for.
+        ConfigError: for more terms.
     """
     words = [tuple(word for _, word in terms if word) for terms in sums]
     constant = mixture @ np.array([sum(c for c, word in terms if not word) for terms in sums])
-    parts = [_part(cone, sums, mixture[:, list(cone.outputs)], truncation) for cone in cones_of(moves, words)]
+    parts = [
+        _part(cone, sums, mixture[:, list(cone.outputs)], truncation, max_terms) for cone in cones_of(moves, words)
+    ]
     return Coefficients(constant, tuple(parts), moves.variables)
 
 
@@ -122,7 +136,7 @@ def fits(circuit: Circuit, n_rows: int) -> bool:
     return True
 
 
-def _part(cone: Cone, sums: Sequence[Sum], mixture: np.ndarray, truncation: Truncation) -> Part:
+def _part(cone: Cone, sums: Sequence[Sum], mixture: np.ndarray, truncation: Truncation, max_terms: int) -> Part:
     values: dict[Word, np.ndarray] = {}
     for column, output in enumerate(cone.outputs):
         for coefficient, word in sums[output]:
@@ -137,10 +151,10 @@ def _part(cone: Cone, sums: Sequence[Sum], mixture: np.ndarray, truncation: Trun
         flat = found.reshape(len(mixture), -1)
         return Part(cone.outputs, variables, None, found.shape[1:], flat, none, none)
     try:
-        terms = follow_masks(words, table.T, cone.moves, truncation=truncation, max_terms=MAX_TERMS)
+        terms = follow_masks(words, table.T, cone.moves, truncation=truncation, max_terms=max_terms)
     except TooManyTermsError:
         raise ConfigError(
-            f"There are more than {MAX_TERMS} Pauli words on the light cone of read-out {cone.outputs[0]}, which spreads to "
+            f"There are more than {max_terms} Pauli words on the light cone of read-out {cone.outputs[0]}, which spreads to "
             f"{len(cone.wires)} qubits; follow fewer of them by max_weight=6 or threshold=1e-3, or take fewer layers."
         ) from None
     return _of_terms(cone, terms)
