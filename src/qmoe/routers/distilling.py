@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Born
+from qmoe.circuits import AmplitudeEncoding, Born
 from qmoe.engines import choose_engine
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.routers.base import Router
@@ -68,21 +68,14 @@ def distill(
             "model, not a stack; write the stack back into its models first."
         )
     truncation = _truncation(max_weight, threshold)
-    on_grid = circuit.is_template and (circuit.prepares or isinstance(circuit.readout, Born) or not is_ours(circuit))
+    on_grid = circuit.prepares or (circuit.is_template and (isinstance(circuit.readout, Born) or not is_ours(circuit)))
     if truncation and on_grid:
         raise ConfigError(
-            f"max_weight and threshold drop Pauli words that are followed through a circuit, but this one, with "
-            f"{circuit.encoding} and {circuit.readout}, is run on a grid; leave them out."
+            "max_weight and threshold drop Pauli words that are followed through a circuit, but one with amplitudes, the "
+            "Born read-out or an encoding of your own is run on a grid; leave them out."
         )
     with torch.no_grad():
-        if on_grid:
-            distilled = _from_grid(router)
-        elif circuit.prepares:
-            raise ConfigError(
-                "distill takes amplitudes of circuits made of a template; build it as Circuit(..., 'amplitude')."
-            )
-        else:
-            distilled = _followed(router, truncation)
+        distilled = _from_grid(router) if on_grid else _followed(router, truncation)
         if distilled.projection is not None and router.projection is not None:
             distilled.projection.load_state_dict(router.projection.state_dict())
         if not truncation and circuit.n_qubits <= MAX_COMPARED and circuit.is_template:
@@ -105,7 +98,7 @@ def _shell(router: QuantumRouter, groups: list[tuple[int, ...]], products: Produ
     return DistilledRouter(
         router.in_features,
         router.n_experts,
-        encoding=circuit.encoding,
+        encoding=AmplitudeEncoding() if circuit.prepares and not circuit.is_template else circuit.encoding,
         groups=groups,
         products=products,
         softmax=router.adapter is not None,
@@ -116,9 +109,9 @@ def _shell(router: QuantumRouter, groups: list[tuple[int, ...]], products: Produ
 
 
 def _from_grid(router: QuantumRouter) -> DistilledRouter:
-    circuit = router.circuit
-    check_frequency(circuit)
-    top = circuit.max_frequency
+    circuit, top = router.circuit, router.circuit.max_frequency
+    if circuit.is_template:
+        check_frequency(circuit)
     if top is None:
         distilled = _shell(router, [tuple(range(circuit.in_features))])
         distilled.get_buffer("coefficients_0").copy_(_quadratic(router, distilled.groups[0], first=True))

@@ -20,6 +20,8 @@ from qmoe.routers.functions.terms import QuadraticTerm
 
 #: Functions in the largest basis that is listed, unless another limit is given.
 MAX_FUNCTIONS = 2**18
+#: Quadratic forms, each a matrix of its own, in the largest basis where no other limit is given.
+_MAX_FORMS = 4096
 #: Functions up to which the basis of an encoding of a user's own is held against circuits, by least squares; and how far
 #: apart they may be.
 _MAX_CHECKED, _AGREES = 800, 1e-7
@@ -42,8 +44,9 @@ def circuit_basis(
     Args:
         circuit: what computes them. Its noise is left aside: it scales coefficients and adds no function.
         n_experts: number of experts that share the outcomes of the Born read-out; by default one for each outcome.
-        max_functions: the largest basis to list. Circuits of any number of qubits are followed, on the light cones of what
-            they measure. Where there are too many words to follow, all products of a light cone are listed: a superset.
+        max_functions: the largest basis to list; by default 4096 quadratic forms. Circuits of any number of qubits are
+            followed, on the light cones of what they measure. Where there are too many words to follow, all products of a
+            light cone are listed: a superset.
         max_weight: only products of at most so many features; None for all.
 
     Raises:
@@ -60,7 +63,7 @@ def circuit_basis(
                 f"max_weight={max_weight!r} limits products of sines and cosines, but amplitudes give quadratic forms; "
                 "leave it out."
             )
-        basis = _quadratic(circuit, n_experts, max_functions)
+        basis = _quadratic(circuit, n_experts, _MAX_FORMS if max_functions == MAX_FUNCTIONS else max_functions)
     else:
         if max_weight is not None:
             check_sizes(max_weight=max_weight)

@@ -11,7 +11,8 @@ from qmoe.circuits import Word
 from qmoe.routers.functions.propagation.letters import LETTERS
 from qmoe.routers.functions.propagation.moves import Move
 
-_BITS = 64
+#: Bits of the numbers that hold words.
+BITS = 64
 
 
 class TooManyTermsError(Exception):
@@ -68,7 +69,7 @@ class _Layout:
             *((("wire", wire), 2) for wire in wires),
             *((("variable", v), (n - 1).bit_length()) for v, n in n_waves.items()),
         ]:
-            if used + bits > _BITS:
+            if used + bits > BITS:
                 limb, used = limb + 1, 0
             self.fields[name] = limb, used, bits
             used += bits
@@ -86,7 +87,7 @@ class _Layout:
 
     def mask(self, names: Iterable[tuple[str, int]]) -> np.ndarray:
         """``(limbs, 1)``: the bits of all fields but these."""
-        found = np.full((self.n_limbs, 1), 2**_BITS - 1, dtype=np.uint64)
+        found = np.full((self.n_limbs, 1), 2**BITS - 1, dtype=np.uint64)
         for name in names:
             limb, shift, bits = self.fields[name]
             found[limb] &= ~np.uint64((2**bits - 1) << shift)

@@ -138,7 +138,7 @@ def gate_moves(gate: Gate, weights: np.ndarray | None) -> list[Move | Turn]:
     found: list[Move | Turn] = []
     for wires, letters, angle in rotations_of(gate):
         split = split_angle(gate, angle, weights)
-        if split.constant:  # None for any value
+        if split.constant != 0:  # None for any value
             table = turned(letters)
             if split.constant is not None:
                 table = table @ np.array([1, np.cos(split.constant), np.sin(split.constant)])

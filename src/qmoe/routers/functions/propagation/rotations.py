@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qmoe.circuits import Angle, Expression, Feature, Gate
-from qmoe.circuits.angles import angle_value, as_angle
+from qmoe.circuits.expressions import angle_value, as_angle
 from qmoe.errors import UnsupportedError
 from qmoe.routers.functions.propagation.letters import LETTERS
 from qmoe.routers.functions.terms import Variable

@@ -50,6 +50,8 @@ class Part:
         """``(N, variables)`` waves of each product."""
         if self.waves is not None:
             return self.waves
+        if not self.n_waves:
+            return np.zeros((self.values.shape[1], 0), dtype=np.uint8)
         return np.stack(np.unravel_index(np.arange(self.values.shape[1]), self.n_waves), -1).astype(np.uint8)
 
 
@@ -71,7 +73,7 @@ class Coefficients:
         """All products, and ``(rows, K + 1)`` their coefficients over all parts; the last is that of 1."""
         products, places = Products.gathered([(part.variables, part.listed()) for part in self.parts], self.variables)
         values = np.concatenate([np.zeros((len(self.constant), 0)), *(part.values for part in self.parts)], 1)
-        total = np.stack([np.bincount(places, row, minlength=len(products) + 1) for row in values])
+        total = np.stack([np.bincount(places, row, minlength=len(products) + 1) for row in values]).astype(np.float64)
         total[:, -1] += self.constant
         return products, total
 
