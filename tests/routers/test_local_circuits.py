@@ -14,8 +14,8 @@ import qmoe
 from qmoe.circuits import AngleEncoding, Circuit, Feature, Gate, Hamiltonian, NoiseModel, Pauli, Weight
 from qmoe.errors import ConfigError, PerformanceWarning
 from qmoe.routers import DistilledRouter, QuantumRouter, circuit_basis
-from qmoe.routers.functions.blocks import Blocks
 from qmoe.routers.functions.certificate import weight_certificate
+from qmoe.routers.functions.feature_blocks import Blocks
 from qmoe.routers.functions.information import Information, information, mean_square_moves
 from qmoe.routers.functions.products import Products
 from qmoe.routers.functions.propagation.valued import coefficients_of
@@ -296,19 +296,18 @@ def test_a_qubit_by_itself_tells_a_third() -> None:
     assert found.n_circuits is None
 
 
-@pytest.mark.parametrize(
-    "circuit", [Circuit(3, 2), brick(4, 4).circuit, Circuit(2, 2, AngleEncoding("Z"), "basic_entangler")], ids=str
-)
+@pytest.mark.parametrize("circuit", [Circuit(3, 2), Circuit(2, 2, AngleEncoding("Z"), "basic_entangler")], ids=str)
 def test_means_over_all_weights_are_those_of_many_random_weights(circuit: Circuit) -> None:
-    rng, n = np.random.default_rng(0), 1500
-    squares = np.zeros(circuit.in_features + 1)
-    for _ in range(n):
+    rng, n = np.random.default_rng(0), 200
+    squares = np.zeros((n, circuit.in_features + 1))
+    for row in squares:
         products, values = coefficients_of(circuit, rng.uniform(0, 2 * math.pi, circuit.n_weights)).summed()
-        squares += np.bincount(products.weights, (values[:, :-1] ** 2).mean(0) * 0.5**products.weights, len(squares))
-        squares[0] += (values[:, -1] ** 2).mean()
+        row += np.bincount(products.weights, (values[:, :-1] ** 2).mean(0) * 0.5**products.weights, len(row))
+        row[0] += (values[:, -1] ** 2).mean()
     found = told(circuit)
     assert found.n_circuits is None
-    np.testing.assert_allclose(found.by_weight, squares / n, atol=0.02)
+    error = squares.std(0) / math.sqrt(n)
+    assert (np.abs(squares.mean(0) - found.by_weight) <= 4 * error + 1e-12).all()
 
 
 def test_means_of_squares_are_those_of_all_quarter_turns() -> None:

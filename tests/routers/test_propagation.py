@@ -138,7 +138,7 @@ def test_spans_are_those_of_one_dense_table(seed: int, n_experts: int) -> None:
         assert not left_out
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(seed=SEEDS)
 def test_no_circuit_of_operations_leaves_its_span(seed: int) -> None:
     circuit = random_operations(seed, max_qubits=3)

@@ -20,7 +20,7 @@ from qmoe.circuits import ENCODINGS, Encoding
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.layers import Device, DType, Linear, Rng, affine, check_dtype
 from qmoe.routers.base import SoftmaxRouter
-from qmoe.routers.functions.blocks import Blocks
+from qmoe.routers.functions.feature_blocks import Blocks
 from qmoe.routers.functions.products import Products, outer, wave_table
 from qmoe.routers.functions.terms import Variable
 from qmoe.routers.quantum import check_encoded, no_logits

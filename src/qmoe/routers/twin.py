@@ -20,8 +20,8 @@ from qmoe.part_spec import Drawn, Within
 from qmoe.routers.base import Router
 from qmoe.routers.features import FeatureRouter, FeatureSpec
 from qmoe.routers.functions.basis import Basis
-from qmoe.routers.functions.blocks import Blocks
 from qmoe.routers.functions.certificate import weight_certificate
+from qmoe.routers.functions.feature_blocks import Blocks
 from qmoe.routers.functions.products import Products
 from qmoe.routers.functions.propagation.valued import coefficients_of
 from qmoe.routers.functions.reach import MAX_FUNCTIONS, circuit_basis

@@ -29,7 +29,7 @@ from qmoe.circuits import Born, Circuit, Gate
 from qmoe.errors import QMoEError
 from qmoe.routers.functions.propagation.cones import measured
 from qmoe.routers.functions.propagation.moves import moves_of
-from qmoe.routers.functions.propagation.tables import follow_table
+from qmoe.routers.functions.propagation.word_tables import follow_table
 
 #: Qubits that an encoding may join: a matrix of 4**n rows is looked at.
 _MAX_JOINED = 4

@@ -6,6 +6,6 @@ do not touch a word leave it alone, so only those on its light cone count. In th
 and all others 0; what is left is a sum of products of sines and cosines.
 
 `letters` has what a gate does to words, `moves` the moves of a circuit and its light cones. The words of a cone are held as
-a dense table (`tables`) where it fits, else as bit masks (`masks`). Both follow values at given weights, or only which
-words are reached for some weights. `reach` and `values` are the results of the two.
+a dense table (`word_tables`) where it fits, else as bit masks (`masks`). Both follow values at given weights, or only which
+words are reached for some weights. `reached` and `valued` have the results.
 """

@@ -59,7 +59,7 @@ class Terms:
     dropped_sum: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
-class _Layout:
+class _MaskLayout:
     """Where the letters of wires (2 bits) and the waves of variables stand in rows of 64-bit numbers."""
 
     def __init__(self, wires: Sequence[int], n_waves: dict[int, int]) -> None:
@@ -136,7 +136,7 @@ def follow_masks(
         if move.variable is not None:
             n_waves[move.variable] = n_waves.get(move.variable, 1) + move.n_waves - 1
     wires = sorted({wire for word in words for wire, _ in word} | {wire for move in moves for wire in move.wires})
-    layout = _Layout(wires, n_waves)
+    layout = _MaskLayout(wires, n_waves)
     keys = np.zeros((layout.n_limbs, len(words)), dtype=np.uint64)
     for place, word in enumerate(words):
         for wire, letter in word:
@@ -170,7 +170,7 @@ def follow_masks(
     )
 
 
-def _gone(layout: _Layout, keys: np.ndarray, values: np.ndarray, truncation: Truncation) -> np.ndarray:
+def _gone(layout: _MaskLayout, keys: np.ndarray, values: np.ndarray, truncation: Truncation) -> np.ndarray:
     gone = np.abs(values).max(1) < truncation.threshold
     if truncation.max_weight is not None:
         gone |= layout.weights(keys, "wire") + layout.weights(keys, "variable") > truncation.max_weight
@@ -178,7 +178,7 @@ def _gone(layout: _Layout, keys: np.ndarray, values: np.ndarray, truncation: Tru
 
 
 def _moved(
-    layout: _Layout,
+    layout: _MaskLayout,
     keys: np.ndarray,
     values: np.ndarray | None,
     move: Move,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,8 +18,11 @@ from qmoe.routers.functions.propagation.letters import (
     turned,
     wave_products,
 )
-from qmoe.routers.functions.propagation.rotations import Turn, rotations_of, split_angle, variables_of
+from qmoe.routers.functions.propagation.rotations import FeatureTurn, rotations_of, split_angle, variables_of
 from qmoe.routers.functions.terms import Variable
+
+#: Entries of a gate's table that are rounding.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +109,7 @@ def moves_of(circuit: Circuit, weights: np.ndarray | None = None, strength: floa
     support = weights is None
     if strength is None and circuit.noise is not None:
         strength = circuit.noise.depolarizing
-    listed: list[Move | Turn] = []
+    listed: list[Move | FeatureTurn] = []
     for op in circuit.operations:
         if isinstance(op, Gate):
             listed += gate_moves(op, weights)
@@ -122,39 +126,33 @@ def moves_of(circuit: Circuit, weights: np.ndarray | None = None, strength: floa
 
 
 def with_variables(
-    circuit: Circuit, listed: Sequence[Move | Turn], support: bool
+    circuit: Circuit, listed: Sequence[Move | FeatureTurn], support: bool
 ) -> tuple[list[Move], tuple[Variable, ...]]:
     """Moves in place of turns, and the variables of their waves."""
-    variables, place = variables_of(circuit.in_features, [turn for turn in listed if isinstance(turn, Turn)])
-    return [_turned(item, place, support) if isinstance(item, Turn) else item for item in listed], variables
+    variables, place = variables_of(circuit.in_features, [turn for turn in listed if isinstance(turn, FeatureTurn)])
+    return [_turned(item, place, support) if isinstance(item, FeatureTurn) else item for item in listed], variables
 
 
-def gate_moves(gate: Gate, weights: np.ndarray | None) -> list[Move | Turn]:
+def gate_moves(gate: Gate, weights: np.ndarray | None) -> list[Move | FeatureTurn]:
     """The move of a gate without features, or the turns and moves of one with some; at any weights for None."""
     if not gate.feature_indices:
         if weights is None:
             return [Move(gate.wires, transfer_support(numbered(gate)).astype(np.float64)[:, :, None])]
         return [Move(gate.wires, transfer(gate, weights)[:, :, None])]
-    found: list[Move | Turn] = []
+    found: list[Move | FeatureTurn] = []
     for wires, letters, angle in rotations_of(gate):
         split = split_angle(gate, angle, weights)
         if split.constant != 0:  # None for any value
-            table = turned(letters)
-            if split.constant is not None:
-                table = table @ np.array([1, np.cos(split.constant), np.sin(split.constant)])
-            else:
-                table = table.any(-1)
-            found.append(
-                Move(
-                    wires,
-                    (np.abs(table) > 1e-9).astype(np.float64)[:, :, None] if weights is None else table[:, :, None],
-                )
-            )
-        found += [Turn(wires, letters, monomial, factor) for monomial, factor in split.monomials.items()]
+            any_angle = split.constant is None
+            waves = np.array([1.0, math.cos(split.constant or 0.0), math.sin(split.constant or 0.0)])
+            table = np.abs(turned(letters)).max(-1) if any_angle else turned(letters) @ waves
+            table = (np.abs(table) > _ROUNDING).astype(np.float64) if weights is None else table
+            found.append(Move(wires, table[:, :, None]))
+        found += [FeatureTurn(wires, letters, monomial, factor) for monomial, factor in split.monomials.items()]
     return found
 
 
-def _turned(turn: Turn, place: Mapping[tuple[tuple[int, ...], float], tuple[int, int]], support: bool) -> Move:
+def _turned(turn: FeatureTurn, place: Mapping[tuple[tuple[int, ...], float], tuple[int, int]], support: bool) -> Move:
     variable, k = place[turn.monomial, abs(turn.factor)]
     table = turned(turn.letters)
     found = np.zeros((*table.shape[:2], 2 * k + 1))

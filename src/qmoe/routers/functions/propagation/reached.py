@@ -19,7 +19,7 @@ from qmoe.routers.functions.propagation.cones import Cone, cones_of, words_that_
 from qmoe.routers.functions.propagation.letters import LETTERS
 from qmoe.routers.functions.propagation.masks import TooManyTermsError, follow_masks
 from qmoe.routers.functions.propagation.moves import moves_of
-from qmoe.routers.functions.propagation.tables import follow_table, peak
+from qmoe.routers.functions.propagation.word_tables import follow_table, peak
 
 #: Cells of the largest table of words and products; beyond it words are listed, and beyond that the whole lattice.
 MAX_CELLS = 2**25

@@ -19,7 +19,7 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Turn:
+class FeatureTurn:
     """A rotation about a word by a number times a product of features.
 
     Attributes:
@@ -100,7 +100,7 @@ def split_angle(gate: Gate, angle: Angle, weights: np.ndarray | None) -> SplitAn
 
 
 def variables_of(
-    n_features: int, turns: Iterable[Turn]
+    n_features: int, turns: Iterable[FeatureTurn]
 ) -> tuple[tuple[Variable, ...], Mapping[tuple[tuple[int, ...], float], tuple[int, int]]]:
     """The variables of all turns, and for each monomial and size of a factor its variable and multiple.
 

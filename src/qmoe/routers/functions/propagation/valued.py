@@ -14,7 +14,7 @@ from qmoe.routers.functions.propagation.cones import Cone, cones_of, measured
 from qmoe.routers.functions.propagation.masks import Terms, TooManyTermsError, Truncation, follow_masks
 from qmoe.routers.functions.propagation.moves import Moves, moves_of
 from qmoe.routers.functions.propagation.reached import start_table
-from qmoe.routers.functions.propagation.tables import follow_table, peak
+from qmoe.routers.functions.propagation.word_tables import follow_table, peak
 from qmoe.routers.functions.terms import Variable
 
 #: Numbers of the largest table, over all rows.
@@ -24,7 +24,7 @@ MAX_TERMS = 2**21
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class ConePart:
     """The sum over the read-outs of one light cone.
 
     Attributes:
@@ -66,7 +66,7 @@ class Coefficients:
     """
 
     constant: np.ndarray
-    parts: tuple[Part, ...]
+    parts: tuple[ConePart, ...]
     variables: tuple[Variable, ...]
 
     def summed(self) -> tuple[Products, np.ndarray]:
@@ -138,7 +138,7 @@ def fits(circuit: Circuit, n_rows: int) -> bool:
     return True
 
 
-def _part(cone: Cone, sums: Sequence[Sum], mixture: np.ndarray, truncation: Truncation, max_terms: int) -> Part:
+def _part(cone: Cone, sums: Sequence[Sum], mixture: np.ndarray, truncation: Truncation, max_terms: int) -> ConePart:
     values: dict[Word, np.ndarray] = {}
     for column, output in enumerate(cone.outputs):
         for coefficient, word in sums[output]:
@@ -151,7 +151,7 @@ def _part(cone: Cone, sums: Sequence[Sum], mixture: np.ndarray, truncation: Trun
         start = start_table(on, [words] * len(mixture), table)
         found, _, variables = follow_table(start, on, cone.moves, support=False)
         flat = found.reshape(len(mixture), -1)
-        return Part(cone.outputs, variables, None, found.shape[1:], flat, none, none)
+        return ConePart(cone.outputs, variables, None, found.shape[1:], flat, none, none)
     try:
         terms = follow_masks(words, table.T, cone.moves, truncation=truncation, max_terms=max_terms)
     except TooManyTermsError:
@@ -162,8 +162,8 @@ def _part(cone: Cone, sums: Sequence[Sum], mixture: np.ndarray, truncation: Trun
     return _of_terms(cone, terms)
 
 
-def _of_terms(cone: Cone, terms: Terms) -> Part:
+def _of_terms(cone: Cone, terms: Terms) -> ConePart:
     assert terms.values is not None
     n_waves = cone.n_waves
     sizes = tuple(n_waves[variable] for variable in terms.variables)
-    return Part(cone.outputs, terms.variables, terms.waves, sizes, terms.values.T, terms.dropped, terms.dropped_sum)
+    return ConePart(cone.outputs, terms.variables, terms.waves, sizes, terms.values.T, terms.dropped, terms.dropped_sum)
