@@ -160,7 +160,17 @@ class Expression(_Arithmetic):
         return "".join(parts) or "0"
 
 
-Angle = Feature | Weight | Expression | float
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """An angle that is output ``index`` of the circuit's function of features and weights (`Circuit.from_operations`)."""
+
+    index: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", _natural("Computed", self.index))
+
+
+Angle = Feature | Weight | Expression | Computed | float
 
 
 def angle_value(
@@ -178,6 +188,8 @@ def angle_value(
         return feature(angle.index)
     if isinstance(angle, Weight):
         return weight(angle.index)
+    if isinstance(angle, Computed):
+        raise TypeError(f"{angle} has a value in its circuit alone.")
     if not isinstance(angle, Expression):
         return number(angle)
     total: Any = number(0.0)
@@ -195,7 +207,7 @@ def as_angle(gate: str, angle: Any) -> Angle:
     Raises:
         ConfigError: for anything but a feature, a weight, an expression or a finite number.
     """
-    if isinstance(angle, (Feature, Weight)):
+    if isinstance(angle, (Feature, Weight, Computed)):
         return angle
     if isinstance(angle, Expression):
         return angle.simplified()
@@ -230,6 +242,8 @@ def shifted(angle: Angle, by: int) -> Angle:
 
 def angle_text(angle: Angle) -> str:
     """``x0``, ``w0``, ``x0+2*w1`` or a number."""
+    if isinstance(angle, Computed):
+        return f"a{angle.index}"
     if isinstance(angle, (Feature, Weight)):
         return _product((angle,))
     return str(angle) if isinstance(angle, Expression) else f"{angle:.3g}"
