@@ -26,9 +26,11 @@ from qmoe.circuits import (
     Readout,
     Weight,
 )
+from qmoe.circuits.expressions import Computed
 from qmoe.engines import ReferenceEngine
 from qmoe.errors import ConfigError, UnsupportedError
 from qmoe.routers import circuit_basis
+from qmoe.routers.functions.certificate import weight_certificate
 from qmoe.routers.functions.propagation import masks, reached, valued
 from qmoe.routers.functions.propagation.letters import LETTERS, transfer, wave_products
 from qmoe.routers.functions.propagation.masks import TooManyTermsError, Truncation, follow_masks
@@ -210,6 +212,16 @@ def test_features_times_weights_have_no_span_but_values() -> None:
         circuit_basis(circuit)
     x = np.array([[0.4]])
     np.testing.assert_allclose(values_at(circuit, x, np.array([1.7])), [[math.cos(1.7 * 0.4 + 0.2)]], atol=1e-14)
+
+
+def test_angles_that_a_function_computes_are_refused() -> None:
+    circuit = Circuit.from_operations(
+        [Gate("CRX", (0, 1), (Computed(0),))], angles=lambda x, w: x.sin() + w, in_features=1, weight_shape=1
+    )
+    for ask in (circuit_basis, lambda c: coefficients_of(c, np.zeros(1))):
+        with pytest.raises(UnsupportedError, match=r"CRX on \(0, 1\) turns by an angle that a function"):
+            ask(circuit)
+    assert "an angle that a function" in str(weight_certificate(circuit, 1)[1])
 
 
 @pytest.mark.parametrize("readout", [Probs(range(9)), Probs((0,))], ids=["many", "one"])

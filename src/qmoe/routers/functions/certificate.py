@@ -26,9 +26,10 @@ import itertools
 import numpy as np
 
 from qmoe.circuits import Born, Circuit, Gate
-from qmoe.errors import QMoEError
+from qmoe.errors import QMoEError, UnsupportedError
 from qmoe.routers.functions.propagation.cones import measured
 from qmoe.routers.functions.propagation.moves import moves_of
+from qmoe.routers.functions.propagation.rotations import check_followed
 from qmoe.routers.functions.propagation.word_tables import follow_table
 
 #: Qubits that an encoding may join: a matrix of 4**n rows is looked at.
@@ -61,6 +62,10 @@ def why_no_certificate(circuit: Circuit) -> str | None:
     """Why the conditions in the docstring of this module are not met; None where they are."""
     if circuit.prepares:
         return "amplitudes are no angles"
+    try:
+        check_followed(circuit)
+    except UnsupportedError as error:
+        return str(error)
     part = _encoding_part(circuit)
     if isinstance(part, str):
         return part

@@ -15,7 +15,7 @@ from qmoe.routers.functions.propagation.cones import measured
 from qmoe.routers.functions.propagation.letters import numbered, transfer, turned
 from qmoe.routers.functions.propagation.masks import Truncation
 from qmoe.routers.functions.propagation.moves import Move, Moves, closed, gate_moves, with_variables
-from qmoe.routers.functions.propagation.rotations import FeatureTurn, rotations_of
+from qmoe.routers.functions.propagation.rotations import FeatureTurn, check_followed, rotations_of
 from qmoe.routers.functions.propagation.valued import Coefficients, coefficients_of, followed
 
 #: Random circuits that are averaged over where there is no closed form, and qubits up to which they are.
@@ -95,6 +95,7 @@ def mean_square_moves(circuit: Circuit) -> Moves | None:
     After a rotation by a uniform angle ``E cos sin = 0``, so coefficients of different words are uncorrelated, and stay so
     where gates permute words, and where features split them into different products.
     """
+    check_followed(circuit)
     listed: list[Move | FeatureTurn] = []
     used: Counter[int] = Counter()
     entered: Counter[int] = Counter()

@@ -18,7 +18,13 @@ from qmoe.routers.functions.propagation.letters import (
     turned,
     wave_products,
 )
-from qmoe.routers.functions.propagation.rotations import FeatureTurn, rotations_of, split_angle, variables_of
+from qmoe.routers.functions.propagation.rotations import (
+    FeatureTurn,
+    check_followed,
+    rotations_of,
+    split_angle,
+    variables_of,
+)
 from qmoe.routers.functions.terms import Variable
 
 #: Entries of a gate's table that are rounding.
@@ -104,8 +110,9 @@ def moves_of(circuit: Circuit, weights: np.ndarray | None = None, strength: floa
         strength: the depolarizing probability; by default the circuit's own.
 
     Raises:
-        UnsupportedError: without weights, for an angle that multiplies features by weights.
+        UnsupportedError: for an angle that a function computes; without weights, for features multiplied by weights.
     """
+    check_followed(circuit)
     support = weights is None
     if strength is None and circuit.noise is not None:
         strength = circuit.noise.depolarizing

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from qmoe.circuits import Angle, Expression, Feature, Gate
-from qmoe.circuits.expressions import angle_value, as_angle
+from qmoe.circuits import Angle, Circuit, Expression, Feature, Gate, Weight
+from qmoe.circuits.expressions import Computed, angle_value, as_angle
 from qmoe.errors import UnsupportedError
 from qmoe.routers.functions.propagation.letters import LETTERS
 from qmoe.routers.functions.terms import Variable
@@ -59,12 +59,23 @@ def rotations_of(gate: Gate) -> list[tuple[tuple[int, ...], tuple[int, ...], Ang
     letter = LETTERS.index(gate.name[-1])
     if gate.name.startswith("C"):
         # The projector on 1 of the control is (1 - Z) / 2, so half the angle turns without it and half against it.
-        half = angles[0] * 0.5
-        return [
-            (wires[1:], (letter,), as_angle(gate.name, half)),
-            (wires, (3, letter), as_angle(gate.name, half * -1.0)),
-        ]
+        return [(wires[1:], (letter,), _times(angles[0], 0.5)), (wires, (3, letter), _times(angles[0], -0.5))]
     return [(wires, (letter,), angles[0])]
+
+
+def _times(angle: Angle, factor: float) -> Angle:
+    assert not isinstance(angle, Computed)  # `check_followed` refuses these
+    return as_angle("", angle * factor)
+
+
+def check_followed(circuit: Circuit) -> None:
+    """Raises `UnsupportedError` for angles that a function of features and weights computes: there are no sums to follow."""
+    for op in circuit.operations:
+        if isinstance(op, Gate) and any(isinstance(angle, Computed) for angle in op.angles):
+            raise UnsupportedError(
+                f"{op.name} on {op.wires} turns by an angle that a function of features and weights computes, which spans, "
+                "twins and distilled routers cannot follow; write the angle as sums and products of Feature and Weight."
+            )
 
 
 def split_angle(gate: Gate, angle: Angle, weights: np.ndarray | None) -> SplitAngle:
@@ -74,8 +85,12 @@ def split_angle(gate: Gate, angle: Angle, weights: np.ndarray | None) -> SplitAn
         UnsupportedError: for any weights, where features are multiplied by them.
     """
     found = SplitAngle()
-    terms = angle.terms if isinstance(angle, Expression) else ((1.0, (angle,)),) if not isinstance(angle, float) else ()
-    if isinstance(angle, float):
+    terms: tuple[tuple[float, tuple[Feature | Weight, ...]], ...] = ()
+    if isinstance(angle, Expression):
+        terms = angle.terms
+    elif isinstance(angle, Feature | Weight):
+        terms = ((1.0, (angle,)),)
+    elif isinstance(angle, float):
         found.constant = angle
     for coefficient, factors in terms:
         monomial = tuple(sorted(f.index for f in factors if isinstance(f, Feature)))
