@@ -17,6 +17,8 @@ FLOORS = (
     ("seeding", "layers", "part_spec", "safe_files"),
     ("circuits", "compiled", "statistics"),
     ("engines",),
+    ("interop",),
+    ("quantum_layer",),
     ("compilable",),
     ("routers", "experts"),
     ("moe",),

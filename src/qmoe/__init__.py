@@ -13,7 +13,19 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Circuit, Gate, NoiseModel, Weight
+    from qmoe.circuits import (
+        AmplitudeEncoding,
+        AngleEncoding,
+        Circuit,
+        Feature,
+        Gate,
+        Hamiltonian,
+        NoiseModel,
+        Parity,
+        Pauli,
+        Probs,
+        Weight,
+    )
     from qmoe.errors import (
         ConfigError,
         EncodingRangeWarning,
@@ -28,6 +40,7 @@ if TYPE_CHECKING:
     from qmoe.estimator import QMoEClassifier
     from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
     from qmoe.moe import MixtureOfExperts
+    from qmoe.quantum_layer import QuantumLayer
     from qmoe.routers import DistilledRouter, LinearRouter, MLPRouter, QuantumRouter, Router, UniformRouter
     from qmoe.routers.distill import distill
     from qmoe.routers.functions.span import span
@@ -43,17 +56,23 @@ __all__ = [
     "DistilledRouter",
     "EncodingRangeWarning",
     "Experts",
+    "Feature",
     "Gate",
+    "Hamiltonian",
     "LinearExperts",
     "LinearRouter",
     "MLPExperts",
     "MLPRouter",
     "MixtureOfExperts",
     "NoiseModel",
+    "Parity",
+    "Pauli",
     "PerformanceWarning",
+    "Probs",
     "QMoEClassifier",
     "QMoEError",
     "QuantumExperts",
+    "QuantumLayer",
     "QuantumRouter",
     "Router",
     "ShapeError",
@@ -78,17 +97,23 @@ _HOMES = {
     "DistilledRouter": "qmoe.routers",
     "EncodingRangeWarning": "qmoe.errors",
     "Experts": "qmoe.experts",
+    "Feature": "qmoe.circuits",
     "Gate": "qmoe.circuits",
+    "Hamiltonian": "qmoe.circuits",
     "LinearExperts": "qmoe.experts",
     "LinearRouter": "qmoe.routers",
     "MLPExperts": "qmoe.experts",
     "MLPRouter": "qmoe.routers",
     "MixtureOfExperts": "qmoe.moe",
     "NoiseModel": "qmoe.circuits",
+    "Parity": "qmoe.circuits",
+    "Pauli": "qmoe.circuits",
     "PerformanceWarning": "qmoe.errors",
+    "Probs": "qmoe.circuits",
     "QMoEClassifier": "qmoe.estimator",
     "QMoEError": "qmoe.errors",
     "QuantumExperts": "qmoe.experts",
+    "QuantumLayer": "qmoe.quantum_layer",
     "QuantumRouter": "qmoe.routers",
     "Router": "qmoe.routers",
     "ShapeError": "qmoe.errors",

@@ -293,7 +293,7 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         router = self._router(n_features, make)
         experts = self._experts(n_features, n_classes, make)
         for part in (router, experts):
-            if isinstance(part, (QuantumRouter, QuantumExperts)) and part.circuit.encoding.period is None:
+            if isinstance(part, (QuantumRouter, QuantumExperts)) and part.circuit.prepares:
                 _check_amplitudes(n_features)
         head: nn.Module | None = None
         if isinstance(experts, QuantumExperts):

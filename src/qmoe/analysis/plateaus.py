@@ -121,9 +121,9 @@ def gradient_variance(
             f"A variance needs weights and at least 2 draws; the circuit has {circuit.n_weights} and n_draws is {n_draws}."
         )
     if x is None:
-        if circuit.encoding.period is None:
+        if circuit.prepares:
             raise ConfigError(
-                f"{circuit.encoding.name} encoding has no state for zeros; pass inputs x of shape (B, F)."
+                f"{circuit.template.encoding.name} encoding has no state for zeros; pass inputs x of shape (B, F)."
             )
         x = torch.zeros(1, circuit.in_features, dtype=torch.float64)
     if x.dim() != 2 or len(x) == 0:
@@ -174,9 +174,9 @@ def gradient_scaling(
 
 def _blocks(circuit: Circuit, variance: np.ndarray) -> tuple[GradientBlock, ...]:
     blocks = []
-    for layer in range(circuit.n_layers):
+    for layer in range(circuit.template.n_layers):
         kinds: dict[int, list[str]] = {}
-        for gate in circuit.ansatz.layer(layer, circuit.n_qubits):
+        for gate in circuit.template.ansatz.layer(layer, circuit.n_qubits):
             names = _ANGLE_NAMES.get(gate.name, (gate.name,))
             for name, angle in zip(names, gate.angles, strict=False):
                 if isinstance(angle, Weight):

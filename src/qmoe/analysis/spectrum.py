@@ -141,11 +141,11 @@ def circuit_spectrum(
         ConfigError: for a degree below the encoding's, which would fold frequencies, a grid that is too large, or an
             encoding of your own that reaches higher frequencies than it declares.
     """
-    own = circuit.encoding.max_frequency
+    own = circuit.template.encoding.max_frequency
     if own is None:
         raise UnsupportedError(
-            f"A circuit with {circuit.encoding.name} encoding computes x^T A x / |x|^2, which has no Fourier coefficients; "
-            "use angle encoding, or look at the quadratic form A."
+            f"A circuit with {circuit.template.encoding.name} encoding computes x^T A x / |x|^2, which has no Fourier "
+            "coefficients; use angle encoding, or look at the quadratic form A."
         )
     if degree is not None and degree < own:
         raise ConfigError(f"degree is {degree}, but the encoding reaches frequency {own}; use at least that.")
@@ -183,7 +183,7 @@ def _check_series(spectrum: FourierSpectrum, read: Callable[[Tensor], Tensor], c
 def beyond_degree(spectrum: FourierSpectrum, degree: int) -> float:
     """The largest magnitude among coefficients with a frequency above ``degree``; rounding where that is the degree.
 
-    Take ``spectrum`` above the degree to check: `circuit_spectrum` with ``degree=circuit.encoding.max_frequency + 1`` puts
+    Take ``spectrum`` above the degree to check: `circuit_spectrum` with ``degree=circuit.max_frequency + 1`` puts
     to the test what the encoding says.
 
     Raises:

@@ -1,5 +1,6 @@
 """What a circuit is: frozen, hashable descriptions that execute nothing."""
 
+from qmoe.circuits.angles import Angle, Expression, Feature, Weight, angle_value
 from qmoe.circuits.ansatze import (
     ANSATZE,
     Ansatz,
@@ -9,12 +10,24 @@ from qmoe.circuits.ansatze import (
     StronglyEntangling,
     as_ansatz,
 )
-from qmoe.circuits.circuit import Circuit
+from qmoe.circuits.circuit import Body, Circuit
 from qmoe.circuits.circuit_spec import CircuitSpec
 from qmoe.circuits.encodings import ENCODINGS, AmplitudeEncoding, AngleEncoding, Encoding, as_encoding
-from qmoe.circuits.gates import GATES, Dephase, Depolarize, Feature, Gate, Operation, Prepare, Weight
+from qmoe.circuits.gates import GATES, Dephase, Depolarize, Gate, Operation, Prepare
 from qmoe.circuits.noise import NoiseModel, as_noise
-from qmoe.circuits.readouts import READOUTS, Born, Expval, Readout, as_readout
+from qmoe.circuits.readouts import (
+    READOUTS,
+    Born,
+    Expval,
+    Hamiltonian,
+    Parity,
+    Pauli,
+    Probs,
+    Readout,
+    Readouts,
+    as_readout,
+)
+from qmoe.circuits.words import Sum, Word, as_word, word_text
 
 __all__ = [
     "ANSATZE",
@@ -22,9 +35,11 @@ __all__ = [
     "GATES",
     "READOUTS",
     "AmplitudeEncoding",
+    "Angle",
     "AngleEncoding",
     "Ansatz",
     "BasicEntangler",
+    "Body",
     "Born",
     "Circuit",
     "CircuitSpec",
@@ -32,18 +47,29 @@ __all__ = [
     "Dephase",
     "Depolarize",
     "Encoding",
+    "Expression",
     "Expval",
     "Feature",
     "Gate",
+    "Hamiltonian",
     "NoEntangler",
     "NoiseModel",
     "Operation",
+    "Parity",
+    "Pauli",
     "Prepare",
+    "Probs",
     "Readout",
+    "Readouts",
     "StronglyEntangling",
+    "Sum",
     "Weight",
+    "Word",
+    "angle_value",
     "as_ansatz",
     "as_encoding",
     "as_noise",
     "as_readout",
+    "as_word",
+    "word_text",
 ]

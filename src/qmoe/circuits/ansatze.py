@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from qmoe.circuits.gates import Feature, Gate, Weight
+from qmoe.circuits.angles import Weight
+from qmoe.circuits.gates import Gate
 from qmoe.circuits.named_parts import as_part
 from qmoe.errors import ConfigError, unknown
 
@@ -122,7 +123,7 @@ class CustomAnsatz(Ansatz):
         object.__setattr__(self, "gates", tuple(self.gates))
         if not self.gates or not all(isinstance(gate, Gate) for gate in self.gates):
             raise ConfigError(f"CustomAnsatz takes a non-empty list of Gate, got {self.gates!r}.")
-        if any(isinstance(angle, Feature) for gate in self.gates for angle in gate.angles):
+        if any(gate.feature_indices for gate in self.gates):
             raise ConfigError(
                 "CustomAnsatz got a Feature as an angle; features enter through the encoding: "
                 "use AngleEncoding(uploads=...) to encode them more than once."

@@ -11,15 +11,16 @@ from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
 
+from qmoe.circuits.angles import Feature, Weight, indices_of
 from qmoe.circuits.ansatze import Ansatz, BasicEntangler, CustomAnsatz, NoEntangler, StronglyEntangling
 from qmoe.circuits.encodings import AmplitudeEncoding, AngleEncoding, Encoding
-from qmoe.circuits.gates import Dephase, Depolarize, Feature, Gate, Prepare, Weight
-from qmoe.circuits.readouts import Born, Expval, Readout
+from qmoe.circuits.gates import Dephase, Depolarize, Gate, Prepare
+from qmoe.circuits.readouts import Born, Expval, Hamiltonian, Parity, Pauli, Probs, Readout, Readouts
 from qmoe.errors import ConfigError
 
 _ENCODINGS = (AngleEncoding, AmplitudeEncoding)
 _ANSATZE = (StronglyEntangling, BasicEntangler, NoEntangler, CustomAnsatz)
-_READOUTS = (Expval, Born)
+_READOUTS = (Expval, Born, Pauli, Hamiltonian, Probs, Parity, Readouts)
 
 
 def check_encoding(encoding: Encoding, n_qubits: int, in_features: int, has_noise: bool) -> None:
@@ -84,8 +85,11 @@ def check_readout(readout: Readout, n_qubits: int) -> None:
     """Checks what a read-out declares; which read-outs an engine knows is the engine's to say.
 
     Raises:
-        ConfigError: unless it declares a number of outputs.
+        ConfigError: for a wire that is not there, or one that declares no number of outputs.
     """
+    for wire in readout.named_wires():
+        if wire >= n_qubits:
+            raise ConfigError(f"{readout!r} measures wire {wire}, but the circuit has wires 0 to {n_qubits - 1}.")
     if type(readout) in _READOUTS:
         return
     _check_hash("read-out", readout)
@@ -118,11 +122,13 @@ def _check_angles(where: str, gate: Gate, own: type[Feature] | type[Weight], n: 
 
     ``beyond`` and ``foreign`` are the ends of the messages: for a number that is too large, and for the other of the two.
     """
+    other = Weight if own is Feature else Feature
     for angle in gate.angles:
-        if isinstance(angle, Feature | Weight) and not isinstance(angle, own):
-            raise ConfigError(f"{where} uses {angle}{foreign}")
-        if isinstance(angle, own) and angle.index >= n:
-            raise ConfigError(f"{where} uses {angle}{beyond}")
+        for index in indices_of([angle], other):
+            raise ConfigError(f"{where} uses {other(index)}{foreign}")
+        for index in indices_of([angle], own):
+            if index >= n:
+                raise ConfigError(f"{where} uses {own(index)}{beyond}")
 
 
 def _check_wires(where: str, wires: tuple[int, ...], n_qubits: int) -> None:

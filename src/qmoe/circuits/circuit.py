@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from qmoe.circuits.ansatze import Ansatz, StronglyEntangling, as_ansatz
+from qmoe.circuits.body_checks import check_body, check_operations
 from qmoe.circuits.checks import check_ansatz, check_encoding, check_readout
 from qmoe.circuits.drawing import draw_operations
 from qmoe.circuits.encodings import AngleEncoding, Encoding, as_encoding
-from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare, Weight
+from qmoe.circuits.gates import Gate, Operation, Prepare
 from qmoe.circuits.noise import NoiseModel, as_noise
+from qmoe.circuits.placing import template_operations, wires_of, with_noise_between
 from qmoe.circuits.readouts import Expval, Readout, as_readout
-from qmoe.errors import ConfigError, not_plain
+from qmoe.errors import ConfigError, UnsupportedError, not_plain
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The operations of a circuit that no template makes.
+
+    Attributes:
+        operations: in order, before any noise is put between them.
+        weight_shape: shape of the weights, over which they number them.
+        is_noisy: whether the noise of the circuit stands in the operations already.
+    """
+
+    operations: tuple[Operation, ...]
+    weight_shape: tuple[int, ...]
+    is_noisy: bool = False
+
+
+class Template(NamedTuple):
+    """What the operations of most circuits are made of."""
+
+    n_layers: int
+    encoding: Encoding
+    ansatz: Ansatz
 
 
 @dataclass(frozen=True)
 class Circuit:
-    """What a circuit is: encoding, trainable layers, read-out and noise. It executes nothing.
+    """What a circuit is: operations in order, a read-out and noise. It executes nothing.
 
+    This constructor makes the operations from a template: an encoding and trainable layers. `from_operations` takes any.
     Equal circuits are equal and hash alike, so plans can be cached by circuit.
 
     Args:
@@ -31,57 +56,98 @@ class Circuit:
             them, so the number of weights does not depend on the number of uploads.
         encoding: an `Encoding`, or its name ``"angle"`` or ``"amplitude"``.
         ansatz: an `Ansatz`, its name, or a list of gates that makes up one layer.
-        readout: a `Readout`, or its name ``"expval"`` or ``"born"``.
+        readout: a `Readout`, a list of them, or a name: ``"expval"`` or ``"born"``.
         noise: a `NoiseModel`, a depolarizing probability, or None.
         in_features: number of features; by default as many as the encoding takes.
+        body: operations in place of a template, which `from_operations` puts here.
+
+    Attributes:
+        encoding, ansatz, n_layers: of the template; None for a circuit made of operations.
 
     Raises:
         ConfigError: for unknown names, impossible sizes, or parts that do not fit together.
     """
 
     n_qubits: int
-    n_layers: int = 1
-    encoding: Encoding = field(default_factory=AngleEncoding)
-    ansatz: Ansatz = field(default_factory=StronglyEntangling)
+    n_layers: int | None = 1
+    encoding: Encoding | None = field(default_factory=AngleEncoding)
+    ansatz: Ansatz | None = field(default_factory=StronglyEntangling)
     readout: Readout = field(default_factory=Expval)
     noise: NoiseModel | None = None
     in_features: int = -1
+    body: Body | None = None
 
     def __init__(
         self,
         n_qubits: int,
-        n_layers: int = 1,
-        encoding: str | Encoding = "angle",
-        ansatz: str | Ansatz | Iterable[Gate] = "strongly_entangling",
-        readout: str | Readout = "expval",
+        n_layers: int | None = 1,
+        encoding: str | Encoding | None = "angle",
+        ansatz: str | Ansatz | Iterable[Gate] | None = "strongly_entangling",
+        readout: str | Readout | Iterable[Readout] = "expval",
         noise: float | NoiseModel | None = None,
         in_features: int | None = None,
+        body: Body | None = None,
     ) -> None:
-        for name, value, least in (("n_qubits", n_qubits, 1), ("n_layers", n_layers, 0)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ConfigError(f"{name} is {value!r}{not_plain(value)}, expected an integer of at least {least}.")
-        encoding, ansatz = as_encoding(encoding), as_ansatz(ansatz)
-        if in_features is None or in_features == -1:
-            in_features = encoding.n_features(n_qubits)
-        if not isinstance(in_features, int) or isinstance(in_features, bool):
-            raise ConfigError(f"in_features is {in_features!r}, expected an integer of at least 1.")
-        encoding.check_features(in_features, n_qubits)
-        if in_features < 1:
-            raise ConfigError(f"in_features is {in_features!r}, expected an integer of at least 1.")
-        ansatz.check_wires(n_qubits)
+        check_size("n_qubits", n_qubits, 1)
         noise = as_noise(noise)
-        check_encoding(encoding, n_qubits, in_features, noise is not None)
-        check_ansatz(ansatz, n_qubits, n_layers)
-        if encoding.uploads > max(n_layers, 1):
-            raise ConfigError(
-                f"{encoding.uploads} uploads need at least as many layers, got n_layers={n_layers}; "
-                "raise n_layers or lower uploads."
-            )
+        if body is None:
+            check_size("n_layers", n_layers, 0)
+            assert n_layers is not None
+            if encoding is None or ansatz is None:
+                raise ConfigError("encoding or ansatz is None; Circuit.from_operations makes a circuit without them.")
+            encoding, ansatz = as_encoding(encoding), as_ansatz(ansatz)
+            in_features = _checked_template(n_qubits, n_layers, encoding, ansatz, noise, in_features)
+        else:
+            n_layers = encoding = ansatz = None
         readout = as_readout(readout)
         check_readout(readout, n_qubits)
-        values = (n_qubits, n_layers, encoding, ansatz, readout, noise, in_features)
+        values = (n_qubits, n_layers, encoding, ansatz, readout, noise, in_features, body)
         for part, content in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, part, content)
+
+    @classmethod
+    def from_operations(
+        cls,
+        operations: Iterable[Operation],
+        *,
+        n_qubits: int | None = None,
+        readout: str | Readout | Iterable[Readout] = "expval",
+        noise: float | NoiseModel | None = None,
+        in_features: int | None = None,
+        weight_shape: int | tuple[int, ...] | None = None,
+    ) -> Circuit:
+        """Makes a circuit of any operations.
+
+        Depolarizing noise stands after every gate, or (placement ``"block"``) once at the end. Dephasing takes a run of
+        gates with features, and one without, for an encoding and for layers. Channels may also stand in the list.
+
+        Args:
+            operations: gates, whose angles may hold features and weights, in order; a `Prepare` may come first.
+            n_qubits: number of wires; by default as many as the operations and the read-out name.
+            readout: a `Readout`, a list of them, or a name.
+            noise: a `NoiseModel`, a depolarizing probability, or None.
+            in_features: number of features F; by default as many as the angles name, at least 1.
+            weight_shape: shape of the weights, which angles number as if it were flat; by default ``(P,)`` with as many as
+                they name.
+
+        Raises:
+            ConfigError: for what is no operation, a feature, weight or wire that is not there, a state preparation that is
+                not first or stands beside features in gates, or channels in a circuit without noise.
+
+        Example:
+            >>> from qmoe.circuits import Feature, Gate, Pauli, Weight
+            >>> gates = [Gate("RX", (0,), (2 * Weight(0) + Feature(0),)), Gate("CNOT", (0, 1))]
+            >>> Circuit.from_operations(gates, readout=[Pauli("Z0 Z1"), Pauli("X1")]).n_outputs
+            2
+        """
+        listed = check_operations(operations)
+        readout, noise = as_readout(readout), as_noise(noise)
+        if n_qubits is None:
+            wires = [wire for op in listed for wire in wires_of(op)]
+            n_qubits = max([*wires, *readout.named_wires()], default=0) + 1
+        check_size("n_qubits", n_qubits, 1)
+        in_features, weight_shape = check_body(listed, n_qubits, in_features, weight_shape, noise is not None)
+        return cls(n_qubits, None, None, None, readout, noise, in_features, Body(listed, weight_shape))
 
     def __hash__(self) -> int:
         return self._hash
@@ -95,10 +161,32 @@ class Circuit:
         # A hash of strings is another number in another process.
         return {part: getattr(self, part) for part in self.__dataclass_fields__}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({"body": None, **state})  # pickles of the first version hold no body
+
+    @property
+    def template(self) -> Template:
+        """The encoding and the layers that it was made of.
+
+        Raises:
+            UnsupportedError: for a circuit made of operations.
+        """
+        if self.encoding is None or self.ansatz is None or self.n_layers is None:
+            raise UnsupportedError(
+                "This asks for a circuit made of an encoding and layers, and got one made of operations; build it as "
+                "Circuit(n_qubits, n_layers, encoding, ansatz)."
+            )
+        return Template(self.n_layers, self.encoding, self.ansatz)
+
+    @property
+    def is_template(self) -> bool:
+        """Whether it is made of an encoding and layers, not of operations."""
+        return self.body is None
+
     @property
     def dim(self) -> int:
         """Dimension ``D = 2**Q`` of the state space."""
-        return 2**self.n_qubits
+        return int(2**self.n_qubits)
 
     @property
     def n_outputs(self) -> int:
@@ -107,8 +195,11 @@ class Circuit:
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
-        """Shape of the weights, ``(L, ...)``: ``(L, Q, 3)`` for the strongly entangling ansatz."""
-        return (self.n_layers, *self.ansatz.layer_shape(self.n_qubits))
+        """Shape of the weights: ``(L, Q, 3)`` for the strongly entangling ansatz."""
+        if self.body is not None:
+            return self.body.weight_shape
+        n_layers, _, ansatz = self.template
+        return (n_layers, *ansatz.layer_shape(self.n_qubits))
 
     @property
     def n_weights(self) -> int:
@@ -116,71 +207,80 @@ class Circuit:
         return math.prod(self.weight_shape)
 
     @property
+    def max_frequency(self) -> int | None:
+        """Largest frequency of a feature in any expectation value; None where no template says one."""
+        return None if self.encoding is None else self.encoding.max_frequency
+
+    @property
+    def period(self) -> float | None:
+        """Period of the state in each feature, in radians; None where no template says one."""
+        return None if self.encoding is None else self.encoding.period
+
+    @property
+    def prepares(self) -> bool:
+        """Whether features are amplitudes of a state that is prepared first."""
+        return any(isinstance(op, Prepare) for op in self.operations[:1])
+
+    @property
     def frequencies(self) -> tuple[int, ...] | None:
-        """Frequencies of one feature in any expectation value, ``-R .. R``; None for amplitude encoding."""
-        top = self.encoding.max_frequency
+        """Frequencies of one feature in any expectation value, ``-R .. R``; None as for `max_frequency`."""
+        top = self.max_frequency
         return None if top is None else tuple(range(-top, top + 1))
 
     @property
     def n_frequencies(self) -> int | None:
-        """Size of the spectrum over all features, ``(2R + 1)**F``; None for amplitude encoding."""
+        """Size of the spectrum over all features, ``(2R + 1)**F``; None as for `max_frequency`."""
         return None if self.frequencies is None else len(self.frequencies) ** self.in_features
 
     @cached_property
     def operations(self) -> tuple[Operation, ...]:
         """Everything an engine does before it measures, in order; weights are numbered over the flattened weights."""
-        wires = tuple(range(self.n_qubits))
-        per_layer = math.prod(self.ansatz.layer_shape(self.n_qubits))
-        ops: list[Operation] = []
-        for layers in _blocks(self.n_layers, self.encoding.uploads):
-            ops += self._with_noise(self.encoding.operations(self.n_qubits), wires, ends_block=True)
-            if self.noise is not None and self.noise.dephases_encoding:
-                ops.append(Dephase(wires, self.noise.dephasing_axis))
-            for layer in layers:
-                gates = [_shifted(gate, layer * per_layer) for gate in self.ansatz.layer(layer, self.n_qubits)]
-                ops += self._with_noise(gates, wires, ends_block=layer == layers[-1])
-                if self.noise is not None and self.noise.dephases_layers and layer < self.n_layers - 1:
-                    ops.append(Dephase(wires, self.noise.dephasing_axis))
-        return tuple(ops)
+        if self.body is not None:
+            ops = self.body.operations
+            return (
+                ops if self.noise is None or self.body.is_noisy else with_noise_between(ops, self.noise, self.n_qubits)
+            )
+        return template_operations(self.n_qubits, *self.template, self.noise)
 
     def with_noise(self, noise: float | NoiseModel | None) -> Circuit:
         """The same circuit with other noise, in place of all that it has, dephasing included."""
         return replace(self, noise=noise)  # type: ignore[arg-type]  # __init__ takes a plain probability as well
 
+    def with_readout(self, readout: str | Readout | Iterable[Readout]) -> Circuit:
+        """The same circuit, measured in another way."""
+        return replace(self, readout=readout)  # type: ignore[arg-type]  # __init__ takes names and lists as well
+
     def options(self) -> dict[str, Any]:
-        """The arguments that make `qmoe.QuantumRouter` or `qmoe.QuantumExperts` with this circuit."""
-        return {part: getattr(self, part) for part in self.__dataclass_fields__ if part != "in_features"}
+        """The arguments that make `qmoe.QuantumRouter` or `qmoe.QuantumExperts` with this circuit, made from a template."""
+        return {part: getattr(self, part) for part in self.__dataclass_fields__ if part not in ("in_features", "body")}
 
     def draw(self) -> str:
         """A text picture: a line per wire, time from left to right."""
-        return draw_operations(self.operations, self.n_qubits, self.readout.name)
-
-    def _with_noise(self, part: Iterable[Operation], wires: tuple[int, ...], ends_block: bool) -> list[Operation]:
-        """A part of the circuit with its depolarizing channels; a block ends with an encoding, or the last of its layers."""
-        part = list(part)
-        if self.noise is None:
-            return part
-        if self.noise.placement == "block":
-            return [*part, Depolarize(wires)] if ends_block else part
-        noisy: list[Operation] = []
-        for op in part:
-            noisy += [op, Depolarize(wires if isinstance(op, Prepare) else _wires_of(op))]
-        return noisy
+        return draw_operations(self.operations, self.n_qubits, self.readout)
 
 
-def _wires_of(op: Operation) -> tuple[int, ...]:
-    return tuple(range(op.n_wires)) if isinstance(op, Prepare) else op.wires
+def check_size(name: str, value: Any, least: int) -> None:
+    """Raises `ConfigError` unless a size is an integer of at least ``least``."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(f"{name} is {value!r}{not_plain(value)}, expected an integer of at least {least}.")
 
 
-def _shifted(gate: Gate, by: int) -> Gate:
-    angles = tuple(Weight(a.index + by) if isinstance(a, Weight) else a for a in gate.angles)
-    return Gate(gate.name, gate.wires, angles)
-
-
-def _blocks(n_layers: int, uploads: int) -> list[range]:
-    """Splits the layers into ``uploads`` runs as equal as can be, longer ones first."""
-    short, longer = divmod(n_layers, uploads)
-    ends = [0]
-    for block in range(uploads):
-        ends.append(ends[-1] + short + (block < longer))
-    return [range(a, b) for a, b in itertools.pairwise(ends)]
+def _checked_template(
+    n_qubits: int, n_layers: int, encoding: Encoding, ansatz: Ansatz, noise: NoiseModel | None, in_features: int | None
+) -> int:
+    """The number of features of a template whose parts fit together; raises `ConfigError` where they do not."""
+    if in_features is None or in_features == -1:
+        in_features = encoding.n_features(n_qubits)
+    if not isinstance(in_features, int) or isinstance(in_features, bool):
+        raise ConfigError(f"in_features is {in_features!r}, expected an integer of at least 1.")
+    encoding.check_features(in_features, n_qubits)
+    check_size("in_features", in_features, 1)
+    ansatz.check_wires(n_qubits)
+    check_encoding(encoding, n_qubits, in_features, noise is not None)
+    check_ansatz(ansatz, n_qubits, n_layers)
+    if encoding.uploads > max(n_layers, 1):
+        raise ConfigError(
+            f"{encoding.uploads} uploads need at least as many layers, got n_layers={n_layers}; "
+            "raise n_layers or lower uploads."
+        )
+    return in_features

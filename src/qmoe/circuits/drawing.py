@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qmoe.circuits.gates import Angle, Dephase, Depolarize, Feature, Gate, Operation, Prepare, Weight
+from qmoe.circuits.angles import angle_text
+from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare
+from qmoe.circuits.readouts import Readout, readout_text
 
 _TARGETS = {"CNOT": "X", "CY": "Y", "CZ": "Z", "CRX": "RX", "CRY": "RY", "CRZ": "RZ"}
 _SHORT = {"Hadamard": "H", "PauliX": "X", "PauliY": "Y", "PauliZ": "Z"}
-
-
-def _angle(angle: Angle) -> str:
-    if isinstance(angle, Feature):
-        return f"x{angle.index}"
-    if isinstance(angle, Weight):
-        return f"w{angle.index}"
-    return f"{angle:.3g}"
 
 
 def _labels(op: Operation) -> dict[int, str]:
@@ -27,13 +21,13 @@ def _labels(op: Operation) -> dict[int, str]:
     if isinstance(op, Dephase):
         return dict.fromkeys(op.wires, "≈" if op.axis == "Z" else f"≈{op.axis}")
     assert isinstance(op, Gate)
-    args = f"({','.join(_angle(a) for a in op.angles)})" if op.angles else ""
+    args = f"({','.join(angle_text(a) for a in op.angles)})" if op.angles else ""
     if op.name in _TARGETS:
         return {op.wires[0]: "●", op.wires[1]: _TARGETS[op.name] + args}
     return {wire: _SHORT.get(op.name, op.name) + args for wire in op.wires}
 
 
-def draw_operations(operations: Iterable[Operation], n_qubits: int, readout: str) -> str:
+def draw_operations(operations: Iterable[Operation], n_qubits: int, readout: Readout) -> str:
     """Draws operations as a grid of columns; ``~`` is depolarizing, ``●`` a control.
 
     ``≈`` is dephasing along Z, ``≈X`` and ``≈Y`` along another axis.
@@ -41,7 +35,7 @@ def draw_operations(operations: Iterable[Operation], n_qubits: int, readout: str
     Args:
         operations: what to draw, in order.
         n_qubits: number of wires.
-        readout: name of the read-out, shown at the end of each line.
+        readout: shown at the end of each line where it is one for every wire, else below.
     """
     columns: list[dict[int, str]] = []
     busy = [0] * n_qubits  # first free column of each wire
@@ -57,9 +51,11 @@ def draw_operations(operations: Iterable[Operation], n_qubits: int, readout: str
         columns[column].update(labels)
         for wire in span:
             busy[wire] = column + 1
-    end = " <Z>" if readout == "expval" else " P(i)"
+    end = {"expval": " <Z>", "born": " P(i)"}.get(readout.name, "")
     lines = []
     for wire in range(n_qubits):
         cells = [column.get(wire, "").center(max(map(len, column.values())), "─") for column in columns]
         lines.append(f"{wire}: ─" + "─".join(cells) + "─" + end)
+    if not end:
+        lines.append(readout_text(readout, n_qubits))
     return "\n".join(lines)

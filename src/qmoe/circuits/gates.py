@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import Any
+from numbers import Integral
 
+from qmoe.circuits.angles import Angle, Feature, Weight, as_angle, indices_of
 from qmoe.errors import ConfigError, unknown
-
-
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """An angle that is input feature ``index``."""
-
-    index: int
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "index", _natural("Feature", self.index))
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """An angle that is trainable weight ``index``: of the layer in an ansatz, of the circuit in its operations."""
-
-    index: int
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "index", _natural("Weight", self.index))
-
-
-Angle = Feature | Weight | float
 
 #: name -> (number of wires, number of angles).
 GATES: dict[str, tuple[int, int]] = {
@@ -68,7 +44,7 @@ class Gate:
     Args:
         name: a key of `GATES`, with PennyLane's meaning.
         wires: the wires it acts on; the first is the control where there is one. Wire 0 is the most significant bit.
-        angles: in radians; each a `Feature`, a `Weight` or a number.
+        angles: in radians; each a `Feature`, a `Weight`, sums and products of these, or a number.
 
     Raises:
         ConfigError: for an unknown name, a wrong number of wires or angles, or values that are neither.
@@ -100,12 +76,17 @@ class Gate:
                 f"Gate {self.name} got {len(self.angles)} angle(s), expected {n_angles}; "
                 "write each as Weight(k), Feature(k) or a number of radians."
             )
-        object.__setattr__(self, "angles", tuple(_angle(self.name, angle) for angle in self.angles))
+        object.__setattr__(self, "angles", tuple(as_angle(self.name, angle) for angle in self.angles))
 
     @property
-    def weight_indices(self) -> Iterator[int]:
-        """Indices of the weights among the angles."""
-        return (angle.index for angle in self.angles if isinstance(angle, Weight))
+    def weight_indices(self) -> tuple[int, ...]:
+        """Indices of the weights in the angles."""
+        return indices_of(self.angles, Weight)
+
+    @property
+    def feature_indices(self) -> tuple[int, ...]:
+        """Indices of the features in the angles."""
+        return indices_of(self.angles, Feature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,19 +116,3 @@ class Dephase:
 
 
 Operation = Gate | Prepare | Depolarize | Dephase
-
-
-def _natural(kind: str, index: Any) -> int:
-    if not isinstance(index, Integral) or isinstance(index, bool) or index < 0:
-        raise ConfigError(f"{kind} index is {index!r}, expected an integer of at least 0.")
-    return int(index)
-
-
-def _angle(gate: str, angle: Any) -> Angle:
-    if isinstance(angle, (Feature, Weight)):
-        return angle
-    if not isinstance(angle, Real) or isinstance(angle, bool) or not math.isfinite(angle):
-        raise ConfigError(
-            f"Gate {gate} got the angle {angle!r}; write it as Weight(k), Feature(k) or a finite number of radians."
-        )
-    return float(angle)

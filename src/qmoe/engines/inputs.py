@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import AmplitudeEncoding, Encoding
-from qmoe.engines.protocol import check_features, traced
+from qmoe.engines.protocol import check_features
+from qmoe.engines.tracing import traced
 from qmoe.errors import EncodingRangeWarning, ShapeError, warn_caller
 from qmoe.layers import Stackable, check_same, own_tensor
 from qmoe.torch_internals import is_transformed, is_wrapped
@@ -55,13 +56,13 @@ def _bounds(x: Tensor) -> tuple[float, float]:
     return low, high
 
 
-def check_encodable(x: Tensor, in_features: int, encoding: Encoding, module: Stackable | None = None) -> None:
+def check_encodable(x: Tensor, in_features: int, encoding: Encoding | None, module: Stackable | None = None) -> None:
     """Checks that ``x`` ``(..., in_features)`` can be encoded as it is.
 
     Args:
         x: the input.
         in_features: how many features it must have.
-        encoding: what encodes it.
+        encoding: what encodes it; None for a circuit made of operations, of whose angles nothing is known.
         module: what it is the input of, whose dtype and device it must have, and which warns once; None for any.
 
     Raises:
@@ -72,7 +73,7 @@ def check_encodable(x: Tensor, in_features: int, encoding: Encoding, module: Sta
             differ by a period give the same state.
     """
     bounds = check_values(x, in_features, module)
-    if bounds is None:
+    if bounds is None or encoding is None:
         return
     if isinstance(encoding, AmplitudeEncoding):
         zero = (x.detach() == 0).all(-1)

@@ -51,7 +51,7 @@ def node_weights(circuit: Circuit, x: Tensor) -> Tensor:
 
 def _top(circuit: Circuit) -> int:
     """The largest frequency of a feature."""
-    top = circuit.encoding.max_frequency
+    top = circuit.template.encoding.max_frequency
     assert top is not None, "n_nodes says which circuits have nodes"
     return top
 

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from qmoe.circuits import Circuit
 from qmoe.engines.engine_names import find
-from qmoe.engines.protocol import Engine, fitting, for_onnx
+from qmoe.engines.protocol import Engine, fitting
 from qmoe.engines.selection import choose_engine
+from qmoe.engines.tracing import for_onnx
 from qmoe.errors import UnsupportedError
 
 
@@ -44,7 +45,7 @@ def _(name: str, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
         raise UnsupportedError(
             "ONNX knows no circuits, and this one cannot be written out; export qmoe.distill(router)."
         )
-    axes, _ = fitting(engine, circuit, x, weights)  # whether the engine can run it is found when it runs
+    axes = fitting(engine, circuit, x, weights).axes  # whether the engine can run it is found when it runs
     return x.new_empty((*axes.stack, *axes.batch, circuit.n_outputs))
 
 

@@ -13,8 +13,24 @@ import torch
 from pennylane.exceptions import DeviceError, QuantumFunctionError
 from torch import Tensor
 
-from qmoe.circuits import AmplitudeEncoding, Born, Circuit, Dephase, Depolarize, Feature, Prepare, Weight
-from qmoe.circuits.gates import Angle
+from qmoe.circuits import (
+    Angle,
+    Born,
+    Circuit,
+    Dephase,
+    Depolarize,
+    Expval,
+    Hamiltonian,
+    Parity,
+    Pauli,
+    Prepare,
+    Probs,
+    Readout,
+    Readouts,
+    Sum,
+    Word,
+    angle_value,
+)
 from qmoe.engines.protocol import Engine, too_large
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError, unknown
 from qmoe.seeding import child
@@ -54,6 +70,8 @@ class PennyLaneEngine(Engine):
     """
 
     name: ClassVar[str] = "pennylane"
+    readouts: ClassVar[tuple[type[Readout], ...]] = (Expval, Born, Pauli, Hamiltonian, Probs, Parity, Readouts)
+    takes_expressions: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -90,7 +108,7 @@ class PennyLaneEngine(Engine):
             return f"adjoint differentiation on {name} has no noise channels; use diff_method='backprop'."
         if diff == "adjoint" and self.shots is not None:
             return "adjoint differentiation needs exact numbers; use shots=None, or diff_method='parameter-shift'."
-        if diff == "adjoint" and lightning and isinstance(circuit.readout, Born):
+        if diff == "adjoint" and lightning and _has_probabilities(circuit):
             return (
                 f"adjoint differentiation on {name} does not support probabilities; use readout='expval', "
                 "diff_method='parameter-shift', or engine='torch'."
@@ -108,7 +126,7 @@ class PennyLaneEngine(Engine):
             x, weights = x.detach(), weights.detach()
             strength = None if strength is None else strength.detach()
         features, angles = x.cpu().double(), weights.cpu().double()
-        if isinstance(circuit.encoding, AmplitudeEncoding):
+        if circuit.prepares:
             features = _amplitudes(features, circuit.dim)
         with _translated(f"{self._device_name(circuit)} with diff_method={self._diff_method(circuit)!r}"):
             qnode = self._qnode(circuit, x.dtype)
@@ -119,7 +137,7 @@ class PennyLaneEngine(Engine):
                 # A plain number keeps PennyLane from treating the strength as something to differentiate.
                 noise = p if p is None or p.requires_grad else float(p)
                 samples = [features[s]] if together else list(features[s])
-                outputs = [_as_tensor(qnode(sample, angles[s], noise)) for sample in samples]
+                outputs = [_as_tensor(qnode(sample, angles[s], noise), sample.shape[:-1]) for sample in samples]
                 rows.append(outputs[0] if together else torch.stack(outputs))
         return torch.stack(rows).to(x.device, x.dtype)
 
@@ -130,7 +148,7 @@ class PennyLaneEngine(Engine):
                 "Engine 'pennylane' runs outside of torch and cannot be transformed by torch.func (vmap, grad, jacrev); "
                 "use engine='torch', or give models as stack axes and torch.autograd for gradients."
             )
-        amplitude = isinstance(circuit.encoding, AmplitudeEncoding)
+        amplitude = circuit.prepares
         if amplitude and x.requires_grad and torch.is_grad_enabled() and self._diff_method(circuit) != "backprop":
             # PennyLane would differentiate a decomposition into rotations, which gives NaN wherever an amplitude is zero.
             raise UnsupportedError(
@@ -150,7 +168,7 @@ class PennyLaneEngine(Engine):
         if self.shots is not None:
             return "parameter-shift"
         if name.startswith("lightning."):
-            return "parameter-shift" if isinstance(circuit.readout, Born) else "adjoint"
+            return "parameter-shift" if _has_probabilities(circuit) else "adjoint"
         return "backprop" if name in _BACKPROP else "best"
 
     def _qnode(self, circuit: Circuit, dtype: torch.dtype) -> Any:
@@ -212,10 +230,13 @@ def _program(circuit: Circuit) -> Callable[[Tensor, Tensor, Any], Any]:
 
     def program(features: Tensor, weights: Tensor, strength: Any) -> Any:
         def value(angle: Angle, diagonal: bool) -> Tensor:
-            if isinstance(angle, Feature):
-                return features[..., angle.index]
             # Constants as tensors too: PennyLane's Rot does not mix tensors with plain numbers.
-            tensor = weights[angle.index] if isinstance(angle, Weight) else weights.new_tensor(angle)
+            tensor = angle_value(
+                angle,
+                feature=lambda index: features[..., index],
+                weight=lambda index: weights[index],
+                number=lambda constant: weights.new_tensor(constant),
+            )
             return tensor.expand(features.shape[:-1]) if diagonal else tensor
 
         for op in circuit.operations:
@@ -230,11 +251,39 @@ def _program(circuit: Circuit) -> Callable[[Tensor, Tensor, Any], Any]:
             else:
                 angles = [value(angle, diagonal=op.name in _DIAGONAL) for angle in op.angles]
                 getattr(qml, op.name)(*angles, wires=op.wires)
-        if isinstance(circuit.readout, Born):
-            return qml.probs(wires=wires)
-        return [qml.expval(qml.PauliZ(wire)) for wire in wires]
+        parts = circuit.readout.parts if isinstance(circuit.readout, Readouts) else (circuit.readout,)
+        measured = [one for part in parts for one in _measurements(part, circuit.n_qubits)]
+        return measured[0] if isinstance(circuit.readout, Born | Probs) else measured
 
     return program
+
+
+def _measurements(readout: Readout, n_qubits: int) -> list[Any]:
+    if isinstance(readout, Born | Probs):
+        return [qml.probs(wires=range(n_qubits) if isinstance(readout, Born) else readout.wires)]
+    sums = readout.words(n_qubits)
+    assert sums is not None
+    return [qml.expval(_observable(terms)) for terms in sums]
+
+
+def _observable(terms: Sum) -> Any:
+    if len(terms) == 1 and terms[0][0] == 1:
+        return _product(terms[0][1])
+    return qml.Hamiltonian([coefficient for coefficient, _ in terms], [_product(word) for _, word in terms])
+
+
+def _product(word: Word) -> Any:
+    factors = [getattr(qml, f"Pauli{letter}")(wire) for wire, letter in word]
+    if not factors:
+        return qml.Identity(0)
+    return factors[0] if len(factors) == 1 else qml.prod(*factors)
+
+
+def _has_probabilities(circuit: Circuit) -> bool:
+    readout = circuit.readout
+    return any(
+        isinstance(part, Born | Probs) for part in (readout.parts if isinstance(readout, Readouts) else (readout,))
+    )
 
 
 #: Axis -> the channel. Not PhaseDamping(1): an epsilon that PennyLane adds under a root of 0 makes it wrong by 1e-8.
@@ -253,11 +302,19 @@ def _amplitudes(x: Tensor, dim: int) -> Tensor:
     return torch.nn.functional.pad(x / norm, (0, dim - x.shape[-1]))
 
 
-def _as_tensor(result: Any) -> Tensor:
-    """One QNode result, probabilities ``(..., D)`` or a list of expectation values ``(...,)``, to ``(..., n_outputs)``."""
-    if isinstance(result, (list, tuple)):
-        return torch.stack([torch.as_tensor(value, dtype=torch.float64) for value in result], -1)
-    return torch.as_tensor(result, dtype=torch.float64)
+def _as_tensor(result: Any, batch: torch.Size) -> Tensor:
+    """A QNode's probabilities ``(..., n)``, expectation values ``(...,)`` or a list of both, to ``(..., n_outputs)``."""
+    if not isinstance(result, (list, tuple)):
+        return torch.as_tensor(result, dtype=torch.float64).expand(*batch, -1)
+    parts = [torch.as_tensor(part, dtype=torch.float64) for part in result]
+    # What depends on no feature has no batch.
+    columns = [part.reshape((*part.shape[:n], -1)) for part in parts for n in [_lead(part, batch)]]
+    return torch.cat([column.expand(*batch, -1) for column in columns], -1)
+
+
+def _lead(part: Tensor, batch: torch.Size) -> int:
+    """How many axes of a result are those of the batch."""
+    return len(batch) if part.shape[: len(batch)] == batch and part.dim() >= len(batch) else 0
 
 
 def _keep_float64(device: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
@@ -15,9 +14,11 @@ from torch import Tensor
 from qmoe.circuits import Born, Circuit, Expval, Readout
 from qmoe.engines.calling import CompiledCircuit
 from qmoe.engines.memory import too_much
+from qmoe.engines.rewriting import Abilities, Rewriting, rewriting_for
+from qmoe.engines.tracing import traced
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.layers import check_same, in_autocast
-from qmoe.torch_internals import is_recorded, is_wrapped
+from qmoe.torch_internals import is_wrapped
 
 #: A state of 2**32 amplitudes fills 32 GiB in float32.
 MAX_STATE_BITS = 32
@@ -30,18 +31,42 @@ class Axes(NamedTuple):
     batch: torch.Size
 
 
+class Fitted(NamedTuple):
+    """How an engine runs a circuit on inputs.
+
+    Attributes:
+        axes: of the inputs.
+        reason: why it cannot; None where it can.
+        rewriting: what it runs instead; None for the circuit itself.
+    """
+
+    axes: Axes
+    reason: str | None
+    rewriting: Rewriting | None
+
+
 class Engine(ABC):
     """Executes circuits. Engines hold no trainable state, so one instance serves any number of models.
 
     A subclass implements `_evaluate` on the canonical shapes and may narrow `why_not`, whose answers are kept.
 
+    A circuit beyond what it declares here is run by way of others (`qmoe.engines.rewriting`): of an engine with the
+    defaults are asked angles that are a feature, a weight or a number, and the two read-outs.
+
     Attributes:
         name: in messages and tables.
         readouts: the classes of read-outs that it computes; not their subclasses, which may declare something else.
+        takes_expressions: whether it computes angles that are expressions.
+        takes_factors: whether it computes those that are a feature or weight times a number plus a number.
+        couples_features: whether it runs gates on two wires that turn by a feature, and gates that turn by features and
+            weights.
     """
 
     name: ClassVar[str]
     readouts: ClassVar[tuple[type[Readout], ...]] = (Expval, Born)
+    takes_expressions: ClassVar[bool] = False
+    takes_factors: ClassVar[bool] = False
+    couples_features: ClassVar[bool] = True
 
     def evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None = None) -> Tensor:
         """Runs ``circuit`` on every sample, for every model of a stack.
@@ -68,7 +93,7 @@ class Engine(ABC):
             from qmoe.engines.uncompiled import run_uncompiled
 
             return run_uncompiled(self.evaluate, circuit, x, weights, noise_strength)
-        axes, reason = fitting(self, circuit, x, weights)
+        axes, reason, rewriting = fitting(self, circuit, x, weights)
         if noise_strength is not None:
             _check_strength(circuit, x, noise_strength, axes.stack)
         if reason is not None:
@@ -85,6 +110,8 @@ class Engine(ABC):
             strength = x.new_full(axes.stack, circuit.noise.depolarizing)
         else:
             strength = noise_strength
+        if rewriting is not None:
+            return self._rewritten(rewriting, x, weights, strength, axes)
         return self._shaped(circuit, x, weights, strength, axes)
 
     def vjp(
@@ -130,6 +157,37 @@ class Engine(ABC):
             )
         return out.reshape(*axes.stack, *axes.batch, circuit.n_outputs)
 
+    def _rewritten(
+        self, rewriting: Rewriting, x: Tensor, weights: Tensor, strength: Tensor | None, axes: Axes
+    ) -> Tensor:
+        """Runs checked inputs by way of other circuits."""
+        n_stack, n_batch = math.prod(axes.stack), math.prod(axes.batch)
+        flat = Axes(torch.Size((n_stack,)), torch.Size((n_batch,)))
+        flat_strength = None if strength is None else strength.reshape(n_stack)
+
+        def evaluate(circuit: Circuit, features: Tensor, angles: Tensor) -> Tensor:
+            return self._shaped(circuit, features, angles, flat_strength, flat)
+
+        flat_x = x.reshape(n_stack, n_batch, x.shape[-1])
+        out = rewriting.run(evaluate, flat_x, weights.reshape(n_stack, rewriting.circuit.n_weights))
+        return out.reshape(*axes.stack, *axes.batch, rewriting.circuit.n_outputs)
+
+    def run_flat(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        """`evaluate` of ``(S, B, F)`` features and ``(S, P)`` weights, checked already, for another engine."""
+        rewriting = self.rewriting(circuit)
+        if rewriting is None:
+            return self._evaluate(circuit, x, weights, strength)
+        return rewriting.run(lambda run, features, angles: self._evaluate(run, features, angles, strength), x, weights)
+
+    def rewriting(self, circuit: Circuit) -> Rewriting | None:
+        """What it runs in place of a circuit that it does not run as it is."""
+        return rewriting_for(circuit, self._abilities())
+
+    @classmethod
+    @functools.cache
+    def _abilities(cls) -> Abilities:
+        return Abilities(cls.readouts, cls.takes_expressions, cls.takes_factors, cls.couples_features)
+
     @abstractmethod
     def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
         """Runs ``x`` ``(S, B, F)`` with ``weights`` ``(S, P)`` and ``strength`` ``(S,)`` to ``(S, B, n_outputs)``."""
@@ -142,13 +200,17 @@ class Engine(ABC):
 
     def reason_against(self, circuit: Circuit, device: torch.device) -> str | None:
         """Says in one sentence why it cannot run ``circuit`` on ``device``, its read-out included; None where it can."""
-        if type(circuit.readout) not in self.readouts:
-            names = " or ".join(kind.__name__ for kind in self.readouts)
-            return (
-                f"it computes {names} and nothing else, got the read-out {type(circuit.readout).__name__}; measure with "
-                "'expval' or 'born' and compute yours from that, or use an engine that lists it in `readouts`."
-            )
-        return self.why_not(circuit, device)
+        rewriting = self.rewriting(circuit)
+        for run in (circuit,) if rewriting is None else rewriting.runs:
+            if type(run.readout) not in self.readouts:
+                names = " or ".join(kind.__name__ for kind in self.readouts)
+                return (
+                    f"it computes {names} and nothing else, got the read-out {type(run.readout).__name__}; measure with "
+                    "'expval' or 'born' and compute yours from that, or use an engine that lists it in `readouts`."
+                )
+            if (reason := self.why_not(run, device)) is not None:
+                return reason
+        return None
 
     def _unsupported(self, reason: str) -> UnsupportedError:
         return UnsupportedError(f"Engine {self.name!r} cannot run this circuit: {reason}")
@@ -162,17 +224,6 @@ class Engine(ABC):
         return f"{type(self).__name__}()"
 
 
-def traced() -> bool:
-    """Whether torch records the operations that follow, on tensors that may hold no values, instead of running them."""
-    return torch.compiler.is_compiling() or is_recorded()
-
-
-def for_onnx() -> bool:
-    """Whether what torch records becomes an ONNX program, which has no complex numbers."""
-    exporter = sys.modules.get("torch.onnx")
-    return exporter is not None and exporter.is_in_onnx_export()
-
-
 def too_large(circuit: Circuit, device: torch.device | None = None) -> str | None:
     """Why no engine that holds whole states, on the CPU if ``device`` is None, can run ``circuit``; None where one can."""
     size = circuit.n_qubits if circuit.noise is None else 2 * circuit.n_qubits
@@ -183,13 +234,13 @@ def too_large(circuit: Circuit, device: torch.device | None = None) -> str | Non
     return f"{circuit.n_qubits} qubits make {kind} of 2**{size} numbers for each sample; use fewer qubits."
 
 
-def fitting(engine: Engine, circuit: Circuit, x: Tensor, weights: Tensor) -> tuple[Axes, str | None]:
-    """The stack and batch axes of inputs, and why the engine cannot run the circuit on them; None where it can.
+def fitting(engine: Engine, circuit: Circuit, x: Tensor, weights: Tensor) -> Fitted:
+    """How the engine runs the circuit on inputs.
 
     Raises:
         ShapeError: when shapes, dtypes or devices do not fit.
     """
-    look: Callable[..., tuple[Axes, str | None]] = _fit
+    look: Callable[..., Fitted] = _fit
     if traced():
         look = _fit.__wrapped__  # shapes may be symbols there
     return look(engine, circuit, x.shape, weights.shape, x.dtype, weights.dtype, x.device, weights.device)
@@ -205,8 +256,8 @@ def _fit(
     weights_dtype: torch.dtype,
     x_device: torch.device,
     weights_device: torch.device,
-) -> tuple[Axes, str | None]:
-    """The stack and batch axes, and why the engine cannot run this; raises where shapes, dtypes or devices do not fit.
+) -> Fitted:
+    """How the engine runs this; raises where shapes, dtypes or devices do not fit.
 
     Looked into once, since that costs as much as a small circuit.
     """
@@ -222,7 +273,8 @@ def _fit(
         )
     _check_features(x_shape, x_dtype, circuit.in_features)
     check_same(x_dtype, x_device, weights_dtype, weights_device)
-    return Axes(stack, x_shape[n_stack_axes:-1]), engine.reason_against(circuit, x_device)
+    axes = Axes(stack, x_shape[n_stack_axes:-1])
+    return Fitted(axes, engine.reason_against(circuit, x_device), engine.rewriting(circuit))
 
 
 def _check_strength(circuit: Circuit, x: Tensor, noise_strength: Tensor, stack: torch.Size) -> None:

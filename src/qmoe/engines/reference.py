@@ -12,8 +12,24 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Born, Circuit, Dephase, Depolarize, Gate, Prepare, Weight
-from qmoe.circuits.gates import Angle, Feature
+from qmoe.circuits import (
+    Angle,
+    Born,
+    Circuit,
+    Dephase,
+    Depolarize,
+    Expval,
+    Gate,
+    Hamiltonian,
+    Parity,
+    Pauli,
+    Prepare,
+    Probs,
+    Readout,
+    Readouts,
+    Sum,
+    angle_value,
+)
 from qmoe.engines.inputs import normalised
 from qmoe.engines.protocol import Engine
 
@@ -49,6 +65,8 @@ class ReferenceEngine(Engine):
     """Dense matrices, differentiable through autograd. For tests and for reading, up to about six qubits."""
 
     name: ClassVar[str] = "reference"
+    readouts: ClassVar[tuple[type[Readout], ...]] = (Expval, Born, Pauli, Hamiltonian, Probs, Parity, Readouts)
+    takes_expressions: ClassVar[bool] = True
 
     def why_not(self, circuit: Circuit, device: torch.device) -> str | None:
         """Whole matrices, of which a few are there at once."""
@@ -91,10 +109,30 @@ def _run(circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) 
         else:
             unitary = _embed(_matrix(op, x, weights, dtype), op.wires, q)
             rho = unitary @ rho @ unitary.mH
-    probabilities = rho.diagonal().real
-    if isinstance(circuit.readout, Born):
-        return probabilities
-    return torch.stack([(_embed(_pauli_word("Z", rho), (wire,), q) @ rho).diagonal().sum().real for wire in range(q)])
+    return _read(circuit.readout, rho, q)
+
+
+def _read(readout: Readout, rho: Tensor, n_qubits: int) -> Tensor:
+    """``(n_outputs,)`` numbers of a density matrix."""
+    if isinstance(readout, Readouts):
+        return torch.cat([_read(part, rho, n_qubits) for part in readout.parts])
+    if isinstance(readout, Born | Probs):
+        wires = tuple(range(n_qubits)) if isinstance(readout, Born) else readout.wires
+        outcomes = rho.diagonal().real.reshape((2,) * n_qubits)
+        rest = [wire for wire in range(n_qubits) if wire not in wires]
+        return outcomes.permute(*wires, *rest).reshape(2 ** len(wires), -1).sum(-1)
+    sums = readout.words(n_qubits)
+    assert sums is not None
+    return torch.stack([_expectation(terms, rho, n_qubits) for terms in sums])
+
+
+def _expectation(terms: Sum, rho: Tensor, n_qubits: int) -> Tensor:
+    total = rho.diagonal().real.sum() * 0
+    for coefficient, word in terms:
+        letters = dict(word)
+        matrix = _pauli_word("".join(letters.get(wire, "I") for wire in range(n_qubits)), rho)
+        total = total + coefficient * (matrix @ rho).diagonal().sum().real
+    return total
 
 
 def _depolarize(rho: Tensor, wire: int, n_qubits: int, p: Tensor) -> Tensor:
@@ -117,10 +155,11 @@ def _matrix(gate: Gate, x: Tensor, weights: Tensor, dtype: torch.dtype) -> Tenso
     """The gate's own matrix, ``(2**w, 2**w)``."""
 
     def value(angle: Angle) -> Tensor:
-        if isinstance(angle, Feature):
-            return x[angle.index]
-        return (
-            weights[angle.index] if isinstance(angle, Weight) else torch.tensor(angle, dtype=x.dtype, device=x.device)
+        return angle_value(
+            angle,
+            feature=lambda index: x[index],
+            weight=lambda index: weights[index],
+            number=lambda constant: torch.tensor(constant, dtype=x.dtype, device=x.device),
         )
 
     if gate.name in _FIXED:

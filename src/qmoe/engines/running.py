@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
@@ -89,9 +90,10 @@ class CircuitModule(Stackable):
     def _load_from_state_dict(self, *given: Any) -> None:
         super()._load_from_state_dict(*given)
         strength = self.noise_strength
-        if strength is not None and (strength.device, strength.dtype) != (self.weights.device, self.weights.dtype):
+        first = self._first()
+        if strength is not None and (strength.device, strength.dtype) != (first.device, first.dtype):
             # Loaded with assign=True: new weights took the place of those that the module was built with.
-            self.noise_strength = torch.empty_like(strength, device=self.weights.device, dtype=self.weights.dtype)
+            self.noise_strength = torch.empty_like(strength, device=first.device, dtype=first.dtype)
             if strength.is_meta:
                 self._set_strength()
             else:
@@ -100,7 +102,11 @@ class CircuitModule(Stackable):
     def described(self) -> dict[str, str]:
         """What the circuit computes with the weights."""
         c = self.circuit
-        parts = {"encoding": c.encoding, "ansatz": c.ansatz, "readout": c.readout, "noise": c.noise}
+        parts: dict[str, object] = {"readout": c.readout, "noise": c.noise}
+        if c.body is None:
+            parts |= {"encoding": c.encoding, "ansatz": c.ansatz}
+        else:
+            parts["operations"] = hashlib.sha256(repr(c.body).encode()).hexdigest()[:12]
         # Of a class without a text of its own, the name.
         return {
             name: type(part).__name__ if type(part).__repr__ is object.__repr__ else repr(part)
@@ -120,34 +126,42 @@ class CircuitModule(Stackable):
             return self._engine, "asked for"
         return choose_engine(self.circuit, device)
 
+    def _first(self) -> Tensor:
+        """A parameter, whose dtype and device are those of all."""
+        return next(self.parameters(recurse=False))
+
+    def flat_weights(self) -> Tensor:
+        """All weights, as the circuit numbers them: ``(*stack, *circuit.weight_shape)``."""
+        return self.weights
+
     def forward(self, x: Tensor) -> Tensor:
         """Runs ``(*stack, ..., F)`` to ``(*stack, ..., n_outputs)``."""
         x = self.take(x)
         if torch.compiler.is_dynamo_compiling():
             from qmoe.engines.operation import run_circuit
 
-            return run_circuit(self._named.name, x, self.weights, self.noise_strength)
+            return run_circuit(self._named.name, x, self.flat_weights(), self.noise_strength)
         engine, _ = self.engine_for(x.device)
-        return engine.evaluate(self.circuit, x, self.weights, self.noise_strength)
+        return engine.evaluate(self.circuit, x, self.flat_weights(), self.noise_strength)
 
     def vjp(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """As `forward`, outside of autograd's graph: the read-outs, and a function from their gradient to the weights'."""
         engine, _ = self.engine_for(x.device)
-        return engine.vjp(self.circuit, x, self.weights, self.noise_strength)
+        return engine.vjp(self.circuit, x, self.flat_weights(), self.noise_strength)
 
     def extra_repr(self) -> str:
         """Sizes, and the engine with its reason."""
         c = self.circuit
-        engine, why = self.engine_for(self.weights.device)
+        engine, why = self.engine_for(self._first().device)
         noise = "" if c.noise is None else f", noise={c.noise.depolarizing:g} per {c.noise.placement}"
         if c.noise is not None and c.noise.dephasing != "none":
             axis = "" if c.noise.dephasing_axis == "Z" else f" along {c.noise.dephasing_axis}"
             noise += f", dephasing={c.noise.dephasing}{axis}"
         copies = "" if self.n_copies is None else f"{self.n_copies} x "
-        return (
-            f"{copies}{c.n_qubits} qubits, {c.n_layers} layers, {c.encoding}, {c.ansatz.name}, {c.readout.name}{noise}, "
-            f"engine={engine.name} ({why})"
-        )
+        made = f"{len(c.operations)} operations"
+        if c.ansatz is not None:
+            made = f"{c.n_layers} layers, {c.encoding}, {c.ansatz.name}"
+        return f"{copies}{c.n_qubits} qubits, {made}, {c.readout.name}{noise}, engine={engine.name} ({why})"
 
 
 def _warn_of_size(circuit: Circuit) -> None:

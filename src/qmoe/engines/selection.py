@@ -12,8 +12,9 @@ from qmoe.circuits import Circuit
 from qmoe.engines.batched import TorchEngine
 from qmoe.engines.native import NativeEngine
 from qmoe.engines.native.engine import MAX_NOISY_QUBITS
-from qmoe.engines.protocol import Engine, traced
+from qmoe.engines.protocol import Engine
 from qmoe.engines.reference import ReferenceEngine
+from qmoe.engines.tracing import traced
 from qmoe.errors import ConfigError, unknown
 
 

@@ -234,7 +234,7 @@ def distill(router: Router) -> DistilledRouter:
             "model, not a stack; write the stack back into its models first."
         )
     check_frequency(circuit)
-    top = circuit.encoding.max_frequency
+    top = circuit.template.encoding.max_frequency
     groups = [tuple(range(circuit.in_features))] if top is None else islands(circuit)
     if top is not None:
         largest = max(map(len, groups))
@@ -248,7 +248,7 @@ def distill(router: Router) -> DistilledRouter:
     distilled = DistilledRouter(
         router.in_features,
         router.n_experts,
-        encoding=circuit.encoding,
+        encoding=circuit.template.encoding,
         groups=groups,
         softmax=router.adapter is not None,
         n_inputs=None if router.projection is None else circuit.n_qubits,
@@ -279,7 +279,7 @@ def _check_agreement(distilled: DistilledRouter, router: QuantumRouter) -> None:
         )
     off = float((distilled._of_inputs(x) - expected).abs().max())
     if not off <= _AGREES * max(1.0, float(expected.abs().max())):
-        top = router.circuit.encoding.max_frequency
+        top = router.circuit.template.encoding.max_frequency
         kind = "a quadratic form of x / |x|" if top is None else f"a trigonometric polynomial of degree {top}"
         raise ConfigError(
             f"The router is not what its encoding declares: by max_frequency={top} of {router.circuit.encoding!r} its "

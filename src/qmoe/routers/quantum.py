@@ -41,11 +41,14 @@ class QuantumRouter(SoftmaxRouter):
         frozen: whether the circuit's weights stay as drawn (a random circuit); the adapter and the map in front train.
         readout: ``"expval"`` or ``"born"``.
         noise: a `NoiseModel`, a depolarizing probability, or None.
+        circuit: any `Circuit` in place of ``n_qubits`` to ``noise``, which are then left out. Another number of features
+            than it takes puts a trainable linear map in front.
         engine: an engine, its name, or ``"auto"``.
         generator, device, dtype: as of `Router`.
 
     Raises:
-        ConfigError: for unknown names, sizes that do not fit, or more experts than basis states for the Born read-out.
+        ConfigError: for unknown names, sizes that do not fit, more experts than basis states for the Born read-out, or a
+            circuit beside options of one.
 
     Example:
         >>> import torch
@@ -68,29 +71,21 @@ class QuantumRouter(SoftmaxRouter):
         frozen: bool = False,
         readout: str | Readout = "expval",
         noise: float | NoiseModel | None = None,
+        circuit: Circuit | None = None,
         engine: str | Engine = "auto",
         generator: Rng = None,
         device: Device = None,
         dtype: DType = None,
     ) -> None:
         super().__init__(in_features, n_experts)
-        encoding = as_encoding(encoding)
-        born = readout == "born" or isinstance(readout, Born)
-        if n_qubits is None:
-            n_qubits = in_features if encoding.period is not None else max(1, math.ceil(math.log2(in_features)))
-            n_qubits = max(n_qubits, math.ceil(math.log2(n_experts))) if born else n_qubits
-        check_sizes(n_qubits=n_qubits)
-        if born and n_experts > 2**n_qubits:
-            raise ConfigError(
-                f"{n_experts} experts need {n_experts} basis states for the Born read-out, but {n_qubits} qubit(s) have "
-                f"{2**n_qubits}; use n_qubits={math.ceil(math.log2(n_experts))} or more, or readout='expval'."
-            )
-        projects = encoding.period is not None and in_features != n_qubits
-        circuit = Circuit(
-            n_qubits, n_layers, encoding, ansatz, readout, noise, in_features=n_qubits if projects else in_features
-        )
+        if circuit is None:
+            circuit = _circuit(in_features, n_experts, n_qubits, n_layers, encoding, ansatz, readout, noise)
+        else:
+            given = (n_qubits, n_layers, encoding, ansatz, readout, noise)
+            _check_alone(circuit, n_experts, given, self.__init__.__kwdefaults__)  # type: ignore[misc]
+        born, projects = isinstance(circuit.readout, Born), in_features != circuit.in_features
         make: dict[str, Any] = {"device": device, "dtype": dtype, "draw": False}
-        self.projection = Linear(in_features, n_qubits, **make) if projects else None
+        self.projection = Linear(in_features, circuit.in_features, **make) if projects else None
         self.adapter = None if born else Linear(circuit.n_outputs, n_experts, **make)
         self.quantum = CircuitModule(circuit, None, engine=engine, frozen=frozen, **make)
         self.reset_parameters(generator)
@@ -148,7 +143,52 @@ class QuantumRouter(SoftmaxRouter):
         return RouterParts(Readouts(self.quantum, Layer.of(self.projection)), Layer.of(self.adapter))
 
 
-def check_encoded(router: Router, x: Tensor, projection: Linear | None, encoding: Encoding) -> None:
+def _circuit(
+    in_features: int,
+    n_experts: int,
+    n_qubits: int | None,
+    n_layers: int,
+    encoding: str | Encoding,
+    ansatz: str | Ansatz | Iterable[Gate],
+    readout: str | Readout,
+    noise: float | NoiseModel | None,
+) -> Circuit:
+    """The circuit of a router's options."""
+    encoding = as_encoding(encoding)
+    born = readout == "born" or isinstance(readout, Born)
+    if n_qubits is None:
+        n_qubits = in_features if encoding.period is not None else max(1, math.ceil(math.log2(in_features)))
+        n_qubits = max(n_qubits, math.ceil(math.log2(n_experts))) if born else n_qubits
+    check_sizes(n_qubits=n_qubits)
+    if born:
+        _check_outcomes(n_experts, n_qubits)
+    projects = encoding.period is not None and in_features != n_qubits
+    return Circuit(
+        n_qubits, n_layers, encoding, ansatz, readout, noise, in_features=n_qubits if projects else in_features
+    )
+
+
+def _check_alone(circuit: Circuit, n_experts: int, given: tuple[object, ...], defaults: dict[str, object]) -> None:
+    """Raises `ConfigError` unless a circuit is given, and nothing beside it that would make another."""
+    if not isinstance(circuit, Circuit):
+        raise ConfigError(f"circuit is {circuit!r}, expected a qmoe.Circuit.")
+    names = ("n_qubits", "n_layers", "encoding", "ansatz", "readout", "noise")
+    beside = [name for name, value in zip(names, given, strict=True) if value != defaults[name]]
+    if beside:
+        raise ConfigError(f"circuit was given, and so {', '.join(beside)} decide nothing; leave these out.")
+    if isinstance(circuit.readout, Born):
+        _check_outcomes(n_experts, circuit.n_qubits)
+
+
+def _check_outcomes(n_experts: int, n_qubits: int) -> None:
+    if n_experts > 2**n_qubits:
+        raise ConfigError(
+            f"{n_experts} experts need {n_experts} basis states for the Born read-out, but {n_qubits} qubit(s) have "
+            f"{2**n_qubits}; use n_qubits={math.ceil(math.log2(n_experts))} or more, or readout='expval'."
+        )
+
+
+def check_encoded(router: Router, x: Tensor, projection: Linear | None, encoding: Encoding | None) -> None:
     """Checks the features of a router that encodes them, or what a linear map makes of them."""
     if projection is not None:
         Router.validate_input(router, x)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from qmoe.compilable import Chain, Layer, RouterParts
-from qmoe.engines.batched.algebra import cached_tensors
+from qmoe.engines.constants import cached_tensors
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.layers import Device, DType, Linear, Rng, affine, check_same, parameter
 from qmoe.part_spec import Depth

@@ -78,9 +78,9 @@ class TwinRouter(FeatureRouter):
         in_features = circuit.in_features if in_features is None else in_features
         check_sizes(in_features=in_features, n_experts=n_experts, max_functions=max_functions)
         projects = in_features != circuit.in_features
-        if projects and circuit.encoding.period is None:
+        if projects and circuit.period is None:
             raise ConfigError(
-                f"in_features is {in_features}, but the circuit's {circuit.encoding.name} encoding takes "
+                f"in_features is {in_features}, but the circuit's {circuit.template.encoding.name} encoding takes "
                 f"{circuit.in_features}; build the circuit for as many features as there are."
             )
         left_out = _listed(without)

@@ -70,7 +70,7 @@ class Base:
     @property
     def uploads(self) -> int:
         """How often the features are encoded."""
-        return self.built.circuit.encoding.uploads
+        return self.built.circuit.template.encoding.uploads
 
     @property
     def entangles(self) -> bool:

@@ -13,16 +13,15 @@ from qmoe.engines.batched.algebra import (
     AMPLITUDES,
     PAULI_VECTOR,
     Algebra,
-    cached_tensors,
-    constant,
     dephasing_mask,
     fixed_action,
-    identity,
     noise_exponents,
 )
 from qmoe.engines.batched.schedule import Fixed, Local, Noise, Pair, Run, Stage, make_plan
+from qmoe.engines.constants import cached_tensors, constant, identity
 from qmoe.engines.memory import require_memory
-from qmoe.engines.protocol import Engine, for_onnx, too_large, traced
+from qmoe.engines.protocol import Engine, too_large
+from qmoe.engines.tracing import for_onnx, traced
 from qmoe.errors import UnsupportedError
 
 #: Qubits up to which an ONNX program carries 4**Q real numbers for a sample.
@@ -37,12 +36,10 @@ class TorchEngine(Engine):
     """
 
     name: ClassVar[str] = "torch"
+    couples_features: ClassVar[bool] = False
 
     def why_not(self, circuit: Circuit, device: torch.device) -> str | None:
-        """Two-qubit gates whose angle is a feature are not batched over samples."""
-        for op in circuit.operations:
-            if isinstance(op, Gate) and len(op.wires) > 1 and any(isinstance(a, Feature) for a in op.angles):
-                return f"{op.name} takes a feature as its angle; use engine='pennylane' or engine='reference'."
+        """States that the device has no room for."""
         return too_large(circuit, device)
 
     def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:

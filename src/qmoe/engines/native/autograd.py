@@ -154,7 +154,7 @@ def _torch_engine(circuit: Circuit) -> Any:
     _TORCH.check_supported(circuit, torch.empty(0))
 
     def run(x: Tensor, weights: Tensor, strength: Tensor | None = None) -> Tensor:
-        return _TORCH._evaluate(circuit, x, weights, strength)
+        return _TORCH.run_flat(circuit, x, weights, strength)
 
     return run
 

@@ -13,7 +13,8 @@ from qmoe.engines.batched import TorchEngine
 from qmoe.engines.calling import CompiledCircuit
 from qmoe.engines.native.autograd import Evaluate, Step
 from qmoe.engines.native.run.prepared_circuits import prepare
-from qmoe.engines.protocol import Axes, Engine, too_large, traced
+from qmoe.engines.protocol import Axes, Engine, too_large
+from qmoe.engines.tracing import traced
 from qmoe.torch_internals import differentiates_forwards, is_in_dual_level, is_transformed
 
 _TORCH = TorchEngine()
@@ -31,6 +32,7 @@ class NativeEngine(Engine):
     """
 
     name: ClassVar[str] = "native"
+    takes_factors: ClassVar[bool] = True
 
     def why_not(self, circuit: Circuit, device: torch.device) -> str | None:
         """Takes CPU tensors with concrete values (not while torch traces), and noise up to 7 qubits."""
@@ -50,7 +52,7 @@ class NativeEngine(Engine):
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """Runs the kernels and nothing else."""
         self.check_supported(circuit, x)
-        if x.numel() == 0:
+        if x.numel() == 0 or self.rewriting(circuit) is not None:
             return super().vjp(circuit, x, weights, noise_strength)
         stack = weights.shape[: weights.dim() - len(circuit.weight_shape)]
         strength = None if noise_strength is None else noise_strength.detach()
@@ -65,7 +67,7 @@ class NativeEngine(Engine):
         """The kernels of small states."""
         if type(self) is not NativeEngine:  # a subclass may compute something else
             return None
-        if self.reason_against(circuit, torch.device("cpu")) is not None:
+        if self.rewriting(circuit) is not None or self.reason_against(circuit, torch.device("cpu")) is not None:
             return None
         return prepare(circuit, torch.Size(), torch.Size((n_batch,)), itemsize).compiled()
 
@@ -80,7 +82,7 @@ class NativeEngine(Engine):
         if differentiates_forwards():
             # The same function written out in torch operations, which know their derivatives in that direction.
             _TORCH.check_supported(circuit, x)
-            return _TORCH._evaluate(circuit, x, weights, strength)
+            return _TORCH.run_flat(circuit, x, weights, strength)
         return Evaluate.apply(circuit, x, weights, strength)
 
 

@@ -14,12 +14,12 @@ from qmoe.errors import ConfigError, UnsupportedError
 
 def is_ours(circuit: Circuit) -> bool:
     """Whether the encoding is one of qmoe's, whose declarations the tests of qmoe hold to the truth."""
-    return ENCODINGS.get(circuit.encoding.name) is type(circuit.encoding)
+    return ENCODINGS.get(circuit.template.encoding.name) is type(circuit.template.encoding)
 
 
 def check_frequency(circuit: Circuit) -> None:
     """Raises `ConfigError` unless the largest frequency is one, and feature i can belong to wire i where there is one."""
-    encoding, top = circuit.encoding, circuit.encoding.max_frequency
+    encoding, top = circuit.template.encoding, circuit.template.encoding.max_frequency
     if top is None:
         return
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
@@ -51,7 +51,7 @@ def check_declared(circuit: Circuit) -> None:
         )
     if is_ours(circuit):
         return
-    encoding, top = circuit.encoding, circuit.encoding.max_frequency
+    encoding, top = circuit.template.encoding, circuit.template.encoding.max_frequency
     gates = [op for op in circuit.operations if isinstance(op, Gate) and any(isinstance(a, Feature) for a in op.angles)]
     prepares = any(isinstance(op, Prepare) for op in circuit.operations)
     if top is None:
@@ -87,6 +87,6 @@ def check_declared(circuit: Circuit) -> None:
 def random_points(circuit: Circuit, n: int, generator: torch.Generator) -> Tensor:
     """``(n, F)`` float64 inputs of the circuit; angles well beyond one period, where other frequencies would show."""
     shape = n, circuit.in_features
-    if circuit.encoding.max_frequency is None:
+    if circuit.template.encoding.max_frequency is None:
         return torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
     return (torch.rand(shape, generator=generator, dtype=torch.float64, device="cpu") - 0.5) * (6 * math.pi)

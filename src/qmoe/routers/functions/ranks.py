@@ -91,9 +91,9 @@ def is_constant(circuit: Circuit) -> bool:
 def random_inputs(circuit: Circuit, n: int, generator: torch.Generator) -> Tensor:
     """``(n, F)`` inputs of the circuit within one period; of any direction, for amplitudes."""
     x = torch.rand(n, circuit.in_features, generator=generator, dtype=torch.float64)
-    if circuit.encoding.period is None:
+    if circuit.prepares:
         return torch.randn(x.shape, generator=generator, dtype=torch.float64)
-    return (x - 0.5) * circuit.encoding.period
+    return (x - 0.5) * (circuit.period or 2 * math.pi)
 
 
 def moved(

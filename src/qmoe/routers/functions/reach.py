@@ -46,7 +46,7 @@ def circuit_basis(circuit: Circuit, n_experts: int | None = None, max_functions:
     """
     check_declared(circuit)
     n_experts = circuit.n_outputs if n_experts is None else n_experts
-    find = _quadratic if circuit.encoding.max_frequency is None else _products
+    find = _quadratic if circuit.template.encoding.max_frequency is None else _products
     basis = find(circuit, n_experts, max_functions)
     if not is_ours(circuit) and len(basis) <= _MAX_CHECKED:
         _check_holds(circuit, n_experts, basis)
@@ -76,15 +76,15 @@ def _check_holds(circuit: Circuit, n_experts: int, basis: Basis) -> None:
     if not off <= _AGREES:
         raise ConfigError(
             f"The read-outs of random circuits with {circuit.encoding!r} differ by {off:.2g} from all functions that it "
-            f"declares by max_frequency={circuit.encoding.max_frequency}; declare the largest frequency of a feature, which "
+            f"declares by max_frequency={circuit.max_frequency}; declare the largest frequency of a feature, which "
             "is the number of rotations by it, or None for amplitudes."
         )
 
 
 def _products(circuit: Circuit, n_experts: int, max_functions: int) -> Basis:
-    assert circuit.encoding.max_frequency is not None
+    assert circuit.template.encoding.max_frequency is not None
     groups = islands(circuit)
-    side = 2 * circuit.encoding.max_frequency + 1
+    side = 2 * circuit.template.encoding.max_frequency + 1
     count = sum(side ** len(group) - 1 for group in groups)
     if count > max_functions:
         raise ConfigError(

@@ -72,11 +72,11 @@ def sample_frequencies(circuit: Circuit, sampling: Sampling, generator: torch.Ge
         UnsupportedError: for amplitude encoding, which has no frequencies.
     """
     check_declared(circuit)
-    top = circuit.encoding.max_frequency
+    top = circuit.template.encoding.max_frequency
     if top is None:
         raise UnsupportedError(
-            f"sampling draws frequencies, but {circuit.encoding.name} encoding has none; leave it out: the twin is a gate "
-            "on quadratic forms."
+            f"sampling draws frequencies, but {circuit.template.encoding.name} encoding has none; leave it out: the twin "
+            "is a gate on quadratic forms."
         )
     n, strategy, grid_step = sampling.n_functions // 2, sampling.strategy, sampling.grid_step
     if not 0 < grid_step <= top:

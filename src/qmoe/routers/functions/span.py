@@ -111,7 +111,9 @@ class Span:
             ("dead parameters", dead),
             ("parity", self.parity or "none"),
         )
-        head = f"{c.n_qubits} qubit(s), {c.n_layers} layer(s), {c.encoding}, {c.ansatz.name}, {c.readout.name}, "
+        head = (
+            f"{c.n_qubits} qubit(s), {c.n_layers} layer(s), {c.encoding}, {c.template.ansatz.name}, {c.readout.name}, "
+        )
         return f"{head}{self.n_experts} expert(s)\n" + "\n".join(f"  {name:<16}{text}" for name, text in lines)
 
 

@@ -18,8 +18,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from qmoe.circuits import Circuit, Feature, Gate, Prepare, Weight
-from qmoe.circuits.gates import Angle, Dephase, Depolarize
+from qmoe.circuits import Angle, Circuit, Expression, Feature, Gate, Prepare, Weight
+from qmoe.circuits.gates import Dephase, Depolarize
 from qmoe.engines.native.layout import CONSTANT, FEATURE, WEIGHT
 
 
@@ -133,6 +133,9 @@ def _turn(angle: Angle) -> Turn:
         return Turn(WEIGHT, angle.index, 1.0)
     if isinstance(angle, Feature):
         return Turn(FEATURE, angle.index, 1.0)
+    if isinstance(angle, Expression):
+        factor, (named,) = next((c, factors) for c, factors in angle.terms if factors)
+        return _turn(named) * factor + Turn(offset=angle.constant)
     return Turn(offset=float(angle))
 
 

@@ -1,0 +1,264 @@
+"""Angles of gates: features, weights, and polynomials in both that read as mathematics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, TypeVar
+
+from qmoe.errors import ConfigError
+
+T = TypeVar("T")
+
+
+class _Arithmetic:
+    """Sums, differences and products, which are expressions; numbers are radians."""
+
+    __slots__ = ()
+
+    def _as_terms(self) -> dict[tuple[Feature | Weight, ...], float]:
+        raise NotImplementedError
+
+    def __add__(self, other: Any) -> Expression:
+        theirs = _terms_of(other)
+        if theirs is None:
+            return NotImplemented
+        total = dict(self._as_terms())
+        for factors, coefficient in theirs.items():
+            total[factors] = total.get(factors, 0.0) + coefficient
+        return _made(total)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Expression:
+        return self * -1.0
+
+    def __pos__(self) -> Expression:
+        return self * 1.0
+
+    def __sub__(self, other: Any) -> Expression:
+        return NotImplemented if _terms_of(other) is None else self + other * -1
+
+    def __rsub__(self, other: Any) -> Expression:
+        return NotImplemented if _terms_of(other) is None else other + self * -1.0
+
+    def __mul__(self, other: Any) -> Expression:
+        theirs = _terms_of(other)
+        if theirs is None:
+            return NotImplemented
+        total: dict[tuple[Feature | Weight, ...], float] = {}
+        for mine, a in self._as_terms().items():
+            for factors, b in theirs.items():
+                product = tuple(sorted(mine + factors, key=_place))
+                total[product] = total.get(product, 0.0) + a * b
+        return _made(total)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Expression:
+        return self * (1.0 / float(other)) if _is_number(other) else NotImplemented
+
+    def __pow__(self, power: Any) -> Expression:
+        if not isinstance(power, Integral) or isinstance(power, bool) or power < 0:
+            return NotImplemented
+        product = _made({(): 1.0})
+        for _ in range(int(power)):
+            product = product * self
+        return product
+
+
+@dataclass(frozen=True, slots=True)
+class Feature(_Arithmetic):
+    """An angle that is input feature ``index``."""
+
+    index: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", _natural("Feature", self.index))
+
+    def _as_terms(self) -> dict[tuple[Feature | Weight, ...], float]:
+        return {(self,): 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Weight(_Arithmetic):
+    """An angle that is trainable weight ``index``: of the layer in an ansatz, of the circuit in its operations."""
+
+    index: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", _natural("Weight", self.index))
+
+    def _as_terms(self) -> dict[tuple[Feature | Weight, ...], float]:
+        return {(self,): 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Expression(_Arithmetic):
+    """A polynomial in features and weights, such as ``2 * Weight(0) + Feature(1)``: made by arithmetic on them.
+
+    Equal polynomials are equal and hash alike, however they were written.
+
+    Attributes:
+        terms: ``(coefficient, factors)`` of each product, sorted; ``()`` are the factors of the constant.
+
+    Raises:
+        ConfigError: for a coefficient that is not a finite number.
+    """
+
+    terms: tuple[tuple[float, tuple[Feature | Weight, ...]], ...]
+
+    def __post_init__(self) -> None:
+        for coefficient, factors in self.terms:
+            if not math.isfinite(coefficient):
+                raise ConfigError(
+                    f"An angle holds {coefficient} times {_product(factors) or '1'}, expected finite numbers."
+                )
+
+    def _as_terms(self) -> dict[tuple[Feature | Weight, ...], float]:
+        return {factors: coefficient for coefficient, factors in self.terms}
+
+    @property
+    def features(self) -> frozenset[int]:
+        """Indices of the features in it."""
+        return frozenset(f.index for _, factors in self.terms for f in factors if isinstance(f, Feature))
+
+    @property
+    def weights(self) -> frozenset[int]:
+        """Indices of the weights in it."""
+        return frozenset(f.index for _, factors in self.terms for f in factors if isinstance(f, Weight))
+
+    @property
+    def degree(self) -> int:
+        """The most factors of a term."""
+        return max((len(factors) for _, factors in self.terms), default=0)
+
+    @property
+    def constant(self) -> float:
+        """The term without factors, in radians."""
+        return self._as_terms().get((), 0.0)
+
+    def simplified(self) -> Angle:
+        """A feature, a weight or a number where it is nothing more; else itself."""
+        if self.degree == 0:
+            return self.constant
+        if len(self.terms) == 1 and self.degree == 1 and self.terms[0][0] == 1:
+            return self.terms[0][1][0]
+        return self
+
+    def __str__(self) -> str:
+        parts: list[str] = []
+        for coefficient, factors in self.terms:
+            size = f"{abs(coefficient):.3g}"
+            text = (
+                size if not factors else _product(factors) if abs(coefficient) == 1 else f"{size}*{_product(factors)}"
+            )
+            sign = "-" if coefficient < 0 else "+" if parts else ""
+            parts.append(sign + text)
+        return "".join(parts) or "0"
+
+
+Angle = Feature | Weight | Expression | float
+
+
+def angle_value(
+    angle: Angle, feature: Callable[[int], T], weight: Callable[[int], T], number: Callable[[float], T]
+) -> T:
+    """An angle in whatever arithmetic the functions answer in: tensors, arrays, floats.
+
+    Args:
+        angle: what to compute.
+        feature: the value of a feature by its index.
+        weight: that of a weight.
+        number: that of a constant.
+    """
+    if isinstance(angle, Feature):
+        return feature(angle.index)
+    if isinstance(angle, Weight):
+        return weight(angle.index)
+    if not isinstance(angle, Expression):
+        return number(angle)
+    total: Any = number(0.0)
+    for coefficient, factors in angle.terms:
+        product: Any = number(coefficient)
+        for factor in factors:
+            product = product * (feature if isinstance(factor, Feature) else weight)(factor.index)
+        total = total + product
+    return total
+
+
+def as_angle(gate: str, angle: Any) -> Angle:
+    """An angle in its simplest form.
+
+    Raises:
+        ConfigError: for anything but a feature, a weight, an expression or a finite number.
+    """
+    if isinstance(angle, (Feature, Weight)):
+        return angle
+    if isinstance(angle, Expression):
+        return angle.simplified()
+    if not _is_number(angle) or not math.isfinite(angle):
+        raise ConfigError(
+            f"Gate {gate} got the angle {angle!r}; write it as Weight(k), Feature(k), sums and products of these, or a "
+            "finite number of radians."
+        )
+    return float(angle)
+
+
+def indices_of(angles: Iterable[Angle], kind: type[Feature] | type[Weight]) -> tuple[int, ...]:
+    """Indices of all features or weights in angles, in order, each as often as an angle holds it."""
+    found: list[int] = []
+    for angle in angles:
+        if isinstance(angle, kind):
+            found.append(angle.index)
+        elif isinstance(angle, Expression):
+            found += sorted(angle.features if kind is Feature else angle.weights)
+    return tuple(found)
+
+
+def shifted(angle: Angle, by: int) -> Angle:
+    """The angle with weights numbered from ``by`` on."""
+    if isinstance(angle, Weight):
+        return Weight(angle.index + by)
+    if isinstance(angle, Expression):
+        moved = {tuple(Weight(f.index + by) if isinstance(f, Weight) else f for f in fs): c for c, fs in angle.terms}
+        return _made(moved).simplified()
+    return angle
+
+
+def angle_text(angle: Angle) -> str:
+    """``x0``, ``w0``, ``x0+2*w1`` or a number."""
+    if isinstance(angle, (Feature, Weight)):
+        return _product((angle,))
+    return str(angle) if isinstance(angle, Expression) else f"{angle:.3g}"
+
+
+def _made(terms: dict[tuple[Feature | Weight, ...], float]) -> Expression:
+    ordered = sorted(terms.items(), key=lambda item: (-len(item[0]), [_place(f) for f in item[0]]))
+    return Expression(tuple((float(c), factors) for factors, c in ordered if c != 0))
+
+
+def _terms_of(value: Any) -> dict[tuple[Feature | Weight, ...], float] | None:
+    if isinstance(value, _Arithmetic):
+        return value._as_terms()
+    return {(): float(value)} if _is_number(value) else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _place(factor: Feature | Weight) -> tuple[bool, int]:
+    return isinstance(factor, Weight), factor.index
+
+
+def _product(factors: tuple[Feature | Weight, ...]) -> str:
+    return "*".join(f"{'x' if isinstance(f, Feature) else 'w'}{f.index}" for f in factors)
+
+
+def _natural(kind: str, index: Any) -> int:
+    if not isinstance(index, Integral) or isinstance(index, bool) or index < 0:
+        raise ConfigError(f"{kind} index is {index!r}, expected an integer of at least 0.")
+    return int(index)

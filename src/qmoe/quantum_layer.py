@@ -1,0 +1,277 @@
+"""Any circuit as a layer of a torch model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from qmoe.circuits import Circuit
+from qmoe.engines import Engine, check_encodable
+from qmoe.engines.running import CircuitModule
+from qmoe.errors import ConfigError, unknown
+from qmoe.layers import Device, DType, Rng, parameter
+
+#: Gives a parameter its first values, in place or by returning them.
+Initialiser = Callable[[Tensor], Any]
+#: How weights are drawn: a name, one function for all, or for each parameter a function, a tensor or a number.
+Init = str | Initialiser | Mapping[str, Initialiser | Tensor | float]
+
+#: Names and shapes of parameters, in the order in which the circuit numbers its weights.
+Parameters = tuple[tuple[str, tuple[int, ...]], ...]
+
+INITS = ("uniform", "normal", "zeros")
+
+
+class QuantumLayer(CircuitModule):
+    """A circuit with trainable weights as a torch layer: ``(..., F)`` features to ``(..., n_outputs)`` numbers.
+
+    It runs the whole batch at once on the engine that suits the device, pickles, copies, loads, stacks and goes through
+    `torch.func`, `torch.compile` and `torch.export`. In place of PennyLane's ``TorchLayer``:
+    ``QuantumLayer.from_pennylane(qnode, weight_shapes)``.
+
+    Args:
+        circuit: what to run: a `Circuit`, made from a template or from operations.
+        init: how the weights are drawn: ``"uniform"`` in [0, 2 pi), as PennyLane's TorchLayer draws them; ``"normal"`` with
+            mean 0 and a standard deviation of 0.1, near the identity; ``"zeros"``; a function of a tensor, such as
+            ``torch.nn.init.ones_``; or for each parameter by its name a function, a tensor or a number.
+        parameters: names and shapes of the parameters, in the order in which the circuit numbers its weights; by default
+            one, ``weights``, of the shape that the circuit says.
+        engine: an engine, its name, or ``"auto"``.
+        frozen: whether the weights stay as drawn.
+        generator: source of the initial weights; torch's default generator if None.
+        device: where the parameters live.
+        dtype: float32 or float64.
+
+    Raises:
+        ConfigError: for anything but a circuit, an unknown ``init``, or parameters that are not as many numbers as the
+            circuit has weights.
+
+    Example:
+        >>> import torch, qmoe
+        >>> layer = qmoe.QuantumLayer(qmoe.Circuit(n_qubits=2, n_layers=3))
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 2), layer, torch.nn.Linear(2, 1))
+        >>> model(torch.rand(32, 4)).shape
+        torch.Size([32, 1])
+    """
+
+    runs_stacked = True
+    may_differ: ClassVar[frozenset[str]] = frozenset({"noise"})
+
+    def __init__(
+        self,
+        circuit: Circuit,
+        init: Init = "uniform",
+        *,
+        parameters: Parameters | None = None,
+        engine: str | Engine = "auto",
+        frozen: bool = False,
+        generator: Rng = None,
+        device: Device = None,
+        dtype: DType = None,
+    ) -> None:
+        if not isinstance(circuit, Circuit):
+            raise ConfigError(
+                f"QuantumLayer takes a qmoe.Circuit, got a {type(circuit).__name__}; QuantumLayer.from_pennylane, "
+                "from_qiskit and from_qasm3 take those of other libraries."
+            )
+        super().__init__(circuit, None, engine, device=device, dtype=dtype, frozen=frozen, draw=False)
+        self.parameter_shapes: Parameters = _checked(circuit, parameters)
+        if parameters is not None:
+            del self.weights
+            for name, shape in self.parameter_shapes:
+                self.register_parameter(name, parameter(*shape, device=device, dtype=dtype, frozen=frozen))
+        self.init: Init | None = _checked_init(init, self.parameter_shapes)
+        self.reset_parameters(generator)
+
+    @classmethod
+    def from_pennylane(
+        cls,
+        qnode: Any,
+        weight_shapes: Mapping[str, int | tuple[int, ...]],
+        init_method: Any = None,
+        **options: Any,
+    ) -> QuantumLayer:
+        """A PennyLane QNode as a layer, with the arguments of ``pennylane.qnn.TorchLayer`` and its names of parameters.
+
+        Args:
+            qnode: a QNode with an argument ``inputs``.
+            weight_shapes: the shape of each other argument.
+            init_method: how weights are drawn, as TorchLayer takes it; uniform in [0, 2 pi) if None.
+            **options: engine, generator, device, dtype and frozen, as of `QuantumLayer`.
+
+        Raises:
+            UnsupportedError: for what cannot be imported; see `qmoe.interop.from_pennylane`.
+        """
+        from qmoe.interop import from_pennylane
+
+        return cls.from_imported(from_pennylane(qnode, weight_shapes, init_method), **options)
+
+    @classmethod
+    def from_qiskit(
+        cls,
+        circuit: Any,
+        *,
+        input_params: Any,
+        weight_params: Any,
+        observables: Any = None,
+        interpret: Any = None,
+        **options: Any,
+    ) -> QuantumLayer:
+        """A Qiskit circuit as a layer, with the arguments of qiskit-machine-learning's EstimatorQNN and SamplerQNN.
+
+        Args:
+            circuit: a ``QuantumCircuit``.
+            input_params: its parameters that are features, in their order.
+            weight_params: its parameters that train.
+            observables: what is measured; None for the probabilities of all outcomes.
+            interpret: a function of outcomes that says which probabilities are added up, as SamplerQNN takes it.
+            **options: init, engine, generator, device, dtype and frozen, as of `QuantumLayer`.
+
+        Raises:
+            UnsupportedError: for what cannot be imported; see `qmoe.interop.from_qiskit`.
+        """
+        from qmoe.interop import from_qiskit
+
+        found = from_qiskit(
+            circuit,
+            input_params=input_params,
+            weight_params=weight_params,
+            observables=observables,
+            interpret=interpret,
+        )
+        return cls.from_imported(found, **options)
+
+    @classmethod
+    def from_qasm3(cls, text: str, *, inputs: Any, readout: Any = "expval", **options: Any) -> QuantumLayer:
+        """An OpenQASM 3 program as a layer.
+
+        Args:
+            text: the program; parameters are its ``input float`` declarations.
+            inputs: names of those that are features, in their order; all others train.
+            readout: what is measured, as of `Circuit`.
+            **options: init, engine, generator, device, dtype and frozen, as of `QuantumLayer`.
+
+        Raises:
+            UnsupportedError: for what cannot be imported; see `qmoe.interop.from_qasm3`.
+        """
+        from qmoe.interop import from_qasm3
+
+        return cls.from_imported(from_qasm3(text, inputs=inputs, readout=readout), **options)
+
+    @classmethod
+    def from_imported(cls, imported: Any, **options: Any) -> QuantumLayer:
+        """A layer of what `qmoe.interop` imported, with the names of parameters that it had there."""
+        if imported.initial is not None:
+            options.setdefault("init", imported.initial)
+        return cls(imported.circuit, parameters=imported.parameters, **options)
+
+    def reset_parameters(self, generator: Rng = None) -> None:
+        """Draws the parameters, one after another.
+
+        Raises:
+            ConfigError: where ``init`` was a function that could not be pickled, and the layer was.
+        """
+        if self.init is None:
+            raise ConfigError(
+                "The init of this layer was a function that could not be pickled; set layer.init to a name, a function or "
+                "values by name, then draw."
+            )
+        for name, _ in self.parameter_shapes:
+            _draw(getattr(self, name), self.init[name] if isinstance(self.init, Mapping) else self.init, generator)
+        self._set_strength()
+
+    def flat_weights(self) -> Tensor:
+        """All weights, as the circuit numbers them: ``(*stack, *circuit.weight_shape)``."""
+        held = [(getattr(self, name), len(shape)) for name, shape in self.parameter_shapes]
+        if len(held) == 1 and held[0][0].shape[held[0][0].dim() - held[0][1] :] == self.circuit.weight_shape:
+            return held[0][0]
+        flat = [value.reshape(*value.shape[: value.dim() - n_axes], -1) for value, n_axes in held]
+        return torch.cat(flat, -1).unflatten(-1, self.circuit.weight_shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., F)`` features to ``(..., n_outputs)``.
+
+        Raises:
+            ShapeError: for features of another number, dtype or device, or values that cannot be encoded.
+        """
+        x = self.take(x)
+        if self.checks_input:
+            check_encodable(x, self.circuit.in_features, self.circuit.encoding, self)
+        return super().forward(x)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        return {**state, "init": state["init"] if _pickles(state["init"]) else None}
+
+
+def _checked(circuit: Circuit, parameters: Parameters | None) -> Parameters:
+    if parameters is None:
+        return (("weights", circuit.weight_shape),)
+    shapes = tuple((name, tuple(shape)) for name, shape in parameters)
+    total = sum(math.prod(shape) for _, shape in shapes)
+    names = [name for name, _ in shapes]
+    if total != circuit.n_weights or len(set(names)) != len(names):
+        raise ConfigError(
+            f"parameters {dict(shapes)} hold {total} number(s), and the circuit has {circuit.n_weights} weight(s); name "
+            "each parameter once, and all of them."
+        )
+    for name in names:
+        taken = name != "weights" and hasattr(QuantumLayer, name)
+        if (
+            taken
+            or not isinstance(name, str)
+            or not name.isidentifier()
+            or name in ("circuit", "init", "noise_strength")
+        ):
+            raise ConfigError(f"A parameter cannot be called {name!r}, which is something else of a layer; rename it.")
+    return shapes
+
+
+def _checked_init(init: Init, shapes: Parameters) -> Init:
+    if isinstance(init, str):
+        if init not in INITS:
+            raise unknown("init", init, INITS)
+        return init
+    if isinstance(init, Mapping):
+        known = dict(shapes)
+        for name in init:
+            if name not in known:
+                raise unknown("parameter in init", name, known)
+        missing = sorted(set(known) - set(init))
+        if missing:
+            raise ConfigError(f"init says nothing of {', '.join(missing)}; give each parameter a function or a value.")
+        return dict(init)
+    if not callable(init):
+        raise ConfigError(
+            f"init is {init!r}, expected one of {', '.join(INITS)}, a function, or a dict of these by name."
+        )
+    return init
+
+
+def _draw(value: nn.Parameter, init: Any, generator: Rng) -> None:
+    if isinstance(init, str):
+        if init == "uniform":
+            nn.init.uniform_(value, 0, 2 * math.pi, generator=generator)
+        elif init == "normal":
+            nn.init.normal_(value, 0.0, 0.1, generator=generator)
+        else:
+            nn.init.zeros_(value)
+        return
+    with torch.no_grad():
+        made = init(value) if callable(init) else init
+        if made is None or made is value:
+            return  # in place
+        given = torch.as_tensor(made, dtype=value.dtype, device=value.device)
+        if given.dim() and given.shape != value.shape:
+            raise ConfigError(f"init gives values of shape {tuple(given.shape)}, expected {tuple(value.shape)}.")
+        value.copy_(given.expand(value.shape))
+
+
+def _pickles(init: Init | None) -> bool:
+    """Whether it can be named from another process; a function that was written inside another cannot."""
+    parts = init.values() if isinstance(init, Mapping) else (init,)
+    return not any(callable(part) and "<" in getattr(part, "__qualname__", "<") for part in parts)
