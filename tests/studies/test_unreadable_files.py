@@ -40,6 +40,14 @@ def test_numbers_and_nesting_beyond_all_measure_are_one_line(read, value, tmp_pa
 
 
 @pytest.mark.parametrize("read", [load_study, load_claims])
+def test_a_number_too_long_for_text_is_one_line_where_a_name_should_be(read, tmp_path):
+    path = tmp_path / "odd.toml"
+    path.write_text(f"[data]\nname = 0b{'1' * 20_000}\n[[claims]]\nname = 0x{'f' * 6_000}\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"odd\.toml.*name: .* beyond the 64 bits"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [load_study, load_claims])
 def test_a_key_of_thousands_of_parts_is_refused_at_once(read, tmp_path):
     path = tmp_path / "odd.toml"
     path.write_text(f"{'a . ' * 20_000}a = 1\n{'b' * 1_000_000} = 2\n", "utf-8")

@@ -81,7 +81,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: when there is no such file.
-        ConfigError: when it cannot be read, or is not TOML.
+        ConfigError: when it cannot be read, is not TOML, or holds what `check_tables` refuses.
     """
     try:
         text = decoded(read_text_file(path))
@@ -89,7 +89,9 @@ def read_toml(path: Path) -> dict[str, Any]:
             raise ConfigError(
                 f"{path} cannot be read as TOML: a key has more than {MAX_DEPTH} parts with dots between."
             )
-        return tomllib.loads(text)
+        values = tomllib.loads(text)
+        check_tables(values, str(path))  # Python writes no integer of thousands of digits, in a message neither
+        return values
     except (FileNotFoundError, ConfigError):
         raise
     except RecursionError:
