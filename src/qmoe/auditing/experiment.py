@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qmoe.auditing.fitting import INIT, LAYER, SPLIT, Fitted, PairedDraw, Recipe, fit_arm, seeded
+from qmoe.auditing.fitting import INIT, LAYER, SPLIT, FittedModel, PairedDraw, Recipe, fit_arm, seeded
 from qmoe.auditing.location import layer_at, replace_layer, watch
 from qmoe.auditing.objective import Objective
 from qmoe.auditing.replacements import ARMS, Arm, n_trainable
@@ -175,7 +175,7 @@ class Experiment:
                 f"out: arms=[{others}]."
             ) from error
 
-    def _runs(self, arm: Arm, fitted: Sequence[Fitted], recipe: Recipe, size: int) -> ArmRuns:
+    def _runs(self, arm: Arm, fitted: Sequence[FittedModel], recipe: Recipe, size: int) -> ArmRuns:
         n, metric = len(fitted), self.objective.metric
         places, zeros = np.arange(n), np.zeros(n, dtype=np.int64)
         failed = np.array([f.failed for f in fitted])

@@ -68,7 +68,7 @@ class PairedDraw:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedModel:
     """What became of one model.
 
     Attributes:
@@ -91,7 +91,7 @@ class Fitted:
 
 def fit_arm(
     models: Sequence[nn.Module], draws: Sequence[PairedDraw], recipe: Recipe, objective: Objective
-) -> list[Fitted]:
+) -> list[FittedModel]:
     """Trains the model of each draw and scores it on held-out rows.
 
     Args:
@@ -176,7 +176,7 @@ def _train_together(models: Together, draws: Sequence[PairedDraw], recipe: Recip
     return losses
 
 
-def _fitted_by_user(model: nn.Module, draw: PairedDraw, fit: Fit, objective: Objective) -> Fitted:
+def _fitted_by_user(model: nn.Module, draw: PairedDraw, fit: Fit, objective: Objective) -> FittedModel:
     seed = draw.number(TRAINING)
     with seeded(seed):
         returned = fit(model, draw.x, draw.y, seed)
@@ -187,7 +187,7 @@ def _fitted_by_user(model: nn.Module, draw: PairedDraw, fit: Fit, objective: Obj
     return _scored(returned or model, draw, objective, np.zeros(0))
 
 
-def _scored(model: nn.Module, draw: PairedDraw, objective: Objective, history: np.ndarray) -> Fitted:
+def _scored(model: nn.Module, draw: PairedDraw, objective: Objective, history: np.ndarray) -> FittedModel:
     model.eval()
     recent = np.full(RECENT, math.nan)
     if len(history) >= RECENT:
@@ -197,7 +197,7 @@ def _scored(model: nn.Module, draw: PairedDraw, objective: Objective, history: n
         loss = float(history[-1]) if len(history) else float(objective.loss(_run(model, draw.x), draw.y))
         test_loss = float(objective.loss(out, draw.y_test))
     finite = math.isfinite(loss) and bool(out.isfinite().all())
-    return Fitted(objective.score(out, draw.y_test) if finite else math.nan, test_loss, loss, recent)
+    return FittedModel(objective.score(out, draw.y_test) if finite else math.nan, test_loss, loss, recent)
 
 
 def _run(model: nn.Module, x: Tensor) -> Tensor:
