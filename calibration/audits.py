@@ -26,7 +26,7 @@ from qmoe.statistics.proportions import success_rate
 PAGE = Path(__file__).parents[1] / "docs" / "audit.md"
 OPEN, CLOSE = "<!-- audits -->", "<!-- /audits -->"
 #: Audits of each model.
-AUDITS = 200
+AUDITS = 100
 #: Share of the verdicts that must be right.
 REQUIRED = 0.95
 #: Rows of a table, and splits of it.

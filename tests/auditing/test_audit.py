@@ -120,6 +120,20 @@ def test_where_nothing_is_learned_nothing_is_decided():
     assert "neither arm does better than guessing" in result.headline
 
 
+def test_runs_that_fail_count_in_no_number_and_are_told():
+    def fit(model, x, y, seed):
+        if x[0, 0] > 0:
+            nn.init.constant_(model.head.bias, math.nan)
+
+    result = audit(Beside, "body.layer", *line(40), seeds=8, fit=fit, arms=[])
+    failed = np.isnan(result.scores())
+    assert 0 < failed.sum() < 8
+    assert result.outcome == "inconclusive"
+    assert "pairs failed, so the remaining ones are a selection" in result.headline
+    assert [score is None for score in result.as_dict()["scores"]["base"]] == failed.tolist()
+    assert "nan" not in str(result)
+
+
 def test_all_arms_have_the_same_rows_the_same_seeds_and_the_same_other_weights():
     begun = []
 
@@ -233,7 +247,47 @@ def test_a_layer_of_pennylane_has_the_arms_that_need_no_circuit():
     assert result.arms == ("base", "mean", "permuted", "frozen", "mlp")
     assert result.left_out["twin"] == "qmoe does not know the circuit of a TorchLayer"
     assert result.outcome == "inconclusive"
-    assert len(set(result.scores().tolist())) > 0
+    assert np.isfinite(result.scores()).all()
+
+
+@pytest.mark.filterwarnings("ignore")  # those of Qiskit's own changes
+def test_a_layer_of_qiskit_has_them_too():
+    pytest.importorskip("qiskit_machine_learning")
+    from qiskit.circuit import ParameterVector, QuantumCircuit
+    from qiskit_machine_learning.connectors import TorchConnector
+    from qiskit_machine_learning.neural_networks import EstimatorQNN
+
+    circuit, x, w = QuantumCircuit(2), ParameterVector("x", 2), ParameterVector("w", 2)
+    for wire in range(2):
+        circuit.rx(x[wire], wire)
+        circuit.ry(w[wire], wire)
+    circuit.cx(0, 1)
+
+    def build():
+        network = EstimatorQNN(circuit=circuit, input_params=list(x), weight_params=list(w))
+        return nn.Sequential(nn.Linear(4, 2), TorchConnector(network), nn.Linear(1, 2))
+
+    result = audit(build, "1", *line(12), seeds=2, epochs=1, arms=["mlp", "twin"])
+    assert result.arms == ("base", "mean", "mlp")
+    assert result.left_out == {"twin": "qmoe does not know the circuit of a TorchConnector"}
+    assert np.isfinite(result.scores()).all()
+
+
+class _Gated(nn.Module):
+    """Calls its layer with two arguments."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.head = nn.Bilinear(4, 4, 3), nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.head(self.layer(x, x))
+
+
+def test_a_layer_of_several_arguments_has_the_arms_that_need_no_sizes():
+    result = audit(_Gated, "layer", *line(40), **QUICK)
+    assert result.arms == ("base", "mean", "permuted", "frozen")
+    assert "one tensor of numbers" in result.left_out["mlp"]
 
 
 def test_progress_is_told_after_each_arm():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import math
 import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -103,7 +104,9 @@ class AuditResult:
         if outcome == "refuted":
             if main["mean"].outcome == "refuted":
                 return "The layer does nothing that a constant does not."
-            return "The layer does nothing that its outputs, given to the wrong samples, do not."
+            if "permuted" in main and main["permuted"].outcome == "refuted":
+                return "The layer does nothing that its outputs, given to the wrong samples, do not."
+            return self.verdict.claim.if_refuted  # by the other ways of training
         if outcome == "inconclusive":
             return f"Undecided: {self._why_open}."
         told = sorted(self.verdicts[1:], key=lambda verdict: verdict.claim.id != "twin")
@@ -176,7 +179,7 @@ class AuditResult:
             "margin": self.margin,
             "verdicts": [verdict.as_dict() for verdict in self.verdicts],
             "by_loss": {verdict.claim.id: verdict.outcome for verdict in self.by_loss},
-            "scores": {arm: self.scores(arm).tolist() for arm in self.arms},
+            "scores": {arm: [s if math.isfinite(s) else None for s in self.scores(arm).tolist()] for arm in self.arms},
             "stand_ins": dict(self.stand_ins),
             "left_out": dict(self.left_out),
             "caveats": list(self.caveats),

@@ -106,7 +106,7 @@ def fit_arm(
     if recipe.fit is not None:
         return [_fitted_by_user(model, draw, recipe.fit, objective) for model, draw in zip(models, draws, strict=True)]
     n = len(draws[0].x)
-    for size in {recipe.batch_size, n % recipe.batch_size, n} - {0}:
+    for size in {min(recipe.batch_size, n), n % recipe.batch_size} - {0}:
         permutation_of(size)  # kept from here on; side by side, nothing random can be drawn
     with seeded(draws[0].number(TRAINING)):
         together = Together.of(models, draws[0].x[: recipe.batch_size], draws[0].y[: recipe.batch_size], objective.loss)
@@ -130,9 +130,12 @@ def batches(draw: PairedDraw, recipe: Recipe) -> Iterator[list[Tensor]]:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Torch's own generators, which dropout and others draw from, begin at ``seed`` within the block; then as before."""
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    with torch.random.fork_rng(devices=list(devices)):
-        torch.manual_seed(seed)
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
+        # Not torch.manual_seed, which would also decide what a GPU draws that is used only later.
+        torch.default_generator.manual_seed(seed)
+        for device in devices:
+            torch.cuda.default_generators[device].manual_seed(seed)
         yield
 
 
@@ -165,7 +168,7 @@ def _train_together(models: Together, draws: Sequence[PairedDraw], recipe: Recip
     for epoch, parts in enumerate(zip(*(batches(draw, recipe) for draw in draws), strict=True)):
         total = torch.zeros(len(draws), device=x.device, dtype=torch.float64)
         for places in zip(*parts, strict=True):
-            rows = torch.stack(places)
+            rows = torch.stack(places).to(x.device)
             loss = models.losses(x[which, rows], y[which, rows])
             if optimiser is not None and loss.requires_grad:
                 optimiser.zero_grad()

@@ -30,8 +30,8 @@ class ConstantOutput(nn.Module):
         self.values = nn.Parameter(values.detach().clone())
         self.leading = leading
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, ...)`` to ``(B, *shape)``."""
+    def forward(self, x: Tensor, *others: object, **named: object) -> Tensor:
+        """``(B, ...)`` to ``(B, *shape)``; further arguments, which the layer may take, are left alone."""
         axes = x.shape[:-1] if self.leading else x.shape[:1]
         return self.values.expand(*axes, *self.values.shape)
 
@@ -50,9 +50,9 @@ class PermutedOutput(nn.Module):
         super().__init__()
         self.layer = layer
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, ...)`` to the outputs of other samples."""
-        out: Tensor = self.layer(x)
+    def forward(self, *given: object, **named: object) -> Tensor:
+        """What the layer takes, to its outputs ``(B, ...)`` of other samples."""
+        out: Tensor = self.layer(*given, **named)
         return out.index_select(0, torch.tensor(permutation_of(out.shape[0]), dtype=torch.int64, device=out.device))
 
 
