@@ -65,7 +65,7 @@ class Functions:
 
 
 @dataclass(frozen=True)
-class Readouts:
+class CircuitReadouts:
     """The source of a router on what a circuit measures, applied to the features or to a linear map of them."""
 
     circuit: CircuitModule
@@ -100,7 +100,7 @@ class RouterParts:
         routing: whose weights a sample gets: its own, the mean of the batch, or another's.
     """
 
-    source: Features | Functions | Readouts | Chain
+    source: Features | Functions | CircuitReadouts | Chain
     gate: Layer | None = None
     hidden: HiddenLayer | None = None
     constant: Tensor | None = None

@@ -285,7 +285,7 @@ def test_device_that_returns_placeholders_is_refused() -> None:
 
 @pytest.mark.parametrize("shots", [None, 100])
 def test_device_that_drops_the_noise_is_refused(monkeypatch: pytest.MonkeyPatch, shots: int | None) -> None:
-    monkeypatch.setattr("qmoe.engines.pennylane._PURE", ())
+    monkeypatch.setattr("qmoe.engines.pennylane.engine._PURE", ())
     monkeypatch.setattr(qml, "DepolarizingChannel", lambda p, wires: qml.Identity(wires))
     circuit, engine = Circuit(2, 1, noise=0.1), PennyLaneEngine("reference.qubit", shots=shots, seed=1)
     with pytest.raises(UnsupportedError, match="noise of strength 3/4 after an X gate <Z> is -1, expected 0"):
@@ -296,7 +296,7 @@ def test_device_that_drops_the_noise_is_refused(monkeypatch: pytest.MonkeyPatch,
 def test_device_that_drops_dephasing_is_refused_by_the_first_circuit_with_it(
     monkeypatch: pytest.MonkeyPatch, shots: int | None
 ) -> None:
-    monkeypatch.setattr("qmoe.engines.pennylane._PURE", ())
+    monkeypatch.setattr("qmoe.engines.pennylane.engine._PURE", ())
     monkeypatch.setattr(qml, "PhaseFlip", lambda p, wires: qml.Identity(wires))
     clean, engine = Circuit(2, 1), PennyLaneEngine("reference.qubit", shots=shots, seed=1)
     inputs = random_inputs(clean, 9)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import distributed
 import pytest
@@ -95,3 +96,22 @@ def test_mpi_ranks_give_the_same_numbers_by_the_command_line(here, tiny, tmp_pat
     found = numbers(tmp_path / "results" / "store.sqlite")
     assert found == here
     assert found.keys() == {member.trial.hash for member in make_trials(tiny)}
+
+
+@pytest.mark.parametrize(("there", "asked"), [(0, [2]), (1, [2]), (2, [])])
+def test_workers_that_a_local_cluster_gave_up_are_asked_for_again(there, asked):
+    # A local cluster gives up a worker that is not back in time, at moments that no test can choose.
+    said = []
+    client = SimpleNamespace(
+        get_executor=lambda pure: None, nthreads=lambda: {f"tcp://127.0.0.1:{k}": 1 for k in range(there)}
+    )
+    executor = clusters.DaskExecutor(client, SimpleNamespace(scale=said.append), keep=2)
+    assert executor.n == max(1, there)
+    assert said == asked
+
+
+def test_a_local_cluster_is_held_to_its_number_of_workers(monkeypatch):
+    client = SimpleNamespace(wait_for_workers=lambda n, timeout: None, get_executor=lambda pure: None)
+    dask = SimpleNamespace(LocalCluster=lambda **given: SimpleNamespace(**given), Client=lambda **given: client)
+    monkeypatch.setattr(clusters, "_package", lambda module, package: dask)
+    assert open_executor("dask:local", 3)._keep == 3

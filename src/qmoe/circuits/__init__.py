@@ -1,6 +1,5 @@
 """What a circuit is: frozen, hashable descriptions that execute nothing."""
 
-from qmoe.circuits.angles import Angle, Expression, Feature, Weight, angle_value
 from qmoe.circuits.ansatze import (
     ANSATZE,
     Ansatz,
@@ -13,8 +12,10 @@ from qmoe.circuits.ansatze import (
 from qmoe.circuits.circuit import Body, Circuit
 from qmoe.circuits.circuit_spec import CircuitSpec
 from qmoe.circuits.encodings import ENCODINGS, AmplitudeEncoding, AngleEncoding, Encoding, as_encoding
+from qmoe.circuits.expressions import Angle, Expression, Feature, Weight, angle_value
 from qmoe.circuits.gates import GATES, Dephase, Depolarize, Gate, Operation, Prepare
 from qmoe.circuits.noise import NoiseModel, as_noise
+from qmoe.circuits.paulis import Sum, Word, as_word, word_text
 from qmoe.circuits.readouts import (
     READOUTS,
     Born,
@@ -27,7 +28,6 @@ from qmoe.circuits.readouts import (
     Readouts,
     as_readout,
 )
-from qmoe.circuits.words import Sum, Word, as_word, word_text
 
 __all__ = [
     "ANSATZE",

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
 
-from qmoe.circuits.angles import Feature, Weight, indices_of
 from qmoe.circuits.ansatze import Ansatz, BasicEntangler, CustomAnsatz, NoEntangler, StronglyEntangling
 from qmoe.circuits.encodings import AmplitudeEncoding, AngleEncoding, Encoding
+from qmoe.circuits.expressions import Feature, Weight, indices_of
 from qmoe.circuits.gates import Dephase, Depolarize, Gate, Prepare
 from qmoe.circuits.readouts import Born, Expval, Hamiltonian, Parity, Pauli, Probs, Readout, Readouts
 from qmoe.errors import ConfigError

@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 from qmoe.circuits.named_parts import as_part
-from qmoe.circuits.words import Sum, Word, as_word, word_text
+from qmoe.circuits.paulis import Sum, Word, as_word, word_text
 from qmoe.errors import ConfigError, unknown
 
 

@@ -111,8 +111,10 @@ class Engine(ABC):
         else:
             strength = noise_strength
         if rewriting is not None:
-            return self._rewritten(rewriting, x, weights, strength, axes)
-        return self._shaped(circuit, x, weights, strength, axes)
+            out = self._rewritten(rewriting, x, weights, strength, axes)
+        else:
+            out = self._shaped(circuit, x, weights, strength, axes)
+        return out if out.requires_grad else _connected(out, x, weights)
 
     def vjp(
         self, circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None = None
@@ -222,6 +224,12 @@ class Engine(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+def _connected(out: Tensor, *inputs: Tensor) -> Tensor:
+    """Read-outs that depend on nothing, as a function of the inputs that asked for gradients, which are then zeros."""
+    asked = [tensor for tensor in inputs if tensor.requires_grad] if torch.is_grad_enabled() else []
+    return functools.reduce(torch.add, [tensor.flatten()[:0].sum() for tensor in asked], out)
 
 
 def too_large(circuit: Circuit, device: torch.device | None = None) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from qmoe.circuits import Ansatz, Born, Circuit, Encoding, Gate, NoiseModel, Readout, as_encoding
-from qmoe.compilable import Layer, Readouts, RouterParts
+from qmoe.compilable import CircuitReadouts, Layer, RouterParts
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.engines.running import CircuitModule
@@ -140,7 +140,7 @@ class QuantumRouter(SoftmaxRouter):
 
     def own_parts(self) -> RouterParts:
         """A linear gate on what the circuit measures, or the probabilities themselves."""
-        return RouterParts(Readouts(self.quantum, Layer.of(self.projection)), Layer.of(self.adapter))
+        return RouterParts(CircuitReadouts(self.quantum, Layer.of(self.projection)), Layer.of(self.adapter))
 
 
 def _circuit(

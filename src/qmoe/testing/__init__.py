@@ -1,7 +1,7 @@
 """What qmoe tests itself with, public so that you can test your own engines and routers.
 
 Subclass `EngineConformance` or `RouterConformance` in a test module and pytest collects its inherited tests.
-`random_circuit` and `random_inputs` need no pytest.
+`random_circuit`, `random_operations` and `random_inputs` need no pytest.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qmoe.testing.random_circuits import random_circuit, random_inputs
+from qmoe.testing.random_operations import random_operations
 
 if TYPE_CHECKING:
     from qmoe.testing.engine_suite import EngineConformance
     from qmoe.testing.router_suite import RouterConformance
 
-__all__ = ["EngineConformance", "RouterConformance", "random_circuit", "random_inputs"]
+__all__ = ["EngineConformance", "RouterConformance", "random_circuit", "random_inputs", "random_operations"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,11 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Born, Circuit, NoiseModel
+from qmoe.circuits import AngleEncoding, Born, Circuit, NoiseModel, Probs, Readout, Readouts
 from qmoe.circuits.noise import AXES, DEPHASINGS
 from qmoe.engines import Engine, ReferenceEngine
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.testing.random_circuits import random_circuit, random_inputs
+from qmoe.testing.random_operations import random_operations
 from qmoe.testing.reference_answers import Frozen, gradients_of, projection, reference_answer
 
 _BATCHES = ((), (1,), (3,), (2, 2))
@@ -35,6 +36,12 @@ _NOISY = (
     Circuit(2, 1, noise=NoiseModel(0.1, "gate")),
     Circuit(2, 2, noise=NoiseModel(0.1, dephasing="all")),
 )
+
+
+def _asks_for_probabilities(readout: Readout) -> bool:
+    """Whether a part of the read-out is made of probabilities."""
+    parts = readout.parts if isinstance(readout, Readouts) else (readout,)
+    return any(isinstance(part, Born | Probs) for part in parts)
 
 
 class EngineConformance:
@@ -78,7 +85,7 @@ class EngineConformance:
         allowed = self.supports_noise_free if noise is None else self.supports_noise
         if noise is not None and noise.dephasing != "none":
             allowed = allowed and self.supports_dephasing
-        return allowed and (self.supports_born or not isinstance(circuit.readout, Born))
+        return allowed and (self.supports_born or not _asks_for_probabilities(circuit.readout))
 
     def inputs(self, circuit: Circuit, seed: int, **options: Any) -> tuple[Tensor, Tensor]:
         """Random inputs that ask for every gradient the engine declares."""
@@ -94,7 +101,7 @@ class EngineConformance:
         return self.make_engine().why_not(circuit, torch.device(self.device))
 
     def _has_feature_gradients(self, circuit: Circuit) -> bool:
-        return self.supports_amplitude_gradients or not isinstance(circuit.encoding, AmplitudeEncoding)
+        return self.supports_amplitude_gradients or not circuit.prepares
 
     def _showcase(self) -> list[Circuit]:
         circuits = [circuit for circuit in _SHOWCASE if self.supports(circuit)]
@@ -145,6 +152,16 @@ class EngineConformance:
         x, weights = self.inputs(circuit, circuit_seed, batch=(2,), dtype=dtype)
         if self.supports(circuit):
             assert self._why_not(circuit) is None
+            self._compare(circuit, x, weights, seed=circuit_seed)
+        else:
+            with pytest.raises(UnsupportedError):
+                self.make_engine().evaluate(circuit, x, weights)
+
+    def test_random_operations_equal_reference_or_are_refused(self, circuit_seed: int, dtype: torch.dtype) -> None:
+        circuit = random_operations(circuit_seed, max_qubits=min(self.max_qubits, 3))
+        x, weights = self.inputs(circuit, circuit_seed, stack=(2,), batch=(2,), dtype=dtype)
+        if self.supports(circuit):
+            assert self.make_engine().reason_against(circuit, torch.device(self.device)) is None
             self._compare(circuit, x, weights, seed=circuit_seed)
         else:
             with pytest.raises(UnsupportedError):

@@ -25,7 +25,7 @@ from qmoe.circuits import (
     StronglyEntangling,
     Weight,
 )
-from qmoe.circuits.angles import Angle
+from qmoe.circuits.expressions import Angle
 from qmoe.circuits.noise import DEPHASINGS, PLACEMENTS
 from qmoe.errors import ConfigError, unknown
 
@@ -107,7 +107,7 @@ def random_inputs(
     """
     rng = np.random.default_rng(seed)
     shape = (*stack, *batch, circuit.in_features)
-    if isinstance(circuit.encoding, AmplitudeEncoding):
+    if circuit.prepares:
         x = rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
     else:
         x = rng.uniform(-math.pi, math.pi, shape)

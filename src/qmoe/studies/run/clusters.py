@@ -25,17 +25,23 @@ class DaskExecutor(SizedExecutor):
     Args:
         client: what is connected to the scheduler.
         cluster: what was started for this executor and ends with it; None for a scheduler of somebody else.
+        keep: how many workers the cluster is to have, whatever they die of; None to leave that to it.
     """
 
-    def __init__(self, client: Any, cluster: Any = None) -> None:
-        self._client, self._cluster = client, cluster
+    def __init__(self, client: Any, cluster: Any = None, keep: int | None = None) -> None:
+        self._client, self._cluster, self._keep = client, cluster, keep
         # A function of no arguments may be asked for twice and give two results, so nothing is known to be the same.
         self._executor: Executor = client.get_executor(pure=False)
 
     @property
     def n(self) -> int:
         """Threads of all workers that there are now."""
-        return max(1, sum(self._client.nthreads().values()))
+        found = self._client.nthreads()
+        if self._keep is not None and len(found) < self._keep:
+            # A local cluster gives a worker up that has not come back after 15 s, which takes longer where much runs beside
+            # it. Without workers a study would wait for ever.
+            self._cluster.scale(self._keep)
+        return max(1, sum(found.values()))
 
     def submit(self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Future[Result]:
         """A future of ``fn(*args, **kwargs)`` on one of the workers."""
@@ -100,7 +106,7 @@ def open_cluster(kind: str, where: str, workers: int | None) -> Executor:
         cluster = distributed.LocalCluster(
             n_workers=n, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=40
         )
-        return _connected(distributed, cluster)
+        return _connected(distributed, cluster, keep=n)
     if not where:
         raise ConfigError(
             "dask needs the address of a scheduler or its file, as in dask:tcp://10.0.0.1:8786 or dask:sched.json, or "
@@ -109,7 +115,7 @@ def open_cluster(kind: str, where: str, workers: int | None) -> Executor:
     return _connected(distributed, None, where)
 
 
-def _connected(distributed: Any, cluster: Any, address: str | None = None) -> DaskExecutor:
+def _connected(distributed: Any, cluster: Any, address: str | None = None, keep: int | None = None) -> DaskExecutor:
     try:
         by_file = address is not None and address.endswith(".json")
         place = {"scheduler_file": address} if by_file else {"address": cluster if address is None else address}
@@ -120,7 +126,7 @@ def _connected(distributed: Any, cluster: Any, address: str | None = None) -> Da
             f"No Dask worker answers at {address or 'the cluster'}: {error}. Start one by `dask worker ADDRESS`, in an "
             "environment with qmoe."
         ) from error
-    return DaskExecutor(client, cluster)
+    return DaskExecutor(client, cluster, keep)
 
 
 def _package(module: str, package: str) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qmoe.compilable import Chain, ExpertParts, Features, Functions, HiddenLayer, Layer, Readouts, RouterParts
+from qmoe.compilable import Chain, CircuitReadouts, ExpertParts, Features, Functions, HiddenLayer, Layer, RouterParts
 from qmoe.engines.running import CircuitModule
 from qmoe.layers import Linear
 from qmoe.moe import MixtureOfExperts
@@ -134,7 +134,7 @@ def parts_of(module: nn.Module | None, n_models: int) -> MixtureParts | None:
 
 
 def _circuits(router: RouterParts, experts: ExpertParts) -> tuple[CircuitModule | None, CircuitModule | None]:
-    return router.source.circuit if isinstance(router.source, Readouts) else None, experts.circuit
+    return router.source.circuit if isinstance(router.source, CircuitReadouts) else None, experts.circuit
 
 
 def _lay_out_router(parts: RouterParts, n_models: int) -> RouterLayout:
@@ -152,7 +152,7 @@ def _lay_out_router(parts: RouterParts, n_models: int) -> RouterLayout:
             options |= {"source": at.FEATURES, "n_inputs": n}
         case Functions(n, of):
             options |= {"source": at.FUNCTIONS, "n_inputs": n, "functions": of}
-        case Readouts(circuit, projection):
+        case CircuitReadouts(circuit, projection):
             options |= {"source": at.CIRCUIT, "n_inputs": circuit.circuit.n_outputs, "circuit": circuit}
             values |= _of_circuit(circuit, at.ROUTER_ANGLES, at.ROUTER_STRENGTH)
             values |= _of_layer(projection, at.PROJECT_WEIGHT, at.PROJECT_BIAS)

@@ -29,7 +29,7 @@ class Program:
         sizes: what `header` holds, by name.
         header: that as an array: sizes, and the addresses of the arrays below.
         forward: ``(n, ROW)`` rows to apply.
-        backward: ``(n, ROW)`` rows to undo, last first; the last ``sizes.n_start`` undo the initial product state.
+        backward: ``(n, ROW)`` rows to undo, last first; the last ``sizes.n_start`` undo what features did at the beginning.
         start_slots: slot of each wire's first rotation, last wire first.
         sources: ``(slots, 2)`` kind and index; ``factors``: ``(slots, 2)`` factor and offset of each angle.
         lane_signs: ``(slots,)`` lowest bits of each rotation's sign.
@@ -53,8 +53,16 @@ class Program:
         tables = [stage for stage in schedule.stages if stage.kind is Phase and not stage.each]
         terms = [(table, phase) for table, stage in enumerate(tables) for phase in stage.phases]
         self.forward = self._rows(schedule.stages, FORWARD_GROUP)
-        undone = self._rows(schedule.stages, BACKWARD_GROUP)[::-1]
-        last_undone = _matrix(self._rotations(start, BACKWARD_GROUP))
+        # Rotations by weights at the very beginning are undone for the weights' gradients, all others for the features'.
+        by_weights = [step for step in start if step.turn.kind == at.WEIGHT]
+        by_features = [step for step in start if step.turn.kind != at.WEIGHT]
+        undone = np.concatenate(
+            [
+                self._rows(schedule.stages, BACKWARD_GROUP)[::-1],
+                _matrix(self._rotations(by_weights, BACKWARD_GROUP)),
+            ]
+        )
+        last_undone = _matrix(self._rotations(by_features, BACKWARD_GROUP))
         self.backward = np.concatenate([undone, last_undone])
         self.start_slots = _integers(self._slot[id(step)] for step in start)
         self.sources = at.as_rows(at.Source, (at.Source(step.turn.kind, step.turn.index) for step in ordered))

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Body, Circuit, Readout
-from qmoe.engines.measuring import LINEAR, measurements, tables
-from qmoe.engines.plain_angles import AngleMap, has_plain_angles, plain_angles
+from qmoe.engines.rewriting.measuring import LINEAR, measurements, tables
+from qmoe.engines.rewriting.plain_angles import AngleMap, has_plain_angles, plain_angles
 
 
 @dataclass(frozen=True)

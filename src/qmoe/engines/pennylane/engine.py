@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import pennylane as qml
@@ -14,23 +14,19 @@ from pennylane.exceptions import DeviceError, QuantumFunctionError
 from torch import Tensor
 
 from qmoe.circuits import (
-    Angle,
     Born,
     Circuit,
-    Dephase,
-    Depolarize,
     Expval,
     Hamiltonian,
     Parity,
     Pauli,
-    Prepare,
     Probs,
     Readout,
     Readouts,
-    Sum,
-    Word,
-    angle_value,
 )
+from qmoe.engines.pennylane.canary import check_truth, known_answers
+from qmoe.engines.pennylane.density import read_density
+from qmoe.engines.pennylane.program import has_probabilities, measured_widths, program_of
 from qmoe.engines.protocol import Engine, too_large
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError, unknown
 from qmoe.seeding import child
@@ -41,9 +37,6 @@ DIFF_METHODS = ("best", "backprop", "adjoint", "parameter-shift", "finite-diff",
 # What is known beforehand of devices; all others are asked by trying.
 _PURE = ("default.qubit", "reference.qubit")
 _BACKPROP = ("default.qubit", "default.mixed")
-
-# default.mixed multiplies by the eigenvalues of these, which PennyLane computes in complex64 for an angle without a batch.
-_DIAGONAL = ("RZ", "CRZ", "IsingZZ")
 
 
 class PennyLaneEngine(Engine):
@@ -108,7 +101,7 @@ class PennyLaneEngine(Engine):
             return f"adjoint differentiation on {name} has no noise channels; use diff_method='backprop'."
         if diff == "adjoint" and self.shots is not None:
             return "adjoint differentiation needs exact numbers; use shots=None, or diff_method='parameter-shift'."
-        if diff == "adjoint" and lightning and _has_probabilities(circuit):
+        if diff == "adjoint" and lightning and has_probabilities(circuit):
             return (
                 f"adjoint differentiation on {name} does not support probabilities; use readout='expval', "
                 "diff_method='parameter-shift', or engine='torch'."
@@ -131,13 +124,20 @@ class PennyLaneEngine(Engine):
         with _translated(f"{self._device_name(circuit)} with diff_method={self._diff_method(circuit)!r}"):
             qnode = self._qnode(circuit, x.dtype)
             together = self._diff_method(circuit) == "backprop"
-            rows = []
+            rows, widths = [], measured_widths(circuit)
             for s in range(len(x)):
                 p = None if strength is None else strength[s].cpu().double()
                 # A plain number keeps PennyLane from treating the strength as something to differentiate.
                 noise = p if p is None or p.requires_grad else float(p)
                 samples = [features[s]] if together else list(features[s])
-                outputs = [_as_tensor(qnode(sample, angles[s], noise), sample.shape[:-1]) for sample in samples]
+                results = [qnode(sample, angles[s], noise) for sample in samples]
+                if self._reads_states(circuit):
+                    outputs = [read_density(rho, circuit).expand(len(x[s]), -1) for rho in results]
+                else:
+                    outputs = [
+                        _as_tensor(result, sample.shape[:-1], widths)
+                        for result, sample in zip(results, samples, strict=True)
+                    ]
                 rows.append(outputs[0] if together else torch.stack(outputs))
         return torch.stack(rows).to(x.device, x.dtype)
 
@@ -168,8 +168,12 @@ class PennyLaneEngine(Engine):
         if self.shots is not None:
             return "parameter-shift"
         if name.startswith("lightning."):
-            return "parameter-shift" if _has_probabilities(circuit) else "adjoint"
+            return "parameter-shift" if has_probabilities(circuit) else "adjoint"
         return "backprop" if name in _BACKPROP else "best"
+
+    def _reads_states(self, circuit: Circuit) -> bool:
+        """Whether PennyLane gives density matrices, and the read-outs are taken from them here."""
+        return self._device_name(circuit) == "default.mixed" and self._diff_method(circuit) == "backprop"
 
     def _qnode(self, circuit: Circuit, dtype: torch.dtype) -> Any:
         key = circuit, dtype
@@ -177,7 +181,12 @@ class PennyLaneEngine(Engine):
             if len(self._qnodes) >= 256:
                 self._qnodes.clear()
             device = self._device(self._device_name(circuit), circuit, dtype)
-            qnode = qml.QNode(_program(circuit), device, interface="torch", diff_method=self._diff_method(circuit))
+            qnode = qml.QNode(
+                program_of(circuit, self._reads_states(circuit)),
+                device,
+                interface="torch",
+                diff_method=self._diff_method(circuit),
+            )
             self._qnodes[key] = qnode if self.shots is None else qml.set_shots(qnode, shots=self.shots)
         return self._qnodes[key]
 
@@ -199,9 +208,9 @@ class PennyLaneEngine(Engine):
             _keep_float64(device)
             self._devices[key] = device
         if name not in _BACKPROP and not name.startswith("lightning."):
-            for known in _known_answers(circuit):
+            for known in known_answers(circuit):
                 if (key, known) not in self._trusted:
-                    _check_truth(self._devices[key], name, known)
+                    check_truth(self._devices[key], name, known)
                     self._trusted.add((key, known))
         return self._devices[key]
 
@@ -224,76 +233,6 @@ def _takes_seed(name: str) -> bool:
     return "seed" in inspect.signature(qml.plugin_devices[name].load()).parameters
 
 
-def _program(circuit: Circuit) -> Callable[[Tensor, Tensor, Any], Any]:
-    """The circuit as a PennyLane quantum function of ``(..., F)`` features, ``(P,)`` weights and the noise strength."""
-    wires = range(circuit.n_qubits)
-
-    def program(features: Tensor, weights: Tensor, strength: Any) -> Any:
-        def value(angle: Angle, diagonal: bool) -> Tensor:
-            # Constants as tensors too: PennyLane's Rot does not mix tensors with plain numbers.
-            tensor = angle_value(
-                angle,
-                feature=lambda index: features[..., index],
-                weight=lambda index: weights[index],
-                number=lambda constant: weights.new_tensor(constant),
-            )
-            return tensor.expand(features.shape[:-1]) if diagonal else tensor
-
-        for op in circuit.operations:
-            if isinstance(op, Prepare):
-                qml.StatePrep(features, wires=wires)
-            elif isinstance(op, Depolarize):
-                for wire in op.wires:
-                    qml.DepolarizingChannel(strength, wires=wire)
-            elif isinstance(op, Dephase):
-                for wire in op.wires:
-                    _DEPHASE[op.axis](wire)
-            else:
-                angles = [value(angle, diagonal=op.name in _DIAGONAL) for angle in op.angles]
-                getattr(qml, op.name)(*angles, wires=op.wires)
-        parts = circuit.readout.parts if isinstance(circuit.readout, Readouts) else (circuit.readout,)
-        measured = [one for part in parts for one in _measurements(part, circuit.n_qubits)]
-        return measured[0] if isinstance(circuit.readout, Born | Probs) else measured
-
-    return program
-
-
-def _measurements(readout: Readout, n_qubits: int) -> list[Any]:
-    if isinstance(readout, Born | Probs):
-        return [qml.probs(wires=range(n_qubits) if isinstance(readout, Born) else readout.wires)]
-    sums = readout.words(n_qubits)
-    assert sums is not None
-    return [qml.expval(_observable(terms)) for terms in sums]
-
-
-def _observable(terms: Sum) -> Any:
-    if len(terms) == 1 and terms[0][0] == 1:
-        return _product(terms[0][1])
-    return qml.Hamiltonian([coefficient for coefficient, _ in terms], [_product(word) for _, word in terms])
-
-
-def _product(word: Word) -> Any:
-    factors = [getattr(qml, f"Pauli{letter}")(wire) for wire, letter in word]
-    if not factors:
-        return qml.Identity(0)
-    return factors[0] if len(factors) == 1 else qml.prod(*factors)
-
-
-def _has_probabilities(circuit: Circuit) -> bool:
-    readout = circuit.readout
-    return any(
-        isinstance(part, Born | Probs) for part in (readout.parts if isinstance(readout, Readouts) else (readout,))
-    )
-
-
-#: Axis -> the channel. Not PhaseDamping(1): an epsilon that PennyLane adds under a root of 0 makes it wrong by 1e-8.
-_DEPHASE: dict[str, Callable[[int], Any]] = {
-    "X": lambda wire: qml.BitFlip(0.5, wires=wire),
-    "Y": lambda wire: qml.PauliError("Y", 0.5, wires=wire),
-    "Z": lambda wire: qml.PhaseFlip(0.5, wires=wire),
-}
-
-
 def _amplitudes(x: Tensor, dim: int) -> Tensor:
     """``(S, B, F)`` features to ``(S, B, D)`` normalised amplitudes, in torch, so that gradients pass the norm."""
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
@@ -302,19 +241,20 @@ def _amplitudes(x: Tensor, dim: int) -> Tensor:
     return torch.nn.functional.pad(x / norm, (0, dim - x.shape[-1]))
 
 
-def _as_tensor(result: Any, batch: torch.Size) -> Tensor:
-    """A QNode's probabilities ``(..., n)``, expectation values ``(...,)`` or a list of both, to ``(..., n_outputs)``."""
-    if not isinstance(result, (list, tuple)):
-        return torch.as_tensor(result, dtype=torch.float64).expand(*batch, -1)
-    parts = [torch.as_tensor(part, dtype=torch.float64) for part in result]
-    # What depends on no feature has no batch.
-    columns = [part.reshape((*part.shape[:n], -1)) for part in parts for n in [_lead(part, batch)]]
-    return torch.cat([column.expand(*batch, -1) for column in columns], -1)
+def _as_tensor(result: Any, batch: torch.Size, widths: list[int | None]) -> Tensor:
+    """A QNode's result, to ``(*batch, n_outputs)``; what depends on no feature has no batch.
 
-
-def _lead(part: Tensor, batch: torch.Size) -> int:
-    """How many axes of a result are those of the batch."""
-    return len(batch) if part.shape[: len(batch)] == batch and part.dim() >= len(batch) else 0
+    Args:
+        result: one measurement or a list of them.
+        batch: of the features.
+        widths: how many outcomes each has probabilities of; None for an expectation value.
+    """
+    parts = list(result) if isinstance(result, (list, tuple)) else [result]
+    columns = []
+    for part, width in zip(parts, widths, strict=True):
+        values = torch.as_tensor(part, dtype=torch.float64)
+        columns.append((values.unsqueeze(-1) if width is None else values).expand(*batch, width or 1))
+    return torch.cat(columns, -1)
 
 
 def _keep_float64(device: Any) -> None:
@@ -339,62 +279,6 @@ def _as_arrays(results: Any) -> Any:
     if isinstance(results, (list, tuple)):
         return type(results)(map(_as_arrays, results))
     return np.asarray(results) if isinstance(results, float) else results
-
-
-class _Known(NamedTuple):
-    """A circuit with a known answer: <Z> of a qubit after ``gates``, between bounds wide enough for hardware and shots."""
-
-    after: str
-    gates: Callable[[], Any]
-    answer: int
-    low: float
-    high: float
-
-
-def _noise_after_x() -> None:
-    qml.PauliX(0)
-    qml.DepolarizingChannel(0.75, wires=0)
-
-
-def _dephasing_between_hadamards() -> None:
-    qml.Hadamard(0)
-    _DEPHASE["Z"](0)
-    qml.Hadamard(0)
-
-
-_GATE = _Known("an X gate", lambda: qml.PauliX(0), -1, -1.1, -0.5)
-_NOISE = _Known("noise of strength 3/4 after an X gate", _noise_after_x, 0, -0.4, 0.4)
-_DEPHASING = {
-    "X": _Known("dephasing along X", lambda: _DEPHASE["X"](0), 0, -0.4, 0.4),
-    "Y": _Known("dephasing along Y", lambda: _DEPHASE["Y"](0), 0, -0.4, 0.4),
-    "Z": _Known("dephasing between two Hadamard gates", _dephasing_between_hadamards, 0, -0.4, 0.4),
-}
-
-
-def _known_answers(circuit: Circuit) -> list[_Known]:
-    """What a device must get right to be trusted with ``circuit``."""
-    kinds = {type(op) for op in circuit.operations}
-    axes = sorted({op.axis for op in circuit.operations if isinstance(op, Dephase)})
-    return [_GATE, *[_NOISE] * (Depolarize in kinds), *(_DEPHASING[axis] for axis in axes)]
-
-
-def _check_truth(device: Any, name: str, known: _Known) -> None:
-    """Runs a circuit with a known answer, to catch devices that return placeholders or drop channels."""
-
-    def program() -> Any:
-        known.gates()
-        return qml.expval(qml.PauliZ(0))
-
-    qnode = qml.QNode(program, device, interface="numpy", diff_method=None)
-    try:
-        answer = float(qnode())
-    except QuantumFunctionError:  # a device without exact numbers
-        answer = float(qml.set_shots(qnode, shots=1000)())
-    if not known.low <= answer <= known.high:
-        raise UnsupportedError(
-            f"PennyLane device {name!r} fails a check with a known answer: after {known.after} <Z> is {answer:.4g}, "
-            f"expected {known.answer}. Its numbers cannot be trusted; use another device."
-        )
 
 
 @contextmanager

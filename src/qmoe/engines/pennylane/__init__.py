@@ -1,0 +1,5 @@
+"""The PennyLane engine. Importing it imports PennyLane, which takes seconds."""
+
+from qmoe.engines.pennylane.engine import PennyLaneEngine
+
+__all__ = ["PennyLaneEngine"]
