@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qmoe.circuits import Angle, Circuit, Expression, Feature, Gate, Weight
-from qmoe.circuits.expressions import Computed, angle_value, as_angle
+from qmoe.circuits.angles.expressions import Computed, angle_value, as_angle
 from qmoe.errors import UnsupportedError
 from qmoe.routers.functions.propagation.letters import LETTERS
 from qmoe.routers.functions.terms import Variable
