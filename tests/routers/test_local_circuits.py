@@ -11,7 +11,7 @@ import torch
 from benchmarks.spans import brick
 
 import qmoe
-from qmoe.circuits import AngleEncoding, Circuit, Feature, Gate, Hamiltonian, NoiseModel, Pauli, Weight
+from qmoe.circuits import AngleEncoding, Circuit, Dephase, Feature, Gate, Hamiltonian, NoiseModel, Pauli, Weight
 from qmoe.errors import ConfigError, PerformanceWarning
 from qmoe.routers import DistilledRouter, QuantumRouter, circuit_basis
 from qmoe.routers.functions.certificate import weight_certificate
@@ -127,6 +127,16 @@ def test_read_outs_that_join_qubits_distil() -> None:
         router = QuantumRouter(3, 2, circuit=circuit, generator=generator(), dtype=torch.float64)
         x = angles(10, 3)
         torch.testing.assert_close(qmoe.distill(router)(x), router(x).detach(), rtol=0, atol=1e-12)
+
+
+def test_channels_in_a_list_of_operations_do_not_count_for_the_span() -> None:
+    ops = [Gate("RX", (0,), (Feature(0),)), Gate("RY", (0,), (Weight(0),))]
+    plain, noisy = (
+        Circuit.from_operations(o, noise=n) for o, n in ((ops, None), ([ops[0], Dephase((0,)), ops[1]], 0.1))
+    )
+    spans = [qmoe.span(QuantumRouter(1, 2, circuit=c, engine="torch")) for c in (plain, noisy)]
+    assert spans[0].basis == spans[1].basis
+    assert spans[0].numerical_rank == spans[1].numerical_rank
 
 
 @pytest.mark.parametrize("seed", range(25))
