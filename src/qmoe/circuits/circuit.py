@@ -17,9 +17,9 @@ from qmoe.circuits.checks import (
     check_operations,
     check_readout,
 )
-from qmoe.circuits.circuit_dicts import circuit_from_dict, circuit_to_dict
 from qmoe.circuits.drawing import draw_operations
 from qmoe.circuits.encodings import AngleEncoding, Encoding, as_encoding
+from qmoe.circuits.exchange.circuit_dicts import circuit_from_dict, circuit_to_dict
 from qmoe.circuits.functions import AngleFunction
 from qmoe.circuits.gates import Gate, Operation, Prepare
 from qmoe.circuits.noise import NoiseModel, as_noise

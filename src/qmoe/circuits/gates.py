@@ -158,7 +158,7 @@ class Dephase:
 
 
 def _unknown_gate(name: object) -> ConfigError:
-    from qmoe.circuits.decompositions import DECOMPOSITIONS  # it is made of gates, and so comes later
+    from qmoe.circuits.exchange.decompositions import DECOMPOSITIONS  # it is made of gates, and so comes later
 
     if isinstance(name, str) and name in DECOMPOSITIONS:
         return ConfigError(

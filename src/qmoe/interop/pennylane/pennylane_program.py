@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Program:
+class QNodeProgram:
     """A quantum function whose inputs and weights are told apart.
 
     Attributes:
@@ -71,7 +71,7 @@ class Program:
         return qml.workflow.construct_tape(self.qnode, level="top")(**{self.input_name: inputs}, **weights)
 
 
-def as_program(qnode: Any, weight_shapes: Any) -> Program:
+def as_program(qnode: Any, weight_shapes: Any) -> QNodeProgram:
     """The QNode with its arguments, checked as TorchLayer checks them.
 
     Raises:
@@ -114,7 +114,7 @@ def as_program(qnode: Any, weight_shapes: Any) -> Program:
     missing = [name for name in needs if name not in weight_shapes and name != input_name]
     if missing:
         raise ConfigError(f"weight_shapes lacks the argument(s) {', '.join(missing)} of the QNode.")
-    return Program(qnode, input_name, {name: _shape(name, shape) for name, shape in weight_shapes.items()})
+    return QNodeProgram(qnode, input_name, {name: _shape(name, shape) for name, shape in weight_shapes.items()})
 
 
 def _shape(name: str, shape: Any) -> Shape:

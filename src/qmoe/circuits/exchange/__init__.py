@@ -1,0 +1,1 @@
+"""Circuits as others write them: gates by their names elsewhere, and dictionaries."""
