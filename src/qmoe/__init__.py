@@ -13,6 +13,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from qmoe.auditing import audit
     from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Circuit, Gate, NoiseModel, Weight
     from qmoe.errors import (
         ConfigError,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from qmoe.moe import MixtureOfExperts
     from qmoe.quantum_layer import QuantumLayer
     from qmoe.routers import DistilledRouter, LinearRouter, MLPRouter, QuantumRouter, Router, UniformRouter
-    from qmoe.routers.distill import distill
+    from qmoe.routers.distilling import distill
     from qmoe.routers.functions.span import span
     from qmoe.routers.twin import twin
 
@@ -65,6 +66,7 @@ __all__ = [
     "UniformRouter",
     "UnsupportedError",
     "Weight",
+    "audit",
     "distill",
     "span",
     "twin",
@@ -101,7 +103,8 @@ _HOMES = {
     "UniformRouter": "qmoe.routers",
     "UnsupportedError": "qmoe.errors",
     "Weight": "qmoe.circuits",
-    "distill": "qmoe.routers.distill",
+    "audit": "qmoe.auditing",
+    "distill": "qmoe.routers.distilling",
     "span": "qmoe.routers.functions.span",
     "twin": "qmoe.routers.twin",
 }

@@ -25,6 +25,7 @@ GATES = [
     Gate("Hadamard", (1,)),
     Gate("CRX", (0, 1), (Computed(1),)),
     Gate("Rot", (1,), (2 * Feature(0), Weight(2), Computed(0))),
+    Gate("RY", (0,), (Computed(1) * Weight(0) - 0.5 * Feature(1),)),
 ]
 
 
@@ -35,14 +36,15 @@ def circuit(function=angles, gates=GATES, **options):
 
 def test_every_engine_gives_what_the_gates_give_with_those_angles():
     x, weights = random_inputs(circuit(), 0, requires_grad=True)
-    shown = {0: Feature(0), 1: Feature(1)}
     plain = [
-        Gate(op.name, op.wires, tuple(shown[a.index] if isinstance(a, Computed) else a for a in op.angles))
-        for op in GATES[:-1]
+        *GATES[2:3],
+        Gate("Rot", (1,), (2 * Feature(2), Weight(2), Feature(0))),
+        Gate("RY", (0,), (Feature(1) * Weight(0) - 0.5 * Feature(3),)),
     ]
-    plain.append(Gate("Rot", (1,), (2 * Feature(2), Weight(2), Feature(0))))
-    listed = Circuit.from_operations(plain, in_features=3, weight_shape=3, readout=circuit().readout)
-    wide = torch.cat([angles(x, weights), x[:, :1]], -1)
+    plain[:0] = [Gate("RX", (0,), (Feature(0),)), Gate("CRZ", (0, 1), (Feature(1),))]
+    plain.insert(3, Gate("CRX", (0, 1), (Feature(1),)))
+    listed = Circuit.from_operations(plain, in_features=4, weight_shape=3, readout=circuit().readout)
+    wide = torch.cat([angles(x, weights), x], -1)
     expected = ReferenceEngine().evaluate(listed, wide, weights)
     gradients = torch.autograd.grad(expected.square().sum(), (x, weights))
     for engine in (ReferenceEngine(), NativeEngine(), TorchEngine(), PennyLaneEngine()):

@@ -7,7 +7,7 @@ import torch
 from qiskit.circuit.library import get_standard_gate_name_mapping
 
 from qmoe.circuits import GATES, Feature, Gate, Weight
-from qmoe.circuits.exchange.decompositions import DECOMPOSITIONS, gates, inverted
+from qmoe.circuits.decompositions import DECOMPOSITIONS, gates, inverted
 from qmoe.circuits.gates import ALIASES
 from qmoe.engines.reference import gate_matrix
 from qmoe.errors import ConfigError

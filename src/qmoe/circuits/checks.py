@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
 
+from qmoe.circuits.angles.expressions import Computed, Feature, Weight, indices_of
+from qmoe.circuits.angles.traced import AngleFunction
 from qmoe.circuits.ansatze import Ansatz, BasicEntangler, CustomAnsatz, NoEntangler, StronglyEntangling
 from qmoe.circuits.encodings import AmplitudeEncoding, AngleEncoding, Encoding
-from qmoe.circuits.expressions import Computed, Feature, Weight, indices_of
-from qmoe.circuits.functions import AngleFunction
 from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare
 from qmoe.circuits.placing import wires_of
 from qmoe.circuits.readouts import Born, Expval, Hamiltonian, Parity, Pauli, Probs, Readout, Readouts
@@ -177,7 +177,7 @@ def check_computed(operations: tuple[Operation, ...], function: Any, in_features
         ConfigError: for one that it does not give, a function of another circuit, or none.
     """
     gates = [op for op in operations if isinstance(op, Gate)]
-    named = sorted({angle.index for gate in gates for angle in gate.angles if isinstance(angle, Computed)})
+    named = sorted({index for gate in gates for index in indices_of(gate.angles, Computed)})
     if function is None:
         if named:
             raise ConfigError(f"An angle is Computed({named[0]}), but no function computes it; pass angles=function.")

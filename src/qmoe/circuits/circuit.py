@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from qmoe.circuits.angles.traced import AngleFunction
 from qmoe.circuits.ansatze import Ansatz, StronglyEntangling, as_ansatz
 from qmoe.circuits.checks import (
     check_ansatz,
@@ -17,10 +18,9 @@ from qmoe.circuits.checks import (
     check_operations,
     check_readout,
 )
+from qmoe.circuits.circuit_dicts import circuit_from_dict, circuit_to_dict
 from qmoe.circuits.drawing import draw_operations
 from qmoe.circuits.encodings import AngleEncoding, Encoding, as_encoding
-from qmoe.circuits.exchange.circuit_dicts import circuit_from_dict, circuit_to_dict
-from qmoe.circuits.functions import AngleFunction
 from qmoe.circuits.gates import Gate, Operation, Prepare
 from qmoe.circuits.noise import NoiseModel, as_noise
 from qmoe.circuits.placing import template_operations, wires_of, with_noise_between

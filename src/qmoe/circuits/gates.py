@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral
 
-from qmoe.circuits.expressions import Angle, Computed, Feature, Weight, as_angle, indices_of
+from qmoe.circuits.angles.expressions import Angle, Computed, Feature, Weight, as_angle, indices_of
 from qmoe.errors import ConfigError, unknown
 
 #: name -> (number of wires, number of angles).
@@ -123,7 +123,7 @@ class Gate:
     @property
     def encodes(self) -> bool:
         """Whether an angle differs between samples: by a feature, or what a function computes."""
-        return bool(self.feature_indices) or any(isinstance(angle, Computed) for angle in self.angles)
+        return bool(self.feature_indices or indices_of(self.angles, Computed))
 
     @property
     def feature_indices(self) -> tuple[int, ...]:
@@ -158,7 +158,7 @@ class Dephase:
 
 
 def _unknown_gate(name: object) -> ConfigError:
-    from qmoe.circuits.exchange.decompositions import DECOMPOSITIONS  # it is made of gates, and so comes later
+    from qmoe.circuits.decompositions import DECOMPOSITIONS  # it is made of gates, and so comes later
 
     if isinstance(name, str) and name in DECOMPOSITIONS:
         return ConfigError(

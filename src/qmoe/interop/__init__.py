@@ -1,6 +1,6 @@
 """PennyLane, Qiskit and OpenQASM 3, in and out. Each is imported on use."""
 
-from qmoe.circuits.exchange.decompositions import gates
+from qmoe.circuits.decompositions import gates
 from qmoe.interop.imported import Imported
 from qmoe.interop.layers_in import layer_from
 from qmoe.interop.openqasm.qasm_in import from_qasm3

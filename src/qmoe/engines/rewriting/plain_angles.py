@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Angle, AngleFunction, Circuit, Computed, Expression, Feature, Gate, Operation, Weight
+from qmoe.circuits.angles.expressions import Factor, replaced
 from qmoe.engines.constants import cached_tensors, constant
 
 
@@ -61,9 +62,15 @@ def plain_angles(
     function = None if circuit.body is None else circuit.body.function
     n_before = circuit.in_features + (0 if function is None else function.n_angles)
 
+    def numbered(factor: Factor) -> Factor:
+        return Feature(circuit.in_features + factor.index) if isinstance(factor, Computed) else factor
+
     def named(gate: Gate) -> Gate:
-        by_number = (Feature(circuit.in_features + a.index) if isinstance(a, Computed) else a for a in gate.angles)
-        return Gate(gate.name, gate.wires, tuple(by_number))
+        return (
+            gate
+            if function is None
+            else Gate(gate.name, gate.wires, tuple(replaced(angle, numbered) for angle in gate.angles))
+        )
 
     ops: list[Operation] = []
     for op in circuit.operations:
@@ -127,16 +134,10 @@ def _controlled(rotation: str) -> Callable[[tuple[int, ...], tuple[Angle, ...]],
 
     def gates(wires: tuple[int, ...], angles: tuple[Angle, ...]) -> list[Gate]:
         target = wires[1:]
-        turns = [_times(angles[0], 0.5), _times(angles[0], -0.5)]
+        turns = [angles[0] * 0.5, angles[0] * -0.5]
         return [gate for turn in turns for gate in (Gate(rotation, target, (turn,)), Gate(flip, wires))]
 
     return gates
-
-
-def _times(angle: Angle, by: float) -> Angle:
-    """What a function computes has no arithmetic before it is a feature, so that comes first."""
-    assert not isinstance(angle, Computed)
-    return angle * by
 
 
 def _ising(letter: str) -> Callable[[tuple[int, ...], tuple[Angle, ...]], list[Gate]]:
@@ -224,7 +225,7 @@ def _picked(values: Tensor, index: tuple[int, ...]) -> Tensor:
 
 @functools.lru_cache(maxsize=1024)
 def _sorted_terms(expressions: tuple[Expression, ...]) -> tuple[_Products, ...]:
-    kinds: dict[tuple[int, int], dict[tuple[Feature | Weight, ...], dict[int, float]]] = {}
+    kinds: dict[tuple[int, int], dict[tuple[Factor, ...], dict[int, float]]] = {}
     for column, expression in enumerate(expressions):
         for coefficient, factors in expression.terms:
             n_features = sum(isinstance(factor, Feature) for factor in factors)
@@ -233,9 +234,7 @@ def _sorted_terms(expressions: tuple[Expression, ...]) -> tuple[_Products, ...]:
     return tuple(_products(n_features, terms, len(expressions)) for (n_features, _), terms in kinds.items())
 
 
-def _products(
-    n_features: int, terms: dict[tuple[Feature | Weight, ...], dict[int, float]], n_columns: int
-) -> _Products:
+def _products(n_features: int, terms: dict[tuple[Factor, ...], dict[int, float]], n_columns: int) -> _Products:
     """Factors are sorted with features first."""
     by_place = [_indices(factors) for factors in zip(*terms, strict=True)]
     table = tuple(tuple(held.get(column, 0.0) for column in range(n_columns)) for held in terms.values())
@@ -243,7 +242,7 @@ def _products(
     return _Products(tuple(by_place[:n_features]), tuple(by_place[n_features:]), None if is_identity else table)
 
 
-def _indices(factors: Iterable[Feature | Weight]) -> tuple[int, ...]:
+def _indices(factors: Iterable[Factor]) -> tuple[int, ...]:
     return tuple(factor.index for factor in factors)
 
 

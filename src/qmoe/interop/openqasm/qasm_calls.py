@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qmoe.circuits import GATES, Gate
-from qmoe.circuits.exchange.decompositions import DECOMPOSITIONS, gates, inverted
+from qmoe.circuits.decompositions import DECOMPOSITIONS, gates, inverted
 from qmoe.circuits.gates import ALIASES
 from qmoe.errors import did_you_mean
 from qmoe.interop.openqasm.qasm_expressions import RefusedError, Value, integer_of, value_of

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from qmoe.circuits import Expression, Feature, Weight
-from qmoe.circuits.expressions import angle_text
+from qmoe.circuits import Angle
+from qmoe.circuits.angles.expressions import angle_text
 from qmoe.interop.optional import NOT_POLYNOMIAL
 
 _CONSTANTS = {
@@ -29,7 +29,7 @@ _FUNCTIONS = {
     "tan": math.tan,
 }
 
-Value = Feature | Weight | Expression | float | int
+Value = Angle | int
 
 
 class RefusedError(Exception):

@@ -47,9 +47,13 @@ def to_pennylane(circuit: Circuit) -> Callable[[Any, Any], Any]:
             computed = qml.math.reshape(function(rows, flat[None]), (*qml.math.shape(inputs)[:-1], -1))
 
         def value(angle: Angle) -> Any:
-            if isinstance(angle, Computed):
-                return computed[..., angle.index]
-            return angle_value(angle, lambda index: inputs[..., index], lambda index: flat[index], float)
+            return angle_value(
+                angle,
+                feature=lambda index: inputs[..., index],
+                weight=lambda index: flat[index],
+                number=float,
+                computed=lambda index: computed[..., index],
+            )
 
         for op in circuit.operations:
             if isinstance(op, Prepare):
@@ -82,6 +86,6 @@ def _alike(gate: Gate) -> bool:
 def _kind(angle: Angle) -> str:
     if isinstance(angle, float):
         return "number"
-    if isinstance(angle, Feature | Computed) or (isinstance(angle, Expression) and angle.features):
+    if isinstance(angle, Feature | Computed) or (isinstance(angle, Expression) and (angle.features or angle.computed)):
         return "feature"
     return "weight"

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from qmoe.circuits.angles.expressions import Angle, Expression, Factor, Feature, Weight, as_angle
 from qmoe.circuits.ansatze import ANSATZE, Ansatz, CustomAnsatz
 from qmoe.circuits.encodings import ENCODINGS
-from qmoe.circuits.expressions import Angle, Expression, Feature, Weight, as_angle
 from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare
 from qmoe.circuits.noise import NoiseModel
 from qmoe.circuits.readouts import READOUTS, Hamiltonian, Parity, Pauli, Probs, Readout, Readouts
@@ -128,7 +128,7 @@ def _operation_data(op: Operation) -> dict[str, Any]:
     return {"dephase": list(op.wires), "axis": op.axis}
 
 
-def _factor_text(factor: Feature | Weight) -> str:
+def _factor_text(factor: Factor) -> str:
     return f"{'x' if isinstance(factor, Feature) else 'w'}{factor.index}"
 
 

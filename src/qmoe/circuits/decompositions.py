@@ -9,12 +9,11 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from qmoe.circuits.expressions import Angle, Computed, Expression, Feature, Weight, as_angle
+from qmoe.circuits.angles.expressions import Angle, as_angle
 from qmoe.circuits.gates import ALIASES, GATES, Gate
 from qmoe.errors import ConfigError, unknown
 
 Gates = tuple[Gate, ...]
-_Plain = Feature | Weight | Expression | float
 
 _HALF, _QUARTER = math.pi / 2, math.pi / 4
 
@@ -31,7 +30,7 @@ def gates(name: str, wires: Iterable[int], angles: Iterable[Any] = ()) -> Gates:
         Gates in order; none for the identity.
 
     Raises:
-        ConfigError: for an unknown name, a wrong number of wires or angles, or a `Computed` angle of several gates.
+        ConfigError: for an unknown name, or a wrong number of wires or angles.
 
     Example:
         >>> from qmoe.circuits import Feature
@@ -46,19 +45,13 @@ def gates(name: str, wires: Iterable[int], angles: Iterable[Any] = ()) -> Gates:
     wires, angles = tuple(wires), tuple(as_angle(name, angle) for angle in angles)
     if len(wires) != n_wires or len(set(wires)) != n_wires:
         raise ConfigError(f"Gate {name} on wires {wires}: expected {n_wires} different non-negative wire(s).")
-    if any(isinstance(angle, Computed) for angle in angles):
-        raise ConfigError(f"Gate {name} is several gates with multiples of its angles; let the function compute these.")
     if len(angles) != n_angles:
         raise ConfigError(f"Gate {name} got {len(angles)} angle(s), expected {n_angles}.")
     return make(*wires, *angles)
 
 
 def inverted(listed: Iterable[Gate]) -> Gates:
-    """The inverse of gates, up to a global phase.
-
-    Raises:
-        ConfigError: for an angle that a function computes.
-    """
+    """The inverse of gates, up to a global phase."""
     return tuple(gate for one in reversed(tuple(listed)) for gate in _inverse(one))
 
 
@@ -66,9 +59,9 @@ def _inverse(gate: Gate) -> Gates:
     name, wires = gate.name, gate.wires
     if name == "Rot":
         phi, theta, omega = gate.angles
-        return (Gate("Rot", wires, (_negative(omega), _negative(theta), _negative(phi))),)
+        return (Gate("Rot", wires, (-1.0 * omega, -1.0 * theta, -1.0 * phi)),)
     if gate.angles:
-        return (Gate(name, wires, (_negative(gate.angles[0]),)),)
+        return (Gate(name, wires, (-1.0 * gate.angles[0],)),)
     if name in ("S", "T", "SX"):
         return gates({"S": "sdg", "T": "tdg", "SX": "sxdg"}[name], wires)
     if name == "ISWAP":
@@ -76,33 +69,27 @@ def _inverse(gate: Gate) -> Gates:
     return (gate,)
 
 
-def _negative(angle: Angle) -> Angle:
-    if isinstance(angle, Computed):
-        raise ConfigError(f"{angle} has no negative; let the function of the angles compute it.")
-    return -1.0 * angle
-
-
-def _phase(wire: int, angle: _Plain) -> Gates:
+def _phase(wire: int, angle: Angle) -> Gates:
     return (Gate("PhaseShift", (wire,), (angle,)),)
 
 
-def _u3(wire: int, theta: _Plain, phi: _Plain, lam: _Plain) -> Gates:
+def _u3(wire: int, theta: Angle, phi: Angle, lam: Angle) -> Gates:
     return (Gate("Rot", (wire,), (lam, theta, phi)),)
 
 
-def _cp(control: int, target: int, angle: _Plain) -> Gates:
+def _cp(control: int, target: int, angle: Angle) -> Gates:
     return (Gate("CRZ", (control, target), (angle,)), *_phase(control, 0.5 * angle))
 
 
-def _controlled_rot(control: int, target: int, phi: _Plain, theta: _Plain, omega: _Plain) -> Gates:
+def _controlled_rot(control: int, target: int, phi: Angle, theta: Angle, omega: Angle) -> Gates:
     return tuple(Gate(n, (control, target), (a,)) for n, a in (("CRZ", phi), ("CRY", theta), ("CRZ", omega)))
 
 
-def _cu(control: int, target: int, theta: _Plain, phi: _Plain, lam: _Plain, gamma: _Plain) -> Gates:
+def _cu(control: int, target: int, theta: Angle, phi: Angle, lam: Angle, gamma: Angle) -> Gates:
     return (*_controlled_rot(control, target, lam, theta, phi), *_phase(control, gamma + 0.5 * (phi + lam)))
 
 
-def _cu3(control: int, target: int, theta: _Plain, phi: _Plain, lam: _Plain) -> Gates:
+def _cu3(control: int, target: int, theta: Angle, phi: Angle, lam: Angle) -> Gates:
     return _cu(control, target, theta, phi, lam, 0.0)
 
 
@@ -137,7 +124,7 @@ def _cswap(control: int, a: int, b: int) -> Gates:
     return (cnot, *_ccx(control, a, b), cnot)
 
 
-def _rzx(z: int, x: int, angle: _Plain) -> Gates:
+def _rzx(z: int, x: int, angle: Angle) -> Gates:
     h = Gate("Hadamard", (x,))
     return (h, Gate("IsingZZ", (z, x), (angle,)), h)
 
@@ -146,7 +133,7 @@ def _ecr(a: int, b: int) -> Gates:
     return (*_rzx(a, b, _QUARTER), Gate("PauliX", (a,)), *_rzx(a, b, -_QUARTER))
 
 
-def _r(wire: int, theta: _Plain, phi: _Plain) -> Gates:
+def _r(wire: int, theta: Angle, phi: Angle) -> Gates:
     return (
         Gate("RZ", (wire,), (-1.0 * phi,)),
         Gate("RX", (wire,), (theta,)),

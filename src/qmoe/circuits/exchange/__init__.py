@@ -1,1 +1,0 @@
-"""Circuits as others write them: gates by their names elsewhere, and dictionaries."""
