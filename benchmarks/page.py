@@ -25,6 +25,7 @@ from benchmarks.comparison import (
 from benchmarks.plots import AXES
 from benchmarks.record import PATH, Gpu, Record, Result, load
 from benchmarks.sizes import NOISE, RATE_SIZE, Size, parse_size
+from benchmarks.spans import text as span_text
 from benchmarks.timing import WIDE
 from benchmarks.trainings import text as whole
 
@@ -235,7 +236,7 @@ def _notes(gpu: Gpu) -> list[str]:
 
 
 def _facts(record: Record) -> str:
-    """Rate, memory and first use."""
+    """Rate, memory, first use, and functions of large circuits."""
     lines = []
     result = record.result(RATE_SIZE)
     own = None if result is None else own_key(record, result)
@@ -258,6 +259,7 @@ def _facts(record: Record) -> str:
         f"{use.cold:.2f} s with no compiled code on disk, {use.warm:.2f} s with it."
         for use in record.first_use
     ]
+    lines += [f"* **Functions of circuits that no engine runs**: {span_text(one)}." for one in record.spans]
     return "\n".join(["## Beside the times", "", *lines]) if lines else ""
 
 

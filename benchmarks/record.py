@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.first_use import FirstUse
 from benchmarks.memory import Memory
 from benchmarks.sizes import Size, parse_size
+from benchmarks.spans import SpanTimes
 from benchmarks.timing import Timing
 from benchmarks.trainings.results import Trainings, read_trainings
 
@@ -98,6 +99,7 @@ class Record:
         sweeps: ``qubits``, ``batch``, ``models`` -> the sizes of a plot.
         memory: peak memory of a step.
         first_use: what a fresh process waits for.
+        spans: functions of circuits that are too large to run.
         trainings: whole trainings, fits, and the native engine's threads; None where they were not measured.
         trainings_run: commit and date of the run that measured these, where it was another.
         seconds: of the whole run.
@@ -120,6 +122,7 @@ class Record:
     trainings_run: str = ""
     seconds: float = 0.0
     gpu: Gpu | None = None
+    spans: tuple[SpanTimes, ...] = ()
 
     def title(self, key: str) -> str:
         """The name of a contender in tables."""
@@ -161,6 +164,7 @@ def load(path: Path = PATH) -> Record:
     content["sweeps"] = {axis: tuple(map(_result, sweep)) for axis, sweep in content["sweeps"].items()}
     content["memory"] = tuple(Memory(**value) for value in content["memory"])
     content["first_use"] = tuple(FirstUse(**value) for value in content["first_use"])
+    content["spans"] = tuple(SpanTimes(**value) for value in content.get("spans", ()))
     if content.get("trainings") is not None:
         content["trainings"] = read_trainings(content["trainings"])
     if content.get("gpu") is not None:

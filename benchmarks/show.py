@@ -9,6 +9,7 @@ from rich.text import Text
 
 from benchmarks.comparison import duration, gemm_share, own_key, ratio, wide_spreads
 from benchmarks.record import Gpu, Record, Result
+from benchmarks.spans import text
 from benchmarks.trainings.text import lines
 
 
@@ -30,6 +31,8 @@ def show(record: Record, console: Console) -> None:
             f"first use of qmoe {use.engine}: import {use.imports:.2f} s, first step {use.cold:.2f} s with an empty cache, "
             f"{use.warm:.2f} s with a filled one"
         )
+    for one in record.spans:
+        console.print(text(one), highlight=False)
     for line in lines(record.trainings) if record.trainings is not None else ():
         console.print(line, highlight=False, markup=False)
     for key, reason in record.missing.items():

@@ -21,6 +21,7 @@ from benchmarks.operations import gemm_step
 from benchmarks.problem import Answer, Problem, make_problem, oracle
 from benchmarks.record import Profile, Record, Result
 from benchmarks.sizes import MEMORY_SIZES, SWEEPS, Size
+from benchmarks.spans import SpanTimes, measure_spans
 from benchmarks.timing import Plan, measure
 from benchmarks.trainings import run as whole
 
@@ -69,7 +70,7 @@ def run_suite(
         plan: how long to look.
         only: keys of contenders; all if empty.
         sweeps: whether to time the sizes of the plots.
-        facts: whether to measure memory and first use.
+        facts: whether to measure memory and first use, and functions of circuits at 50 qubits.
         trainings: whether to measure whole trainings, fits, and the native engine's threads.
         report: hears of progress; `n_units` says how many units there are.
     """
@@ -88,6 +89,7 @@ def run_suite(
     engines = [key for key in ("native", "torch") if any(c.key == f"qmoe-{key}" for c in contenders)]
     memory: list[Memory] = []
     first_use: list[FirstUse] = []
+    spans: tuple[SpanTimes, ...] = ()
     if facts:
         report("memory and first use", False)
         for engine in engines:
@@ -97,6 +99,9 @@ def run_suite(
             except subprocess.SubprocessError as error:  # minutes of timings must not be lost to it
                 missing[f"A process of qmoe {engine}"] = f"{type(error).__name__}: {error}"
         report("memory and first use", True)
+        report("functions at 50 qubits", False)
+        spans = measure_spans()
+        report("functions at 50 qubits", True)
     trained = whole.run_trainings(report) if trainings else None
     return Record(
         date=machine.today(),
@@ -111,6 +116,7 @@ def run_suite(
         sweeps=swept,
         memory=tuple(memory),
         first_use=tuple(first_use),
+        spans=spans,
         trainings=trained,
         seconds=time.perf_counter() - start,
     )
@@ -119,7 +125,7 @@ def run_suite(
 def n_units(sizes: Sequence[Size], sweeps: bool, facts: bool, trainings: bool = False) -> int:
     """Units of work that `run_suite` reports as done: the imports, every size, the facts, the trainings."""
     n_swept = sum(map(len, SWEEPS.values())) if sweeps else 0
-    return 1 + len(sizes) + n_swept + facts + (whole.n_units() if trainings else 0)
+    return 1 + len(sizes) + n_swept + 2 * facts + (whole.n_units() if trainings else 0)
 
 
 def run_size(size: Size, contenders: Sequence[Contender], plan: Plan, report: Report) -> Result:

@@ -44,6 +44,7 @@ MAX_LINES, MAX_FUNCTION, MAX_MODULES = 400, 80, 14
 DOUBLE_MODULES = {
     "base": "what all members of a room share",
     "engine": "the door of each kind of engine",
+    "imported": "what comes from elsewhere: circuits of other libraries; routers of a user's own in a study",
     "layout": "where things stand in memory: of a circuit's run, and of a training step",
     "classical": "members without a circuit: of routers, and of experts",
     "quantum": "members with one: of routers, and of experts",

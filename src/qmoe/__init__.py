@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from qmoe.moe import MixtureOfExperts
     from qmoe.quantum_layer import QuantumLayer
     from qmoe.routers import DistilledRouter, LinearRouter, MLPRouter, QuantumRouter, Router, UniformRouter
-    from qmoe.routers.distill import distill
+    from qmoe.routers.distilling import distill
     from qmoe.routers.functions.span import span
     from qmoe.routers.twin import twin
 
@@ -104,7 +104,7 @@ _HOMES = {
     "UnsupportedError": "qmoe.errors",
     "Weight": "qmoe.circuits",
     "audit": "qmoe.auditing",
-    "distill": "qmoe.routers.distill",
+    "distill": "qmoe.routers.distilling",
     "span": "qmoe.routers.functions.span",
     "twin": "qmoe.routers.twin",
 }

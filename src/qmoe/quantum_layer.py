@@ -93,6 +93,8 @@ class QuantumLayer(CircuitModule):
         qnode: Any,
         weight_shapes: Mapping[str, int | tuple[int, ...]],
         init_method: Any = None,
+        *,
+        in_features: int | None = None,
         **options: Any,
     ) -> QuantumLayer:
         """A PennyLane QNode as a layer, with the arguments of ``pennylane.qnn.TorchLayer`` and its names of parameters.
@@ -101,6 +103,7 @@ class QuantumLayer(CircuitModule):
             qnode: a QNode with an argument ``inputs``.
             weight_shapes: the shape of each other argument.
             init_method: how weights are drawn, as TorchLayer takes it; uniform in [0, 2 pi) if None.
+            in_features: the number of inputs; by default found by trying.
             **options: engine, generator, device, dtype and frozen, as of `QuantumLayer`.
 
         Raises:
@@ -108,7 +111,7 @@ class QuantumLayer(CircuitModule):
         """
         from qmoe.interop import from_pennylane
 
-        return cls.from_imported(from_pennylane(qnode, weight_shapes, init_method), **options)
+        return cls.from_imported(from_pennylane(qnode, weight_shapes, init_method, in_features=in_features), **options)
 
     @classmethod
     def from_qiskit(
@@ -119,6 +122,7 @@ class QuantumLayer(CircuitModule):
         weight_params: Any,
         observables: Any = None,
         interpret: Any = None,
+        output_shape: Any = None,
         **options: Any,
     ) -> QuantumLayer:
         """A Qiskit circuit as a layer, with the arguments of qiskit-machine-learning's EstimatorQNN and SamplerQNN.
@@ -129,6 +133,7 @@ class QuantumLayer(CircuitModule):
             weight_params: its parameters that train.
             observables: what is measured; None for the probabilities of all outcomes.
             interpret: a function of outcomes that says which probabilities are added up, as SamplerQNN takes it.
+            output_shape: number of its outputs; by default as many as it gives.
             **options: init, engine, generator, device, dtype and frozen, as of `QuantumLayer`.
 
         Raises:
@@ -142,6 +147,7 @@ class QuantumLayer(CircuitModule):
             weight_params=weight_params,
             observables=observables,
             interpret=interpret,
+            output_shape=output_shape,
         )
         return cls.from_imported(found, **options)
 

@@ -13,6 +13,7 @@ from benchmarks.operations import gemm_flops, step_flops
 from benchmarks.record import Gpu, Profile, Record, Result
 from benchmarks.show import show
 from benchmarks.sizes import SWEEPS, Size
+from benchmarks.spans import SpanTimes
 from benchmarks.timing import Timing
 from rich.console import Console
 
@@ -76,6 +77,7 @@ def made():
         },
         memory=(Memory("native", "16,3,16,1", 50 * 2**20, 3 * 2**23, 2**23),),
         first_use=(FirstUse("native", 1.2, 6.5, 0.3),),
+        spans=(SpanTimes(50, 4, 63464, 0.5, 0.1, 0.3, 1e-15),),
         seconds=600.0,
     )
 

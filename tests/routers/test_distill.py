@@ -253,10 +253,10 @@ def test_born_has_no_logits() -> None:
 def test_other_routers_and_large_ones_are_refused_with_the_remedy() -> None:
     with pytest.raises(ConfigError, match=r"distill takes a qmoe.QuantumRouter, got a LinearRouter; .*moe.router"):
         qmoe.distill(LinearRouter(2, 2))
-    with pytest.raises(ConfigError, match=r"3\*\*13 coefficients for each expert, .* up to 12 qubits"):
+    with pytest.raises(ConfigError, match=r"light cone of read-out 0, which spreads to 13 qubits; .* max_weight=6"):
         qmoe.distill(QuantumRouter(13, 2))
-    with pytest.raises(ConfigError, match=r"7\*\*8 .* up to 7 qubits"):
-        qmoe.distill(QuantumRouter(8, 2, encoding=AngleEncoding("X", 3)))
+    with pytest.raises(ConfigError, match=r"3\*\*13 coefficients for each expert, .* up to 12 qubits"):
+        qmoe.distill(QuantumRouter(13, 2, readout="born"))
 
 
 def test_a_stack_is_refused() -> None:

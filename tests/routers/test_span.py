@@ -188,8 +188,8 @@ def test_paths_that_cancel_show_in_the_numerical_rank() -> None:
     assert qmoe.span(router_of(shared)).numerical_rank == 2
 
 
-def test_spans_too_large_to_follow_are_the_whole_lattice() -> None:
-    assert len(circuit_basis(Circuit(8, 1), max_functions=7000)) == 3**8 - 1
+def test_a_shallow_circuit_of_many_qubits_holds_few_of_all_products() -> None:
+    assert len(circuit_basis(Circuit(8, 1))) == 636
 
 
 def test_projected_features_are_said_to_be_so() -> None:
@@ -246,8 +246,8 @@ def test_ranks_too_large_to_compute_are_said_not_to_be(monkeypatch: pytest.Monke
     [
         (lambda: qmoe.span(LinearRouter(2, 2)), "takes a QuantumRouter or a TwinRouter, got a LinearRouter"),
         (
-            lambda: qmoe.span(QuantumRouter(9, 2)),
-            "up to 19682 functions of its 9 features, more than max_functions=4096",
+            lambda: qmoe.span(QuantumRouter(9, 2), max_functions=4096),
+            r"19655 functions of its 9 features or more, more than max_functions=4096; .*max_weight=2",
         ),
         (lambda: qmoe.span(QuantumRouter(2, 2), n_circuits=0), "n_circuits is 0"),
         (lambda: circuit_basis(Circuit(7, 1, "amplitude")), "8255 quadratic forms of its 128 features"),

@@ -12,7 +12,8 @@ from qmoe.circuits.ansatze import (
 from qmoe.circuits.circuit import Body, Circuit
 from qmoe.circuits.circuit_spec import CircuitSpec
 from qmoe.circuits.encodings import ENCODINGS, AmplitudeEncoding, AngleEncoding, Encoding, as_encoding
-from qmoe.circuits.expressions import Angle, Expression, Feature, Weight, angle_value
+from qmoe.circuits.expressions import Angle, Computed, Expression, Feature, Weight, angle_value
+from qmoe.circuits.functions import AngleFunction
 from qmoe.circuits.gates import GATES, Dephase, Depolarize, Gate, Operation, Prepare
 from qmoe.circuits.noise import NoiseModel, as_noise
 from qmoe.circuits.paulis import Sum, Word, as_word, word_text
@@ -37,12 +38,14 @@ __all__ = [
     "AmplitudeEncoding",
     "Angle",
     "AngleEncoding",
+    "AngleFunction",
     "Ansatz",
     "BasicEntangler",
     "Body",
     "Born",
     "Circuit",
     "CircuitSpec",
+    "Computed",
     "CustomAnsatz",
     "Dephase",
     "Depolarize",

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qmoe.circuits.ansatze import Ansatz, StronglyEntangling, as_ansatz
-from qmoe.circuits.body_checks import check_body, check_operations
-from qmoe.circuits.checks import check_ansatz, check_encoding, check_readout
+from qmoe.circuits.checks import (
+    check_ansatz,
+    check_body,
+    check_computed,
+    check_encoding,
+    check_operations,
+    check_readout,
+)
+from qmoe.circuits.circuit_dicts import circuit_from_dict, circuit_to_dict
 from qmoe.circuits.drawing import draw_operations
 from qmoe.circuits.encodings import AngleEncoding, Encoding, as_encoding
+from qmoe.circuits.functions import AngleFunction
 from qmoe.circuits.gates import Gate, Operation, Prepare
 from qmoe.circuits.noise import NoiseModel, as_noise
 from qmoe.circuits.placing import template_operations, wires_of, with_noise_between
 from qmoe.circuits.readouts import Expval, Readout, as_readout
 from qmoe.errors import ConfigError, UnsupportedError, not_plain
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +39,13 @@ class Body:
         operations: in order, before any noise is put between them.
         weight_shape: shape of the weights, over which they number them.
         is_noisy: whether the noise of the circuit stands in the operations already.
+        function: what gives the angles that are `Computed`; None where none is.
     """
 
     operations: tuple[Operation, ...]
     weight_shape: tuple[int, ...]
     is_noisy: bool = False
+    function: AngleFunction | None = None
 
 
 class Template(NamedTuple):
@@ -115,6 +128,7 @@ class Circuit:
         noise: float | NoiseModel | None = None,
         in_features: int | None = None,
         weight_shape: int | tuple[int, ...] | None = None,
+        angles: Callable[[Tensor, Tensor], Tensor] | AngleFunction | None = None,
     ) -> Circuit:
         """Makes a circuit of any operations.
 
@@ -129,10 +143,13 @@ class Circuit:
             in_features: number of features F; by default as many as the angles name, at least 1.
             weight_shape: shape of the weights, which angles number as if it were flat; by default ``(P,)`` with as many as
                 they name.
+            angles: where sums and products are not enough, a function of features ``(B, F)`` and weights ``(P,)`` to
+                ``(B, A)`` angles, which gates take as `Computed`; ``in_features`` and ``weight_shape`` are then given.
 
         Raises:
             ConfigError: for what is no operation, a feature, weight or wire that is not there, a state preparation that is
-                not first or stands beside features in gates, or channels in a circuit without noise.
+                not first or stands beside features in gates, channels in a circuit without noise, or a function that cannot
+                be traced.
 
         Example:
             >>> from qmoe.circuits import Feature, Gate, Pauli, Weight
@@ -147,7 +164,10 @@ class Circuit:
             n_qubits = max([*wires, *readout.named_wires()], default=0) + 1
         check_size("n_qubits", n_qubits, 1)
         in_features, weight_shape = check_body(listed, n_qubits, in_features, weight_shape, noise is not None)
-        return cls(n_qubits, None, None, None, readout, noise, in_features, Body(listed, weight_shape))
+        is_new = angles is not None and not isinstance(angles, AngleFunction)
+        function: Any = AngleFunction(angles, in_features, math.prod(weight_shape)) if is_new else angles  # type: ignore[arg-type]
+        check_computed(listed, function, in_features, math.prod(weight_shape))
+        return cls(n_qubits, None, None, None, readout, noise, in_features, Body(listed, weight_shape, False, function))
 
     def __hash__(self) -> int:
         return self._hash
@@ -253,6 +273,23 @@ class Circuit:
     def options(self) -> dict[str, Any]:
         """The arguments that make `qmoe.QuantumRouter` or `qmoe.QuantumExperts` with this circuit, made from a template."""
         return {part: getattr(self, part) for part in self.__dataclass_fields__ if part not in ("in_features", "body")}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The circuit as plain dictionaries, lists, texts and numbers, which JSON can hold; `from_dict` reads it.
+
+        Raises:
+            UnsupportedError: for an encoding, ansatz or read-out of a class of your own, or angles by a function.
+        """
+        return circuit_to_dict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Circuit:
+        """The circuit that `to_dict` wrote: equal to the one before.
+
+        Raises:
+            ConfigError: for another format or version, unknown or missing keys, or values that make no circuit.
+        """
+        return circuit_from_dict(cls, data)
 
     def draw(self) -> str:
         """A text picture: a line per wire, time from left to right."""

@@ -18,7 +18,7 @@ class _Arithmetic:
 
     __slots__ = ()
 
-    def _as_terms(self) -> dict[tuple[Feature | Weight, ...], float]:
+    def _as_terms(self) -> dict[tuple[Factor, ...], float]:
         raise NotImplementedError
 
     def __add__(self, other: Any) -> Expression:
@@ -48,7 +48,7 @@ class _Arithmetic:
         theirs = _terms_of(other)
         if theirs is None:
             return NotImplemented
-        total: dict[tuple[Feature | Weight, ...], float] = {}
+        total: dict[tuple[Factor, ...], float] = {}
         for mine, a in self._as_terms().items():
             for factors, b in theirs.items():
                 product = tuple(sorted(mine + factors, key=_place))
@@ -78,7 +78,7 @@ class Feature(_Arithmetic):
     def __post_init__(self) -> None:
         object.__setattr__(self, "index", _natural("Feature", self.index))
 
-    def _as_terms(self) -> dict[tuple[Feature | Weight, ...], float]:
+    def _as_terms(self) -> dict[tuple[Factor, ...], float]:
         return {(self,): 1.0}
 
 
@@ -91,13 +91,30 @@ class Weight(_Arithmetic):
     def __post_init__(self) -> None:
         object.__setattr__(self, "index", _natural("Weight", self.index))
 
-    def _as_terms(self) -> dict[tuple[Feature | Weight, ...], float]:
+    def _as_terms(self) -> dict[tuple[Factor, ...], float]:
         return {(self,): 1.0}
 
 
 @dataclass(frozen=True, slots=True)
+class Computed(_Arithmetic):
+    """An angle that is output ``index`` of the circuit's function of features and weights (`Circuit.from_operations`)."""
+
+    index: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", _natural("Computed", self.index))
+
+    def _as_terms(self) -> dict[tuple[Factor, ...], float]:
+        return {(self,): 1.0}
+
+
+#: What is multiplied in an expression.
+Factor = Feature | Weight | Computed
+
+
+@dataclass(frozen=True, slots=True)
 class Expression(_Arithmetic):
-    """A polynomial in features and weights, such as ``2 * Weight(0) + Feature(1)``: made by arithmetic on them.
+    """A polynomial in features, weights and computed angles, such as ``2 * Weight(0) + Feature(1)``: made by arithmetic.
 
     Equal polynomials are equal and hash alike, however they were written.
 
@@ -108,7 +125,7 @@ class Expression(_Arithmetic):
         ConfigError: for a coefficient that is not a finite number.
     """
 
-    terms: tuple[tuple[float, tuple[Feature | Weight, ...]], ...]
+    terms: tuple[tuple[float, tuple[Factor, ...]], ...]
 
     def __post_init__(self) -> None:
         for coefficient, factors in self.terms:
@@ -117,7 +134,7 @@ class Expression(_Arithmetic):
                     f"An angle holds {coefficient} times {_product(factors) or '1'}, expected finite numbers."
                 )
 
-    def _as_terms(self) -> dict[tuple[Feature | Weight, ...], float]:
+    def _as_terms(self) -> dict[tuple[Factor, ...], float]:
         return {factors: coefficient for coefficient, factors in self.terms}
 
     @property
@@ -129,6 +146,11 @@ class Expression(_Arithmetic):
     def weights(self) -> frozenset[int]:
         """Indices of the weights in it."""
         return frozenset(f.index for _, factors in self.terms for f in factors if isinstance(f, Weight))
+
+    @property
+    def computed(self) -> frozenset[int]:
+        """Indices of the angles in it that the circuit's function computes."""
+        return frozenset(f.index for _, factors in self.terms for f in factors if isinstance(f, Computed))
 
     @property
     def degree(self) -> int:
@@ -160,11 +182,15 @@ class Expression(_Arithmetic):
         return "".join(parts) or "0"
 
 
-Angle = Feature | Weight | Expression | float
+Angle = Feature | Weight | Expression | Computed | float
 
 
 def angle_value(
-    angle: Angle, feature: Callable[[int], T], weight: Callable[[int], T], number: Callable[[float], T]
+    angle: Angle,
+    feature: Callable[[int], T],
+    weight: Callable[[int], T],
+    number: Callable[[float], T],
+    computed: Callable[[int], T] | None = None,
 ) -> T:
     """An angle in whatever arithmetic the functions answer in: tensors, arrays, floats.
 
@@ -173,18 +199,22 @@ def angle_value(
         feature: the value of a feature by its index.
         weight: that of a weight.
         number: that of a constant.
+        computed: that of an angle by the circuit's function; None where there is none.
     """
     if isinstance(angle, Feature):
         return feature(angle.index)
     if isinstance(angle, Weight):
         return weight(angle.index)
+    if isinstance(angle, Computed):
+        assert computed is not None, f"{angle} has a value in its circuit alone"
+        return computed(angle.index)
     if not isinstance(angle, Expression):
         return number(angle)
     total: Any = number(0.0)
     for coefficient, factors in angle.terms:
         product: Any = number(coefficient)
         for factor in factors:
-            product = product * (feature if isinstance(factor, Feature) else weight)(factor.index)
+            product = product * angle_value(factor, feature, weight, number, computed)
         total = total + product
     return total
 
@@ -195,7 +225,7 @@ def as_angle(gate: str, angle: Any) -> Angle:
     Raises:
         ConfigError: for anything but a feature, a weight, an expression or a finite number.
     """
-    if isinstance(angle, (Feature, Weight)):
+    if isinstance(angle, (Feature, Weight, Computed)):
         return angle
     if isinstance(angle, Expression):
         return angle.simplified()
@@ -207,40 +237,44 @@ def as_angle(gate: str, angle: Any) -> Angle:
     return float(angle)
 
 
-def indices_of(angles: Iterable[Angle], kind: type[Feature] | type[Weight]) -> tuple[int, ...]:
-    """Indices of all features or weights in angles, in order, each as often as an angle holds it."""
+def indices_of(angles: Iterable[Angle], kind: type[Factor]) -> tuple[int, ...]:
+    """Indices of all features, weights or computed angles in angles, in order, each as often as an angle holds it."""
     found: list[int] = []
     for angle in angles:
         if isinstance(angle, kind):
             found.append(angle.index)
         elif isinstance(angle, Expression):
-            found += sorted(angle.features if kind is Feature else angle.weights)
+            found += sorted({f.index for _, factors in angle.terms for f in factors if isinstance(f, kind)})
     return tuple(found)
+
+
+def replaced(angle: Angle, change: Callable[[Factor], Factor]) -> Angle:
+    """The angle with other factors in the places of its own."""
+    if isinstance(angle, (Feature, Weight, Computed)):
+        return change(angle)
+    if isinstance(angle, Expression):
+        return _made({tuple(sorted(map(change, fs), key=_place)): c for c, fs in angle.terms}).simplified()
+    return angle
 
 
 def shifted(angle: Angle, by: int) -> Angle:
     """The angle with weights numbered from ``by`` on."""
-    if isinstance(angle, Weight):
-        return Weight(angle.index + by)
-    if isinstance(angle, Expression):
-        moved = {tuple(Weight(f.index + by) if isinstance(f, Weight) else f for f in fs): c for c, fs in angle.terms}
-        return _made(moved).simplified()
-    return angle
+    return replaced(angle, lambda factor: Weight(factor.index + by) if isinstance(factor, Weight) else factor)
 
 
 def angle_text(angle: Angle) -> str:
     """``x0``, ``w0``, ``x0+2*w1`` or a number."""
-    if isinstance(angle, (Feature, Weight)):
+    if isinstance(angle, (Feature, Weight, Computed)):
         return _product((angle,))
     return str(angle) if isinstance(angle, Expression) else f"{angle:.3g}"
 
 
-def _made(terms: dict[tuple[Feature | Weight, ...], float]) -> Expression:
+def _made(terms: dict[tuple[Factor, ...], float]) -> Expression:
     ordered = sorted(terms.items(), key=lambda item: (-len(item[0]), [_place(f) for f in item[0]]))
     return Expression(tuple((float(c), factors) for factors, c in ordered if c != 0))
 
 
-def _terms_of(value: Any) -> dict[tuple[Feature | Weight, ...], float] | None:
+def _terms_of(value: Any) -> dict[tuple[Factor, ...], float] | None:
     if isinstance(value, _Arithmetic):
         return value._as_terms()
     return {(): float(value)} if _is_number(value) else None
@@ -250,12 +284,16 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _place(factor: Feature | Weight) -> tuple[bool, int]:
-    return isinstance(factor, Weight), factor.index
+#: What factors are called in text.
+_LETTERS = {Feature: "x", Weight: "w", Computed: "a"}
 
 
-def _product(factors: tuple[Feature | Weight, ...]) -> str:
-    return "*".join(f"{'x' if isinstance(f, Feature) else 'w'}{f.index}" for f in factors)
+def _place(factor: Factor) -> tuple[int, int]:
+    return (Feature, Computed, Weight).index(type(factor)), factor.index
+
+
+def _product(factors: tuple[Factor, ...]) -> str:
+    return "*".join(f"{_LETTERS[type(factor)]}{factor.index}" for factor in factors)
 
 
 def _natural(kind: str, index: Any) -> int:

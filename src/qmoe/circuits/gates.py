@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral
 
-from qmoe.circuits.expressions import Angle, Feature, Weight, as_angle, indices_of
+from qmoe.circuits.expressions import Angle, Computed, Feature, Weight, as_angle, indices_of
 from qmoe.errors import ConfigError, unknown
 
 #: name -> (number of wires, number of angles).
@@ -36,13 +36,48 @@ GATES: dict[str, tuple[int, int]] = {
     "IsingZZ": (2, 1),
 }
 
+#: Names that OpenQASM 3, Qiskit and PennyLane have for gates of `GATES`, and their names here.
+ALIASES: dict[str, str] = {
+    "h": "Hadamard",
+    "H": "Hadamard",
+    "x": "PauliX",
+    "X": "PauliX",
+    "y": "PauliY",
+    "Y": "PauliY",
+    "z": "PauliZ",
+    "Z": "PauliZ",
+    "s": "S",
+    "t": "T",
+    "sx": "SX",
+    "rx": "RX",
+    "ry": "RY",
+    "rz": "RZ",
+    "p": "PhaseShift",
+    "phase": "PhaseShift",
+    "u1": "PhaseShift",
+    "U1": "PhaseShift",
+    "cx": "CNOT",
+    "CX": "CNOT",
+    "cy": "CY",
+    "cz": "CZ",
+    "swap": "SWAP",
+    "iswap": "ISWAP",
+    "crx": "CRX",
+    "cry": "CRY",
+    "crz": "CRZ",
+    "rxx": "IsingXX",
+    "ryy": "IsingYY",
+    "rzz": "IsingZZ",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:
     """One unitary gate.
 
     Args:
-        name: a key of `GATES`, with PennyLane's meaning.
+        name: a key of `GATES`, with PennyLane's meaning, or of `ALIASES`, which becomes that; `qmoe.interop.gates` knows
+            further names, of what takes several gates.
         wires: the wires it acts on; the first is the control where there is one. Wire 0 is the most significant bit.
         angles: in radians; each a `Feature`, a `Weight`, sums and products of these, or a number.
 
@@ -55,8 +90,10 @@ class Gate:
     angles: tuple[Angle, ...] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.name, str):
+            object.__setattr__(self, "name", ALIASES.get(self.name, self.name))
         if not isinstance(self.name, str) or self.name not in GATES:
-            raise unknown("gate", self.name, GATES)
+            raise _unknown_gate(self.name)
         n_wires, n_angles = GATES[self.name]
         for part, value in (("wires", self.wires), ("angles", self.angles)):
             if not isinstance(value, Iterable):
@@ -82,6 +119,11 @@ class Gate:
     def weight_indices(self) -> tuple[int, ...]:
         """Indices of the weights in the angles."""
         return indices_of(self.angles, Weight)
+
+    @property
+    def encodes(self) -> bool:
+        """Whether an angle differs between samples: by a feature, or what a function computes."""
+        return bool(self.feature_indices or indices_of(self.angles, Computed))
 
     @property
     def feature_indices(self) -> tuple[int, ...]:
@@ -113,6 +155,16 @@ class Dephase:
 
     wires: tuple[int, ...]
     axis: str = "Z"
+
+
+def _unknown_gate(name: object) -> ConfigError:
+    from qmoe.circuits.decompositions import DECOMPOSITIONS  # it is made of gates, and so comes later
+
+    if isinstance(name, str) and name in DECOMPOSITIONS:
+        return ConfigError(
+            f"{name!r} is no single gate here; qmoe.interop.gates({name!r}, wires, angles) gives those that make it up."
+        )
+    return unknown("gate", name, GATES)
 
 
 Operation = Gate | Prepare | Depolarize | Dephase

@@ -55,7 +55,7 @@ def wires_of(op: Operation) -> tuple[int, ...]:
 
 
 def _encodes(op: Operation) -> bool:
-    return isinstance(op, Prepare) or (isinstance(op, Gate) and bool(op.feature_indices))
+    return isinstance(op, Prepare) or (isinstance(op, Gate) and op.encodes)
 
 
 def _with_depolarizing(

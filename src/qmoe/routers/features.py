@@ -84,6 +84,10 @@ class FeatureRouter(SoftmaxRouter):
         """``W (phi(x) - centre) / scale + b``."""
         x = self.take(x)
         self.validate_input(x)
+        return self._combined(x)
+
+    def _combined(self, x: Tensor) -> Tensor:
+        """The logits; a subclass may compute the same without the values of all functions."""
         return affine(self.functions(x), self.weight, self.bias)
 
     def functions(self, x: Tensor) -> Tensor:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal, Unpack
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,10 +19,18 @@ from qmoe.layers import Device, DType, Linear, Rng, affine, check_same
 from qmoe.part_spec import Drawn, Within
 from qmoe.routers.base import Router
 from qmoe.routers.features import FeatureRouter, FeatureSpec
-from qmoe.routers.functions.basis import Basis, WaveTerm
+from qmoe.routers.functions.basis import Basis
+from qmoe.routers.functions.certificate import weight_certificate
+from qmoe.routers.functions.feature_blocks import Blocks
+from qmoe.routers.functions.products import Products
+from qmoe.routers.functions.propagation.valued import coefficients_of
 from qmoe.routers.functions.reach import MAX_FUNCTIONS, circuit_basis
 from qmoe.routers.functions.sampling import Sampling, sample_frequencies
+from qmoe.routers.functions.terms import WaveTerm
 from qmoe.routers.quantum import QuantumRouter, check_encoded
+
+#: Values of products that are held at once where rows are measured, rows at once, and coefficients that are rounding.
+_MAX_VALUES, _CHUNK, _ROUNDING = 2**22, 256, 1e-14
 
 
 class TwinRouter(FeatureRouter):
@@ -44,13 +55,23 @@ class TwinRouter(FeatureRouter):
         sampling: None for all functions. Where those are too many, a `Sampling`: cos k.x and sin k.x for random frequencies
             k (Landman et al. 2022, arXiv:2210.13200). A sample is not a superset.
         max_functions: the largest basis to build without sampling.
+        max_weight: only products of at most so many features: a restricted twin, for circuits with too many functions. How
+            much that can miss at most is in ``certificate``.
         generator: source of the sample and then of the initial weights, which are uniform in ``+-1 / sqrt(K)`` as those of
             `torch.nn.Linear`; all functions lie in [-1, 1]. Torch's default generator if None.
         device, dtype: as of `Router`.
 
+    Attributes:
+        certificate: with ``max_weight=k``, a bound on ``E_x (f - f_k)^2`` over uniform angles, for every read-out f of the
+            circuit at every value of its weights, where f_k holds the products of at most k features: ``2^-(k+1)`` for
+            Pauli words (the proof is in `qmoe.routers.functions.certificate`). A logit ``a . f`` has ``|a|^2`` times as much
+            at most. None where no certificate was found, with the reason in ``why_no_certificate``; 0 for the whole span.
+        rms: root mean square of ``f - f_k`` on the rows that `qmoe.twin` was given, over all read-outs, at the weights that
+            the router had; None without, and for circuits too large to follow at given weights.
+
     Raises:
         ConfigError: for more functions than ``max_functions``, or options that do not go together.
-        UnsupportedError: for a sample of amplitude encoding.
+        UnsupportedError: for a sample of amplitude encoding, or a circuit without a fixed set of functions.
 
     Example:
         >>> import qmoe
@@ -61,6 +82,7 @@ class TwinRouter(FeatureRouter):
 
     runs_stacked = True
     waves: Tensor | None
+    rms: float | None = None
 
     def __init__(
         self,
@@ -71,6 +93,7 @@ class TwinRouter(FeatureRouter):
         without: Iterable[str | Iterable[float]] = (),
         sampling: Sampling | None = None,
         max_functions: int = MAX_FUNCTIONS,
+        max_weight: int | None = None,
         generator: Rng = None,
         device: Device = None,
         dtype: DType = None,
@@ -78,15 +101,15 @@ class TwinRouter(FeatureRouter):
         in_features = circuit.in_features if in_features is None else in_features
         check_sizes(in_features=in_features, n_experts=n_experts, max_functions=max_functions)
         projects = in_features != circuit.in_features
-        if projects and circuit.period is None:
+        if projects and circuit.prepares:
             raise ConfigError(
-                f"in_features is {in_features}, but the circuit's {circuit.template.encoding.name} encoding takes "
-                f"{circuit.in_features}; build the circuit for as many features as there are."
+                f"in_features is {in_features}, but the circuit prepares {circuit.in_features} amplitude(s); build the "
+                "circuit for as many features as there are."
             )
         left_out = _listed(without)
         basis = None
         if sampling is None:
-            basis = circuit_basis(circuit, n_experts, max_functions).without(left_out)
+            basis = circuit_basis(circuit, n_experts, max_functions, max_weight).without(left_out)
             n_functions = len(basis)
             if not n_functions:
                 raise ConfigError("This circuit computes nothing but constants, so it has no twin; use UniformRouter.")
@@ -94,13 +117,15 @@ class TwinRouter(FeatureRouter):
             raise ConfigError(
                 f"sampling is {sampling!r}, expected None or a qmoe.routers.Sampling, such as Sampling(n_functions=512)."
             )
-        elif left_out:
-            raise ConfigError("without names functions of the whole span; leave out sampling.")
+        elif left_out or max_weight is not None:
+            raise ConfigError("without and max_weight take functions of the whole span; leave out sampling.")
         else:
             n_functions = sampling.n_functions
         super().__init__(in_features, n_experts, n_functions, device=device, dtype=dtype, draw=False)
         self.circuit = circuit.with_noise(None)
         self.sampling = sampling
+        self.max_weight = max_weight
+        self.certificate, self.why_no_certificate = _certificate(circuit, basis, max_weight, left_out)
         self._basis = basis
         if sampling is None:
             self.waves = None  # not a buffer that is None: torch.export counts those
@@ -153,13 +178,49 @@ class TwinRouter(FeatureRouter):
         angles = affine(x, self.waves, self.waves.new_zeros(self.waves.shape[:-1]))
         return torch.cat([angles.cos(), angles.sin()], -1)
 
+    @cached_property
+    def _blocks(self) -> Blocks | None:
+        products = None if self._basis is None else self._basis.terms
+        return Blocks.of(products) if isinstance(products, Products) else None
+
+    def _combined(self, x: Tensor) -> Tensor:
+        """The logits: of many functions by bilinear forms, where the weights take up centre and scale."""
+        if self._blocks is None:
+            return super()._combined(x)
+        if self.checks_input and self.projection is not None:
+            check_same(x.dtype, x.device, self.weight.dtype, self.weight.device)
+        if self.projection is not None:
+            x = self.projection(x)
+        slope = self.weight / self.scale.unsqueeze(-2)
+        if slope.dim() == 2:
+            constant = torch.addmv(self.bias, slope, self.centre, alpha=-1)
+        else:
+            constant = self.bias - (slope @ self.centre.unsqueeze(-1)).squeeze(-1)
+        return self._blocks.sums(x, self._blocks.spread(slope, constant))
+
     def extra_repr(self) -> str:
         """Sizes, and whether the gate holds all that the circuit can compute."""
         if self.sampling is not None:
             return f"{super().extra_repr()}, a {self.sampling.strategy} sample of the circuit's frequencies, not a superset"
         assert self._basis is not None
         holds = "all that the circuit computes" if self._basis.complete else "with functions left out, not a superset"
+        if self.max_weight is not None and not self._basis.complete:
+            bound = (
+                "no certificate found" if self.certificate is None else f"mean square left out {self.certificate:.2g}"
+            )
+            holds = f"of up to {self.max_weight} feature(s), not a superset ({bound})"
         return f"{super().extra_repr()}, {self._basis.kind}, {holds}"
+
+
+def _certificate(
+    circuit: Circuit, basis: Basis | None, max_weight: int | None, left_out: tuple[object, ...]
+) -> tuple[float | None, str | None]:
+    """What a twin's functions leave out of every read-out at most, or why that is not known."""
+    if basis is None:
+        return None, "the functions are a random sample"
+    if left_out:
+        return None, "functions were left out by name"
+    return (0.0, None) if max_weight is None or basis.complete else weight_certificate(circuit, max_weight)
 
 
 def twin(
@@ -168,6 +229,8 @@ def twin(
     without: Iterable[str | Iterable[float]] = (),
     sampling: Sampling | None = None,
     max_functions: int = MAX_FUNCTIONS,
+    max_weight: int | None = None,
+    x: Tensor | None = None,
     generator: Rng = None,
 ) -> TwinRouter:
     """A classical router over the span of functions of a quantum router, untrained: it can represent all that one computes.
@@ -177,6 +240,8 @@ def twin(
         without: functions or frequencies to leave out; see `TwinRouter`.
         sampling: None for the whole span; a `qmoe.routers.Sampling` for a random sample of a large one.
         max_functions: the largest basis to build without sampling.
+        max_weight: only products of at most so many features; see `TwinRouter`.
+        x: ``(N, F)`` rows on which to measure what ``max_weight`` leaves out at the router's weights, as ``rms``.
         generator: source of the twin's initial weights (and of the sample); torch's default generator if None.
 
     Returns:
@@ -186,17 +251,47 @@ def twin(
         ConfigError: for anything but a QuantumRouter, and as `TwinRouter` does.
     """
     router = require_quantum(router, "twin")
-    return TwinRouter(
+    found = TwinRouter(
         router.circuit,
         router.n_experts,
         router.in_features,
         without=without,
         sampling=sampling,
         max_functions=max_functions,
+        max_weight=max_weight,
         generator=generator,
         device=router.quantum.weights.device,
         dtype=router.quantum.weights.dtype,
     )
+    if x is not None:
+        if max_weight is None:
+            raise ConfigError("x measures what max_weight leaves out; give max_weight, or leave out x.")
+        found.rms = _left_out(router, max_weight, x)
+    return found
+
+
+@torch.no_grad()
+def _left_out(router: QuantumRouter, max_weight: int, x: Tensor) -> float | None:
+    """Root mean square over rows and read-outs of all products of more features; None for a circuit too large to follow."""
+    router.validate_input(x)
+    x = x if router.projection is None else router.projection(x)
+    rows, weights = x.detach().cpu().double().reshape(-1, x.shape[-1]), router.quantum.weights.detach().cpu().double()
+    strength = router.quantum.noise_strength
+    try:
+        found = coefficients_of(
+            router.circuit, weights.reshape(-1).numpy(), strength=None if strength is None else float(strength)
+        )
+    except ConfigError:
+        return None
+    products, values = found.summed()
+    heavy = (products.weights > max_weight) & (np.abs(values[:, :-1]).max(0) > _ROUNDING)
+    products, held = products.taken(heavy), torch.from_numpy(values[:, :-1][:, heavy])
+    blocks, total = Blocks.of(products), 0.0
+    spread = None if blocks is None else blocks.spread(held, held.new_zeros(len(held)))
+    for part in rows.split(max(1, _MAX_VALUES // max(len(products), 1)) if spread is None else _CHUNK):
+        missing = products.values(part) @ held.mT if blocks is None or spread is None else blocks.sums(part, spread)
+        total += float(missing.square().sum())
+    return math.sqrt(total / max(len(rows) * len(held), 1))
 
 
 def require_quantum(router: object, what: str) -> QuantumRouter:

@@ -61,13 +61,16 @@ def program_of(circuit: Circuit, as_state: bool = False) -> Callable[[Tensor, Te
                 getattr(qml, name)(*angles, wires=op.wires)
         if as_state:
             return qml.density_matrix(wires=wires)
-        measured = [one for part in _parts(circuit.readout) for one in _measurements(part, circuit.n_qubits)]
+        measured = measurements_of(circuit.readout, circuit.n_qubits)
         return measured[0] if isinstance(circuit.readout, Born | Probs) else measured
 
     return program
 
 
-def _measurements(readout: Readout, n_qubits: int) -> list[Any]:
+def measurements_of(readout: Readout, n_qubits: int) -> list[Any]:
+    """What measures a read-out, one part after another; a list of read-outs has those of each."""
+    if isinstance(readout, Readouts):
+        return [one for part in readout.parts for one in measurements_of(part, n_qubits)]
     if isinstance(readout, Born | Probs):
         return [qml.probs(wires=range(n_qubits) if isinstance(readout, Born) else readout.wires)]
     sums = readout.words(n_qubits)

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Angle, Circuit, Expression, Feature, Gate, Operation, Weight
+from qmoe.circuits import Angle, AngleFunction, Circuit, Computed, Expression, Feature, Gate, Operation, Weight
+from qmoe.circuits.expressions import Factor, replaced
 from qmoe.engines.constants import cached_tensors, constant
 
 
@@ -25,52 +26,81 @@ class AngleMap:
     Attributes:
         features: expressions whose values stand behind the features, each with a feature in it.
         weights: those whose values stand behind the weights, without features.
+        function: what gives the angles that stand between the features and those values; None for none.
     """
 
     features: tuple[Expression, ...]
     weights: tuple[Expression, ...]
+    function: AngleFunction | None
+
+    @property
+    def n_features(self) -> int:
+        """How many features it adds."""
+        return len(self.features) + (0 if self.function is None else self.function.n_angles)
 
     def __call__(self, x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """``(S, B, F)`` features and ``(S, P)`` weights, each with the values of the expressions behind them."""
-        wide = x
+        wide = x if self.function is None else torch.cat([x, self.function(x, weights)], -1)
         if self.features:
-            wide = torch.cat([x, polynomials(self.features, x, weights)], -1)
+            wide = torch.cat([wide, polynomials(self.features, wide, weights)], -1)
         if self.weights:
             weights = torch.cat([weights, polynomials(self.weights, None, weights).squeeze(1)], -1)
         return wide, weights
 
 
-def plain_angles(circuit: Circuit, factors: bool, couples: bool) -> tuple[tuple[Operation, ...], AngleMap | None]:
+def plain_angles(
+    circuit: Circuit, expressions: bool, factors: bool, couples: bool
+) -> tuple[tuple[Operation, ...], AngleMap | None]:
     """The operations of a circuit with plain angles, and what these are; None where they are as they were.
 
     Args:
         circuit: any circuit.
+        expressions: whether an angle may be any expression.
         factors: whether an angle may be a feature or weight times a number plus a number.
         couples: whether a gate on two wires may turn by a feature, and one gate by features and weights.
     """
+    function = None if circuit.body is None else circuit.body.function
+    n_before = circuit.in_features + (0 if function is None else function.n_angles)
+
+    def numbered(factor: Factor) -> Factor:
+        return Feature(circuit.in_features + factor.index) if isinstance(factor, Computed) else factor
+
+    def named(gate: Gate) -> Gate:
+        return (
+            gate
+            if function is None
+            else Gate(gate.name, gate.wires, tuple(replaced(angle, numbered) for angle in gate.angles))
+        )
+
     ops: list[Operation] = []
     for op in circuit.operations:
-        ops += [op] if couples or not isinstance(op, Gate) else _uncoupled(op)
+        ops += [op] if not isinstance(op, Gate) else [named(op)] if couples else _uncoupled(named(op))
     of_features: dict[Expression, int] = {}
     of_weights: dict[Expression, int] = {}
 
     def plain(angle: Angle) -> Angle:
-        if not isinstance(angle, Expression) or (factors and _is_factor(angle)):
+        if not isinstance(angle, Expression) or expressions or (factors and _is_factor(angle)):
             return angle
         if angle.features:
-            return Feature(of_features.setdefault(angle, circuit.in_features + len(of_features)))
+            return Feature(of_features.setdefault(angle, n_before + len(of_features)))
         return Weight(of_weights.setdefault(angle, circuit.n_weights + len(of_weights)))
 
     ops = [Gate(op.name, op.wires, tuple(map(plain, op.angles))) if isinstance(op, Gate) else op for op in ops]
-    found = AngleMap(tuple(of_features), tuple(of_weights)) if of_features or of_weights else None
-    return tuple(ops), found
+    if function is None and not of_features and not of_weights:
+        return tuple(ops), None
+    return tuple(ops), AngleMap(tuple(of_features), tuple(of_weights), function)
 
 
-def has_plain_angles(circuit: Circuit, factors: bool, couples: bool) -> bool:
+def has_plain_angles(circuit: Circuit, expressions: bool, factors: bool, couples: bool) -> bool:
     """Whether `plain_angles` has nothing to do."""
+    if circuit.body is not None and circuit.body.function is not None:
+        return False
+    if expressions and couples:
+        return True
     gates = [op for op in circuit.operations if isinstance(op, Gate)]
     angles = (angle for gate in gates for angle in gate.angles if isinstance(angle, Expression))
-    return all(factors and _is_factor(angle) for angle in angles) and (couples or not any(map(_is_coupled, gates)))
+    are_plain = all(expressions or (factors and _is_factor(angle)) for angle in angles)
+    return are_plain and (couples or not any(map(_is_coupled, gates)))
 
 
 def _is_factor(angle: Expression) -> bool:
@@ -79,7 +109,7 @@ def _is_factor(angle: Expression) -> bool:
 
 
 def _is_coupled(gate: Gate) -> bool:
-    if not gate.feature_indices:
+    if not gate.encodes:
         return False
     mixed = len(gate.angles) > 1 and any(_is_of_weights(angle) for angle in gate.angles)
     return len(gate.wires) > 1 or mixed
@@ -103,13 +133,9 @@ def _controlled(rotation: str) -> Callable[[tuple[int, ...], tuple[Angle, ...]],
     flip = "CZ" if rotation == "RX" else "CNOT"
 
     def gates(wires: tuple[int, ...], angles: tuple[Angle, ...]) -> list[Gate]:
-        target, half = wires[1:], angles[0] * 0.5
-        return [
-            Gate(rotation, target, (half,)),
-            Gate(flip, wires),
-            Gate(rotation, target, (half * -1.0,)),
-            Gate(flip, wires),
-        ]
+        target = wires[1:]
+        turns = [angles[0] * 0.5, angles[0] * -0.5]
+        return [gate for turn in turns for gate in (Gate(rotation, target, (turn,)), Gate(flip, wires))]
 
     return gates
 
@@ -199,7 +225,7 @@ def _picked(values: Tensor, index: tuple[int, ...]) -> Tensor:
 
 @functools.lru_cache(maxsize=1024)
 def _sorted_terms(expressions: tuple[Expression, ...]) -> tuple[_Products, ...]:
-    kinds: dict[tuple[int, int], dict[tuple[Feature | Weight, ...], dict[int, float]]] = {}
+    kinds: dict[tuple[int, int], dict[tuple[Factor, ...], dict[int, float]]] = {}
     for column, expression in enumerate(expressions):
         for coefficient, factors in expression.terms:
             n_features = sum(isinstance(factor, Feature) for factor in factors)
@@ -208,9 +234,7 @@ def _sorted_terms(expressions: tuple[Expression, ...]) -> tuple[_Products, ...]:
     return tuple(_products(n_features, terms, len(expressions)) for (n_features, _), terms in kinds.items())
 
 
-def _products(
-    n_features: int, terms: dict[tuple[Feature | Weight, ...], dict[int, float]], n_columns: int
-) -> _Products:
+def _products(n_features: int, terms: dict[tuple[Factor, ...], dict[int, float]], n_columns: int) -> _Products:
     """Factors are sorted with features first."""
     by_place = [_indices(factors) for factors in zip(*terms, strict=True)]
     table = tuple(tuple(held.get(column, 0.0) for column in range(n_columns)) for held in terms.values())
@@ -218,7 +242,7 @@ def _products(
     return _Products(tuple(by_place[:n_features]), tuple(by_place[n_features:]), None if is_identity else table)
 
 
-def _indices(factors: Iterable[Feature | Weight]) -> tuple[int, ...]:
+def _indices(factors: Iterable[Factor]) -> tuple[int, ...]:
     return tuple(factor.index for factor in factors)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from qmoe.circuits import Body, Circuit, Readout
 from qmoe.engines.rewriting.measuring import LINEAR, measurements, tables
 from qmoe.engines.rewriting.plain_angles import AngleMap, has_plain_angles, plain_angles
+from qmoe.layers import in_autocast
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,15 @@ class Rewriting:
 
     def run(self, evaluate: Callable[[Circuit, Tensor, Tensor], Tensor], x: Tensor, weights: Tensor) -> Tensor:
         """``(S, B, F)`` features and ``(S, P)`` weights to ``(S, B, n_outputs)``, by way of a function for one circuit."""
-        with torch.autocast(x.device.type, enabled=False):  # angles need their digits
-            if self.angles is not None:
-                x, weights = self.angles(x, weights)
-            results = [self._result(index, evaluate(run, x, weights)) for index, run in enumerate(self.runs)]
-            return functools.reduce(torch.add, results)
+        if in_autocast(x.device):  # angles need their digits
+            with torch.autocast(x.device.type, enabled=False):
+                return self.run(evaluate, x, weights)
+        if self.angles is not None:
+            x, weights = self.angles(x, weights)
+        total = self._result(0, evaluate(self.runs[0], x, weights))
+        for index, run in enumerate(self.runs[1:], start=1):
+            total = total + self._result(index, evaluate(run, x, weights))
+        return total
 
     def _result(self, index: int, out: Tensor) -> Tensor:
         if not self.tabled:
@@ -71,13 +76,13 @@ def rewriting_for(circuit: Circuit, abilities: Abilities) -> Rewriting | None:
     A read-out of a user's own, which no engine here knows, is left to the engine to refuse.
     """
     readable = type(circuit.readout) in abilities.readouts or type(circuit.readout) not in LINEAR
-    factors, couples = abilities.takes_factors, abilities.couples_features
-    plain = abilities.takes_expressions or has_plain_angles(circuit, factors, couples)
+    takes = abilities.takes_expressions, abilities.takes_factors, abilities.couples_features
+    plain = has_plain_angles(circuit, *takes)
     if readable and plain:
         return None
-    ops, angles = (circuit.operations, None) if plain else plain_angles(circuit, factors, couples)
+    ops, angles = (circuit.operations, None) if plain else plain_angles(circuit, *takes)
     n_weights = circuit.n_weights + (0 if angles is None else len(angles.weights))
-    n_features = circuit.in_features + (0 if angles is None else len(angles.features))
+    n_features = circuit.in_features + (0 if angles is None else angles.n_features)
 
     def core(behind: tuple[object, ...], readout: Readout) -> Circuit:
         body = Body((*ops, *behind), (n_weights,), is_noisy=True)  # type: ignore[arg-type]

@@ -8,13 +8,15 @@ from collections import Counter
 import torch
 from torch import Tensor
 
-from qmoe.circuits import ENCODINGS, Born, Circuit, Expval, Feature, Gate, Prepare
-from qmoe.errors import ConfigError, UnsupportedError
+from qmoe.circuits import ENCODINGS, Born, Circuit, Feature, Gate, Prepare
+from qmoe.errors import ConfigError
+from qmoe.routers.functions.propagation.cones import measured
 
 
 def is_ours(circuit: Circuit) -> bool:
-    """Whether the encoding is one of qmoe's, whose declarations the tests of qmoe hold to the truth."""
-    return ENCODINGS.get(circuit.template.encoding.name) is type(circuit.template.encoding)
+    """Whether the encoding is one of qmoe's, whose declarations the tests hold to the truth, or there is none."""
+    encoding = circuit.encoding
+    return encoding is None or ENCODINGS.get(encoding.name) is type(encoding)
 
 
 def check_frequency(circuit: Circuit) -> None:
@@ -42,13 +44,10 @@ def check_declared(circuit: Circuit) -> None:
 
     Raises:
         ConfigError: for an encoding of your own of which neither is true.
-        UnsupportedError: for a read-out of your own.
+        UnsupportedError: for a read-out of your own, which may be any function of the state.
     """
-    if type(circuit.readout) not in (Expval, Born):
-        raise UnsupportedError(
-            f"Spans and twins follow the read-outs Expval and Born, got {type(circuit.readout).__name__}, which may be any "
-            "function of the state."
-        )
+    if not isinstance(circuit.readout, Born):
+        measured(circuit)
     if is_ours(circuit):
         return
     encoding, top = circuit.template.encoding, circuit.template.encoding.max_frequency
@@ -87,6 +86,6 @@ def check_declared(circuit: Circuit) -> None:
 def random_points(circuit: Circuit, n: int, generator: torch.Generator) -> Tensor:
     """``(n, F)`` float64 inputs of the circuit; angles well beyond one period, where other frequencies would show."""
     shape = n, circuit.in_features
-    if circuit.template.encoding.max_frequency is None:
+    if circuit.prepares:
         return torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
     return (torch.rand(shape, generator=generator, dtype=torch.float64, device="cpu") - 0.5) * (6 * math.pi)

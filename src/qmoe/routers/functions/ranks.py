@@ -166,11 +166,12 @@ class _Readout(torch.nn.Module):
 def _fresh(router: Router, circuit: Circuit, generator: torch.Generator) -> Router:
     """A router of the same description with random weights, in float64."""
     if isinstance(router, QuantumRouter):
+        # With the circuit given, not its options; and with no machine code to wait for.
         return QuantumRouter(
             router.in_features,
             router.n_experts,
-            **circuit.options(),
-            engine="torch",  # no machine code to wait for
+            circuit=circuit,
+            engine="torch",
             generator=generator,
             dtype=torch.float64,
         )

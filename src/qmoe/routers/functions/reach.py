@@ -11,25 +11,32 @@ import torch
 
 from qmoe.circuits import Circuit
 from qmoe.engines import choose_engine
-from qmoe.errors import ConfigError
-from qmoe.routers.functions.basis import Basis, ProductTerm, QuadraticTerm
+from qmoe.errors import ConfigError, check_sizes
+from qmoe.routers.functions.basis import Basis
 from qmoe.routers.functions.declared import check_declared, is_ours, random_points
-from qmoe.routers.functions.pauli_words import LETTERS, islands, reached_products, reached_words, word_matrix
+from qmoe.routers.functions.propagation.letters import LETTERS, word_matrix
+from qmoe.routers.functions.propagation.reached import reached_products, reached_words
+from qmoe.routers.functions.terms import QuadraticTerm
 
 #: Functions in the largest basis that is listed, unless another limit is given.
-MAX_FUNCTIONS = 4096
-#: Cells of the largest table of words and products; beyond it the whole lattice is taken.
-_MAX_CELLS = 2**27
+MAX_FUNCTIONS = 2**18
+#: Quadratic forms, each a matrix of its own, in the largest basis where no other limit is given.
+_MAX_FORMS = 4096
 #: Functions up to which the basis of an encoding of a user's own is held against circuits, by least squares; and how far
 #: apart they may be.
 _MAX_CHECKED, _AGREES = 800, 1e-7
 
 
 @functools.lru_cache(maxsize=64)
-def circuit_basis(circuit: Circuit, n_experts: int | None = None, max_functions: int = MAX_FUNCTIONS) -> Basis:
+def circuit_basis(
+    circuit: Circuit,
+    n_experts: int | None = None,
+    max_functions: int = MAX_FUNCTIONS,
+    max_weight: int | None = None,
+) -> Basis:
     """The functions that the read-outs of a circuit can hold, whatever its weights; the constant left out.
 
-    Found by following Pauli words through the circuit (`qmoe.routers.functions.pauli_words`), without running it. For the
+    Found by following Pauli words through the circuit (`qmoe.routers.functions.propagation`), without running it. For the
     paper's router that gives all ``3**Q - 1`` products of 1, cos x, sin x; without entanglers only cos x and sin x of each
     feature; with R uploads up to ``(2R + 1)**F - 1`` products; with amplitude encoding ``F (F + 1) / 2 - 1`` quadratic
     forms. Circuits too shallow to reach a product do without it.
@@ -37,18 +44,32 @@ def circuit_basis(circuit: Circuit, n_experts: int | None = None, max_functions:
     Args:
         circuit: what computes them. Its noise is left aside: it scales coefficients and adds no function.
         n_experts: number of experts that share the outcomes of the Born read-out; by default one for each outcome.
-        max_functions: the largest basis to list. Where the table of words and products is too large to follow (from 8 qubits
-            with one upload, which takes more than the default), the whole lattice is listed.
+        max_functions: the largest basis to list; by default 4096 quadratic forms. Circuits of any number of qubits are
+            followed, on the light cones of what they measure. Where there are too many words to follow, all products of a
+            light cone are listed: a superset.
+        max_weight: only products of at most so many features; None for all.
 
     Raises:
-        ConfigError: when there may be more functions than that; for an encoding of your own that declares another largest
-            frequency than it has, or puts features elsewhere than into RX, RY and RZ of their own wires.
+        ConfigError: when there are more functions than that, and for ``max_weight`` with amplitude encoding; for an
+            encoding of your own that declares another largest frequency than it has, or puts features elsewhere than into
+            RX, RY and RZ of their own wires.
     """
     check_declared(circuit)
+    check_sizes(max_functions=max_functions)
     n_experts = circuit.n_outputs if n_experts is None else n_experts
-    find = _quadratic if circuit.template.encoding.max_frequency is None else _products
-    basis = find(circuit, n_experts, max_functions)
-    if not is_ours(circuit) and len(basis) <= _MAX_CHECKED:
+    if circuit.prepares:
+        if max_weight is not None:
+            raise ConfigError(
+                f"max_weight={max_weight!r} limits products of sines and cosines, but amplitudes give quadratic forms; "
+                "leave it out."
+            )
+        basis = _quadratic(circuit, n_experts, _MAX_FORMS if max_functions == MAX_FUNCTIONS else max_functions)
+    else:
+        if max_weight is not None:
+            check_sizes(max_weight=max_weight)
+        products, left_out = reached_products(circuit, n_experts, max_functions, max_weight)
+        basis = Basis(circuit.in_features, products, complete=not left_out)
+    if not is_ours(circuit) and basis.complete and len(basis) <= _MAX_CHECKED:
         _check_holds(circuit, n_experts, basis)
     return basis
 
@@ -79,35 +100,6 @@ def _check_holds(circuit: Circuit, n_experts: int, basis: Basis) -> None:
             f"declares by max_frequency={circuit.max_frequency}; declare the largest frequency of a feature, which "
             "is the number of rotations by it, or None for amplitudes."
         )
-
-
-def _products(circuit: Circuit, n_experts: int, max_functions: int) -> Basis:
-    assert circuit.template.encoding.max_frequency is not None
-    groups = islands(circuit)
-    side = 2 * circuit.template.encoding.max_frequency + 1
-    count = sum(side ** len(group) - 1 for group in groups)
-    if count > max_functions:
-        raise ConfigError(
-            f"This circuit computes up to {count} functions of its {circuit.in_features} features, more than "
-            f"max_functions={max_functions}; raise it, or take a random sample of them: "
-            "twin(..., sampling=Sampling(n_functions=512))."
-        )
-    terms: list[ProductTerm] = []
-    for group in groups:
-        if (4 * side) ** len(group) <= _MAX_CELLS:
-            held = np.argwhere(reached_products(circuit, group, n_experts))
-        else:
-            held = np.array(list(itertools.product(range(side), repeat=len(group))))
-        for row in held:
-            factors = [
-                (feature, (int(h) + 1) // 2, "cos" if h % 2 else "sin")
-                for feature, h in zip(group, row, strict=True)
-                if h
-            ]
-            if factors:
-                terms.append(ProductTerm(tuple(factors)))
-    terms.sort(key=lambda term: (len(term.factors), sum(k for _, k, _ in term.factors), term.factors))
-    return Basis(circuit.in_features, tuple(terms))
 
 
 def _quadratic(circuit: Circuit, n_experts: int, max_functions: int) -> Basis:

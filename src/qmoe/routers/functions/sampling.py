@@ -12,7 +12,7 @@ from torch import Tensor
 from qmoe.circuits import Circuit
 from qmoe.errors import ConfigError, UnsupportedError, unknown
 from qmoe.routers.functions.declared import check_declared
-from qmoe.routers.functions.pauli_words import islands
+from qmoe.routers.functions.islands import islands
 
 #: How frequencies are drawn, and in words.
 STRATEGIES = {

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 
 from qmoe.circuits import Circuit
+from qmoe.circuits.readouts import readout_text
 from qmoe.engines import choose_engine
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.routers.base import Router
 from qmoe.routers.functions.basis import Basis
+from qmoe.routers.functions.information import Information, information
 from qmoe.routers.functions.ranks import moved, random_inputs, rank_of
 from qmoe.routers.functions.reach import MAX_FUNCTIONS, circuit_basis, routing_readouts
 from qmoe.routers.quantum import QuantumRouter
@@ -22,6 +24,8 @@ from qmoe.routers.twin import TwinRouter
 MAX_NUMERICAL = 800
 #: Parameters up to which the rank of the Jacobian is computed.
 MAX_PARAMETERS = 1500
+#: Qubits of circuits that are run, for ranks and the residual, and functions that the residual is computed for.
+MAX_QUBITS, MAX_FITTED = 12, 4096
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Span:
             their values at random points. None above ``MAX_NUMERICAL`` functions.
         residual: what is left, at worst, of the logits of random circuits (of their routing weights, for the Born read-out)
             after least squares on the basis and a constant. Rounding for the basis of a router; more where a twin was
-            reduced or sampled.
+            reduced or sampled. None above ``MAX_FITTED`` functions or ``MAX_QUBITS`` qubits, where ranks are None as well.
         n_circuits: how many random circuits that is the worst of.
         n_parameters: number of trainable parameters of the router.
         jacobian_rank: rank of the Jacobian of the *differences* of logits (each less the mean over experts) with respect
@@ -50,6 +54,8 @@ class Span:
         logit_rank: the same of the logits themselves.
         dead: parameters whose gradient is 0 for all inputs and weights.
         sampled: whether the basis is a random sample of the circuit's functions.
+        information: how much the read-outs tell about x, over uniform angles and random weights; None for amplitudes, the
+            Born read-out, and circuits that cannot be followed.
     """
 
     circuit: Circuit
@@ -57,13 +63,14 @@ class Span:
     basis: Basis
     projected: bool
     numerical_rank: int | None
-    residual: float
+    residual: float | None
     n_circuits: int
     n_parameters: int
     jacobian_rank: int | None
     logit_rank: int | None
     dead: tuple[str, ...] | None
     sampled: bool = False
+    information: Information | None = None
 
     @property
     def theoretical_rank(self) -> int:
@@ -81,7 +88,7 @@ class Span:
         return self.basis.parity
 
     def __str__(self) -> str:
-        c, shown = self.circuit, self.basis.names[:12]
+        c, shown = self.circuit, tuple(term.name for term in self.basis.terms[:12])
         more = "" if len(self.basis) <= len(shown) else f", ... ({len(self.basis) - len(shown)} more)"
         kind = self.basis.kind
         if self.sampled:
@@ -91,30 +98,43 @@ class Span:
         if self.projected:
             kind += "; x0, x1, ... are the projected features"
         what = "routing weights" if c.readout.name == "born" else "logits"
-        skipped = f"not computed (more than {MAX_NUMERICAL} functions)"
+        is_run = c.n_qubits <= MAX_QUBITS
+        skipped = (
+            f"not computed (more than {MAX_NUMERICAL if is_run else MAX_QUBITS} {'functions' if is_run else 'qubits'})"
+        )
         circuits = f"of the read-outs of {self.n_circuits} random circuits"
         numerical = skipped if self.numerical_rank is None else f"{self.numerical_rank}, {circuits}"
+        residual = skipped.replace(str(MAX_NUMERICAL), str(MAX_FITTED))
+        if self.residual is not None:
+            residual = f"{self.residual:.1e}, of the {what} of {self.n_circuits} random circuits"
         if self.jacobian_rank is None:
-            jacobian = dead = f"not computed (more than {MAX_PARAMETERS} parameters)"
+            jacobian = dead = f"not computed (more than {MAX_PARAMETERS} parameters)" if is_run else skipped
         else:
             jacobian = (
                 f"{self.jacobian_rank} of {self.n_parameters} parameters for differences of {what}, "
                 f"{self.logit_rank} for the {what}"
             )
             dead = ", ".join(self.dead or ()) or "none"
-        lines = (
+        lines = [
             ("functions", f"{len(self.basis)} and a constant: {', '.join(shown)}{more}"),
             ("", kind),
             ("numerical rank", numerical),
-            ("residual", f"{self.residual:.1e}, of the {what} of {self.n_circuits} random circuits"),
+            ("residual", residual),
             ("Jacobian rank", jacobian),
             ("dead parameters", dead),
             ("parity", self.parity or "none"),
-        )
-        head = (
-            f"{c.n_qubits} qubit(s), {c.n_layers} layer(s), {c.encoding}, {c.template.ansatz.name}, {c.readout.name}, "
-        )
-        return f"{head}{self.n_experts} expert(s)\n" + "\n".join(f"  {name:<16}{text}" for name, text in lines)
+        ]
+        if self.information is not None:
+            lines.append(("information", str(self.information)))
+            if self.information.shots is not None:
+                shots = math.inf if self.information.shots == math.inf else math.ceil(self.information.shots)
+                lines.append(("shots", f"{shots} for shot noise as small as that signal"))
+        if c.is_template:
+            head = f"{c.n_layers} layer(s), {c.encoding}, {c.template.ansatz.name}, {c.readout.name}"
+        else:
+            head = f"{len(c.operations)} operations, {readout_text(c.readout, c.n_qubits)}"
+        head = f"{c.n_qubits} qubit(s), {head}, {self.n_experts} expert(s)"
+        return f"{head}\n" + "\n".join(f"  {name:<16}{text}" for name, text in lines)
 
 
 def span(router: Router, n_circuits: int = 200, seed: int = 0, max_functions: int = MAX_FUNCTIONS) -> Span:
@@ -143,11 +163,15 @@ def span(router: Router, n_circuits: int = 200, seed: int = 0, max_functions: in
     else:
         raise ConfigError(f"span takes a QuantumRouter or a TwinRouter, got a {type(router).__name__}.")
     generator = torch.Generator().manual_seed(seed)
-    rank, residual, n_circuits = _measured(circuit, router.n_experts, basis, n_circuits, generator)
+    told = information(circuit, torch.Generator().manual_seed(seed))
+    is_run = circuit.n_qubits <= MAX_QUBITS
+    rank, residual = None, None
+    if is_run and len(basis) <= MAX_FITTED:
+        rank, residual, n_circuits = _measured(circuit, router.n_experts, basis, n_circuits, generator)
     n_parameters = sum(p.numel() for p in router.parameters())
     ranks: tuple[int | None, int | None] = (None, None)
     dead = None
-    if n_parameters <= MAX_PARAMETERS:
+    if is_run and n_parameters <= MAX_PARAMETERS:
         differences, logits, dead = moved(router, circuit, generator)
         ranks = (differences, logits)
     return Span(
@@ -163,6 +187,7 @@ def span(router: Router, n_circuits: int = 200, seed: int = 0, max_functions: in
         logit_rank=ranks[1],
         dead=dead,
         sampled=sampled,
+        information=told,
     )
 
 

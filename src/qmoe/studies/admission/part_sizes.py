@@ -12,7 +12,7 @@ from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.routers import StochasticSpec
 
 #: Most functions of a basis; routers that would have more say so when they are built.
-_MAX_FUNCTIONS = 4096
+_MAX_FUNCTIONS, _MAX_TWIN = 4096, 2**18
 #: Weights of a layer for each qubit.
 _ANGLES = {"strongly_entangling": 3, "basic_entangler": 1, "no_entangler": 3}
 #: Operations that each number of a state takes for each gate.
@@ -135,7 +135,7 @@ def _twin(spec: Any, f: int, e: int) -> PartSize:
     if spec.n_functions is not None:
         return _on_functions(spec.n_functions, e, spec.n_functions // 2 * taken + projection)
     found = (2 * spec.uploads + 1) ** min(taken, 64) - 1 if spec.encoding == "angle" else f * (f + 1) // 2
-    return _on_functions(min(found, _MAX_FUNCTIONS), e, projection)
+    return _on_functions(min(found, _MAX_TWIN), e, projection)
 
 
 def _stochastic(spec: StochasticSpec, f: int, e: int) -> PartSize:

@@ -18,7 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from qmoe.circuits import Angle, Circuit, Expression, Feature, Gate, Prepare, Weight
+from qmoe.circuits import Angle, Circuit, Computed, Expression, Feature, Gate, Prepare, Weight
 from qmoe.circuits.gates import Dephase, Depolarize
 from qmoe.engines.native.layout import CONSTANT, FEATURE, WEIGHT
 
@@ -136,6 +136,7 @@ def _turn(angle: Angle) -> Turn:
     if isinstance(angle, Expression):
         factor, (named,) = next((c, factors) for c, factors in angle.terms if factors)
         return _turn(named) * factor + Turn(offset=angle.constant)
+    assert not isinstance(angle, Computed), "a feature by now"
     return Turn(offset=float(angle))
 
 

@@ -1,4 +1,4 @@
-"""Which functions of its features a circuit can compute, by following Pauli words backwards through it.
+"""The slow way to the functions of a circuit: one dense table of all Pauli words and products, for tests.
 
 A read-out is a sum of Pauli words. Going backwards through the circuit (the Heisenberg picture), a gate turns a word into a
 sum of words, and an encoding rotation about P multiplies every word that anticommutes with P by ``cos x`` and adds its
@@ -18,6 +18,8 @@ import torch
 
 from qmoe.circuits import Born, Circuit, Feature, Gate, Prepare, Weight
 from qmoe.engines.reference import gate_matrix
+from qmoe.routers.functions.islands import islands
+from qmoe.routers.functions.terms import ProductTerm
 
 #: Words on one wire, by number.
 LETTERS = "IXYZ"
@@ -29,17 +31,14 @@ _PRODUCT = np.array([[0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]])
 _GENERIC = ((0.7131, 1.9373, 2.8517), (2.2391, 0.4177, 1.2773), (1.3109, 2.6123, 0.5839))
 
 
-def islands(circuit: Circuit) -> list[tuple[int, ...]]:
-    """Groups of wires that gates of the circuit join; one group of all wires for the Born read-out, which joins them too."""
-    group = list(range(circuit.n_qubits))
-    for op in circuit.operations:
-        wires = op.wires if isinstance(op, Gate) else ()
-        for wire in wires[1:]:
-            old, new = group[wire], group[wires[0]]
-            group = [new if g == old else g for g in group]
-    if isinstance(circuit.readout, Born):
-        return [tuple(range(circuit.n_qubits))]
-    return [tuple(w for w, g in enumerate(group) if g == name) for name in dict.fromkeys(group)]
+def all_terms(circuit: Circuit, n_experts: int) -> set[ProductTerm]:
+    """The products of sines and cosines of a template with an angle encoding."""
+    terms = set()
+    for group in islands(circuit):
+        for row in np.argwhere(reached_products(circuit, group, n_experts)):
+            pairs = [(feature, int(held)) for feature, held in zip(group, row, strict=True) if held]
+            terms.add(ProductTerm(tuple((f, (held + 1) // 2, "cos" if held % 2 else "sin") for f, held in pairs)))
+    return terms - {ProductTerm(())}
 
 
 def reached_products(circuit: Circuit, island: tuple[int, ...], n_experts: int) -> np.ndarray:
@@ -59,22 +58,6 @@ def reached_products(circuit: Circuit, island: tuple[int, ...], n_experts: int) 
     for axis in range(q):
         found = found.take([0, 3], axis=axis)
     return np.asarray(found.any(axis=tuple(range(q))))
-
-
-def reached_words(circuit: Circuit, n_experts: int) -> list[tuple[int, ...]]:
-    """The Pauli words of the encoded state that the read-outs can hold, for amplitude encoding; the identity left out.
-
-    The amplitudes are real, so words with an odd number of Y are worth 0 and left out as well.
-    """
-    wires = tuple(range(circuit.n_qubits))
-    found = _backwards(circuit, wires, n_experts).reshape((4,) * circuit.n_qubits)
-    words = [tuple(int(letter) for letter in word) for word in np.argwhere(found)]
-    return [word for word in words if any(word) and word.count(2) % 2 == 0]
-
-
-def word_matrix(word: tuple[int, ...]) -> np.ndarray:
-    """The matrix of a word with an even number of Y, which is real."""
-    return functools.reduce(np.kron, [_PAULI[letter] for letter in word]).real
 
 
 def _backwards(circuit: Circuit, island: tuple[int, ...], n_experts: int) -> np.ndarray:

@@ -1,0 +1,55 @@
+"""Circuits and weights of quantum layers of other libraries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from qmoe.errors import ConfigError, UnsupportedError
+from qmoe.interop.imported import Imported
+from qmoe.interop.pennylane.pennylane_in import from_pennylane
+from qmoe.interop.qiskit.qiskit_in import from_qiskit
+
+
+def layer_from(module: nn.Module, *, in_features: int | None = None) -> tuple[Imported, Tensor]:
+    """The circuit of a quantum layer, and its weights as they are now.
+
+    Args:
+        module: a ``pennylane.qnn.TorchLayer``, or a ``TorchConnector`` of qiskit-machine-learning around an ``EstimatorQNN``
+            or a ``SamplerQNN``.
+        in_features: the number of features of a TorchLayer; see `from_pennylane`.
+
+    Returns:
+        The import, and ``(P,)`` weights of its circuit, detached.
+
+    Raises:
+        ConfigError: for any other module.
+        UnsupportedError: for what cannot be imported.
+    """
+    kinds = {kind.__name__ for kind in type(module).__mro__}
+    given: Any = module
+    if "TorchLayer" in kinds and hasattr(module, "qnode"):
+        values = dict(given.qnode_weights)
+        shapes = {name: tuple(value.shape) for name, value in values.items()}
+        imported = from_pennylane(given.qnode, shapes, in_features=in_features)
+        return imported, imported.flat({name: value.detach() for name, value in values.items()})
+    if "TorchConnector" in kinds and hasattr(module, "neural_network"):
+        imported = _network(given.neural_network)
+        return imported, imported.flat({"weight": given.weight.detach()})
+    raise ConfigError(
+        f"Got a {type(module).__name__}, expected a pennylane.qnn.TorchLayer or a TorchConnector of qiskit-machine-learning."
+    )
+
+
+def _network(network: Any) -> Imported:
+    kinds = {kind.__name__ for kind in type(network).__mro__}
+    given = {"input_params": network.input_params, "weight_params": network.weight_params}
+    if "EstimatorQNN" in kinds:
+        return from_qiskit(network.circuit, observables=list(network.observables), **given)
+    if "SamplerQNN" in kinds:
+        return from_qiskit(network.circuit, interpret=network.interpret, output_shape=network.output_shape, **given)
+    raise UnsupportedError(
+        f"The connector holds a {type(network).__name__}, expected an EstimatorQNN or a SamplerQNN; from_qiskit takes its "
+        "circuit, with its parameters and what is measured."
+    )

@@ -1,0 +1,1 @@
+"""From and to OpenQASM 3. The parser is imported on use."""

@@ -1,0 +1,1 @@
+"""From and to Qiskit, which is imported on use."""
