@@ -69,6 +69,12 @@ def test_noise_after_every_gate_or_at_the_end():
     assert by_gate.with_noise(None).operations == (ENCODE, JOIN)
 
 
+def test_channels_of_a_list_go_with_the_noise():
+    noisy = Circuit.from_operations([ENCODE, Dephase((0,)), JOIN, Depolarize((1,))], noise=0.1)
+    assert noisy.with_noise(None).operations == (ENCODE, JOIN)
+    assert noisy.with_noise(0.2).operations == noisy.operations
+
+
 @pytest.mark.parametrize(("where", "places"), [("encoding", [0, 2]), ("layers", [1]), ("all", [0, 1, 2])])
 def test_runs_of_gates_are_dephased_as_encodings_and_layers(where, places):
     gates = [ENCODE, TRAIN, ENCODE, TRAIN]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Angle, Expression, Feature, Weight, angle_value
-from qmoe.circuits.expressions import as_angle
+from qmoe.circuits.angles.expressions import as_angle
 
 #: Factors of a term at most.
 DEGREE = 3

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qmoe.circuits import Angle, Circuit, Feature, Gate, Weight
+from qmoe.circuits.angles.expressions import as_angle
 from qmoe.circuits.decompositions import DECOMPOSITIONS, gates
-from qmoe.circuits.expressions import as_angle
 from qmoe.circuits.gates import ALIASES
 from qmoe.errors import ConfigError, UnsupportedError, did_you_mean
 from qmoe.interop.imported import Imported
