@@ -9,7 +9,7 @@ from torch import nn
 import qmoe
 from helpers import generator
 from qmoe.auditing import as_quantum_layer
-from qmoe.auditing.circuit_forms import dephased, twin_of, why_no_twin, with_circuit, without_entanglers
+from qmoe.auditing.circuit_forms import dephased, quantum_part, twin_of, why_no_twin, with_circuit, without_entanglers
 from qmoe.auditing.location import Seen
 from qmoe.auditing.replacements import ARMS, arms_for, n_trainable
 from qmoe.auditing.stand_ins import ConstantOutput, PermutedOutput
@@ -103,7 +103,9 @@ def test_circuits_without_the_thing_that_is_taken_away_say_so():
     assert "dephased already" in dephased(Circuit(2, 2, noise=qmoe.NoiseModel(dephasing="layers")))
     assert "nothing but the measurement" in dephased(Circuit.from_operations([Gate("RX", (0,), (Feature(0),))]))
     assert "noise stands at blocks" in without_entanglers(Circuit(2, 2, noise=0.1))
-    assert why_no_twin(qmoe.QuantumLayer(Circuit(9, 3))).startswith("This circuit computes up to 19682 functions")
+    assert "8255 quadratic forms" in why_no_twin(qmoe.QuantumLayer(Circuit(7, 2, "amplitude")))
+    constant = Circuit(1, 0, qmoe.AngleEncoding(rotation="Z"))
+    assert "nothing but constants" in why_no_twin(qmoe.QuantumLayer(constant))
 
 
 def test_of_other_modules_no_circuit_is_known():
@@ -111,6 +113,39 @@ def test_of_other_modules_no_circuit_is_known():
     assert as_quantum_layer(layer) is layer
     assert as_quantum_layer(router) is router
     assert as_quantum_layer(nn.Linear(2, 2)) is None
+
+
+def test_a_layer_of_pennylane_is_known_with_its_weights():
+    qml = pytest.importorskip("pennylane")
+
+    @qml.qnode(qml.device("default.qubit", wires=2))
+    def circuit(inputs, weights):
+        qml.AngleEmbedding(inputs, wires=range(2))
+        qml.StronglyEntanglingLayers(weights, wires=range(2))
+        return [qml.expval(qml.PauliZ(0)), qml.expval(qml.PauliZ(1))]
+
+    layer = qml.qnn.TorchLayer(circuit, {"weights": (2, 2, 3)})
+    known, x = as_quantum_layer(layer, 2), torch.rand(5, 2)
+    assert isinstance(known, qmoe.QuantumLayer)
+    torch.testing.assert_close(known(x), layer(x).float(), rtol=0, atol=1e-5)
+    arms, left_out = arms_of(layer, x)
+    assert set(arms) | set(left_out) == set(ARMS)
+    alone = arms["no-entangler"].make(layer, seen_of(layer, x), generator())
+    torch.testing.assert_close(alone.flat_weights().flatten(), layer.weights.flatten().detach())
+
+
+def test_a_circuit_that_cannot_be_imported_says_why():
+    qml = pytest.importorskip("pennylane")
+
+    @qml.qnode(qml.device("default.qubit", wires=2))
+    def circuit(inputs, weights):
+        qml.AngleEmbedding(inputs, wires=range(2))
+        qml.RX(weights[0], wires=0)
+        return qml.probs(wires=0) if qml.measure(0) is None else qml.expval(qml.PauliZ(0))
+
+    layer = qml.qnn.TorchLayer(circuit, {"weights": (1,)})
+    assert as_quantum_layer(layer, 2) is None
+    assert quantum_part(layer, 2).startswith("its circuit cannot be imported: ")
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (5, 7, 3)])

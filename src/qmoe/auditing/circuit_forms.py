@@ -11,7 +11,8 @@ from qmoe.auditing.stand_ins import TwinLayer
 from qmoe.circuits import Circuit, Gate, NoiseModel
 from qmoe.circuits.gates import Dephase
 from qmoe.engines.running import CircuitModule
-from qmoe.errors import ConfigError, QMoEError
+from qmoe.errors import ConfigError, QMoEError, UnsupportedError
+from qmoe.quantum_layer import QuantumLayer
 from qmoe.routers import QuantumRouter
 from qmoe.routers.functions.reach import circuit_basis
 from qmoe.routers.twin import twin
@@ -20,13 +21,36 @@ from qmoe.routers.twin import twin
 QuantumPart = CircuitModule | QuantumRouter
 
 
-def as_quantum_layer(module: nn.Module) -> QuantumPart | None:
-    """The layer with a circuit that a module is, or None for one whose circuit qmoe does not know.
+def as_quantum_layer(module: nn.Module, in_features: int | None = None) -> QuantumPart | None:
+    """A module as a layer whose circuit qmoe knows, with the weights that it has; None where qmoe does not know it.
 
     Args:
-        module: any module.
+        module: any module. A `QuantumLayer` or a `QuantumRouter` is itself; a ``pennylane.qnn.TorchLayer`` and a
+            ``TorchConnector`` of qiskit-machine-learning are imported.
+        in_features: number of features, where the module does not say it.
     """
-    return module if isinstance(module, (CircuitModule, QuantumRouter)) else None
+    found = quantum_part(module, in_features)
+    return None if isinstance(found, str) else found
+
+
+def quantum_part(module: nn.Module, in_features: int | None = None) -> QuantumPart | str:
+    """As `as_quantum_layer`; but in words why qmoe does not know a circuit."""
+    if isinstance(module, (CircuitModule, QuantumRouter)):
+        return module
+    from qmoe.interop import layer_from
+
+    try:
+        imported, weights = layer_from(module, in_features=in_features)
+    except UnsupportedError as error:
+        return f"its circuit cannot be imported: {error}"
+    except QMoEError:
+        return f"qmoe does not know the circuit of a {type(module).__name__}"
+    like = next(module.parameters(), weights)
+    layer = QuantumLayer.from_imported(imported, device=like.device, dtype=like.dtype, generator=torch.Generator())
+    with torch.no_grad():
+        for name, value in imported.named(weights).items():
+            layer.get_parameter(name).copy_(value)
+    return layer
 
 
 def circuit_of(layer: QuantumPart) -> Circuit:

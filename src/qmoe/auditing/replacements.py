@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from qmoe.auditing.circuit_forms import (
-    as_quantum_layer,
+    QuantumPart,
     circuit_of,
     dephased,
+    quantum_part,
     twin_of,
     why_no_twin,
     with_circuit,
@@ -19,6 +20,7 @@ from qmoe.auditing.circuit_forms import (
 )
 from qmoe.auditing.location import Seen
 from qmoe.auditing.stand_ins import ACTIVATION, ConstantOutput, PermutedOutput, SmallMLP
+from qmoe.circuits import Circuit
 from qmoe.errors import unknown
 from qmoe.routers import MLPRouter, Router
 from qmoe.routers.controls import ConstantRouter, PermutedRouting
@@ -157,50 +159,56 @@ def _mlp(layer: nn.Module, seen: Seen) -> tuple[str, Make] | str:
     return f"{hidden} hidden units of {ACTIVATION}, {size} parameters for the layer's {budget}", make
 
 
-def _unknown_circuit(layer: nn.Module) -> str:
-    return f"qmoe does not know the circuit of a {type(layer).__name__}"
+def _part(layer: nn.Module, seen: Seen) -> QuantumPart | str:
+    return quantum_part(layer, None if seen.inputs is None else seen.inputs.shape[-1])
+
+
+def _again(layer: nn.Module, seen: Seen) -> QuantumPart:
+    found = _part(layer, seen)
+    assert not isinstance(found, str)  # that of another draw was found
+    return found
 
 
 def _twin(layer: nn.Module, seen: Seen) -> tuple[str, Make] | str:
-    if (known := as_quantum_layer(layer)) is None:
-        return _unknown_circuit(layer)
+    known = _part(layer, seen)
+    if isinstance(known, str):
+        return known
     if why := why_no_twin(known):
         return why
 
     def make(layer: nn.Module, seen: Seen, generator: torch.Generator) -> nn.Module:
-        again = as_quantum_layer(layer)
-        assert again is not None
-        return twin_of(again, generator)
+        return twin_of(_again(layer, seen), generator)
 
     return "no circuit: a linear map on all functions that the circuit can compute", make
 
 
 def _no_entangler(layer: nn.Module, seen: Seen) -> tuple[str, Make] | str:
-    return _changed(layer, without_entanglers, "the circuit without its gates on two qubits")
+    return _changed(layer, seen, without_entanglers, "the circuit without its gates on two qubits")
 
 
 def _dephased(layer: nn.Module, seen: Seen) -> tuple[str, Make] | str:
     says = "the circuit; all coherence between basis states is taken away after each encoding and between layers"
-    found = _changed(layer, dephased, says)
-    known = as_quantum_layer(layer)
-    if isinstance(found, str) or known is None:
+    found = _changed(layer, seen, dephased, says)
+    known = _part(layer, seen)
+    if isinstance(found, str) or isinstance(known, str):
         return found
     circuit = dephased(circuit_of(known))
     told = not isinstance(circuit, str) and circuit.n_qubits <= _MAX_TRIED and is_constant(circuit)
     return f"{says}{'; nothing of the input is left' if told else ''}", found[1]
 
 
-def _changed(layer: nn.Module, change: Callable[..., object], says: str) -> tuple[str, Make] | str:
-    if (known := as_quantum_layer(layer)) is None:
-        return _unknown_circuit(layer)
+def _changed(
+    layer: nn.Module, seen: Seen, change: Callable[[Circuit], Circuit | str], says: str
+) -> tuple[str, Make] | str:
+    known = _part(layer, seen)
+    if isinstance(known, str):
+        return known
     circuit = change(circuit_of(known))
     if isinstance(circuit, str):
         return circuit
 
     def make(layer: nn.Module, seen: Seen, generator: torch.Generator) -> nn.Module:
-        again = as_quantum_layer(layer)
-        assert again is not None
-        return with_circuit(again, circuit, generator)  # type: ignore[arg-type]  # a circuit, by the line above
+        return with_circuit(_again(layer, seen), circuit, generator)
 
     return says, make
 
