@@ -55,6 +55,7 @@ def test_it_takes_templates():
 
 
 def test_it_trains_in_a_model():
+    torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 2, dtype=torch.float64), layer(), nn.Linear(4, 1, dtype=torch.float64))
     x = torch.rand(16, 3, generator=seeded(2), dtype=torch.float64)
     y = x.sum(-1, keepdim=True).sin()
