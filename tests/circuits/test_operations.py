@@ -53,6 +53,12 @@ def test_equal_circuits_are_equal_and_hash_alike():
     assert one != one.with_readout("born")
 
 
+def test_it_says_what_it_is():
+    assert repr(Circuit.from_operations([ENCODE, TRAIN, JOIN], readout=Pauli("Z1"))) == (
+        "<Circuit of 3 operations, n_qubits=2, in_features=1, weight_shape=(2,), readout=Pauli(word='Z1'), noise=None>"
+    )
+
+
 def test_a_circuit_of_a_template_and_its_operations_are_two_things():
     template = Circuit(2, 2)
     same = Circuit.from_operations(template.operations, in_features=2, weight_shape=template.weight_shape)

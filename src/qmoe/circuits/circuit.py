@@ -56,7 +56,7 @@ class Template(NamedTuple):
     ansatz: Ansatz
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Circuit:
     """What a circuit is: operations in order, a read-out and noise. It executes nothing.
 
@@ -168,6 +168,15 @@ class Circuit:
         function: Any = AngleFunction(angles, in_features, math.prod(weight_shape)) if is_new else angles  # type: ignore[arg-type]
         check_computed(listed, function, in_features, math.prod(weight_shape))
         return cls(n_qubits, None, None, None, readout, noise, in_features, Body(listed, weight_shape, False, function))
+
+    def __repr__(self) -> str:
+        if self.body is None:
+            parts = {part: getattr(self, part) for part in self.__dataclass_fields__ if part != "body"}
+            return f"Circuit({', '.join(f'{part}={value!r}' for part, value in parts.items())})"
+        sizes = f"n_qubits={self.n_qubits}, in_features={self.in_features}, weight_shape={self.weight_shape}"
+        function = "" if self.body.function is None else f", angles={self.body.function!r}"
+        gates = f"{len(self.body.operations)} operations"
+        return f"<Circuit of {gates}, {sizes}, readout={self.readout!r}, noise={self.noise!r}{function}>"
 
     def __hash__(self) -> int:
         return self._hash
