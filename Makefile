@@ -48,6 +48,7 @@ bench: $(VENV)/.installed-peers
 # Tries the judge of claims on 2,000 simulated studies of each known truth, for about a quarter of an hour, and replaces the committed record.
 calibrate: $(VENV)/.installed
 	$(BIN)/python -m calibration --write
+	$(BIN)/python -m calibration --audits --write
 
 # Kills, damages and poisons studies, and times workers, for about an hour; what is done is kept in endurance-work/, and the
 # same command goes on. Replaces the committed record.

@@ -1,4 +1,4 @@
-"""``python -m calibration [--write | --page] [--quick] [--jobs N] [--studies N] [--pools FILE]``."""
+"""``python -m calibration [--write | --page] [--quick] [--jobs N] [--studies N] [--pools FILE] [--audits N]``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from calibration.audits import AUDITS, audit_answers, try_audits, write_audits
 from calibration.pools import Size
-from calibration.record import answers_of, load_record, table, train_pools, try_judge
+from calibration.record import answers_of, line, load_record, table, train_pools, try_judge
 from calibration.trying import STUDIES
 
 PAGE = Path(__file__).parents[1] / "docs" / "claims.md"
@@ -53,6 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--pools", type=Path, help="a file that keeps the trained pools: read if it is there, else written"
     )
+    parser.add_argument(
+        "--audits", type=int, nargs="?", const=AUDITS, help=f"try `qmoe.audit` alone, so often on each model ({AUDITS})"
+    )
     options = parser.parse_args(arguments)
     if options.write and options.quick:
         parser.error("--write wants the whole trial; drop --quick")
@@ -60,6 +64,14 @@ def main(arguments: list[str] | None = None) -> int:
         write_page()
         return 0
     torch.set_num_threads(1)
+    if options.audits is not None:
+        found = try_audits(options.audits, _tell, options.jobs)
+        answers = audit_answers(found)
+        for answer in answers:
+            _tell(line(answer))
+        if options.write:
+            write_audits(found)
+        return 0 if all(answer.holds for answer in answers) else 1
     size, studies = (Size(40, 12, 200, 10), 10) if options.quick else (Size(), options.studies)
     record = try_judge(_pools(options.pools, size), size, studies, _tell, options.jobs)
     if options.write:

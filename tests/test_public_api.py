@@ -37,6 +37,7 @@ PUBLIC = [
     "UniformRouter",
     "UnsupportedError",
     "Weight",
+    "audit",
     "distill",
     "span",
     "twin",

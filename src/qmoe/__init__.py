@@ -13,6 +13,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from qmoe.auditing import audit
     from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Circuit, Gate, NoiseModel, Weight
     from qmoe.errors import (
         ConfigError,
@@ -65,6 +66,7 @@ __all__ = [
     "UniformRouter",
     "UnsupportedError",
     "Weight",
+    "audit",
     "distill",
     "span",
     "twin",
@@ -101,6 +103,7 @@ _HOMES = {
     "UniformRouter": "qmoe.routers",
     "UnsupportedError": "qmoe.errors",
     "Weight": "qmoe.circuits",
+    "audit": "qmoe.auditing",
     "distill": "qmoe.routers.distilling",
     "span": "qmoe.routers.functions.span",
     "twin": "qmoe.routers.twin",

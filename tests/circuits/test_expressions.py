@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmoe.circuits import Expression, Feature, Gate, Weight, angle_value
-from qmoe.circuits.expressions import shifted
+from qmoe.circuits.angles.expressions import shifted
 from qmoe.errors import ConfigError
 
 x0, x1, w0, w1 = Feature(0), Feature(1), Weight(0), Weight(1)

@@ -53,6 +53,12 @@ def test_equal_circuits_are_equal_and_hash_alike():
     assert one != one.with_readout("born")
 
 
+def test_it_says_what_it_is():
+    assert repr(Circuit.from_operations([ENCODE, TRAIN, JOIN], readout=Pauli("Z1"))) == (
+        "<Circuit of 3 operations, n_qubits=2, in_features=1, weight_shape=(2,), readout=Pauli(word='Z1'), noise=None>"
+    )
+
+
 def test_a_circuit_of_a_template_and_its_operations_are_two_things():
     template = Circuit(2, 2)
     same = Circuit.from_operations(template.operations, in_features=2, weight_shape=template.weight_shape)
@@ -67,6 +73,12 @@ def test_noise_after_every_gate_or_at_the_end():
     assert by_gate.operations == (ENCODE, Depolarize((0,)), JOIN, Depolarize((0, 1)))
     assert Circuit.from_operations([ENCODE, JOIN], noise=0.1).operations == (ENCODE, JOIN, Depolarize((0, 1)))
     assert by_gate.with_noise(None).operations == (ENCODE, JOIN)
+
+
+def test_channels_of_a_list_go_with_the_noise():
+    noisy = Circuit.from_operations([ENCODE, Dephase((0,)), JOIN, Depolarize((1,))], noise=0.1)
+    assert noisy.with_noise(None).operations == (ENCODE, JOIN)
+    assert noisy.with_noise(0.2).operations == noisy.operations
 
 
 @pytest.mark.parametrize(("where", "places"), [("encoding", [0, 2]), ("layers", [1]), ("all", [0, 1, 2])])

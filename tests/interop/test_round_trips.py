@@ -9,12 +9,11 @@ from unitaries import bound, distance, random_gates, random_point, unitary_of, w
 
 from qmoe.circuits import Circuit, Computed, Gate
 from qmoe.engines import TorchEngine
-from qmoe.errors import ConfigError, UnsupportedError
+from qmoe.errors import UnsupportedError
 from qmoe.interop import (
     from_pennylane,
     from_qasm3,
     from_qiskit,
-    gates,
     to_pennylane,
     to_qasm3,
     to_qiskit,
@@ -131,8 +130,6 @@ def test_functions_of_torch_are_refused(convert) -> None:
     )
     with pytest.raises(UnsupportedError, match="has angles by a function"):
         convert(circuit)
-    with pytest.raises(ConfigError, match="let the function compute these"):
-        gates("cp", (0, 1), (Computed(0),))
 
 
 @pytest.mark.parametrize("convert", [to_qiskit, to_qasm3])

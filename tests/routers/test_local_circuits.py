@@ -11,7 +11,7 @@ import torch
 from benchmarks.spans import brick
 
 import qmoe
-from qmoe.circuits import AngleEncoding, Circuit, Feature, Gate, Hamiltonian, NoiseModel, Pauli, Weight
+from qmoe.circuits import AngleEncoding, Circuit, Dephase, Feature, Gate, Hamiltonian, NoiseModel, Pauli, Weight
 from qmoe.errors import ConfigError, PerformanceWarning
 from qmoe.routers import DistilledRouter, QuantumRouter, circuit_basis
 from qmoe.routers.functions.certificate import weight_certificate
@@ -19,7 +19,7 @@ from qmoe.routers.functions.feature_blocks import Blocks
 from qmoe.routers.functions.information import Information, information, mean_square_moves
 from qmoe.routers.functions.products import Products
 from qmoe.routers.functions.propagation.valued import coefficients_of
-from qmoe.testing import random_circuit
+from qmoe.testing import random_circuit, random_operations
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -119,6 +119,34 @@ def test_routers_of_operations_have_twins_and_distil() -> None:
     with pytest.warns(PerformanceWarning):
         wide = QuantumRouter(100, 2, circuit=brick(100, 2).circuit.with_readout([Pauli("Z0 Z1"), Pauli("X99")]))
     assert qmoe.twin(wide).n_functions == len(circuit_basis(wide.circuit, 2))
+
+
+def test_read_outs_that_join_qubits_distil() -> None:
+    for noise, ansatz in ((None, "no_entangler"), (0.1, "no_entangler"), (None, "strongly_entangling")):
+        circuit = Circuit(3, 1, ansatz=ansatz, readout=[Pauli("Z0 X1"), Pauli("Y2")], noise=noise)
+        router = QuantumRouter(3, 2, circuit=circuit, generator=generator(), dtype=torch.float64)
+        x = angles(10, 3)
+        torch.testing.assert_close(qmoe.distill(router)(x), router(x).detach(), rtol=0, atol=1e-12)
+
+
+def test_channels_in_a_list_of_operations_do_not_count_for_the_span() -> None:
+    ops = [Gate("RX", (0,), (Feature(0),)), Gate("RY", (0,), (Weight(0),))]
+    plain, noisy = (
+        Circuit.from_operations(o, noise=n) for o, n in ((ops, None), ([ops[0], Dephase((0,)), ops[1]], 0.1))
+    )
+    spans = [qmoe.span(QuantumRouter(1, 2, circuit=c, engine="torch")) for c in (plain, noisy)]
+    assert spans[0].basis == spans[1].basis
+    assert spans[0].numerical_rank == spans[1].numerical_rank
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_routers_of_random_operations_distil(seed: int) -> None:
+    circuit = random_operations(seed, max_qubits=3)
+    router = QuantumRouter(
+        circuit.in_features, 2, circuit=circuit, engine="torch", generator=generator(), dtype=torch.float64
+    )
+    x = angles(10, circuit.in_features)
+    torch.testing.assert_close(qmoe.distill(router)(x), router(x).detach(), rtol=0, atol=1e-10)
 
 
 # --- sums as bilinear forms -----------------------------------------------------------------------------------------

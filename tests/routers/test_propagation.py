@@ -26,7 +26,7 @@ from qmoe.circuits import (
     Readout,
     Weight,
 )
-from qmoe.circuits.expressions import Computed
+from qmoe.circuits.angles.expressions import Computed
 from qmoe.engines import ReferenceEngine
 from qmoe.errors import ConfigError, UnsupportedError
 from qmoe.routers import circuit_basis

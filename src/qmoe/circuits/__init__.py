@@ -1,5 +1,7 @@
 """What a circuit is: frozen, hashable descriptions that execute nothing."""
 
+from qmoe.circuits.angles.expressions import Angle, Computed, Expression, Feature, Weight, angle_value
+from qmoe.circuits.angles.traced import AngleFunction
 from qmoe.circuits.ansatze import (
     ANSATZE,
     Ansatz,
@@ -12,8 +14,6 @@ from qmoe.circuits.ansatze import (
 from qmoe.circuits.circuit import Body, Circuit
 from qmoe.circuits.circuit_spec import CircuitSpec
 from qmoe.circuits.encodings import ENCODINGS, AmplitudeEncoding, AngleEncoding, Encoding, as_encoding
-from qmoe.circuits.expressions import Angle, Computed, Expression, Feature, Weight, angle_value
-from qmoe.circuits.functions import AngleFunction
 from qmoe.circuits.gates import GATES, Dephase, Depolarize, Gate, Operation, Prepare
 from qmoe.circuits.noise import NoiseModel, as_noise
 from qmoe.circuits.paulis import Sum, Word, as_word, word_text

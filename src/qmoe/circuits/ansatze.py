@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from qmoe.circuits.expressions import Weight
+from qmoe.circuits.angles.expressions import Weight
 from qmoe.circuits.gates import Gate
 from qmoe.circuits.named_parts import as_part
 from qmoe.errors import ConfigError, unknown

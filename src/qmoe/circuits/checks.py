@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
 
+from qmoe.circuits.angles.expressions import Computed, Feature, Weight, indices_of
+from qmoe.circuits.angles.traced import AngleFunction
 from qmoe.circuits.ansatze import Ansatz, BasicEntangler, CustomAnsatz, NoEntangler, StronglyEntangling
 from qmoe.circuits.encodings import AmplitudeEncoding, AngleEncoding, Encoding
-from qmoe.circuits.expressions import Computed, Feature, Weight, indices_of
-from qmoe.circuits.functions import AngleFunction
 from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare
 from qmoe.circuits.placing import wires_of
 from qmoe.circuits.readouts import Born, Expval, Hamiltonian, Parity, Pauli, Probs, Readout, Readouts

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from qmoe.circuits.angles.traced import AngleFunction
 from qmoe.circuits.ansatze import Ansatz, StronglyEntangling, as_ansatz
 from qmoe.circuits.checks import (
     check_ansatz,
@@ -20,8 +21,7 @@ from qmoe.circuits.checks import (
 from qmoe.circuits.circuit_dicts import circuit_from_dict, circuit_to_dict
 from qmoe.circuits.drawing import draw_operations
 from qmoe.circuits.encodings import AngleEncoding, Encoding, as_encoding
-from qmoe.circuits.functions import AngleFunction
-from qmoe.circuits.gates import Gate, Operation, Prepare
+from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare
 from qmoe.circuits.noise import NoiseModel, as_noise
 from qmoe.circuits.placing import template_operations, wires_of, with_noise_between
 from qmoe.circuits.readouts import Expval, Readout, as_readout
@@ -56,7 +56,7 @@ class Template(NamedTuple):
     ansatz: Ansatz
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Circuit:
     """What a circuit is: operations in order, a read-out and noise. It executes nothing.
 
@@ -169,6 +169,15 @@ class Circuit:
         check_computed(listed, function, in_features, math.prod(weight_shape))
         return cls(n_qubits, None, None, None, readout, noise, in_features, Body(listed, weight_shape, False, function))
 
+    def __repr__(self) -> str:
+        if self.body is None:
+            parts = {part: getattr(self, part) for part in self.__dataclass_fields__ if part != "body"}
+            return f"Circuit({', '.join(f'{part}={value!r}' for part, value in parts.items())})"
+        sizes = f"n_qubits={self.n_qubits}, in_features={self.in_features}, weight_shape={self.weight_shape}"
+        function = "" if self.body.function is None else f", angles={self.body.function!r}"
+        gates = f"{len(self.body.operations)} operations"
+        return f"<Circuit of {gates}, {sizes}, readout={self.readout!r}, noise={self.noise!r}{function}>"
+
     def __hash__(self) -> int:
         return self._hash
 
@@ -263,8 +272,15 @@ class Circuit:
         return template_operations(self.n_qubits, *self.template, self.noise)
 
     def with_noise(self, noise: float | NoiseModel | None) -> Circuit:
-        """The same circuit with other noise, in place of all that it has, dephasing included."""
-        return replace(self, noise=noise)  # type: ignore[arg-type]  # __init__ takes a plain probability as well
+        """The same circuit with other noise, in place of all that it has, dephasing included.
+
+        Channels that stand in a list of operations go with the noise, and stay where there is another.
+        """
+        body = self.body
+        if noise is None and body is not None:
+            pure = tuple(op for op in body.operations if not isinstance(op, Depolarize | Dephase))
+            body = replace(body, operations=pure, is_noisy=False)
+        return replace(self, noise=noise, body=body)  # type: ignore[arg-type]  # __init__ takes a plain probability too
 
     def with_readout(self, readout: str | Readout | Iterable[Readout]) -> Circuit:
         """The same circuit, measured in another way."""

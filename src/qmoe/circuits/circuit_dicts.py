@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from qmoe.circuits.angles.expressions import Angle, Expression, Factor, Feature, Weight, as_angle
 from qmoe.circuits.ansatze import ANSATZE, Ansatz, CustomAnsatz
 from qmoe.circuits.encodings import ENCODINGS
-from qmoe.circuits.expressions import Angle, Expression, Factor, Feature, Weight, as_angle
 from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare
 from qmoe.circuits.noise import NoiseModel
 from qmoe.circuits.readouts import READOUTS, Hamiltonian, Parity, Pauli, Probs, Readout, Readouts

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from qmoe.circuits.expressions import Angle, as_angle
+from qmoe.circuits.angles.expressions import Angle, as_angle
 from qmoe.circuits.gates import ALIASES, GATES, Gate
 from qmoe.errors import ConfigError, unknown
 

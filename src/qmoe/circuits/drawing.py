@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qmoe.circuits.expressions import angle_text
+from qmoe.circuits.angles.expressions import angle_text
 from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare
 from qmoe.circuits.readouts import Readout, readout_text
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from qmoe.circuits.expressions import Feature
+from qmoe.circuits.angles.expressions import Feature
 from qmoe.circuits.gates import Gate, Operation, Prepare
 from qmoe.circuits.named_parts import as_part
 from qmoe.errors import ConfigError, unknown

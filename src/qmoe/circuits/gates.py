@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral
 
-from qmoe.circuits.expressions import Angle, Computed, Feature, Weight, as_angle, indices_of
+from qmoe.circuits.angles.expressions import Angle, Computed, Feature, Weight, as_angle, indices_of
 from qmoe.errors import ConfigError, unknown
 
 #: name -> (number of wires, number of angles).

@@ -6,9 +6,9 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 
+from qmoe.circuits.angles.expressions import shifted
 from qmoe.circuits.ansatze import Ansatz
 from qmoe.circuits.encodings import Encoding
-from qmoe.circuits.expressions import shifted
 from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare
 from qmoe.circuits.noise import NoiseModel
 

@@ -184,7 +184,7 @@ class Poser:
             asked.obstacles.append(picked)
         elif not asked.obstacles:
             self._weigh(asked, *picked, test.success if test.estimand == "mean" else None, exact)
-            self._object(asked, pairs, left, right, study)
+            self._object(asked, test, pairs, left, right, study)
             if test.estimand == "best" and pairs.starts < test.starts:
                 asked.caveats.append(
                     f"{study.name}, {asked.a} against {asked.b}: the best of {pairs.starts} initialisations; fewer than "
@@ -210,12 +210,14 @@ class Poser:
             a, b, asked.contrast, clusters, alpha=self.alpha, success=success, exact=exact, seed=self.seed
         )
 
-    def _object(self, asked: Question, pairs: Pairs, left: ArmRuns, right: ArmRuns, study: StudyRuns) -> None:
+    def _object(
+        self, asked: Question, test: StudyTest, pairs: Pairs, left: ArmRuns, right: ArmRuns, study: StudyRuns
+    ) -> None:
         if asked.evidence is None:
             return
         metric = asked.metric if asked.estimand != "success" else "success"
         sensitive = self.assays.sensitive(study, asked.a_key, asked.b_key, asked.metric, asked.evidence)
-        asked.never, asked.no_sameness = objections(asked.evidence, study, metric, sensitive)
+        asked.never, asked.no_sameness = objections(asked.evidence, study, metric, sensitive, test.asks_need)
         asked.caveats = caveats(pairs, left, right, asked.evidence, study, asked.metric)
         if not metric_facts(asked.metric).is_count:
             asked.falling = [runs.title for runs in (left, right) if still_falling(runs)]

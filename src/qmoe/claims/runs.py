@@ -226,12 +226,14 @@ class StudyRuns:
         arms: trials by name of the arm and noise strength (None where it has none).
         chance: accuracy of guessing the commonest class, its share of the test part; None where it is not known.
         balanced_chance: balanced accuracy of guessing, whatever the shares are; None where it is not known.
+        part: what the arm `mean` switches off, in words.
     """
 
     name: str
     arms: Mapping[ArmKey, ArmRuns]
     chance: float | None = None
     balanced_chance: float | None = None
+    part: str = "router"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arms", {ArmKey(*key): runs for key, runs in self.arms.items()})

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import qmoe
+from qmoe.cli.audit_command import audit
 from qmoe.cli.computing import Computing
 from qmoe.cli.console import plain_warnings
 from qmoe.cli.packages import starting
@@ -243,6 +244,7 @@ def report(
     report_only(folder, out or folder, as_json, claims)
 
 
+app.command()(audit)
 add_to(app)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qmoe.circuits import AmplitudeEncoding, Born
+from qmoe.circuits import AmplitudeEncoding, Born, Circuit, Expval
 from qmoe.engines import choose_engine
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.routers.base import Router
@@ -116,7 +116,7 @@ def _from_grid(router: QuantumRouter) -> DistilledRouter:
         distilled = _shell(router, [tuple(range(circuit.in_features))])
         distilled.get_buffer("coefficients_0").copy_(_quadratic(router, distilled.groups[0], first=True))
         return distilled
-    distilled = _shell(router, islands(circuit))
+    distilled = _shell(router, _groups(circuit))
     largest = max(map(len, distilled.groups))
     points = (2 * top + 1) ** largest
     if points > MAX_POINTS:
@@ -133,10 +133,15 @@ def _from_grid(router: QuantumRouter) -> DistilledRouter:
     return distilled
 
 
+def _groups(circuit: Circuit) -> list[tuple[int, ...]]:
+    """Wires whose features share a polynomial: those that gates join; all where a read-out may join others."""
+    return islands(circuit) if isinstance(circuit.readout, Expval) else [tuple(range(circuit.n_qubits))]
+
+
 def _followed(router: QuantumRouter, truncation: Truncation) -> DistilledRouter:
     """From the words that are followed at the router's weights: groups of all products where those are few, else a list."""
     circuit, top = router.circuit, router.circuit.max_frequency
-    groups = islands(circuit) if circuit.is_template else []
+    groups = _groups(circuit) if circuit.is_template else []
     sizes = [(2 * top + 1) ** len(group) for group in groups] if top is not None else [MAX_POINTS + 1]
     is_small = max(sizes) <= MAX_POINTS
     if is_small and not truncation and not fits(circuit, router.n_experts):
@@ -260,7 +265,8 @@ def _trigonometric(router: QuantumRouter, group: tuple[int, ...], first: bool, t
     line = torch.arange(side, dtype=torch.float64) * (2 * math.pi / side)
     points = torch.zeros(side ** len(group), router.circuit.in_features, dtype=torch.float64)
     points[:, list(group)] = torch.cartesian_prod(*[line] * len(group)).reshape(-1, len(group))
-    found = _run(router, points, group, first).mT.reshape(router.n_experts, *[side] * len(group))
+    own = group if isinstance(router.circuit.readout, Expval) else tuple(range(router.circuit.n_outputs))
+    found = _run(router, points, own, first).mT.reshape(router.n_experts, *[side] * len(group))
     waves = torch.outer(line, torch.arange(1, top + 1, dtype=torch.float64))
     # On equispaced angles these functions are orthogonal, so each axis is solved by a product with them.
     solve = torch.stack([waves.cos(), waves.sin()], -1).flatten(1) * (2 / side)
@@ -275,7 +281,7 @@ def _quadratic(router: QuantumRouter, group: tuple[int, ...], first: bool) -> Te
     n = len(group)
     eye = torch.eye(n, dtype=torch.float64)
     rows = torch.tensor(list(itertools.combinations(range(n), 2)), dtype=torch.long).reshape(-1, 2)
-    wires = tuple(range(router.circuit.n_qubits))
+    wires = tuple(range(router.circuit.n_outputs))
     values = _run(router, torch.cat([eye, eye[rows[:, 0]] + eye[rows[:, 1]]]), wires, first)
     diagonal, pairs = values[:n], values[n:]
     # (e_i + e_j) / sqrt 2 has the value (A_ii + A_jj) / 2 + A_ij.

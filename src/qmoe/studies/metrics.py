@@ -14,7 +14,8 @@ class Metric:
 
     Attributes:
         words: what readers call it.
-        kind: accuracies lie between guessing and 1; a ``"count"`` is the same for every run of an arm, and without error.
+        kind: accuracies, as which R² counts, lie between guessing and 1; a ``"count"`` is the same for every run of an arm,
+            and without error.
         balanced: whether every class counts alike.
         held_out: whether it is measured on the test part, so that choosing by it flatters what is chosen.
     """
@@ -26,7 +27,7 @@ class Metric:
 
     @property
     def is_accuracy(self) -> bool:
-        """Whether it is a share of rows that are classified well."""
+        """Whether it is a share of rows that are classified well, or of a variance that is explained."""
         return self.kind == "accuracy"
 
     @property
@@ -44,6 +45,8 @@ METRICS = {
     "test_accuracy": Metric("test accuracy", "accuracy", held_out=True),
     "test_balanced_accuracy": Metric("balanced test accuracy", "accuracy", balanced=True, held_out=True),
     "train_accuracy": Metric("training accuracy", "accuracy"),
+    "test_r2": Metric("share of the variance explained on test data (R²)", "accuracy", held_out=True),
+    "test_loss": Metric("test loss", "loss", held_out=True),
     "validation_accuracy": Metric("validation accuracy", "accuracy"),
     "loss": Metric("final training loss", "loss"),
     "mean_loss": Metric("training loss, mean over the epochs", "loss"),

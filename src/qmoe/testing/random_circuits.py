@@ -25,7 +25,7 @@ from qmoe.circuits import (
     StronglyEntangling,
     Weight,
 )
-from qmoe.circuits.expressions import Angle
+from qmoe.circuits.angles.expressions import Angle
 from qmoe.circuits.noise import DEPHASINGS, PLACEMENTS
 from qmoe.errors import ConfigError, unknown
 

@@ -13,6 +13,8 @@ What forbids a verdict, because the data cannot carry one whatever they say:
   not shown to be above that arm by more than the margin (assay sensitivity). Without that arm, a ceiling or floor effect:
   both arms within the margin of 100% or of chance.
 
+A test that asks whether the data need something (``asks_need``) is answered by equal differences and by arms near 100%.
+
 Told beside it: single runs that failed, numbers of parameters that differ by more than half, a loss that was
 still falling, data that never vary, a mean that rests on few pairs.
 """
@@ -57,7 +59,11 @@ def obstacles(pairs: Pairs, a: ArmRuns, b: ArmRuns, min_seeds: int) -> list[str]
 
 
 def objections(
-    evidence: Evidence, study: StudyRuns | None, metric: str, sensitive: bool | None = None
+    evidence: Evidence,
+    study: StudyRuns | None,
+    metric: str,
+    sensitive: bool | None = None,
+    asks_need: bool = False,
 ) -> tuple[list[str], list[str]]:
     """What forbids any verdict once the scores are seen, and what forbids one that says "no difference that matters".
 
@@ -66,9 +72,10 @@ def objections(
         study: the study; None for measurements.
         metric: what is compared.
         sensitive: whether switching the router off is shown to cost more than the margin; None where that is not known.
+        asks_need: whether b is a without something that the data may not need, as `qmoe.claims.kinds.base.StudyTest` says.
     """
     always, sameness = [], []
-    if evidence.zero_spread and not evidence.exact and evidence.n_clusters > 1:
+    if evidence.zero_spread and not (evidence.exact or asks_need) and evidence.n_clusters > 1:
         always.append(
             "all differences are exactly equal, which happens when both arms are one and the same or the seed did not "
             "reach the model"
@@ -78,9 +85,10 @@ def objections(
         margin = max(evidence.contrast.margin, evidence.contrast.at_least or 0.0)
         chance = study.guessing(metric)
         if sensitive is False:
-            sameness.append("on this data set routing does not matter: switching the router off is not shown to cost more "
-                            f"than {margin:g}")  # fmt: skip
-        elif sensitive is None and lowest >= 1 - margin:
+            what = "routing" if study.part == "router" else f"the {study.part}"
+            sameness.append(f"on this data set {what} does not matter: switching the {study.part} off is not shown to cost "
+                            f"more than {margin:g}")  # fmt: skip
+        elif sensitive is None and lowest >= 1 - margin and not asks_need:
             sameness.append("both arms are so close to 100% that a difference that matters could not appear")
         if chance is not None and highest <= chance + margin:
             guessed = f"neither arm does better than guessing ({chance:.3g}), so no difference could appear"

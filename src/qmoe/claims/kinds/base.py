@@ -104,6 +104,10 @@ class StudyTest(ClaimTest):
 
     ``estimand`` says what of the runs on one draw of the data is compared: their mean, the share of them at or above
     ``success``, or the one with the least training loss.
+
+    ``asks_need`` says that b is a without something, and that the test asks whether these data need it. Scores that are
+    exactly alike, or all close to 100%, then answer that they do not. In other tests they decide nothing: two models may be
+    one by mistake, and the better of two cannot show where there is no room.
     """
 
     studies: tuple[Name, ...] = ()
@@ -111,6 +115,7 @@ class StudyTest(ClaimTest):
     estimand: Estimand = "mean"
     success: float | None = None
     starts: Annotated[int, Field(ge=1, strict=True)] = STARTS
+    asks_need: bool = False
 
     @model_validator(mode="after")
     def _has_a_threshold(self) -> Self:

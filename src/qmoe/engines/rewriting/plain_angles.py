@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Angle, AngleFunction, Circuit, Computed, Expression, Feature, Gate, Operation, Weight
-from qmoe.circuits.expressions import Factor, replaced
+from qmoe.circuits.angles.expressions import Factor, replaced
 from qmoe.engines.constants import cached_tensors, constant
 
 

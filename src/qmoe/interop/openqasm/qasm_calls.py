@@ -41,7 +41,7 @@ _DEEPEST = 60
 
 
 @dataclass(frozen=True)
-class Call:
+class GateCall:
     """A call of a gate, with its modifiers.
 
     Attributes:
@@ -70,13 +70,13 @@ def called(
     wires: Sequence[int],
     modifiers: Sequence[Any],
     names: Mapping[str, Any],
-) -> Call:
+) -> GateCall:
     """A call whose modifiers have taken the first wires as controls.
 
     Raises:
         RefusedError: for a power that is no integer, or too few wires.
     """
-    call = Call(node, name, tuple(angles), ())
+    call = GateCall(node, name, tuple(angles), ())
     rest = list(wires)
     for modifier in modifiers:
         kind = modifier.modifier.name
@@ -106,7 +106,7 @@ class Definitions:
         """Takes a gate definition."""
         self.bodies[node.name.name] = node
 
-    def written_out(self, call: Call, constants: Mapping[str, Any], depth: int = 0) -> list[Gate]:
+    def written_out(self, call: GateCall, constants: Mapping[str, Any], depth: int = 0) -> list[Gate]:
         """Gates for a call.
 
         Args:
@@ -122,7 +122,7 @@ class Definitions:
         once = self._once(call, constants, depth)
         return [gate for _ in range(call.repeats) for gate in (inverted(once) if call.inverse else once)]
 
-    def _once(self, call: Call, constants: Mapping[str, Any], depth: int) -> list[Gate]:
+    def _once(self, call: GateCall, constants: Mapping[str, Any], depth: int) -> list[Gate]:
         body = self.bodies.get(call.name)
         if body is None or (not call.controls and self._is_known(body, constants)):
             return _known(call)
@@ -160,7 +160,7 @@ class Definitions:
             known = GATES.get(ALIASES.get(name, name), DECOMPOSITIONS.get(name, (None, None))[:2])
             if known == (len(body.qubits), len(body.arguments)) and len(body.qubits) <= 3:
                 angles, wires = (0.7, -1.9, 2.6, 0.4)[: len(body.arguments)], tuple(range(len(body.qubits)))
-                call = Call(body, name, angles, wires)
+                call = GateCall(body, name, angles, wires)
                 self._known[name] = _equal(self._once(call, constants, 0), gates(name, wires, angles), len(wires))
         return self._known[name]
 
@@ -172,7 +172,7 @@ def gate_of(statement: Any, names: Mapping[str, Any]) -> tuple[str, list[Value]]
     return statement.name.name, [value_of(argument, names) for argument in statement.arguments]
 
 
-def _known(call: Call) -> list[Gate]:
+def _known(call: GateCall) -> list[Gate]:
     name, angles, wires = call.name, call.angles, call.wires
     if name != "gphase" and name not in ALIASES and name not in DECOMPOSITIONS and name not in GATES:
         raise RefusedError(
@@ -191,7 +191,7 @@ def _known(call: Call) -> list[Gate]:
 
 
 def _with_control(
-    call: Call, name: str, angles: tuple[Value, ...], wires: tuple[int, ...], control: int
+    call: GateCall, name: str, angles: tuple[Value, ...], wires: tuple[int, ...], control: int
 ) -> tuple[str, tuple[Value, ...], tuple[int, ...]]:
     """Name, angles and wires of a gate with one more control."""
     if name == "id":

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qmoe.circuits import Angle
-from qmoe.circuits.expressions import angle_text
+from qmoe.circuits.angles.expressions import angle_text
 from qmoe.interop.optional import NOT_POLYNOMIAL
 
 _CONSTANTS = {

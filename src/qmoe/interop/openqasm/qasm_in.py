@@ -51,7 +51,7 @@ def from_qasm3(text: str, *, inputs: Iterable[str], readout: Any = "expval") -> 
     """
     program = _parsed(text)
     features = _listed(inputs)
-    reader = _Reader(features)
+    reader = _QasmReader(features)
     reader.read(program.statements)
     if reader.troubles:
         raise refuse(_SOURCE, reader.troubles)
@@ -106,7 +106,7 @@ class _EndError(Exception):
     """The program ends here."""
 
 
-class _Reader:
+class _QasmReader:
     """Statements as gates."""
 
     def __init__(self, features: list[str]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from qmoe.circuits import Born, Circuit, Gate, Operation, Prepare, Probs
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.interop.imported import Imported
-from qmoe.interop.pennylane.pennylane_program import Program, as_program
+from qmoe.interop.pennylane.pennylane_program import QNodeProgram, as_program
 
 if TYPE_CHECKING:
     from qmoe.interop.pennylane.pennylane_tracing import Traced
@@ -54,7 +54,7 @@ def from_pennylane(
     return Imported(circuit, parameters, _initial(parameters, init_method))
 
 
-def _circuit(program: Program, traced: Traced, in_features: int | None) -> Circuit:
+def _circuit(program: QNodeProgram, traced: Traced, in_features: int | None) -> Circuit:
     from qmoe.interop.pennylane.pennylane_readouts import as_readout_of, measures_all
 
     tape = traced.tape

@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Program:
+class QNodeProgram:
     """A quantum function whose inputs and weights are told apart.
 
     Attributes:
@@ -68,15 +68,21 @@ class Program:
     def _tape(self, inputs: Any, weights: dict[str, Any]) -> Any:
         import pennylane as qml
 
-        return qml.workflow.construct_tape(self.qnode, level="top")(**{self.input_name: inputs}, **weights)
+        tape = qml.workflow.construct_tape(self.qnode, level="top")(**{self.input_name: inputs}, **weights)
+        if tape.shots:
+            raise UnsupportedError(
+                f"The QNode draws {tape.shots.total_shots} shots, and a circuit gives exact numbers; import it without: "
+                "qml.set_shots(qnode, None)."
+            )
+        return tape
 
 
-def as_program(qnode: Any, weight_shapes: Any) -> Program:
+def as_program(qnode: Any, weight_shapes: Any) -> QNodeProgram:
     """The QNode with its arguments, checked as TorchLayer checks them.
 
     Raises:
         ConfigError: for what is no QNode, or arguments and shapes that do not fit.
-        UnsupportedError: for shots, or transforms that change the circuit.
+        UnsupportedError: for transforms, which may change the circuit.
     """
     qml = needed("pennylane", "pennylane")
     if isinstance(qnode, torch.nn.Module):
@@ -85,14 +91,11 @@ def as_program(qnode: Any, weight_shapes: Any) -> Program:
         raise ConfigError(f"Got {qnode!r}, expected a PennyLane QNode: qml.QNode(function, device).")
     if not isinstance(weight_shapes, Mapping):
         raise ConfigError(f"weight_shapes is {weight_shapes!r}, expected a dictionary such as {{'weights': (3, 2)}}.")
-    if qnode.shots:
+    # PennyLane before 0.44 calls them otherwise.
+    transforms = qnode.compile_pipeline if hasattr(qnode, "compile_pipeline") else qnode.transform_program
+    if len(transforms):
         raise UnsupportedError(
-            f"The QNode draws {qnode.shots.total_shots} shots, and a circuit gives exact numbers; import it without: "
-            "qml.set_shots(qnode, None)."
-        )
-    if len(qnode.compile_pipeline):
-        raise UnsupportedError(
-            f"The QNode has transforms ({qnode.compile_pipeline}), which are not imported; import the QNode without them: "
+            f"The QNode has transforms ({transforms}), which are not imported; import the QNode without them: "
             "what they return may be no circuit."
         )
     input_name = qml.qnn.TorchLayer._input_arg
@@ -114,7 +117,7 @@ def as_program(qnode: Any, weight_shapes: Any) -> Program:
     missing = [name for name in needs if name not in weight_shapes and name != input_name]
     if missing:
         raise ConfigError(f"weight_shapes lacks the argument(s) {', '.join(missing)} of the QNode.")
-    return Program(qnode, input_name, {name: _shape(name, shape) for name, shape in weight_shapes.items()})
+    return QNodeProgram(qnode, input_name, {name: _shape(name, shape) for name, shape in weight_shapes.items()})
 
 
 def _shape(name: str, shape: Any) -> Shape:

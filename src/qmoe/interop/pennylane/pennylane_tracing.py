@@ -15,9 +15,9 @@ from qmoe.circuits import AngleFunction, Computed, Readout
 from qmoe.errors import ConfigError, UnsupportedError
 from qmoe.interop.optional import NOT_POLYNOMIAL, Trouble, refuse
 from qmoe.interop.pennylane.pennylane_gates import Raw, expand, place_of
-from qmoe.interop.pennylane.pennylane_program import Program
+from qmoe.interop.pennylane.pennylane_program import QNodeProgram
 from qmoe.interop.pennylane.pennylane_readouts import as_readout_of
-from qmoe.interop.pennylane.probing import Point, at, points, polynomials
+from qmoe.interop.pennylane.probing import ProbePoint, at, points, polynomials
 from qmoe.interop.pennylane.symbols import DependsOnValuesError, NotPolynomialError, angle_of
 
 SOURCE = "The QNode"
@@ -34,7 +34,7 @@ class Traced(NamedTuple):
     function: AngleFunction | None = None
 
 
-def traced_of(program: Program, in_features: int | None) -> Traced:
+def traced_of(program: QNodeProgram, in_features: int | None) -> Traced:
     """The operations of a program, with angles that are symbols.
 
     Args:
@@ -79,7 +79,7 @@ class _TryNumbersError(Exception):
         self.refusal = refusal
 
 
-def _sizes(program: Program) -> Iterator[int]:
+def _sizes(program: QNodeProgram) -> Iterator[int]:
     """Numbers of features to try: as many as wires, multiples of it, amplitudes, and smaller ones."""
     wires = program.device_wires()
     n = len(wires) if wires is not None else 1
@@ -90,11 +90,11 @@ def _sizes(program: Program) -> Iterator[int]:
     return iter(dict.fromkeys(listed))
 
 
-def _name(program: Program) -> str:
+def _name(program: QNodeProgram) -> str:
     return str(getattr(program.qnode.func, "__name__", program.qnode.func))
 
 
-def _refuse_values(error: Exception, program: Program) -> UnsupportedError | None:
+def _refuse_values(error: Exception, program: QNodeProgram) -> UnsupportedError | None:
     """Refuses a program that itself asks for values; PennyLane's own code may do so, and numbers will do there.
 
     Returns:
@@ -122,7 +122,7 @@ def _refuse_values(error: Exception, program: Program) -> UnsupportedError | Non
     raise refuse(SOURCE, [trouble]) from error
 
 
-def _symbolic(program: Program, n_features: int, batched: bool) -> Traced:
+def _symbolic(program: QNodeProgram, n_features: int, batched: bool) -> Traced:
     tape = program.symbolic(n_features, batched)
     expanded = expand(tape.operations)
     readout, unreadable = readout_of(program, tape)
@@ -141,7 +141,7 @@ def _symbolic(program: Program, n_features: int, batched: bool) -> Traced:
     return Traced(tape, gates, None, n_features)
 
 
-def _compare(tape: Any, truth: Any, point: Point) -> None:
+def _compare(tape: Any, truth: Any, point: ProbePoint) -> None:
     """Refuses a tape of symbols that is another one than that of numbers."""
     same = len(tape.operations) == len(truth.operations)
     for number, (op, true) in enumerate(zip(tape.operations, truth.operations, strict=False)):
@@ -158,13 +158,13 @@ def _compare(tape: Any, truth: Any, point: Point) -> None:
         )
 
 
-def readout_of(program: Program, tape: Any) -> tuple[Readout, list[Trouble]]:
+def readout_of(program: QNodeProgram, tape: Any) -> tuple[Readout, list[Trouble]]:
     """What a tape measures, wires numbered in the order of the device or of the tape."""
     labels = program.device_wires() or list(tape.wires)
     return as_readout_of(tape.measurements, {label: number for number, label in enumerate(labels)})
 
 
-def _checkreadout_of(readout: Readout, program: Program, tape: Any) -> None:
+def _checkreadout_of(readout: Readout, program: QNodeProgram, tape: Any) -> None:
     if readout_of(program, tape)[0] != readout:
         reason = "what is measured depends on the values of inputs or weights"
         raise refuse(SOURCE, [Trouble("the end", reason, "Multiply the outputs after the layer.")])
@@ -178,7 +178,7 @@ def _plain(value: Any) -> Any:
     return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
 
 
-def _numeric(program: Program, n_features: int, batched: bool, fixed: bool) -> Traced:
+def _numeric(program: QNodeProgram, n_features: int, batched: bool, fixed: bool) -> Traced:
     first = points(n_features, program.n_weights, 1)[0]
     tape = program.numeric(*first, batched)
     prepared = _prepared(program, tape, n_features, batched)
@@ -196,7 +196,7 @@ def _numeric(program: Program, n_features: int, batched: bool, fixed: bool) -> T
         raise refuse(SOURCE, [*expected.impossible, *expected.failed, *unreadable])
     shapes = [(raw.name, raw.wires, len(raw.angles)) for raw in expected.gates]
 
-    def angles_at(point: Point) -> list[Any]:
+    def angles_at(point: ProbePoint) -> list[Any]:
         there = program.numeric(*point, batched)
         found = expand(there.operations[skipped:], skipped).gates
         for number, raw in enumerate(found):
@@ -222,7 +222,7 @@ def _numeric(program: Program, n_features: int, batched: bool, fixed: bool) -> T
 
 
 def _function(
-    program: Program, n_features: tuple[int, int], batched: bool, chosen: list[int], gates: list[Raw], tape: Any
+    program: QNodeProgram, n_features: tuple[int, int], batched: bool, chosen: list[int], gates: list[Raw], tape: Any
 ) -> AngleFunction:
     """The chosen angles as a function of inputs and weights that torch traces.
 
@@ -250,7 +250,7 @@ def _function(
         raise refuse(SOURCE, troubles) from error
 
 
-def _prepared(program: Program, tape: Any, n_features: int, batched: bool) -> tuple[Any, ...] | None:
+def _prepared(program: QNodeProgram, tape: Any, n_features: int, batched: bool) -> tuple[Any, ...] | None:
     """The wires of an embedding of the features as amplitudes, which comes first; None where there is none."""
     if not tape.operations or tape.operations[0].name not in _AMPLITUDES:
         return None

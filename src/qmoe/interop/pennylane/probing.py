@@ -11,21 +11,21 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Angle, Expression, Feature, Weight, angle_value
-from qmoe.circuits.expressions import as_angle
+from qmoe.circuits.angles.expressions import as_angle
 
 #: Factors of a term at most.
 DEGREE = 3
 _CHECKS = 24
 
 
-class Point(NamedTuple):
+class ProbePoint(NamedTuple):
     """``(F,)`` inputs and ``(P,)`` weights in float64."""
 
     x: Tensor
     w: Tensor
 
 
-def points(n_features: int, n_weights: int, n: int = _CHECKS) -> list[Point]:
+def points(n_features: int, n_weights: int, n: int = _CHECKS) -> list[ProbePoint]:
     """Points without symmetry: of all signs, of one sign, small and large; the same ones at every call."""
     rng = np.random.default_rng(2718)
     found = []
@@ -36,12 +36,12 @@ def points(n_features: int, n_weights: int, n: int = _CHECKS) -> list[Point]:
             parts = [np.abs(part) for part in parts]
         elif index % 3 == 2:
             parts = [-np.abs(part) for part in parts]
-        found.append(Point(*(torch.from_numpy(part) for part in parts)))
+        found.append(ProbePoint(*(torch.from_numpy(part) for part in parts)))
     return found
 
 
 def polynomials(
-    angles_at: Callable[[Point], Sequence[Any]], n_features: int, n_weights: int
+    angles_at: Callable[[ProbePoint], Sequence[Any]], n_features: int, n_weights: int
 ) -> tuple[list[Angle | None], set[int]]:
     """The angles that a program computes, as polynomials of degree at most `DEGREE`; None for those that are none.
 
@@ -58,7 +58,9 @@ def polynomials(
     checked = points(n_features, n_weights)
     supports = [_support(angles_at, point) for point in checked[:3]]
     factors: list[Feature | Weight] = [*map(Feature, range(n_features)), *map(Weight, range(n_weights))]
-    origin = _leaf(Point(torch.zeros(n_features, dtype=torch.float64), torch.zeros(n_weights, dtype=torch.float64)))
+    origin = _leaf(
+        ProbePoint(torch.zeros(n_features, dtype=torch.float64), torch.zeros(n_weights, dtype=torch.float64))
+    )
     found: list[Angle | None] = []
     values = list(angles_at(origin))
     for number, value in enumerate(values):
@@ -75,20 +77,20 @@ def polynomials(
     return found, {index for support in supports for part in support for index in part}
 
 
-def at(angle: Angle, point: Point) -> float:
+def at(angle: Angle, point: ProbePoint) -> float:
     """The value of an angle at a point."""
     return angle_value(angle, lambda i: float(point.x[i]), lambda i: float(point.w[i]), float)
 
 
-def _leaf(point: Point) -> Point:
-    return Point(*(part.detach().clone().requires_grad_() for part in point))
+def _leaf(point: ProbePoint) -> ProbePoint:
+    return ProbePoint(*(part.detach().clone().requires_grad_() for part in point))
 
 
 def _tensor(value: Any) -> Tensor:
     return torch.as_tensor(value, dtype=torch.float64).reshape(())
 
 
-def _gradient(value: Tensor, point: Point, keep: bool) -> Tensor | None:
+def _gradient(value: Tensor, point: ProbePoint, keep: bool) -> Tensor | None:
     """``(F + P,)`` derivatives; None for a constant."""
     if not value.requires_grad:
         return None
@@ -96,13 +98,13 @@ def _gradient(value: Tensor, point: Point, keep: bool) -> Tensor | None:
     return torch.cat([torch.zeros_like(part) if g is None else g for part, g in zip(point, grads, strict=True)])
 
 
-def _support(angles_at: Callable[[Point], Sequence[Any]], point: Point) -> list[set[int]]:
+def _support(angles_at: Callable[[ProbePoint], Sequence[Any]], point: ProbePoint) -> list[set[int]]:
     leaf = _leaf(point)
     gradients = [_gradient(_tensor(value), leaf, keep=False) for value in angles_at(leaf)]
     return [set() if g is None else set(g.nonzero().flatten().tolist()) for g in gradients]
 
 
-def _taylor(value: Tensor, origin: Point, support: list[int], factors: list[Feature | Weight]) -> Any:
+def _taylor(value: Tensor, origin: ProbePoint, support: list[int], factors: list[Feature | Weight]) -> Any:
     total: Any = Expression(()) + float(value.detach())
 
     def add(derivative: Tensor, term: Any, last: int, degree: int, power: int, scale: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from qmoe.circuits import Angle, Expression, Feature, Weight
-from qmoe.circuits.expressions import as_angle
+from qmoe.circuits.angles.expressions import as_angle
 
 _Factors = tuple[Feature | Weight, ...]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qmoe.circuits import Angle, Circuit, Feature, Gate, Weight
+from qmoe.circuits.angles.expressions import as_angle
 from qmoe.circuits.decompositions import DECOMPOSITIONS, gates
-from qmoe.circuits.expressions import as_angle
 from qmoe.circuits.gates import ALIASES
 from qmoe.errors import ConfigError, UnsupportedError, did_you_mean
 from qmoe.interop.imported import Imported
@@ -67,7 +67,7 @@ def from_qiskit(
         )
     factors: dict[str, Feature | Weight] = {name: Feature(i) for i, name in enumerate(inputs)}
     factors |= {name: Weight(i) for i, name in enumerate(weights)}
-    reader = _Reader(factors)
+    reader = _QiskitReader(factors)
     reader.read(circuit, list(range(circuit.num_qubits)), list(range(circuit.num_clbits)), "", 0)
     if reader.troubles:
         raise refuse(_SOURCE, reader.troubles)
@@ -105,7 +105,7 @@ class _Bits(NamedTuple):
     clbit: int
 
 
-class _Reader:
+class _QiskitReader:
     """Instructions as gates, written out by Qiskit's own definitions."""
 
     def __init__(self, factors: Mapping[str, Feature | Weight]) -> None:

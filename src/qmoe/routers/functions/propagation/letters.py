@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from qmoe.circuits import Gate, Weight
-from qmoe.circuits.expressions import indices_of
+from qmoe.circuits.angles.expressions import indices_of
 from qmoe.engines.reference import gate_matrix
 
 #: Words on one wire, by number.

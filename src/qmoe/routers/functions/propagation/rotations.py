@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qmoe.circuits import Angle, Circuit, Expression, Feature, Gate, Weight
-from qmoe.circuits.expressions import Computed, angle_value, as_angle
+from qmoe.circuits.angles.expressions import Computed, Factor, angle_value, as_angle, indices_of
 from qmoe.errors import UnsupportedError
 from qmoe.routers.functions.propagation.letters import LETTERS
 from qmoe.routers.functions.terms import Variable
@@ -71,7 +71,7 @@ def _times(angle: Angle, factor: float) -> Angle:
 def check_followed(circuit: Circuit) -> None:
     """Raises `UnsupportedError` for angles that a function of features and weights computes: there are no sums to follow."""
     for op in circuit.operations:
-        if isinstance(op, Gate) and any(isinstance(angle, Computed) for angle in op.angles):
+        if isinstance(op, Gate) and indices_of(op.angles, Computed):
             raise UnsupportedError(
                 f"{op.name} on {op.wires} turns by an angle that a function of features and weights computes, which spans, "
                 "twins and distilled routers cannot follow; write the angle as sums and products of Feature and Weight."
@@ -85,7 +85,7 @@ def split_angle(gate: Gate, angle: Angle, weights: np.ndarray | None) -> SplitAn
         UnsupportedError: for any weights, where features are multiplied by them.
     """
     found = SplitAngle()
-    terms: tuple[tuple[float, tuple[Feature | Weight, ...]], ...] = ()
+    terms: tuple[tuple[float, tuple[Factor, ...]], ...] = ()
     if isinstance(angle, Expression):
         terms = angle.terms
     elif isinstance(angle, Feature | Weight):

@@ -1,0 +1,1 @@
+"""What angles of gates are: expressions, and functions that torch traced."""

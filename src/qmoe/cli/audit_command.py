@@ -1,0 +1,119 @@
+"""`qmoe audit`: a layer of the user's own model, which their own Python builds."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qmoe.cli.console import make_console, make_progress, say
+from qmoe.cli.packages import starting
+from qmoe.cli.shared_options import Json
+from qmoe.errors import ConfigError, unknown
+from qmoe.statistics.conventions import MARGIN
+
+if TYPE_CHECKING:
+    from qmoe.auditing import AuditResult
+
+#: What a function for `qmoe audit` returns, where it returns no dict.
+_POSITIONS = ("model", "path", "X", "y")
+
+
+def audit(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Your function: FILE.py:NAME or MODULE:NAME. It returns model, path of the layer, X and y.",
+            metavar="SOURCE",
+        ),
+    ],
+    allow_import: Annotated[
+        bool, typer.Option("--allow-import", help="Let qmoe run that code; without it nothing is imported.")
+    ] = False,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="Splits of the rows; 20 by default.", show_default=False)
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Passes over the rows; 60 by default.", show_default=False)
+    ] = None,
+    lr: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--lr", help="Learning rate; repeat it to see whether the verdict holds over several.", show_default=False
+        ),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option("--margin", help=f"Smallest difference that matters; {MARGIN:g} by default.", show_default=False),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="A CSV file for all runs.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Find out whether a layer of your own torch model does anything, and whether a circuit is needed for it.
+
+    The layer is replaced by a constant, an MLP, its classical twin and others; everything is retrained and compared.
+
+    Example: qmoe audit my_model.py:hybrid --allow-import --seeds 30
+    """
+    with starting():
+        from qmoe.auditing import audit as run
+    given = {"seeds": seeds, "epochs": epochs, "lr": tuple(lr) if lr else None, "margin": margin}
+    arguments = _arguments(source, allow_import) | {name: value for name, value in given.items() if value is not None}
+    result = _with_progress(run, arguments, as_json)
+    if out is not None:
+        result.to_frame().to_csv(out, index=False)
+    if as_json:
+        typer.echo(json.dumps(result.as_dict(), indent=2))
+        return
+    console = make_console()
+    for line in str(result).splitlines():
+        say(console, line)
+    if out is not None:
+        say(console, f"All runs: {out}")
+
+
+def _with_progress(run: Callable[..., AuditResult], arguments: dict[str, Any], as_json: bool) -> AuditResult:
+    with make_progress(make_console(stderr=as_json)) as progress:
+        task = progress.add_task("training", total=None)
+        return run(**arguments, on_progress=lambda done, total: progress.update(task, completed=done, total=total))
+
+
+def _arguments(source: str, allowed: bool) -> dict[str, Any]:
+    """The arguments of `qmoe.audit` that the user's function gives."""
+    place, _, name = source.rpartition(":")
+    if not place or not name.isidentifier():
+        raise ConfigError(f"SOURCE is {source!r}, expected FILE.py:NAME or MODULE:NAME, such as my_model.py:hybrid.")
+    if not allowed:
+        raise ConfigError(f"{source} is code, which qmoe does not run unasked. If you trust it, add --allow-import.")
+    module = _imported(place)
+    if not hasattr(module, name):
+        raise unknown(f"name in {place}:", name, [n for n in vars(module) if not n.startswith("_")])
+    returned = getattr(module, name)()
+    if isinstance(returned, Mapping):
+        return dict(returned)
+    if isinstance(returned, tuple) and len(returned) == len(_POSITIONS):
+        return dict(zip(_POSITIONS, returned, strict=True))
+    raise ConfigError(
+        f"{source} returned a {type(returned).__name__}, expected (model, path, X, y), or a dict of arguments of qmoe.audit."
+    )
+
+
+def _imported(place: str) -> Any:
+    try:
+        if not place.endswith(".py"):
+            return importlib.import_module(place)
+        spec = importlib.util.spec_from_file_location(Path(place).stem, place)
+        assert spec is not None  # a path that ends in .py has one, with a loader
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's code raises
+        raise ConfigError(
+            f"{place} cannot be imported: {error!r}. Name a file, or a module that is installed or on PYTHONPATH."
+        ) from error
+    return module
