@@ -26,7 +26,7 @@ from benchmarks.imported.sources import FeatureMap, Template
 from benchmarks.timing import Plan, Timing
 from typer.testing import CliRunner
 
-from benchmarks import page, record
+from benchmarks import page, record, suite
 from qmoe.engines import ReferenceEngine
 
 BRIEF = Plan(target=1e-4, rounds=3)
@@ -320,6 +320,16 @@ def test_the_command_puts_them_in_the_record_and_keeps_the_rest(kept, measured, 
     assert made == record.load(record.PATH)
     assert made.imported == newer
     assert replace(made, imported=None, imported_run="") == replace(kept, imported=None, imported_run="")
+
+
+def test_a_full_run_times_them_too(measured, monkeypatch):
+    monkeypatch.setattr(suite, "assemble", lambda only: ([], {}))
+    monkeypatch.setattr(suite, "run_imported", lambda cases, plan, report: measured if cases == CASES else None)
+    options = {"sweeps": False, "facts": False}
+    threads = torch.get_num_threads()
+    assert suite.run_suite([], threads, BRIEF, imports=True, **options).imported == measured
+    assert suite.run_suite([], threads, BRIEF, **options).imported is None
+    assert suite.n_units([], imports=True, **options) - suite.n_units([], **options) == len(CASES)
 
 
 def test_a_quick_look_is_not_kept():
