@@ -174,6 +174,13 @@ def test_readouts_that_mean_nothing_are_refused(make, message):
         make()
 
 
+def test_z_of_every_wire_in_order_is_expval():
+    assert Circuit(2, 1, readout=[Pauli("Z0"), Pauli("Z1")]) == Circuit(2, 1)
+    assert Circuit.from_operations([JOIN], readout=[Pauli("Z0"), Parity((1,))]).readout == Expval()
+    for other in ([Pauli("Z1"), Pauli("Z0")], [Pauli("Z0")], [Pauli("Z0"), Hamiltonian([2.0], ["Z1"])]):
+        assert Circuit(2, 1, readout=other).readout == Readouts(tuple(other))
+
+
 def test_pictures_show_expressions_and_what_is_measured():
     circuit = Circuit.from_operations(
         [Gate("RX", (0,), (Feature(0) * Weight(0),)), Gate("CRZ", (0, 1), (2 * Weight(1) + 0.5,))],

@@ -24,7 +24,7 @@ from qmoe.circuits.encodings import AngleEncoding, Encoding, as_encoding
 from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare
 from qmoe.circuits.noise import NoiseModel, as_noise
 from qmoe.circuits.placing import template_operations, wires_of, with_noise_between
-from qmoe.circuits.readouts import Expval, Readout, as_readout
+from qmoe.circuits.readouts import Expval, Readout, Readouts, as_readout
 from qmoe.errors import ConfigError, UnsupportedError, not_plain
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Circuit:
             them, so the number of weights does not depend on the number of uploads.
         encoding: an `Encoding`, or its name ``"angle"`` or ``"amplitude"``.
         ansatz: an `Ansatz`, its name, or a list of gates that makes up one layer.
-        readout: a `Readout`, a list of them, or a name: ``"expval"`` or ``"born"``.
+        readout: a `Readout`, a list of them, or a name: ``"expval"`` (which Z of every wire in order is) or ``"born"``.
         noise: a `NoiseModel`, a depolarizing probability, or None.
         in_features: number of features; by default as many as the encoding takes.
         body: operations in place of a template, which `from_operations` puts here.
@@ -114,6 +114,8 @@ class Circuit:
             n_layers = encoding = ansatz = None
         readout = as_readout(readout)
         check_readout(readout, n_qubits)
+        if isinstance(readout, Readouts) and readout.words(n_qubits) == Expval().words(n_qubits):
+            readout = Expval()  # Z of every wire in order, which has a way of its own through the engines
         values = (n_qubits, n_layers, encoding, ansatz, readout, noise, in_features, body)
         for part, content in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, part, content)
