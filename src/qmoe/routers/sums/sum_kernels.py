@@ -1,7 +1,8 @@
 """The kernels of sums over products: logits ``W (phi(x) - centre) / scale + b``, and their gradients.
 
-Samples stand side by side in vectors. The waves of all their features are found first. Then come, block by block, the products
-of the waves of its first features, the left half, and those of the others. A sum over all products is a bilinear form of both.
+Samples stand side by side in vectors. The waves of all their features are found first. Then come, block by block, the
+products of the waves of its first features, the left half, and those of the others. A sum over all products is a bilinear
+form of both.
 """
 
 from __future__ import annotations
