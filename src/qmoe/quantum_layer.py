@@ -206,7 +206,8 @@ class QuantumLayer(CircuitModule):
         """
         x = self.take(x)
         if self.checks_input:
-            check_encodable(x, self.circuit.in_features, self.circuit.encoding, self)
+            c = self.circuit
+            check_encodable(x, c.in_features, c.encoding, self, c.prepares)
         return super().forward(x)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -249,6 +249,49 @@ def test_a_layer_of_pennylane_has_all_arms():
     assert np.isfinite(result.scores()).all()
 
 
+class _Scaled(nn.Module):
+    """A layer of bare numbers, ``(B, 2)`` to ``(B,)``, times a weight."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.scale = layer, nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        return self.scale * self.layer(x)
+
+
+def test_of_one_measurement_pennylane_gives_bare_numbers_and_so_do_all_arms():
+    qml = pytest.importorskip("pennylane")
+
+    @qml.qnode(qml.device("default.qubit", wires=2))
+    def circuit(inputs, weights):
+        qml.AngleEmbedding(inputs, wires=range(2))
+        qml.BasicEntanglerLayers(weights, wires=range(2))
+        return qml.expval(qml.PauliZ(1))
+
+    def build():
+        return _Scaled(qml.qnn.TorchLayer(circuit, {"weights": (1, 2)}))
+
+    x = torch.rand(40, 2, generator=torch.Generator().manual_seed(0)) * 3
+    result = audit(build, "layer", x, x.cos().prod(1), seeds=6, epochs=60, lr=0.1, batch_size=40)
+    assert result.arms == tuple(ARMS)
+    # The target is a function of the twin, so that its R2 is near 1; spread over the batch it would be near -1.
+    assert min(result.scores("twin")) > 0.8
+
+
+def test_what_gives_another_shape_than_the_layer_is_refused(monkeypatch):
+    from qmoe.auditing import replacements
+
+    def lengthened(layer, seen):
+        return "longer outputs", lambda layer, seen, generator: nn.Linear(4, 3)
+
+    monkeypatch.setitem(replacements._STEPS, "mlp", lengthened)
+    model = nn.Sequential(nn.Linear(4, 1))
+    x, _ = line(20)
+    with pytest.raises(ConfigError, match=r"gives outputs of shape \(3,\) for a sample, the layer \(1,\)"):
+        audit(model, "0", x, x[:, :1], seeds=2, epochs=1, arms=["mlp"])
+
+
 @pytest.mark.filterwarnings("ignore")  # those of Qiskit's own changes
 def test_a_layer_of_qiskit_is_audited_too():
     pytest.importorskip("qiskit_machine_learning")

@@ -86,6 +86,32 @@ def test_other_powers_are_no_polynomials(power):
         x0**power
 
 
+def test_powers_of_numbers_are_numbers_however_high():
+    assert (x0 - x0 + 1) ** 10**9 == x0**0
+    assert (x0 - x0) ** 10**9 == x0 - x0
+    assert (x0 - x0) ** 0 == x0**0
+
+
+@pytest.mark.parametrize(
+    "work", [lambda: x0**1_000_000, lambda: (x0 + w0 + x1) ** 65, lambda: (x0 + w0) ** 33 * x1**32]
+)
+def test_what_grows_beyond_bounds_is_sent_to_a_function(work):
+    with pytest.raises(ConfigError, match="compute it by a function"):
+        work()
+
+
+def test_terms_that_are_given_become_those_of_arithmetic():
+    made = Expression([[2, [w0, x0]], (1, (x0, w0)), (0.0, (x1,)), (1, ())])
+    assert made == 3 * x0 * w0 + 1
+    assert hash(made) == hash(3 * x0 * w0 + 1)
+
+
+@pytest.mark.parametrize("terms", [5, None, ["a"], [(1.0, ("a",))], [("a", (x0,))], [(1.0, x0)], [(1.0,)], [(1j, ())]])
+def test_terms_that_are_none_are_refused(terms):
+    with pytest.raises(ConfigError, match="expected .number, factors. of each"):
+        Expression(terms)
+
+
 def test_an_angle_is_as_simple_as_it_can_be():
     gate = Gate("Rot", (0,), (1.0 * x0, w1 + 0.0, x0 - x0))
     assert gate.angles == (x0, w1, 0.0)

@@ -3,6 +3,7 @@
 import math
 import pickle
 
+import numpy as np
 import pytest
 
 from qmoe.circuits import (
@@ -144,6 +145,11 @@ def test_sums_of_words_add_up_what_stands_twice():
     assert Hamiltonian([1, 2, 0.5], ["Z0 X1", "X1 Z0", "I"]).words(2) == (((3.0, ((0, "Z"), (1, "X"))), (0.5, ())),)
 
 
+def test_one_wire_need_not_be_a_list():
+    assert Probs(np.int64(1)) == Probs(1) == Probs((1,))
+    assert Parity(np.int64(1)) == Parity(1) == Parity((1,))
+
+
 def test_a_list_is_one_readout_with_all_outputs():
     readout = Readouts((Expval(), [Born(), Readouts((Parity(), Probs((1, 0))))]))
     assert readout.parts == (Expval(), Born(), Parity(), Probs((1, 0)))
@@ -167,6 +173,16 @@ def test_a_list_is_one_readout_with_all_outputs():
         (lambda: Parity((-1,)), "non-negative"),
         (lambda: Readouts(()), "is empty"),
         (lambda: Readouts(("nothing",)), "Unknown read-out"),
+        (lambda: Readouts(None), "expected a list of read-outs"),
+        (lambda: Readouts(Pauli("Z0")), "expected a list of read-outs"),
+        (lambda: Readouts("expval"), "expected a list of read-outs"),
+        (lambda: Hamiltonian(1.0, ["Z0"]), "expected lists"),
+        (lambda: Hamiltonian([1.0, 2.0], "Z0"), "expected lists"),
+        (lambda: Hamiltonian(None, None), "expected lists"),
+        (lambda: Hamiltonian([1e308, 1e308], ["Z0", "Z0"]), "more than a number holds"),
+        (lambda: Probs(None), "non-negative integers"),
+        (lambda: Probs(1.5), "non-negative integers"),
+        (lambda: Parity(1.5), "non-negative integers"),
     ],
 )
 def test_readouts_that_mean_nothing_are_refused(make, message):

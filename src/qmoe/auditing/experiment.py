@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from qmoe.auditing.fitting import INIT, LAYER, SPLIT, FittedModel, PairedDraw, Recipe, fit_arm, seeded
-from qmoe.auditing.location import layer_at, replace_layer, watch
+from qmoe.auditing.location import Seen, layer_at, replace_layer, watch
 from qmoe.auditing.objective import Objective
 from qmoe.auditing.replacements import ARMS, Arm, n_trainable
 from qmoe.claims.runs import ArmKey, ArmRuns, StudyRuns, Universe
-from qmoe.errors import ConfigError, EncodingRangeWarning, UnsupportedError
+from qmoe.errors import ConfigError, EncodingRangeWarning, ShapeError, UnsupportedError
 from qmoe.seeding import Seed, child, torch_generator
 
 #: A model, or a function without arguments that builds one with first weights from torch's own generator.
@@ -161,11 +161,21 @@ class Experiment:
             # Made on the CPU, where the generator draws, so that a model has the same first weights wherever it is.
             made = arm.make(layer_at(model, self.path).cpu(), seen.cpu(), generator)
             replace_layer(model, self.path, made.to(draw.x.device))
-            self._try(model, arm, draw)
+            self._try(model, arm, draw, seen)
         return model
 
-    def _try(self, model: nn.Module, arm: Arm, draw: PairedDraw) -> None:
-        """Raises `ConfigError` for a model that does not run with what stands in for its layer."""
+    def _try(self, model: nn.Module, arm: Arm, draw: PairedDraw, seen: Seen) -> None:
+        """Raises `ConfigError` for what stands in for the layer and gives another shape, or a model that does not run with it."""
+
+        def check(module: nn.Module, given: object, out: Tensor) -> None:
+            hook.remove()  # of several calls `seen` is the first
+            # A loss would spread another shape over the batch, without a word.
+            if out.shape[1:] != seen.outputs.shape[1:]:
+                raise ShapeError(
+                    f"it gives outputs of shape {tuple(out.shape[1:])} for a sample, the layer {tuple(seen.outputs.shape[1:])}"
+                )
+
+        hook = layer_at(model, self.path).register_forward_hook(check)
         try:
             with torch.no_grad(), seeded(draw.number(INIT)):
                 model.eval()(draw.x[:2])
@@ -176,6 +186,8 @@ class Experiment:
                 f"{type(error).__name__}: {error}. Audit a layer of which the model uses the output alone, or leave the arm "
                 f"out: arms=[{others}]."
             ) from error
+        finally:
+            hook.remove()
 
     def _runs(self, arm: Arm, fitted: Sequence[FittedModel], recipe: Recipe, size: int) -> ArmRuns:
         n, metric = len(fitted), self.objective.metric

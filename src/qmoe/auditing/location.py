@@ -29,6 +29,11 @@ class Seen:
         return self.inputs is not None and self.inputs.shape[:-1] == self.outputs.shape[:-1]
 
     @property
+    def bare(self) -> bool:
+        """Whether it gives one number without an axis of its own, ``(..., F)`` to ``(...)``: a TorchLayer of one measurement."""
+        return self.inputs is not None and self.inputs.shape[:-1] == self.outputs.shape
+
+    @property
     def mean(self) -> Tensor:
         """The mean output of a sample: ``(O,)`` for a layer that maps the last axis alone, else ``(...)``."""
         return self.outputs.flatten(0, -2).mean(0) if self.leading else self.outputs.mean(0)

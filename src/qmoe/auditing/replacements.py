@@ -19,7 +19,7 @@ from qmoe.auditing.circuit_forms import (
     without_entanglers,
 )
 from qmoe.auditing.location import Seen
-from qmoe.auditing.stand_ins import ACTIVATION, ConstantOutput, PermutedOutput, SmallMLP
+from qmoe.auditing.stand_ins import ACTIVATION, ConstantOutput, PermutedOutput, SmallMLP, WithoutAxis
 from qmoe.circuits import Circuit
 from qmoe.errors import unknown
 from qmoe.routers import MLPRouter, Router
@@ -144,9 +144,9 @@ def _mlp(layer: nn.Module, seen: Seen) -> tuple[str, Make] | str:
     budget = n_trainable(layer)
     if budget == 0:
         return "the layer has no parameters that train, so there is no budget to match"
-    if seen.inputs is None or not seen.leading or not seen.inputs.is_floating_point():
+    if seen.inputs is None or not (seen.leading or seen.bare) or not seen.inputs.is_floating_point():
         return "the layer does not map the last axis of one tensor of numbers to another"
-    F, O = seen.inputs.shape[-1], seen.outputs.shape[-1]  # noqa: E741  # O is the field's name for outputs
+    F, O = seen.inputs.shape[-1], 1 if seen.bare else seen.outputs.shape[-1]  # noqa: E741  # O is the field's name for outputs
     hidden = max(1, int((budget - O) / (F + 1 + O) + 0.5))
     size = hidden * (F + 1 + O) + O
 
@@ -154,9 +154,14 @@ def _mlp(layer: nn.Module, seen: Seen) -> tuple[str, Make] | str:
         if isinstance(layer, Router):
             where, dtype = seen.outputs.device, seen.outputs.dtype
             return MLPRouter(F, O, hidden=hidden, activation=ACTIVATION, generator=generator, device=where, dtype=dtype)
-        return SmallMLP(F, hidden, O, seen.outputs, generator)
+        return _shaped(SmallMLP(F, hidden, O, seen.outputs, generator), seen)
 
     return f"{hidden} hidden units of {ACTIVATION}, {size} parameters for the layer's {budget}", make
+
+
+def _shaped(made: nn.Module, seen: Seen) -> nn.Module:
+    """A stand-in whose outputs have the axes of the layer's."""
+    return WithoutAxis(made) if seen.bare else made
 
 
 def _part(layer: nn.Module, seen: Seen) -> QuantumPart | str:
@@ -177,7 +182,7 @@ def _twin(layer: nn.Module, seen: Seen) -> tuple[str, Make] | str:
         return why
 
     def make(layer: nn.Module, seen: Seen, generator: torch.Generator) -> nn.Module:
-        return twin_of(_again(layer, seen), generator)
+        return _shaped(twin_of(_again(layer, seen), generator), seen)
 
     return "no circuit: a linear map on all functions that the circuit can compute", make
 
@@ -208,7 +213,7 @@ def _changed(
         return circuit
 
     def make(layer: nn.Module, seen: Seen, generator: torch.Generator) -> nn.Module:
-        return with_circuit(_again(layer, seen), circuit, generator)
+        return _shaped(with_circuit(_again(layer, seen), circuit, generator), seen)
 
     return says, make
 

@@ -56,6 +56,23 @@ class PermutedOutput(nn.Module):
         return out.index_select(0, torch.tensor(permutation_of(out.shape[0]), dtype=torch.int64, device=out.device))
 
 
+class WithoutAxis(nn.Module):
+    """A module of one output as a layer that gives a bare number: ``(..., F)`` to ``(...)``.
+
+    Args:
+        layer: gives ``(..., 1)``.
+    """
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., F)`` to ``(...)``."""
+        out: Tensor = self.layer(x)
+        return out.squeeze(-1)
+
+
 class SmallMLP(nn.Module):
     """One hidden layer of tanh: ``(..., F)`` to ``(..., O)``.
 

@@ -100,7 +100,7 @@ class Gate:
                 raise ConfigError(f"Gate {self.name}: {part} is {value!r}, expected a tuple such as ({value!r},).")
             object.__setattr__(self, part, tuple(value))
         if (
-            not all(isinstance(wire, Integral) and wire >= 0 for wire in self.wires)
+            not all(isinstance(wire, Integral) and not isinstance(wire, bool) and wire >= 0 for wire in self.wires)
             or len(self.wires) != n_wires
             or len(set(self.wires)) != n_wires
         ):

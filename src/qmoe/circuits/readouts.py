@@ -107,6 +107,10 @@ class Hamiltonian(Readout):
     name: ClassVar[str] = "hamiltonian"
 
     def __init__(self, coeffs: Iterable[float], words: Iterable[str]) -> None:
+        if isinstance(words, str) or not isinstance(words, Iterable) or not isinstance(coeffs, Iterable):
+            raise ConfigError(
+                f"Hamiltonian got {coeffs!r} and {words!r}, expected lists, such as [0.5, 1.0] and ['Z0', 'X1']."
+            )
         coeffs, words = tuple(coeffs), tuple(words)
         if len(coeffs) != len(words) or not words:
             raise ConfigError(
@@ -117,6 +121,8 @@ class Hamiltonian(Readout):
                 raise ConfigError(f"Hamiltonian got the coefficient {coefficient!r}, expected a finite number.")
         object.__setattr__(self, "coeffs", tuple(float(c) for c in coeffs))
         object.__setattr__(self, "word_texts", tuple(word_text(as_word(word)) for word in words))
+        if not all(math.isfinite(c) for c, _ in self.words(0)[0]):
+            raise ConfigError("Coefficients of a Hamiltonian add up to more than a number holds; make them smaller.")
 
     def n_outputs(self, n_qubits: int) -> int:
         """One."""
@@ -210,6 +216,8 @@ class Readouts(Readout):
     name: ClassVar[str] = "list"
 
     def __post_init__(self) -> None:
+        if isinstance(self.parts, (str, Readout)) or not isinstance(self.parts, Iterable):
+            raise ConfigError(f"Readouts got {self.parts!r}, expected a list of read-outs, such as [Pauli('Z0')].")
         parts: list[Readout] = []
         for part in self.parts:
             read = as_readout(part)
@@ -271,7 +279,7 @@ def readout_text(readout: Readout, n_qubits: int) -> str:
 
 
 def _as_wires(what: str, wires: Any) -> tuple[int, ...]:
-    listed = (wires,) if isinstance(wires, int) else tuple(wires)
+    listed = tuple(wires) if isinstance(wires, Iterable) else (wires,)
     good = all(isinstance(wire, Integral) and not isinstance(wire, bool) and int(wire) >= 0 for wire in listed)
     if not listed or not good or len(set(listed)) != len(listed):
         raise ConfigError(f"{what} got the wires {wires!r}, expected different non-negative integers, at least one.")

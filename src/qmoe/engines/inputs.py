@@ -56,7 +56,9 @@ def _bounds(x: Tensor) -> tuple[float, float]:
     return low, high
 
 
-def check_encodable(x: Tensor, in_features: int, encoding: Encoding | None, module: Stackable | None = None) -> None:
+def check_encodable(
+    x: Tensor, in_features: int, encoding: Encoding | None, module: Stackable | None = None, prepares: bool = False
+) -> None:
     """Checks that ``x`` ``(..., in_features)`` can be encoded as it is.
 
     Args:
@@ -64,18 +66,19 @@ def check_encodable(x: Tensor, in_features: int, encoding: Encoding | None, modu
         in_features: how many features it must have.
         encoding: what encodes it; None for a circuit made of operations, of whose angles nothing is known.
         module: what it is the input of, whose dtype and device it must have, and which warns once; None for any.
+        prepares: whether features are amplitudes without an `AmplitudeEncoding`: `qmoe.circuits.Circuit.prepares`.
 
     Raises:
-        ShapeError: as `check_values` does, and for an all-zero row in amplitude encoding.
+        ShapeError: as `check_values` does, and for an all-zero row where features are amplitudes.
 
     Warns:
         EncodingRangeWarning: when angles reach beyond two pi, or span more than one period within the batch: inputs that
             differ by a period give the same state.
     """
     bounds = check_values(x, in_features, module)
-    if bounds is None or encoding is None:
+    if bounds is None:
         return
-    if isinstance(encoding, AmplitudeEncoding):
+    if prepares or isinstance(encoding, AmplitudeEncoding):
         zero = (x.detach() == 0).all(-1)
         if bool(zero.any()):
             at = tuple(int(i) for i in zero.nonzero()[0])
@@ -83,6 +86,8 @@ def check_encodable(x: Tensor, in_features: int, encoding: Encoding | None, modu
                 f"Row {at if len(at) != 1 else at[0]} of x is all zeros, which amplitude encoding cannot normalise; "
                 "drop such rows or use angle encoding."
             )
+    if encoding is None:
+        return
     period = encoding.period
     low, high = bounds
     if period is None or (module is not None and module.warned_of_range):

@@ -79,7 +79,7 @@ class QuantumExperts(Experts):
     def validate_input(self, x: Tensor) -> None:
         """Raises `qmoe.errors.ShapeError` for features that cannot be encoded; warns of angles beyond one period."""
         if self.checks_input:
-            check_encodable(x, self.in_features, self.circuit.encoding, self)
+            check_encodable(x, self.in_features, self.circuit.encoding, self, self.circuit.prepares)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` to ``(..., E, O)``."""

@@ -107,7 +107,7 @@ class QuantumRouter(SoftmaxRouter):
 
     def validate_input(self, x: Tensor) -> None:
         """Raises `qmoe.errors.ShapeError` for features that cannot be encoded; warns of angles beyond one period."""
-        check_encoded(self, x, self.projection, self.circuit.encoding)
+        check_encoded(self, x, self.projection, self.circuit.encoding, self.circuit.prepares)
 
     def measure(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to the circuit's ``(..., n_outputs)`` expectation values or probabilities."""
@@ -188,12 +188,14 @@ def _check_outcomes(n_experts: int, n_qubits: int) -> None:
         )
 
 
-def check_encoded(router: Router, x: Tensor, projection: Linear | None, encoding: Encoding | None) -> None:
+def check_encoded(
+    router: Router, x: Tensor, projection: Linear | None, encoding: Encoding | None, prepares: bool = False
+) -> None:
     """Checks the features of a router that encodes them, or what a linear map makes of them."""
     if projection is not None:
         Router.validate_input(router, x)
     elif router.checks_input:
-        check_encodable(x, router.in_features, encoding, router)
+        check_encodable(x, router.in_features, encoding, router, prepares)
 
 
 def no_logits() -> UnsupportedError:

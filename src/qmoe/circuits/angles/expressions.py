@@ -12,6 +12,9 @@ from qmoe.errors import ConfigError
 
 T = TypeVar("T")
 
+#: The largest polynomial that a product may be: factors of a term, and terms before those that are alike are added up.
+MAX_DEGREE, MAX_TERMS = 64, 100_000
+
 
 class _Arithmetic:
     """Sums, differences and products, which are expressions; numbers are radians."""
@@ -48,8 +51,15 @@ class _Arithmetic:
         theirs = _terms_of(other)
         if theirs is None:
             return NotImplemented
+        ours = self._as_terms()
+        degree = max(map(len, ours), default=0) + max(map(len, theirs), default=0)
+        if degree > MAX_DEGREE or len(ours) * len(theirs) > MAX_TERMS:
+            raise ConfigError(
+                f"An angle would have up to {len(ours) * len(theirs)} term(s) of up to {degree} factors, expected at most "
+                f"{MAX_TERMS} of {MAX_DEGREE}; compute it by a function: Circuit.from_operations(..., angles=function)."
+            )
         total: dict[tuple[Factor, ...], float] = {}
-        for mine, a in self._as_terms().items():
+        for mine, a in ours.items():
             for factors, b in theirs.items():
                 product = tuple(sorted(mine + factors, key=_place))
                 total[product] = total.get(product, 0.0) + a * b
@@ -64,6 +74,12 @@ class _Arithmetic:
         if not isinstance(power, Integral) or isinstance(power, bool) or power < 0:
             return NotImplemented
         product = _made({(): 1.0})
+        if not any(self._as_terms()):
+            # A number; otherwise the degree, which has a bound, rises with every factor.
+            try:
+                return _made({(): self._as_terms().get((), 0.0) ** int(power)})
+            except OverflowError:
+                return _made({(): math.inf})  # which is refused
         for _ in range(int(power)):
             product = product * self
         return product
@@ -122,17 +138,29 @@ class Expression(_Arithmetic):
         terms: ``(coefficient, factors)`` of each product, sorted; ``()`` are the factors of the constant.
 
     Raises:
-        ConfigError: for a coefficient that is not a finite number.
+        ConfigError: for a coefficient that is not a finite number, or terms that are none.
     """
 
     terms: tuple[tuple[float, tuple[Factor, ...]], ...]
 
     def __post_init__(self) -> None:
-        for coefficient, factors in self.terms:
+        total: dict[tuple[Factor, ...], float] = {}
+        try:
+            for coefficient, factors in self.terms:
+                product = tuple(sorted(factors, key=_place))
+                total[product] = total.get(product, 0.0) + float(coefficient)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"An expression got the terms {self.terms!r}, expected (number, factors) of each, such as (2.0, "
+                "(Feature(0), Weight(1))); it is easier to write 2 * Feature(0) * Weight(1)."
+            ) from error
+        for factors, coefficient in total.items():
             if not math.isfinite(coefficient):
                 raise ConfigError(
                     f"An angle holds {coefficient} times {_product(factors) or '1'}, expected finite numbers."
                 )
+        ordered = sorted(total.items(), key=lambda item: (-len(item[0]), [_place(f) for f in item[0]]))
+        object.__setattr__(self, "terms", tuple((c, factors) for factors, c in ordered if c != 0))
 
     def _as_terms(self) -> dict[tuple[Factor, ...], float]:
         return {factors: coefficient for coefficient, factors in self.terms}
@@ -270,8 +298,7 @@ def angle_text(angle: Angle) -> str:
 
 
 def _made(terms: dict[tuple[Factor, ...], float]) -> Expression:
-    ordered = sorted(terms.items(), key=lambda item: (-len(item[0]), [_place(f) for f in item[0]]))
-    return Expression(tuple((float(c), factors) for factors, c in ordered if c != 0))
+    return Expression(tuple((c, factors) for factors, c in terms.items()))
 
 
 def _terms_of(value: Any) -> dict[tuple[Factor, ...], float] | None:

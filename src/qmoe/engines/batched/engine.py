@@ -54,6 +54,7 @@ class TorchEngine(Engine):
         state = _Execution(algebra, circuit, x, weights, damping)
         for run in make_plan(circuit):
             state.advance(run)
+        state.start()  # where there are no gates
         return algebra.read(state.vec, circuit)
 
 
@@ -87,17 +88,20 @@ class _Execution:
                 elif isinstance(stage, Local):
                     self._encode(stage)
             return
-        if not self.started:
-            # An encoding may open with gates that take no feature.
-            zero = constant(tuple(self.algebra.zero.tolist()), self.dtype, self.x.device)
-            rows = zero.expand(*self.x.shape[:2], self.circuit.n_qubits, len(zero))
-            self.vec, self.started = _kron_rows(rows), True
+        self.start()  # an encoding may open with gates that take no feature
         if self.size <= self.algebra.matrix_dim:
             matrix = identity(self.size, self.dtype, self.x.device).expand(len(self.x), -1, -1)
             # The rows of the identity are a batch of basis states; what becomes of them is the matrix of the run.
             self.vec = self.vec @ self._apply(run.stages, matrix, fresh=True)
         else:
             self.vec = self._apply(run.stages, self.vec)
+
+    def start(self) -> None:
+        """Makes the state ``|0...0>`` where there is none yet."""
+        if not self.started:
+            zero = constant(tuple(self.algebra.zero.tolist()), self.dtype, self.x.device)
+            rows = zero.expand(*self.x.shape[:2], self.circuit.n_qubits, len(zero))
+            self.vec, self.started = _kron_rows(rows), True
 
     def _encode(self, stage: Local) -> None:
         if not self.started:
