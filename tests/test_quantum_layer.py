@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 import qmoe
-from qmoe.circuits import Circuit, Feature, Gate, Hamiltonian, Parity, Pauli, Probs, Weight
+from qmoe.circuits import Circuit, Feature, Gate, Hamiltonian, Parity, Pauli, Prepare, Probs, Weight
 from qmoe.engines import ReferenceEngine
-from qmoe.errors import ConfigError, ShapeError
+from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.layers import runs_stacked
 
 GATES = [
@@ -92,11 +92,60 @@ def test_parameters_have_the_names_and_shapes_that_are_given():
         ((("forward", (3,)),), "cannot be called 'forward'"),
         ((("circuit", (3,)),), "cannot be called 'circuit'"),
         ((("two words", (3,)),), "cannot be called 'two words'"),
+        ((("training", (3,)),), "cannot be called 'training'"),
+        ((("_parameters", (3,)),), "cannot be called '_parameters'"),
+        ((("n_copies", (3,)),), "cannot be called 'n_copies'"),
+        ((("_engine", (3,)),), "cannot be called '_engine'"),
+        (((1, (3,)),), "cannot be called 1"),
+        ((("a", (3.0,)),), "has the shape"),
+        ((("a", (-1,)), ("b", (-3,))), "has the shape"),
+        ((("a", 3),), "expected the name and shape of each"),
+        (5, "expected the name and shape of each"),
+        ({"a": (3,)}, "expected the name and shape of each"),
+        ((), "hold 0 number"),
     ],
 )
 def test_parameters_that_cannot_be_are_refused(parameters, message):
     with pytest.raises(ConfigError, match=message):
         layer(parameters=parameters)
+
+
+def test_without_weights_it_runs_all_the_same():
+    circuit = Circuit.from_operations([Gate("RX", (0,), (Feature(0),)), Gate("CNOT", (0, 1))])
+    x = torch.rand(3, 1, generator=seeded(), dtype=torch.float64)
+    for model in (layer(circuit, parameters=()), layer(circuit), copy.deepcopy(layer(circuit, parameters=())).double()):
+        torch.testing.assert_close(model(x), x.cos().expand(3, 2), rtol=0, atol=1e-12)
+    with pytest.raises(ShapeError, match=r"the weights are torch\.float64"):
+        model(x.float())
+
+
+@pytest.mark.parametrize("engine", ["native", "torch", "reference"])
+def test_without_gates_every_qubit_is_up(engine):
+    for noise in (None, 0.0):
+        circuit = Circuit.from_operations([], n_qubits=2, readout=["expval", "born", Pauli("X0")], noise=noise)
+        out = layer(circuit, engine=engine)(torch.rand(3, 1, dtype=torch.float64))
+        torch.testing.assert_close(out, out.new_tensor([[1, 1, 1, 0, 0, 0, 0]]).expand(3, 7), rtol=0, atol=1e-12)
+
+
+def test_rows_of_zeros_are_no_amplitudes():
+    circuit = Circuit.from_operations([Prepare(2), Gate("RX", (0,), (Weight(0),))], in_features=3)
+    x = torch.tensor([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
+    router = qmoe.QuantumRouter(3, 2, circuit=circuit, dtype=torch.float64)
+    for model in (layer(circuit), router):
+        with pytest.raises(ShapeError, match="Row 1 of x is all zeros"):
+            model(x)
+
+
+@pytest.mark.parametrize("weight", [10**12, 10**30])
+def test_weights_beyond_the_machine_are_refused_in_words(weight):
+    circuit = Circuit.from_operations([Gate("RX", (0,), (Weight(weight),))])
+    with pytest.raises(UnsupportedError, match="number weights from 0 without gaps"):
+        qmoe.QuantumLayer(circuit)
+
+
+def test_sparse_rows_are_refused_with_a_remedy():
+    with pytest.raises(ShapeError, match=r"call x\.to_dense\(\)"):
+        layer()(rows(3).to_sparse())
 
 
 def test_the_same_generator_draws_the_same_weights():
@@ -124,6 +173,10 @@ def test_first_values_are_as_asked():
         (3, "expected one of"),
         ({"weight": 1.0}, "did you mean 'weights'"),
         ({}, "init says nothing of weights"),
+        ({"weights": None}, "is None, expected uniform"),
+        ({"weights": "zero"}, "is 'zero', expected uniform"),
+        ({"weights": math.nan}, "not finite"),
+        (lambda value: "a", "expected a tensor of shape"),
         ({"weights": torch.zeros(2)}, r"values of shape \(2,\), expected \(3,\)"),
     ],
 )

@@ -80,7 +80,7 @@ class QuantumLayer(CircuitModule):
             )
         super().__init__(circuit, None, engine, device=device, dtype=dtype, frozen=frozen, draw=False)
         self.parameter_shapes: Parameters = _checked(circuit, parameters)
-        if parameters is not None:
+        if self.parameter_shapes != (("weights", circuit.weight_shape),):
             del self.weights
             for name, shape in self.parameter_shapes:
                 self.register_parameter(name, parameter(*shape, device=device, dtype=dtype, frozen=frozen))
@@ -216,9 +216,17 @@ class QuantumLayer(CircuitModule):
 
 
 def _checked(circuit: Circuit, parameters: Parameters | None) -> Parameters:
-    if parameters is None:
-        return (("weights", circuit.weight_shape),)
-    shapes = tuple((name, tuple(shape)) for name, shape in parameters)
+    if parameters is None or (isinstance(parameters, tuple) and not parameters and not circuit.n_weights):
+        return (("weights", circuit.weight_shape),)  # empty where nothing trains: it says the layer's dtype and device
+    try:
+        shapes = tuple((name, tuple(shape)) for name, shape in parameters)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"parameters is {parameters!r}, expected the name and shape of each, such as (('scale', (2,)), ('angle', (3,)))."
+        ) from error
+    for name, shape in shapes:
+        if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in shape):
+            raise ConfigError(f"Parameter {name!r} has the shape {shape!r}, expected integers of at least 0.")
     total = sum(math.prod(shape) for _, shape in shapes)
     names = [name for name, _ in shapes]
     if total != circuit.n_weights or len(set(names)) != len(names):
@@ -226,14 +234,19 @@ def _checked(circuit: Circuit, parameters: Parameters | None) -> Parameters:
             f"parameters {dict(shapes)} hold {total} number(s), and the circuit has {circuit.n_weights} weight(s); name "
             "each parameter once, and all of them."
         )
+    # What a module and a circuit in one hold before any parameter.
+    taken = {
+        *dir(QuantumLayer),
+        *vars(nn.Module()),
+        "circuit",
+        "init",
+        "noise_strength",
+        "n_copies",
+        "parameter_shapes",
+    }
+    taken |= {"_engine", "_named"}
     for name in names:
-        taken = name != "weights" and hasattr(QuantumLayer, name)
-        if (
-            taken
-            or not isinstance(name, str)
-            or not name.isidentifier()
-            or name in ("circuit", "init", "noise_strength")
-        ):
+        if not isinstance(name, str) or not name.isidentifier() or (name != "weights" and name in taken):
             raise ConfigError(f"A parameter cannot be called {name!r}, which is something else of a layer; rename it.")
     return shapes
 
@@ -251,6 +264,11 @@ def _checked_init(init: Init, shapes: Parameters) -> Init:
         missing = sorted(set(known) - set(init))
         if missing:
             raise ConfigError(f"init says nothing of {', '.join(missing)}; give each parameter a function or a value.")
+        for name, value in init.items():
+            if value is None or (isinstance(value, str) and value not in INITS):
+                raise ConfigError(
+                    f"init[{name!r}] is {value!r}, expected {', '.join(INITS)}, a function, a tensor or a number."
+                )
         return dict(init)
     if not callable(init):
         raise ConfigError(
@@ -272,7 +290,14 @@ def _draw(value: nn.Parameter, init: Any, generator: Rng) -> None:
         made = init(value) if callable(init) else init
         if made is None or made is value:
             return  # in place
-        given = torch.as_tensor(made, dtype=value.dtype, device=value.device)
+        try:
+            given = torch.as_tensor(made, dtype=value.dtype, device=value.device)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ConfigError(
+                f"init gives {made!r}, expected a tensor of shape {tuple(value.shape)} or a number."
+            ) from error
+        if not given.is_meta and not bool(given.isfinite().all()):
+            raise ConfigError("init gives values that are not finite, expected finite numbers of radians.")
         if given.dim() and given.shape != value.shape:
             raise ConfigError(f"init gives values of shape {tuple(given.shape)}, expected {tuple(value.shape)}.")
         value.copy_(given.expand(value.shape))

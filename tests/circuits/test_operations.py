@@ -112,6 +112,8 @@ def test_a_template_and_its_operations_dephase_alike_where_each_layer_has_an_upl
         ([TRAIN], {"weight_shape": (2, -1)}, "weight_shape is"),
         ([Gate("RX", (0,), (Feature(3),))], {"in_features": 2}, r"uses Feature\(3\), but in_features is 2"),
         ([ENCODE], {"in_features": 0}, "in_features is 0"),
+        ([Gate("RX", (10**9,), (1.0,))], {}, "n_qubits is 1000000001, expected at most"),
+        ([Gate("RX", (2**40,), (1.0,))], {}, "expected at most 10000000"),
         ([Depolarize((0,))], {}, "a circuit without noise has pure states"),
         ([Dephase((0,))], {}, "a circuit without noise has pure states"),
         ([ENCODE, Prepare(1)], {}, "can stand first alone"),

@@ -165,15 +165,14 @@ class Experiment:
         return model
 
     def _try(self, model: nn.Module, arm: Arm, draw: PairedDraw, seen: Seen) -> None:
-        """Raises `ConfigError` for what stands in for the layer and gives another shape, or a model that does not run with it."""
+        """Raises `ConfigError` where what stands in for the layer gives another shape, or the model does not run with it."""
 
         def check(module: nn.Module, given: object, out: Tensor) -> None:
             hook.remove()  # of several calls `seen` is the first
             # A loss would spread another shape over the batch, without a word.
             if out.shape[1:] != seen.outputs.shape[1:]:
-                raise ShapeError(
-                    f"it gives outputs of shape {tuple(out.shape[1:])} for a sample, the layer {tuple(seen.outputs.shape[1:])}"
-                )
+                found, expected = tuple(out.shape[1:]), tuple(seen.outputs.shape[1:])
+                raise ShapeError(f"it gives outputs of shape {found} for a sample, the layer {expected}")
 
         hook = layer_at(model, self.path).register_forward_hook(check)
         try:

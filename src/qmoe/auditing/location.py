@@ -30,7 +30,7 @@ class Seen:
 
     @property
     def bare(self) -> bool:
-        """Whether it gives one number without an axis of its own, ``(..., F)`` to ``(...)``: a TorchLayer of one measurement."""
+        """Whether it gives a number without an axis, ``(..., F)`` to ``(...)``, as a TorchLayer of one measurement does."""
         return self.inputs is not None and self.inputs.shape[:-1] == self.outputs.shape
 
     @property

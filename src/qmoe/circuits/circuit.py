@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+#: Wires, features and layers at most: the dimension of a state is a number of as many bits as there are wires.
+MAX_SIZE = 10_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Body:
     """The operations of a circuit that no template makes.
@@ -318,6 +322,10 @@ def check_size(name: str, value: Any, least: int) -> None:
     """Raises `ConfigError` unless a size is an integer of at least ``least``."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigError(f"{name} is {value!r}{not_plain(value)}, expected an integer of at least {least}.")
+    if value > MAX_SIZE:
+        raise ConfigError(
+            f"{name} is {value}, expected at most {MAX_SIZE}; what is numbered is numbered from 0 without gaps."
+        )
 
 
 def _checked_template(

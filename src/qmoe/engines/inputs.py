@@ -33,6 +33,8 @@ def check_values(x: Tensor, in_features: int, module: Stackable | None = None) -
         check_same(x.dtype, x.device, own.dtype, own.device)
     if traced() or x.is_meta or is_wrapped(x) or x.numel() == 0:
         return None
+    if x.layout is not torch.strided:
+        raise ShapeError(f"x has the layout {x.layout}, expected a dense tensor; call x.to_dense().")
     low, high = _bounds(x.detach())
     # NaN propagates through both, so two numbers tell of the whole tensor.
     if not (abs(low) < float("inf") and abs(high) < float("inf")):

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from qmoe.circuits import Circuit
 from qmoe.engines.engine_names import Named
-from qmoe.engines.memory import in_words, state_bytes
+from qmoe.engines.memory import in_words, machine_bytes, state_bytes
 from qmoe.engines.protocol import Engine
 from qmoe.engines.selection import choose_engine, get_engine
-from qmoe.errors import PerformanceWarning, warn_caller
+from qmoe.errors import PerformanceWarning, UnsupportedError, warn_caller
 from qmoe.layers import Device, DType, Rng, Stackable, parameter
 
 #: Qubits beyond which a circuit is announced to be slow, without and with noise: a state of 16 or 8 MiB in float32.
@@ -55,6 +55,7 @@ class CircuitModule(Stackable):
         draw: bool = True,
     ) -> None:
         super().__init__()
+        _check_weights(circuit, n_copies)
         _warn_of_size(circuit)
         self.circuit = circuit
         self.n_copies = n_copies
@@ -162,6 +163,16 @@ class CircuitModule(Stackable):
         if c.ansatz is not None:
             made = f"{c.n_layers} layers, {c.encoding}, {c.ansatz.name}"
         return f"{copies}{c.n_qubits} qubits, {made}, {c.readout.name}{noise}, engine={engine.name} ({why})"
+
+
+def _check_weights(circuit: Circuit, n_copies: int | None) -> None:
+    """Refuses weights that the machine cannot hold: a slip in a number, of which there is one for each up to the highest."""
+    there, needed = machine_bytes(), 4 * circuit.n_weights * (n_copies or 1)
+    if there is not None and needed > there:
+        raise UnsupportedError(
+            f"The circuit has {circuit.n_weights} weights, which take {in_words(needed)}, and there are {in_words(there)}; "
+            "number weights from 0 without gaps."
+        )
 
 
 def _warn_of_size(circuit: Circuit) -> None:
