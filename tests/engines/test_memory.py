@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import qmoe
-from qmoe.circuits import Circuit
-from qmoe.engines import NativeEngine, ReferenceEngine, TorchEngine, memory
+from qmoe.circuits import Circuit, Feature, Gate, Hamiltonian, Parity, Pauli, Probs
+from qmoe.engines import NativeEngine, ReferenceEngine, TorchEngine, get_engine, memory
 from qmoe.engines.native.plan.batch_plan import make_plan
 from qmoe.engines.pennylane import PennyLaneEngine
 from qmoe.errors import PerformanceWarning, QMoEError, UnsupportedError
@@ -66,6 +66,33 @@ def test_read_outs_are_reckoned(small, n_qubits, n_batch):
     circuit = Circuit(n_qubits, readout="born")
     with pytest.raises(UnsupportedError, match="are needed at once"):
         NativeEngine().evaluate(circuit, torch.zeros(n_batch, n_qubits), torch.zeros(*circuit.weight_shape))
+
+
+@pytest.mark.parametrize(
+    ("readout", "n_qubits"),
+    [
+        (Probs(tuple(range(14))), 14),
+        (Probs(tuple(range(64))), 64),
+        (Parity(), 28),
+        ([Pauli("X0 X1"), "born"], 14),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_tables_of_read_outs_are_reckoned(small, engine, readout, n_qubits):
+    circuit = Circuit.from_operations([Gate("RX", (0,), (Feature(0),))], n_qubits=n_qubits, readout=readout)
+    with pytest.raises(
+        UnsupportedError, match=r"basis states in 1 or more bases.* there are 4 GiB.*measure fewer wires"
+    ):
+        get_engine(engine).evaluate(circuit, torch.zeros(1, 1), torch.zeros(0))
+
+
+def test_tables_of_many_bases_are_reckoned_as_they_come(monkeypatch):
+    monkeypatch.setattr(memory, "machine_bytes", lambda: 200 * 1024)
+    readout = Hamiltonian([1.0] * 9, [f"{a}0 {b}1" for a in "XYZ" for b in "XYZ"])
+    circuit = Circuit.from_operations([Gate("RX", (0,), (Feature(0),))], n_qubits=12, readout=readout)
+    with pytest.raises(UnsupportedError, match="in 3 or more bases, and its tables take 256 KiB; there are 200 KiB"):
+        NativeEngine().evaluate(circuit, torch.zeros(1, 1), torch.zeros(0))
 
 
 @pytest.mark.parametrize("n_qubits", [13, 16, 25])

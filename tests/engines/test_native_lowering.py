@@ -10,6 +10,7 @@ from torch import Tensor
 from qmoe.circuits import AngleEncoding, Born, Circuit, Gate, Weight
 from qmoe.engines import ReferenceEngine
 from qmoe.engines.native.layout import CONSTANT, FEATURE, WEIGHT
+from qmoe.engines.native.plan import stages
 from qmoe.engines.native.plan.lowering import Damp, Forget, Phase, Rotation, Step, Turn, WireBits, lower
 from qmoe.engines.native.plan.stages import Schedule, groups, make_schedule, odd, pivots
 from qmoe.testing import random_circuit, random_inputs
@@ -257,3 +258,13 @@ def test_read_out_order_names_each_basis_state_once() -> None:
 def test_every_step_is_of_a_known_kind() -> None:
     steps: list[Step] = [step for seed in SEEDS for step in lower(random_circuit(seed))[0]]
     assert {type(step) for step in steps} == {Rotation, Phase, Damp, Forget}
+
+
+def test_a_step_looks_back_only_until_it_is_stopped(monkeypatch):
+    asked = []
+    commutes = stages._commutes
+    monkeypatch.setattr(stages, "_commutes", lambda step, stage: asked.append(step) or commutes(step, stage))
+    gates = [Gate("RX", (0,), (Weight(0),)), Gate("RY", (0,), (Weight(1),))] * 300
+    schedule = stages.make_schedule(Circuit.from_operations(gates))
+    assert len(schedule.stages) > 500
+    assert len(asked) < 4 * len(schedule.stages)

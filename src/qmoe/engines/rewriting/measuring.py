@@ -16,6 +16,8 @@ from torch import Tensor
 
 from qmoe.circuits import Born, Expval, Gate, Hamiltonian, Parity, Pauli, Probs, Readout, Readouts, Sum, Word
 from qmoe.engines.constants import cached_tensors
+from qmoe.engines.memory import device_bytes, in_words
+from qmoe.errors import UnsupportedError
 
 #: Read-outs that are linear functions of probabilities in a few bases.
 LINEAR = (Expval, Born, Pauli, Hamiltonian, Probs, Parity, Readouts)
@@ -42,13 +44,18 @@ class Measurement:
 
 @functools.lru_cache(maxsize=256)
 def measurements(readout: Readout, n_qubits: int) -> tuple[Measurement, ...]:
-    """The runs that give a read-out of `LINEAR`, whose sum it is."""
+    """The runs that give a read-out of `LINEAR`, whose sum it is.
+
+    Raises:
+        UnsupportedError: for tables of more numbers than the machine holds.
+    """
     if isinstance(readout, Expval | Born):
         return (Measurement((), readout, None, None),)
     sums = readout.words(n_qubits)
     if sums is not None and all(_is_single_z(word) for terms in sums for _, word in terms if word):
         return (_singles(sums, n_qubits),)
-    return _by_basis(_columns(readout, n_qubits), n_qubits)
+    _require_tables(readout, n_qubits, 1)
+    return _by_basis(readout, _columns(readout, n_qubits), n_qubits)
 
 
 def _is_single_z(word: Word) -> bool:
@@ -80,7 +87,19 @@ def _columns(readout: Readout, n_qubits: int) -> list[Sum | np.ndarray]:
     return list(readout.words(n_qubits) or ())
 
 
-def _by_basis(columns: list[Sum | np.ndarray], n_qubits: int) -> tuple[Measurement, ...]:
+def _require_tables(readout: Readout, n_qubits: int, n_tables: int) -> None:
+    """Asks before memory is taken for tables of every basis state, and for as many numbers beside them."""
+    there, n_outputs = device_bytes(), readout.n_outputs(n_qubits)
+    needed = 16 * 2**n_qubits * (n_outputs * n_tables + 1)
+    if there is not None and needed > there:
+        raise UnsupportedError(
+            f"The read-out {readout.name!r} adds up the probabilities of 2**{n_qubits} basis states in {n_tables} or more "
+            f"bases, and its tables take {in_words(needed)}; there are {in_words(there)}. Use fewer qubits, measure fewer "
+            "wires, or Z of single wires, which takes no table."
+        )
+
+
+def _by_basis(readout: Readout, columns: list[Sum | np.ndarray], n_qubits: int) -> tuple[Measurement, ...]:
     tables: list[tuple[dict[int, str], np.ndarray]] = []
 
     def table_of(letters: dict[int, str]) -> np.ndarray:
@@ -89,6 +108,7 @@ def _by_basis(columns: list[Sum | np.ndarray], n_qubits: int) -> tuple[Measureme
             if all(basis.get(wire, letter) == letter for wire, letter in letters.items()):
                 basis.update(letters)
                 return table
+        _require_tables(readout, n_qubits, len(tables) + 1)
         tables.append((dict(letters), np.zeros((2**n_qubits, len(columns)))))
         return tables[-1][1]
 

@@ -53,7 +53,7 @@ def make_schedule(circuit: Circuit, per_sample: bool = True) -> Schedule:
     stages: list[Stage] = []
     for step in steps:
         assert isinstance(step, (Rotation, Phase))
-        barrier = max((i for i, stage in enumerate(stages) if not _commutes(step, stage)), default=-1)
+        barrier = next((i for i in reversed(range(len(stages))) if not _commutes(step, stages[i])), -1)
         if barrier < 0 and isinstance(step, Phase) and not prepared:
             continue  # a global phase of |0...0>
         each = per_sample and step.turn.kind == FEATURE
@@ -66,9 +66,10 @@ def make_schedule(circuit: Circuit, per_sample: bool = True) -> Schedule:
         else:
             place.phases = _merge(place.phases, step)
     # A phase that commutes with all that follows does not reach the measurement.
-    for i, stage in enumerate(stages):
-        later = [rotation for s in stages[i + 1 :] for rotation in s.rotations]
-        stage.phases = [p for p in stage.phases if any(odd(p.mask & r.flip) for r in later)]
+    later: set[int] = set()  # flips of the rotations behind
+    for stage in reversed(stages):
+        stage.phases = [p for p in stage.phases if any(odd(p.mask & flip) for flip in later)]
+        later.update(rotation.flip for rotation in stage.rotations)
     stages = [stage for stage in stages if stage.rotations or stage.phases]
     start: tuple[Rotation, ...] = ()
     if stages and not prepared and stages[0].kind is Rotation:
