@@ -93,3 +93,11 @@ def test_unknown_names_and_wrong_numbers_are_told() -> None:
         gates("cp", (0, 0), (1.0,))
     with pytest.raises(ConfigError, match=r"Gate u3 got 2 angle\(s\), expected 3"):
         gates("u3", (0,), (1.0, 2.0))
+
+
+@pytest.mark.parametrize("name", ["cp", "cx"])
+def test_wires_and_angles_that_are_no_tuples_are_told(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"wires is 0, expected a tuple such as \(0,\)"):
+        gates(name, 0, (1.0,))
+    with pytest.raises(ConfigError, match=r"angles is 1\.0, expected a tuple such as \(1\.0,\)"):
+        gates(name, (0, 1), 1.0)

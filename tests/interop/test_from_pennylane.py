@@ -284,6 +284,16 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
         from_pennylane(node, {"w": 1}, in_features=5)
 
 
+def test_a_shape_of_one_is_a_number_as_in_pennylane_and_an_index_into_it_says_so() -> None:
+    def indexed(inputs, w):
+        qml.RX(inputs[..., 0] + w[0], wires=0)
+        return qml.expval(qml.Z(0))
+
+    with pytest.raises(UnsupportedError, match=r"'w' is a single number, .* a vector of one has the shape \(1,\)"):
+        from_pennylane(node_of(indexed), {"w": 1})
+    assert from_pennylane(node_of(indexed), {"w": (1,)}).parameters == (("w", (1,)),)
+
+
 def test_imported_weights_go_back_and_forth() -> None:
     imported = from_pennylane(node_of(embedded), {"w": (2, 3)})
     flat = torch.arange(6.0)

@@ -9,6 +9,7 @@ from unitaries import distance, unitary_of
 from qmoe.circuits import Feature, Gate, Pauli, Weight
 from qmoe.errors import ConfigError, UnsupportedError
 from qmoe.interop import from_qasm3, gates, to_qasm3
+from qmoe.interop.openqasm import qasm_calls
 
 HEAD = """OPENQASM 3.0;
 include "stdgates.inc";
@@ -153,7 +154,37 @@ def test_a_control_without_decomposition_is_named() -> None:
         operations("gate loop p { loop p; } loop q[0];")
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("pow(1000000000) @ x q[0];", "more than 10000 gates"),
+        (
+            " ".join(f"gate g{i + 1} p {{ g{i} p; g{i} p; }}" for i in range(40)).replace("g0 ", "id ") + "g40 q[0];",
+            "more than 10000 gates",
+        ),
+        ("for int i in [1:1000] { for int j in [1:1000] { for int k in [1:1000] { } } }", "more than 1000000 turns"),
+        ("rx(2**100000) q[0];", "no number that an angle can be"),
+        ("rx((-2)**0.5) q[0];", "no number that an angle can be"),
+        ("rx(0**-1) q[0];", "no number that an angle can be"),
+        ("rx(sqrt(-1)) q[0];", "sqrt of -1, which has no value"),
+        ("rx(exp(1000)) q[0];", "exp of 1000, which has no value"),
+        ("qubit[100000000000] r;", "qubits, at most"),
+    ],
+)
+def test_what_grows_beyond_bounds_is_refused(monkeypatch: pytest.MonkeyPatch, body: str, message: str) -> None:
+    monkeypatch.setattr(qasm_calls, "MOST_CALLS", 10_000)
+    with pytest.raises(UnsupportedError, match=message):
+        operations(body)
+
+
 def test_text_and_names_that_do_not_fit_are_refused() -> None:
+    for text in ("", "   ", "// nothing"):
+        with pytest.raises(ConfigError, match=r"is empty|no statements|declares no qubits"):
+            from_qasm3(text, inputs=[])
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        from_qasm3(HEAD + "rx(" + "(" * 1000 + "1" + ")" * 1000 + ") q[0];", inputs=[])
+    with pytest.raises(ConfigError, match="inputs is None, expected a list of names"):
+        from_qasm3(HEAD, inputs=None)
     with pytest.raises(ConfigError, match="cannot be parsed: line 3 cannot go on with 'h'"):
         from_qasm3("OPENQASM 3.0;\nqubit q\nh q;", inputs=[])
     with pytest.raises(ConfigError, match=r"inputs has 'aa', which the program does not declare .*did you mean 'a'"):

@@ -7,9 +7,10 @@ from qiskit import qasm3
 from qiskit.quantum_info import Operator, Statevector
 from unitaries import bound, distance, random_gates, random_point, unitary_of, with_gradients
 
+import qmoe
 from qmoe.circuits import Circuit, Computed, Gate
 from qmoe.engines import TorchEngine
-from qmoe.errors import UnsupportedError
+from qmoe.errors import ConfigError, UnsupportedError
 from qmoe.interop import (
     from_pennylane,
     from_qasm3,
@@ -138,3 +139,10 @@ def test_what_has_no_parameters_there_is_refused(convert) -> None:
         convert(Circuit(2, 1, encoding="amplitude"))
     with pytest.raises(UnsupportedError, match=r"has noise.*circuit\.with_noise\(None\)"):
         convert(Circuit(2, 1, noise=0.1))
+
+
+@pytest.mark.parametrize("convert", [to_pennylane, to_qiskit, to_qasm3, to_qiskit_observables])
+@pytest.mark.parametrize("given", [None, "x", qmoe.QuantumLayer(Circuit(2, 1))], ids=["None", "text", "layer"])
+def test_what_is_no_circuit_does_not_go_out(convert, given) -> None:
+    with pytest.raises(ConfigError, match=r"expected a qmoe\.Circuit; of a layer or router give its \.circuit"):
+        convert(given)

@@ -38,10 +38,13 @@ def gates(name: str, wires: Iterable[int], angles: Iterable[Any] = ()) -> Gates:
         ['CRZ', 'PhaseShift']
     """
     if name in GATES or name in ALIASES:
-        return (Gate(name, tuple(wires), tuple(angles)),)
+        return (Gate(name, wires, angles),)  # type: ignore[arg-type]  # which makes tuples of them
     if not isinstance(name, str) or name not in DECOMPOSITIONS:
         raise unknown("gate", name, (*GATES, *ALIASES, *DECOMPOSITIONS))
     n_wires, n_angles, make = DECOMPOSITIONS[name]
+    for part, value in (("wires", wires), ("angles", angles)):
+        if not isinstance(value, Iterable):
+            raise ConfigError(f"Gate {name}: {part} is {value!r}, expected a tuple such as ({value!r},).")
     wires, angles = tuple(wires), tuple(as_angle(name, angle) for angle in angles)
     if len(wires) != n_wires or len(set(wires)) != n_wires:
         raise ConfigError(f"Gate {name} on wires {wires}: expected {n_wires} different non-negative wire(s).")

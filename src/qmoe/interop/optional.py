@@ -6,7 +6,8 @@ import importlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from qmoe.errors import UnsupportedError
+from qmoe.circuits import Circuit
+from qmoe.errors import ConfigError, UnsupportedError
 
 
 def needed(module: str, install: str) -> Any:
@@ -23,6 +24,14 @@ def needed(module: str, install: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise UnsupportedError(f"This needs {module.split('.')[0]} ({error}): pip install '{install}'.") from error
+
+
+def check_circuit(circuit: Any) -> None:
+    """Raises `ConfigError` for anything but a circuit."""
+    if not isinstance(circuit, Circuit):
+        raise ConfigError(
+            f"Got a {type(circuit).__name__}, expected a qmoe.Circuit; of a layer or router give its .circuit."
+        )
 
 
 class Trouble(NamedTuple):

@@ -11,7 +11,7 @@ from qmoe.circuits import GATES, Gate
 from qmoe.circuits.decompositions import DECOMPOSITIONS, gates, inverted
 from qmoe.circuits.gates import ALIASES
 from qmoe.errors import did_you_mean
-from qmoe.interop.openqasm.qasm_expressions import RefusedError, Value, integer_of, value_of
+from qmoe.interop.openqasm.qasm_expressions import RefusedError, TooLongError, Value, integer_of, value_of
 
 #: A gate with one more control, where that is a gate too; all keep the phase of what they control.
 _CONTROLLED = {
@@ -38,6 +38,8 @@ _CONTROLLED = {
     "u2": "CRot",
 }
 _DEEPEST = 60
+#: Calls of gates, repetitions included, that a program may come to.
+MOST_CALLS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Definitions:
     def __init__(self) -> None:
         self.bodies: dict[str, Any] = {}
         self._known: dict[str, bool] = {}
+        self._calls = 0
 
     def define(self, node: Any) -> None:
         """Takes a gate definition."""
@@ -120,6 +123,9 @@ class Definitions:
         if len({*call.wires, *(wire for wire, _ in call.controls)}) != len(call.wires) + len(call.controls):
             raise RefusedError(call.node, f"{call.name} names a qubit twice")
         once = self._once(call, constants, depth)
+        self._calls += 1 + len(once) * max(call.repeats - 1, 0)
+        if self._calls > MOST_CALLS:
+            raise TooLongError(call.node, f"{call.name} brings the program to more than {MOST_CALLS} gates")
         return [gate for _ in range(call.repeats) for gate in (inverted(once) if call.inverse else once)]
 
     def _once(self, call: GateCall, constants: Mapping[str, Any], depth: int) -> list[Gate]:

@@ -30,6 +30,8 @@ _FUNCTIONS = {
 }
 
 Value = Angle | int
+#: Of powers, so that they are floats too.
+_MOST_BITS = 1000
 
 
 class RefusedError(Exception):
@@ -39,6 +41,10 @@ class RefusedError(Exception):
         super().__init__(reason)
         self.remedy = remedy
         self.line = line_of(node)
+
+
+class TooLongError(RefusedError):
+    """A program that grows beyond bounds, of which nothing more is read."""
 
 
 def line_of(node: Any) -> int:
@@ -103,6 +109,15 @@ def _binary(node: Any, left: Any, right: Any) -> Value:
             return left // right
         raise RefusedError(node, f"{left}/{right} divides integers, and OpenQASM rounds; write {left}.0/{right}")
     if symbol == "**" and plain and (isinstance(left, int | float) or (isinstance(right, int) and right >= 0)):
+        power = right * math.log2(abs(left)) if isinstance(left, int | float) and left else 0
+        if (
+            power > _MOST_BITS
+            or (left == 0 and right < 0)
+            or (isinstance(left, int | float) and left < 0 and right % 1)
+        ):
+            raise RefusedError(
+                node, f"{angle_text(left)}**{angle_text(right)}, which is no number that an angle can be"
+            )
         return left**right
     if symbol == "%" and plain and right != 0 and isinstance(left, int | float):
         return left % right
@@ -120,7 +135,10 @@ def _call(node: Any, names: Mapping[str, Any]) -> Value:
     if name in _FUNCTIONS and len(values) == 1:
         if not numbers:
             raise RefusedError(node, f"{name} of {angle_text(values[0])}, which is no polynomial", NOT_POLYNOMIAL)
-        return float(_FUNCTIONS[name](numbers[0]))
+        try:
+            return float(_FUNCTIONS[name](numbers[0]))
+        except (ValueError, OverflowError) as error:
+            raise RefusedError(node, f"{name} of {numbers[0]:g}, which has no value") from error
     raise RefusedError(
         node, f"a call of {name}, which is known neither as a function of one number nor before the circuit runs"
     )

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from qmoe.circuits import Circuit, Feature, Gate, Weight
+from qmoe.circuits.circuit import MAX_SIZE
 from qmoe.errors import ConfigError, did_you_mean
 from qmoe.interop.imported import Imported
 from qmoe.interop.openqasm.qasm_calls import Definitions, called, gate_of
-from qmoe.interop.openqasm.qasm_expressions import RefusedError, integer_of, line_of, value_of
+from qmoe.interop.openqasm.qasm_expressions import RefusedError, TooLongError, integer_of, line_of, value_of
 from qmoe.interop.optional import CLASSICAL, Trouble, needed, refuse
 
 _SOURCE = "The OpenQASM program"
@@ -73,6 +74,8 @@ def from_qasm3(text: str, *, inputs: Iterable[str], readout: Any = "expval") -> 
 
 
 def _listed(inputs: Iterable[str]) -> list[str]:
+    if not isinstance(inputs, Iterable):
+        raise ConfigError(f"inputs is {inputs!r}, expected a list of names; [] if nothing is a feature.")
     names = [inputs] if isinstance(inputs, str) else list(inputs)
     if len(set(names)) != len(names):
         raise ConfigError(f"inputs names one twice: {', '.join(map(str, names))}.")
@@ -84,11 +87,17 @@ def _parsed(text: str) -> Any:
     needed("openqasm3.parser", _INSTALL)
     if not isinstance(text, str):
         raise ConfigError(f"Got {type(text).__name__}, expected the text of an OpenQASM 3 program.")
+    if not text.strip():
+        raise ConfigError("The OpenQASM program is empty.")
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # where ANTLR writes
             return parser.parse(text)
     except parser.parser.QASM3ParsingError as error:
         raise ConfigError(f"The OpenQASM program cannot be parsed: {_offending(error)}.") from error
+    except RecursionError as error:
+        raise ConfigError("The OpenQASM program cannot be parsed: its brackets are nested too deeply.") from error
+    except AttributeError as error:  # comments alone
+        raise ConfigError("The OpenQASM program cannot be parsed: it holds no statements.") from error
 
 
 def _offending(error: Exception) -> str:
@@ -121,6 +130,7 @@ class _QasmReader:
         self.measured: set[int] = set()
         self.touched: set[int] = set()
         self.n_qubits = 0
+        self.turns = 0
 
     def read(self, statements: Iterable[Any]) -> None:
         """Reads all statements; what cannot be converted is kept, to be told at once."""
@@ -135,6 +145,8 @@ class _QasmReader:
                 trouble = Trouble(f"line {error.line or line_of(statement)}", str(error), error.remedy)
                 if trouble not in self.troubles:
                     self.troubles.append(trouble)
+                if isinstance(error, TooLongError):
+                    raise _EndError from None
 
     def _one(self, node: Any) -> None:
         kind = type(node).__name__
@@ -168,6 +180,8 @@ class _QasmReader:
 
     def _QubitDeclaration(self, node: Any) -> None:  # noqa: N802
         size = 1 if node.size is None else integer_of(node.size, self.names)
+        if self.n_qubits + size > MAX_SIZE:
+            raise TooLongError(node, f"{self.n_qubits + size} qubits, at most {MAX_SIZE}")
         self.registers[node.qubit.name] = list(range(self.n_qubits, self.n_qubits + size))
         self.n_qubits += size
 
@@ -233,6 +247,9 @@ class _QasmReader:
         indices = self._indices(node, node.set_declaration, None)
         before = self.names.get(name)
         for index in indices:
+            self.turns += 1
+            if self.turns > 10 * _MOST_TURNS:
+                raise TooLongError(node, f"its loops make more than {10 * _MOST_TURNS} turns")
             self.names[name] = index
             self._read(node.block)
         self.names.pop(name, None)

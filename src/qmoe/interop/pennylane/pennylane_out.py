@@ -19,7 +19,7 @@ from qmoe.circuits import (
     Probs,
     angle_value,
 )
-from qmoe.interop.optional import needed
+from qmoe.interop.optional import check_circuit, needed
 
 
 def to_pennylane(circuit: Circuit) -> Callable[[Any, Any], Any]:
@@ -35,6 +35,7 @@ def to_pennylane(circuit: Circuit) -> Callable[[Any, Any], Any]:
         >>> qnode = qml.QNode(to_pennylane(circuit), qml.device("default.qubit", wires=2))
         >>> layer = qml.qnn.TorchLayer(qnode, {"weights": circuit.weight_shape})
     """
+    check_circuit(circuit)
     qml = needed("pennylane", "pennylane")
     from qmoe.engines.pennylane.program import DEPHASE, measurements_of
 

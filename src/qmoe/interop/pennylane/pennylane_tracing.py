@@ -65,6 +65,9 @@ def traced_of(program: QNodeProgram, in_features: int | None) -> Traced:
         raise refused
     first = errors[True][0]
     asked = "" if in_features is not None else "; in_features says how many inputs it takes, if it is that"
+    single = ", ".join(repr(name) for name, shape in program.shapes.items() if shape == ())
+    if single and "0-dim" in str(first):
+        asked += f"; {single} is a single number, as PennyLane takes a shape of 1: a vector of one has the shape (1,)"
     raise UnsupportedError(
         f"{SOURCE} {_name(program)} cannot be run with tensors for its arguments: {type(first).__name__}: "
         f"{first}{asked}."

@@ -6,7 +6,7 @@ from typing import Any
 
 from qmoe.circuits import Angle, Circuit, Gate, Prepare, angle_value
 from qmoe.errors import UnsupportedError
-from qmoe.interop.optional import needed
+from qmoe.interop.optional import check_circuit, needed
 
 #: Name here -> method of a ``QuantumCircuit``, which takes angles first.
 METHODS = {
@@ -69,6 +69,7 @@ def plain_gates(circuit: Circuit, target: str) -> list[Gate]:
     Raises:
         UnsupportedError: for noise, amplitude encoding, or angles by a function, which ``target`` cannot hold.
     """
+    check_circuit(circuit)
     if circuit.noise is not None:
         raise UnsupportedError(
             f"The circuit has noise, which {target} does not hold here; use circuit.with_noise(None)."

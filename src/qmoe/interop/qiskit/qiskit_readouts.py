@@ -10,7 +10,7 @@ import numpy as np
 
 from qmoe.circuits import Born, Circuit, Hamiltonian, Pauli, Probs, Readout, Readouts, word_text
 from qmoe.errors import ConfigError, UnsupportedError
-from qmoe.interop.optional import needed
+from qmoe.interop.optional import check_circuit, needed
 
 #: Gives the number of the output for an outcome; of several axes, a tuple.
 Interpret = Callable[[int], int | tuple[int, ...]]
@@ -141,6 +141,7 @@ def to_qiskit_observables(circuit: Circuit) -> list[Any]:
     Raises:
         UnsupportedError: for probabilities, which ``SamplerQNN`` gives; or where Qiskit is missing.
     """
+    check_circuit(circuit)
     info = needed("qiskit.quantum_info", "qmoe[ibm]")
     sums = circuit.readout.words(circuit.n_qubits)
     if sums is None:
