@@ -7,6 +7,7 @@ Nothing here is part of the installed package. The modules, in the order in whic
 * `agreement`, `timing`, `suite`: that all compute the same, how long it takes, and the run as a whole;
 * `operations`, `memory`, `first_use`, `machine`: the figures that stand beside the times;
 * `trainings`: whole trainings and fits, and steps beside a busy process;
+* `imported`: circuits of PennyLane and Qiskit, imported and in their own libraries;
 * `record`, `comparison`: what is kept, and what is concluded from it;
 * `plots`, `page`: docs/images/bench-*.svg and docs/benchmarks.md, both made from the record alone.
 """

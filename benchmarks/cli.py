@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def run(
+    context: typer.Context,
     sizes: Annotated[
         list[str] | None, typer.Option(help="Sizes Q,L,B,M or Q,L,B,M,noisy, separated by blanks.", show_default=False)
     ] = None,
@@ -48,6 +49,10 @@ def run(
             help="Time whole trainings and fits too, and threads beside a busy process. Default: if all is timed.",
         ),
     ] = None,
+    imports: Annotated[
+        bool | None,
+        typer.Option("--imports/--no-imports", help="Time imported circuits too. Default: if all is timed."),
+    ] = None,
     again: Annotated[
         bool,
         typer.Option("--trainings-again", help="Time whole trainings alone, and put them in the record that there is."),
@@ -68,6 +73,8 @@ def run(
 
     Example: python -m benchmarks --sizes "2,3,32,1 8,3,256,1" --only qmoe-torch --only tensorcircuit
     """
+    if context.invoked_subcommand is not None:
+        return
     try:
         chosen = parse_sizes(sizes) if sizes else list(QUICK_SIZES if quick else SIZES)
     except SizeError as error:
@@ -80,7 +87,7 @@ def run(
         return
     partial = quick or bool(sizes)
     sweeps, facts = (not partial if choice is None else choice for choice in (sweeps, facts))
-    trainings = not partial and not only if trainings is None else trainings
+    trainings, imports = (not partial and not only if choice is None else choice for choice in (trainings, imports))
     n_threads = threads or n_cores()
     limit_threads(n_threads)
 
@@ -94,20 +101,59 @@ def run(
     # A path of the user, or a reason in an error, may hold brackets; none of them is markup.
     console = Console(markup=False, emoji=False)
     with _bar(console) as bar:
-        task = bar.add_task("", total=n_units(chosen, sweeps, facts, trainings))
+        task = bar.add_task("", total=n_units(chosen, sweeps, facts, trainings, imports))
 
         def report(text: str, done: bool) -> None:
             bar.update(task, description=text, advance=int(done))
 
         try:
-            made = run_suite(chosen, n_threads, plan, only or (), sweeps, facts, trainings, report)
+            made = run_suite(chosen, n_threads, plan, only or (), sweeps, facts, trainings, imports, report)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--only") from None
     show(made, console)
-    if out is None and not partial and not only and sweeps and facts and trainings:
+    if out is None and not partial and not only and sweeps and facts and trainings and imports:
         out = record.PATH
     if out is not None:
         _rewrite(made, out, console)
+
+
+@app.command("imported")
+def imported_circuits(
+    quick: Annotated[bool, typer.Option("--quick", help="A few small cases, timed briefly.")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Put them in the record that there is, and write the page from it.")
+    ] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of every contender. Default: one per core.", show_default=False)
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=7, help="Rounds of contenders whose step is quick.")] = 11,
+) -> None:
+    """Time circuits of PennyLane and Qiskit, imported by qmoe and in their own libraries.
+
+    Example: python -m benchmarks imported --quick
+    """
+    if quick and write:
+        raise typer.BadParameter("a quick look is not worth keeping; leave one of both away.", param_hint="--write")
+    limit_threads(threads or n_cores())
+    import torch
+
+    from benchmarks import machine, record
+    from benchmarks.imported import text
+    from benchmarks.imported.cases import CASES, QUICK_CASES
+    from benchmarks.imported.run import run_imported
+    from benchmarks.timing import Plan
+
+    torch.set_num_threads(threads or n_cores())
+    plan = Plan(rounds=7, cap=1.0, slow=1.0, too_long=20.0) if quick else Plan(rounds=rounds)
+    cases, console = QUICK_CASES if quick else CASES, Console(markup=False, emoji=False)
+    with _bar(console) as bar:
+        task = bar.add_task("", total=len(cases))
+        measured = run_imported(cases, plan, lambda text, done: bar.update(task, description=text, advance=int(done)))
+    for line in text.lines(measured):
+        console.print(line, highlight=False, soft_wrap=True)
+    if write:
+        run = f"commit {machine.commit()}, {machine.today()}"
+        _rewrite(dataclasses.replace(record.load(), imported=measured, imported_run=run), record.PATH, console)
 
 
 def _measure_trainings_again(n_threads: int, out: Path | None) -> None:

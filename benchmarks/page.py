@@ -22,6 +22,7 @@ from benchmarks.comparison import (
     wide_spreads,
     wins,
 )
+from benchmarks.imported import text as imported
 from benchmarks.plots import AXES
 from benchmarks.record import PATH, Gpu, Record, Result, load
 from benchmarks.sizes import NOISE, RATE_SIZE, Size, parse_size
@@ -39,6 +40,7 @@ def page(record: Record) -> str:
     parts = [
         _opening(record), _steps(record), _winners(record), _plots(record),
         *whole.sections(record.trainings, record.trainings_run),
+        imported.section(record.imported, record.imported_run),
         _on_gpu(record.gpu), _facts(record), _compiled(record), _usage(record), _caveats(record), _reproduce(record),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -343,11 +345,12 @@ def _compilation(record: Record, key: str) -> str:
 
 def _reproduce(record: Record) -> str:
     minutes = max(1, round(record.seconds / 60))
+    alone = ".venv/bin/python -m benchmarks imported --write    # imported circuits alone\n" if record.imported else ""
     return (
         "## Reproducing these numbers\n\n"
         "```bash\n"
         f"make bench    # installs the peers, then measures for about {minutes} {_plural(minutes, 'minute')}\n"
-        ".venv/bin/python -m benchmarks --help\n"
+        f"{alone}.venv/bin/python -m benchmarks --help\n"
         "```\n\n"
         "It writes `benchmarks/record.json`. This page and its plots are generated from that file alone."
     )

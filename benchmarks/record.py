@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.first_use import FirstUse
+from benchmarks.imported.results import ImportedTimes, read_imported
 from benchmarks.memory import Memory
 from benchmarks.sizes import Size, parse_size
 from benchmarks.spans import SpanTimes
@@ -102,6 +103,8 @@ class Record:
         spans: functions of circuits that are too large to run.
         trainings: whole trainings, fits, and the native engine's threads; None where they were not measured.
         trainings_run: commit and date of the run that measured these, where it was another.
+        imported: circuits of other libraries; None where they were not timed.
+        imported_run: commit and date of the run that timed these, where it was another.
         seconds: of the whole run.
         gpu: steps on a GPU; None where they were not measured.
     """
@@ -123,6 +126,8 @@ class Record:
     seconds: float = 0.0
     gpu: Gpu | None = None
     spans: tuple[SpanTimes, ...] = ()
+    imported: ImportedTimes | None = None
+    imported_run: str = ""
 
     def title(self, key: str) -> str:
         """The name of a contender in tables."""
@@ -167,6 +172,8 @@ def load(path: Path = PATH) -> Record:
     content["spans"] = tuple(SpanTimes(**value) for value in content.get("spans", ()))
     if content.get("trainings") is not None:
         content["trainings"] = read_trainings(content["trainings"])
+    if content.get("imported") is not None:
+        content["imported"] = read_imported(content["imported"])
     if content.get("gpu") is not None:
         content["gpu"] = _gpu(content["gpu"])
     return Record(**content)

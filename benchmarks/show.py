@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.comparison import duration, gemm_share, own_key, ratio, wide_spreads
+from benchmarks.imported.text import lines as imported_lines
 from benchmarks.record import Gpu, Record, Result
 from benchmarks.spans import text
 from benchmarks.trainings.text import lines
@@ -34,6 +35,8 @@ def show(record: Record, console: Console) -> None:
     for one in record.spans:
         console.print(text(one), highlight=False)
     for line in lines(record.trainings) if record.trainings is not None else ():
+        console.print(line, highlight=False, markup=False)
+    for line in imported_lines(record.imported) if record.imported is not None else ():
         console.print(line, highlight=False, markup=False)
     for key, reason in record.missing.items():
         console.print(f"{key} takes no part: {reason}", highlight=False, markup=False)

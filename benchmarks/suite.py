@@ -16,13 +16,15 @@ from benchmarks import machine
 from benchmarks.agreement import check_agreement
 from benchmarks.contenders import Contender, Step, assemble
 from benchmarks.first_use import FirstUse, measure_first_use
+from benchmarks.imported.cases import CASES
+from benchmarks.imported.run import run_imported
 from benchmarks.memory import Memory, measure_memory
 from benchmarks.operations import gemm_step
 from benchmarks.problem import Answer, Problem, make_problem, oracle
 from benchmarks.record import Profile, Record, Result
 from benchmarks.sizes import MEMORY_SIZES, SWEEPS, Size
 from benchmarks.spans import SpanTimes, measure_spans
-from benchmarks.timing import Plan, measure
+from benchmarks.timing import Plan, TooSlowError, measure, start
 from benchmarks.trainings import run as whole
 
 #: Contenders of the plots: the others are slower and would hide nothing but cost minutes.
@@ -45,13 +47,6 @@ _PILOT = 32
 Report = Callable[[str, bool], None]
 
 
-class TooSlowError(Exception):
-    """A contender's step takes longer than the plan allows."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"one step takes {seconds:.0f} s")
-
-
 def run_suite(
     sizes: Sequence[Size],
     threads: int,
@@ -60,6 +55,7 @@ def run_suite(
     sweeps: bool = True,
     facts: bool = True,
     trainings: bool = False,
+    imports: bool = False,
     report: Report = lambda text, done: None,
 ) -> Record:
     """Runs it all.
@@ -72,9 +68,10 @@ def run_suite(
         sweeps: whether to time the sizes of the plots.
         facts: whether to measure memory and first use, and functions of circuits at 50 qubits.
         trainings: whether to measure whole trainings, fits, and the native engine's threads.
+        imports: whether to time circuits of other libraries.
         report: hears of progress; `n_units` says how many units there are.
     """
-    start, load = time.perf_counter(), machine.load()
+    begun, load = time.perf_counter(), machine.load()
     torch.set_num_threads(threads)
     report("importing the contenders", False)
     with quiet():
@@ -103,6 +100,7 @@ def run_suite(
         spans = measure_spans()
         report("functions at 50 qubits", True)
     trained = whole.run_trainings(report) if trainings else None
+    imported = run_imported(CASES, plan, report) if imports else None
     return Record(
         date=machine.today(),
         commit=machine.commit(),
@@ -118,14 +116,15 @@ def run_suite(
         first_use=tuple(first_use),
         spans=spans,
         trainings=trained,
-        seconds=time.perf_counter() - start,
+        imported=imported,
+        seconds=time.perf_counter() - begun,
     )
 
 
-def n_units(sizes: Sequence[Size], sweeps: bool, facts: bool, trainings: bool = False) -> int:
-    """Units of work that `run_suite` reports as done: the imports, every size, the facts, the trainings."""
+def n_units(sizes: Sequence[Size], sweeps: bool, facts: bool, trainings: bool = False, imports: bool = False) -> int:
+    """Units of work that `run_suite` reports as done: importing, every size, the facts, trainings, imported circuits."""
     n_swept = sum(map(len, SWEEPS.values())) if sweeps else 0
-    return 1 + len(sizes) + n_swept + 2 * facts + (whole.n_units() if trainings else 0)
+    return 1 + len(sizes) + n_swept + 2 * facts + (whole.n_units() if trainings else 0) + (len(CASES) if imports else 0)
 
 
 def run_size(size: Size, contenders: Sequence[Contender], plan: Plan, report: Report) -> Result:
@@ -180,17 +179,9 @@ def _start(contender: Contender, problem: Problem, right: Answer, plan: Plan) ->
         TooSlowError: when a step takes longer than the plan allows.
     """
     step = contender.prepare(problem)
-    begin = time.perf_counter()
-    step.run()
-    first = time.perf_counter() - begin
-    if not contender.compiles and first > plan.too_long:
-        raise TooSlowError(first)
-    begin = time.perf_counter()
-    outcome = step.run()
-    second = time.perf_counter() - begin
-    check_agreement(step.read(outcome), right)
-    if second > plan.too_long:
-        raise TooSlowError(second)
+    first, second = start(
+        step.run, lambda outcome: check_agreement(step.read(outcome), right), contender.compiles, plan.too_long
+    )
     return step, first, second
 
 

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 #: A spread above this share of the median is wide: the number should be measured again on a quieter machine.
 WIDE = 0.15
@@ -55,6 +56,39 @@ class Plan:
     slow: float = 2.0
     cap: float = 8.0
     too_long: float = 60.0
+
+
+class TooSlowError(Exception):
+    """A contender's step takes longer than the plan allows."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"one step takes {seconds:.0f} s")
+
+
+def start(run: Callable[[], Any], check: Callable[[Any], None], compiles: bool, too_long: float) -> tuple[float, float]:
+    """Runs a step twice and checks what comes out; the seconds of the first run and of the second.
+
+    Args:
+        run: the step.
+        check: raises where what `run` returned is wrong.
+        compiles: whether the first run compiles and says nothing of the second.
+        too_long: seconds.
+
+    Raises:
+        TooSlowError: where a step takes longer than ``too_long``.
+    """
+    begin = time.perf_counter()
+    run()
+    first = time.perf_counter() - begin
+    if not compiles and first > too_long:
+        raise TooSlowError(first)
+    begin = time.perf_counter()
+    outcome = run()
+    second = time.perf_counter() - begin
+    check(outcome)
+    if second > too_long:
+        raise TooSlowError(second)
+    return first, second
 
 
 def summarise(times: list[float], loops: int, first: float) -> Timing:

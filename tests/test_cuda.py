@@ -13,7 +13,7 @@ from torch import Tensor
 
 import qmoe
 from helpers import generator
-from qmoe.circuits import Circuit
+from qmoe.circuits import Circuit, Computed, Feature, Gate, Hamiltonian, Pauli, Probs, Weight
 from qmoe.engines import TorchEngine, choose_engine
 from qmoe.engines.pennylane import PennyLaneEngine
 from qmoe.errors import ShapeError, UnsupportedError
@@ -241,3 +241,67 @@ def test_a_step_is_held_by_a_cuda_graph(circuit: Circuit) -> None:
     expected = step()
     torch.testing.assert_close(held, expected)
     torch.testing.assert_close(gradient, weights.grad)
+
+
+# --- layers of any circuit -----------------------------------------------------------------------------------------
+
+
+def any_layer(**options: Any) -> qmoe.QuantumLayer:
+    x0, x1 = Feature(0), Feature(1)
+    gates = [
+        Gate("RX", (0,), (Computed(0) * Weight(0),)),
+        Gate("CRZ", (0, 1), ((3 - x0) * (3 - x1),)),
+        Gate("Rot", (1,), (x1, 2 * Weight(1) + 0.5, Computed(1))),
+        Gate("CNOT", (1, 0)),
+    ]
+    circuit = Circuit.from_operations(
+        gates,
+        readout=[Pauli("Z0 Z1"), Hamiltonian([0.5, 2.0], ["X0", "I"]), Probs((1,))],
+        angles=lambda x, w: torch.stack([torch.atan(x[:, 0]), torch.sin(x[:, 1]) * w[1]], -1),
+        in_features=2,
+        weight_shape=2,
+    )
+    return qmoe.QuantumLayer(circuit, generator=generator(), dtype=torch.float64, **options)
+
+
+@pytest.mark.parametrize("parameters", [None, (("a", (1,)), ("b", (1,)))])
+def test_a_layer_of_any_circuit_computes_and_trains_as_on_the_cpu(parameters: Any) -> None:
+    here = any_layer(parameters=parameters)
+    there = copy.deepcopy(here).to(DEVICE)
+    x = torch.rand(7, 2, generator=generator(), dtype=torch.float64)
+    rows, rows_there = x.clone().requires_grad_(), x.to(DEVICE).requires_grad_()
+    out, out_there = here(rows), there(rows_there)
+    assert out_there.device.type == DEVICE
+    torch.testing.assert_close(out_there.cpu(), out, rtol=0, atol=1e-10)
+    out.square().sum().backward()
+    out_there.square().sum().backward()
+    pairs = zip([rows, *here.parameters()], [rows_there, *there.parameters()], strict=True)
+    for mine, theirs in pairs:
+        assert mine.grad is not None
+        assert theirs.grad is not None
+        torch.testing.assert_close(theirs.grad.cpu(), mine.grad, rtol=0, atol=1e-10)
+
+
+def test_layers_of_many_models_run_together_on_the_gpu() -> None:
+    layer = any_layer().to(DEVICE)
+    weights = torch.rand(5, 2, dtype=torch.float64, device=DEVICE)
+    x = torch.rand(5, 9, 2, dtype=torch.float64, device=DEVICE)
+    together = torch.func.vmap(lambda w, row: torch.func.functional_call(layer, {"weights": w}, (row,)))(weights, x)
+    each = [torch.func.functional_call(layer, {"weights": w}, (row,)) for w, row in zip(weights, x, strict=True)]
+    torch.testing.assert_close(together, torch.stack(each), rtol=0, atol=1e-10)
+
+
+def test_an_audit_runs_where_its_model_is() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), qmoe.QuantumLayer(Circuit(2, 1)), torch.nn.Linear(2, 2))
+    x, y = moons(80, torch.float32)
+    found = qmoe.audit(model.to(DEVICE), "1", x.numpy(), y.numpy(), seeds=3, epochs=3)
+    assert found.to_frame().notna().all(axis=None)
+    assert {value.device.type for value in model.parameters()} == {DEVICE}
+
+
+def test_a_twin_with_a_certificate_moves_to_the_gpu() -> None:
+    twin = qmoe.twin(qmoe.QuantumRouter(4, 2, generator=generator(), dtype=torch.float64), max_weight=2)
+    x = torch.rand(6, 4, generator=generator(), dtype=torch.float64)
+    expected = twin(x)
+    torch.testing.assert_close(copy.deepcopy(twin).to(DEVICE)(x.to(DEVICE)).cpu(), expected, rtol=0, atol=1e-10)

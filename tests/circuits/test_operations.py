@@ -54,6 +54,12 @@ def test_equal_circuits_are_equal_and_hash_alike():
     assert one != one.with_readout("born")
 
 
+def test_it_says_what_it_is():
+    assert repr(Circuit.from_operations([ENCODE, TRAIN, JOIN], readout=Pauli("Z1"))) == (
+        "<Circuit of 3 operations, n_qubits=2, in_features=1, weight_shape=(2,), readout=Pauli(word='Z1'), noise=None>"
+    )
+
+
 def test_a_circuit_of_a_template_and_its_operations_are_two_things():
     template = Circuit(2, 2)
     same = Circuit.from_operations(template.operations, in_features=2, weight_shape=template.weight_shape)
@@ -184,6 +190,13 @@ def test_a_list_is_one_readout_with_all_outputs():
 def test_readouts_that_mean_nothing_are_refused(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+def test_z_of_every_wire_in_order_is_expval():
+    assert Circuit(2, 1, readout=[Pauli("Z0"), Pauli("Z1")]) == Circuit(2, 1)
+    assert Circuit.from_operations([JOIN], readout=[Pauli("Z0"), Parity((1,))]).readout == Expval()
+    for other in ([Pauli("Z1"), Pauli("Z0")], [Pauli("Z0")], [Pauli("Z0"), Hamiltonian([2.0], ["Z1"])]):
+        assert Circuit(2, 1, readout=other).readout == Readouts(tuple(other))
 
 
 def test_pictures_show_expressions_and_what_is_measured():

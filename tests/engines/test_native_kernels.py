@@ -24,10 +24,12 @@ from qmoe.engines.native import layout as at
 from qmoe.engines.native.kernels import large_state as large
 from qmoe.engines.native.kernels import names as kernels
 from qmoe.errors import PerformanceWarning
+from qmoe.routers.sums.product_sums import KERNELS as SUMS_OF_PRODUCTS
 from qmoe.testing import random_inputs
 from qmoe.training.compiled.step import KERNELS as TRAINING
 
 CHEAP = "finish_large"  # compiles in a second
+ALL = (*kernels.KERNELS.values(), *TRAINING, *SUMS_OF_PRODUCTS)
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +312,7 @@ def test_file_is_named_after_the_sources_at_import(
     assert cache._path(one, 8) != cache._path(after, 8)
 
 
-@pytest.mark.parametrize("kernel", [*kernels.KERNELS.values(), *TRAINING], ids=lambda kernel: kernel.name)
+@pytest.mark.parametrize("kernel", ALL, ids=lambda kernel: kernel.name)
 def test_a_change_of_any_module_of_a_kernel_changes_its_name(
     kernel: cache.Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,7 +329,7 @@ def test_a_change_of_any_module_of_a_kernel_changes_its_name(
 
 
 def test_modules_of_a_kernel_are_all_that_it_imports() -> None:
-    modules = sorted({kernel.module for kernel in (*kernels.KERNELS.values(), *TRAINING)})
+    modules = sorted({kernel.module for kernel in ALL})
     rooms = [module.rpartition(".")[0] for module in modules]
     found = modules_after(*(f"import {name}" for name in (*rooms, *modules)))
     for module, before, after in zip(modules, found[: len(modules)], found[len(modules) :], strict=True):
@@ -417,6 +419,7 @@ import torch
 from qmoe.circuits import Circuit
 from qmoe.engines import NativeEngine
 from qmoe.errors import PerformanceWarning
+from qmoe.routers.sums.product_sums import KERNELS as SUMS_OF_PRODUCTS
 from qmoe.testing import random_inputs
 
 def step(circuit):
@@ -467,6 +470,7 @@ from qmoe.circuits import Circuit
 from qmoe.engines import NativeEngine
 from qmoe.engines.native.run import calls
 from qmoe.errors import PerformanceWarning
+from qmoe.routers.sums.product_sums import KERNELS as SUMS_OF_PRODUCTS
 from qmoe.testing import random_inputs
 
 CIRCUITS = [Circuit(2, 3), Circuit(2, 1, noise=0.1), Circuit(8, 1)]

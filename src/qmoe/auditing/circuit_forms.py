@@ -46,7 +46,8 @@ def quantum_part(module: nn.Module, in_features: int | None = None) -> QuantumPa
     except QMoEError:
         return f"qmoe does not know the circuit of a {type(module).__name__}"
     like = next(module.parameters(), weights)
-    layer = QuantumLayer.from_imported(imported, device=like.device, dtype=like.dtype, generator=torch.Generator())
+    layer = QuantumLayer.from_imported(imported, device="cpu", dtype=like.dtype, generator=torch.Generator())
+    layer = layer.to(like.device)
     with torch.no_grad():
         for name, value in imported.named(weights).items():
             layer.get_parameter(name).copy_(value)

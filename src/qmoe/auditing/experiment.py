@@ -158,7 +158,9 @@ class Experiment:
         if arm.name != "base":
             seen, _ = watch(model, self.path, draw.x)
             generator = torch_generator(child(draw.seed, LAYER, list(ARMS).index(arm.name)))
-            replace_layer(model, self.path, arm.make(layer_at(model, self.path), seen, generator))
+            # Made on the CPU, where the generator draws, so that a model has the same first weights wherever it is.
+            made = arm.make(layer_at(model, self.path).cpu(), seen.cpu(), generator)
+            replace_layer(model, self.path, made.to(draw.x.device))
             self._try(model, arm, draw, seen)
         return model
 

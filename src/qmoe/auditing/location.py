@@ -38,6 +38,10 @@ class Seen:
         """The mean output of a sample: ``(O,)`` for a layer that maps the last axis alone, else ``(...)``."""
         return self.outputs.flatten(0, -2).mean(0) if self.leading else self.outputs.mean(0)
 
+    def cpu(self) -> Seen:
+        """The same on the CPU."""
+        return Seen(None if self.inputs is None else self.inputs.cpu(), self.outputs.cpu())
+
 
 def layer_at(model: nn.Module, path: str) -> nn.Module:
     """The module at a dotted path, such as ``"layers.2"``.

@@ -24,7 +24,7 @@ from qmoe.circuits.encodings import AngleEncoding, Encoding, as_encoding
 from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare
 from qmoe.circuits.noise import NoiseModel, as_noise
 from qmoe.circuits.placing import template_operations, wires_of, with_noise_between
-from qmoe.circuits.readouts import Expval, Readout, as_readout
+from qmoe.circuits.readouts import Expval, Readout, Readouts, as_readout
 from qmoe.errors import ConfigError, UnsupportedError, not_plain
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Template(NamedTuple):
     ansatz: Ansatz
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Circuit:
     """What a circuit is: operations in order, a read-out and noise. It executes nothing.
 
@@ -73,7 +73,7 @@ class Circuit:
             them, so the number of weights does not depend on the number of uploads.
         encoding: an `Encoding`, or its name ``"angle"`` or ``"amplitude"``.
         ansatz: an `Ansatz`, its name, or a list of gates that makes up one layer.
-        readout: a `Readout`, a list of them, or a name: ``"expval"`` or ``"born"``.
+        readout: a `Readout`, a list of them, or a name: ``"expval"`` (which Z of every wire in order is) or ``"born"``.
         noise: a `NoiseModel`, a depolarizing probability, or None.
         in_features: number of features; by default as many as the encoding takes.
         body: operations in place of a template, which `from_operations` puts here.
@@ -118,6 +118,8 @@ class Circuit:
             n_layers = encoding = ansatz = None
         readout = as_readout(readout)
         check_readout(readout, n_qubits)
+        if isinstance(readout, Readouts) and readout.words(n_qubits) == Expval().words(n_qubits):
+            readout = Expval()  # Z of every wire in order, which has a way of its own through the engines
         values = (n_qubits, n_layers, encoding, ansatz, readout, noise, in_features, body)
         for part, content in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, part, content)
@@ -172,6 +174,15 @@ class Circuit:
         function: Any = AngleFunction(angles, in_features, math.prod(weight_shape)) if is_new else angles  # type: ignore[arg-type]
         check_computed(listed, function, in_features, math.prod(weight_shape))
         return cls(n_qubits, None, None, None, readout, noise, in_features, Body(listed, weight_shape, False, function))
+
+    def __repr__(self) -> str:
+        if self.body is None:
+            parts = {part: getattr(self, part) for part in self.__dataclass_fields__ if part != "body"}
+            return f"Circuit({', '.join(f'{part}={value!r}' for part, value in parts.items())})"
+        sizes = f"n_qubits={self.n_qubits}, in_features={self.in_features}, weight_shape={self.weight_shape}"
+        function = "" if self.body.function is None else f", angles={self.body.function!r}"
+        gates = f"{len(self.body.operations)} operations"
+        return f"<Circuit of {gates}, {sizes}, readout={self.readout!r}, noise={self.noise!r}{function}>"
 
     def __hash__(self) -> int:
         return self._hash

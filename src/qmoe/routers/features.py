@@ -107,10 +107,7 @@ class FeatureRouter(SoftmaxRouter):
                 )
             if not in_autocast(x.device):
                 check_same(found.dtype, found.device, centre.dtype, centre.device)
-        if centre.dim() > 1:  # a stack: room for the batch between the models and their functions
-            shape = (*centre.shape[:-1], *(1,) * (found.dim() - centre.dim()), self.n_functions)
-            centre, scale = centre.reshape(shape), scale.reshape(shape)
-        return (found - centre) / scale
+        return standardised(found, centre, scale)
 
     def compiled_parts(self) -> RouterParts | None:
         """A linear gate on functions without trained parameters; None if a subclass changes more than its functions."""
@@ -217,6 +214,14 @@ class FeatureRouter(SoftmaxRouter):
         """Sizes, the number of functions, and whether they are standardised."""
         standardised = "" if self.centre.is_meta or not self.is_standardised else ", standardised"
         return f"{super().extra_repr()}, n_functions={self.n_functions}{standardised}"
+
+
+def standardised(found: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
+    """``(found - centre) / scale``: ``(*S, ..., K)`` values of functions, and ``(*S, K)`` of each."""
+    if centre.dim() > 1:  # a stack: room for the batch between the models and their functions
+        shape = (*centre.shape[:-1], *(1,) * (found.dim() - centre.dim()), centre.shape[-1])
+        centre, scale = centre.reshape(shape), scale.reshape(shape)
+    return (found - centre) / scale
 
 
 def feature_router(router: Router) -> FeatureRouter | None:

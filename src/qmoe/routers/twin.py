@@ -18,7 +18,7 @@ from qmoe.errors import ConfigError, check_sizes
 from qmoe.layers import Device, DType, Linear, Rng, affine, check_same
 from qmoe.part_spec import Drawn, Within
 from qmoe.routers.base import Router
-from qmoe.routers.features import FeatureRouter, FeatureSpec
+from qmoe.routers.features import FeatureRouter, FeatureSpec, standardised
 from qmoe.routers.functions.basis import Basis
 from qmoe.routers.functions.certificate import weight_certificate
 from qmoe.routers.functions.feature_blocks import Blocks
@@ -28,6 +28,8 @@ from qmoe.routers.functions.reach import MAX_FUNCTIONS, circuit_basis
 from qmoe.routers.functions.sampling import Sampling, sample_frequencies
 from qmoe.routers.functions.terms import WaveTerm
 from qmoe.routers.quantum import QuantumRouter, check_encoded
+from qmoe.routers.sums.product_sums import ProductSums
+from qmoe.routers.sums.sum_autograd import compiles, sum_up
 
 #: Values of products that are held at once where rows are measured, rows at once, and coefficients that are rounding.
 _MAX_VALUES, _CHUNK, _ROUNDING = 2**22, 256, 1e-14
@@ -179,23 +181,43 @@ class TwinRouter(FeatureRouter):
         return torch.cat([angles.cos(), angles.sin()], -1)
 
     @cached_property
+    def _products(self) -> Products | None:
+        """The functions, where they are products of waves; None in a subclass with others of its own."""
+        own = type(self).features is TwinRouter.features and type(self).functions is FeatureRouter.functions
+        terms = None if self._basis is None else self._basis.terms
+        return terms if isinstance(terms, Products) and own else None
+
+    @cached_property
     def _blocks(self) -> Blocks | None:
-        products = None if self._basis is None else self._basis.terms
-        return Blocks.of(products) if isinstance(products, Products) else None
+        return None if self._products is None else Blocks.of(self._products)
+
+    @cached_property
+    def _sums(self) -> ProductSums | None:
+        return None if self._products is None else ProductSums.of(self._products, self.circuit.in_features)
 
     def _combined(self, x: Tensor) -> Tensor:
-        """The logits: of many functions by bilinear forms, where the weights take up centre and scale."""
-        if self._blocks is None:
+        """The logits: in compiled code, by bilinear forms where the functions are many, or from all their values."""
+        if self._products is None:
             return super()._combined(x)
-        if self.checks_input and self.projection is not None:
-            check_same(x.dtype, x.device, self.weight.dtype, self.weight.device)
+        weight, bias, centre, scale = self.weight, self.bias, self.centre, self.scale
         if self.projection is not None:
+            if self.checks_input:
+                check_same(x.dtype, x.device, weight.dtype, weight.device)
             x = self.projection(x)
-        slope = self.weight / self.scale.unsqueeze(-2)
+        if self._sums is not None and compiles(self._sums, x, weight, bias, centre, scale):
+            return sum_up(self._sums, self._written, x, weight, bias, centre, scale)
+        return self._written(x, weight, bias, centre, scale)
+
+    def _written(self, x: Tensor, weight: Tensor, bias: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
+        """The same in operations of torch, of what the circuit would encode."""
+        if self._blocks is None:
+            assert self._products is not None
+            return affine(standardised(self._products.values(x), centre, scale), weight, bias)
+        slope = weight / scale.unsqueeze(-2)
         if slope.dim() == 2:
-            constant = torch.addmv(self.bias, slope, self.centre, alpha=-1)
+            constant = torch.addmv(bias, slope, centre, alpha=-1)
         else:
-            constant = self.bias - (slope @ self.centre.unsqueeze(-1)).squeeze(-1)
+            constant = bias - (slope @ centre.unsqueeze(-1)).squeeze(-1)
         return self._blocks.sums(x, self._blocks.spread(slope, constant))
 
     def extra_repr(self) -> str:

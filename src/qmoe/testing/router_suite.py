@@ -277,7 +277,8 @@ class RouterConformance:
                     gate.weight.copy_(raw.weight * gate.scale)
                     gate.bias.copy_(raw.bias + raw.weight @ gate.centre)
                 else:
-                    gate.weight.uniform_(-1, 1, generator=torch.Generator().manual_seed(1))
+                    drawn = torch.empty(gate.weight.shape, dtype=gate.weight.dtype)
+                    gate.weight.copy_(drawn.uniform_(-1, 1, generator=torch.Generator().manual_seed(1)))
                     raw.weight.copy_(gate.weight / gate.scale)
                     raw.bias.copy_(gate.bias - raw.weight @ gate.centre)
                 self._close(gate.logits(x), raw.logits(x))

@@ -6,6 +6,7 @@ import copy
 import operator
 from collections.abc import Container, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -115,7 +116,7 @@ class _Likeness:
 
     def __init__(self, module: nn.Module) -> None:
         self._type, self._own = type(module), vars(module)
-        names = [name for name in self._own if name not in _NO_OPTIONS]
+        names = _option_names(module)
         self._hooks = operator.itemgetter(*(name for name in names if "_hooks" in name))
         self._values_of = operator.itemgetter(*(name for name in names if "_hooks" not in name))
         self._values = self._values_of(self._own)
@@ -188,13 +189,22 @@ def _options(model: nn.Module) -> dict[str, object]:
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
         found[f"{prefix}type"] = type(module)
-        for name, value in vars(module).items():
-            if name in _NO_OPTIONS:
-                continue
+        for name in _option_names(module):
+            value = vars(module)[name]
             if name.endswith("_hooks") and value:
                 raise ConfigError(f"The model has hooks ({prefix}{name}), which a stack would not call for each model.")
             found[prefix + name] = _apart_from_strength(value)
     return found
+
+
+def _option_names(module: nn.Module) -> list[str]:
+    """Attributes of a module that are options; what a `cached_property` keeps follows from the others."""
+    kind = type(module)
+    return [
+        name
+        for name in vars(module)
+        if name not in _NO_OPTIONS and not isinstance(getattr(kind, name, None), cached_property)
+    ]
 
 
 def _apart_from_strength(value: object) -> object:

@@ -47,28 +47,8 @@ class Blocks:
         K = len(products)
         if K < MIN_FUNCTIONS:
             return None
-        is_there = products.waves > 0
-        used = np.unique(products.features[is_there])
-        support = np.zeros((K, len(used)), dtype=bool)
-        rows = np.nonzero(is_there)[0]
-        support[rows, np.searchsorted(used, products.features[is_there])] = True
-        packed = np.packbits(support, axis=1)
-        _, first, group = np.unique(packed, axis=0, return_index=True, return_inverse=True)
-        kinds, group = support[first], group.reshape(-1)
-        order = np.argsort(-kinds.sum(1), kind="stable")
-        home = np.full(len(kinds), -1)
-        chosen: list[np.ndarray] = []
-        side, cells = 2 * products.top + 1, 0
-        for kind in order:
-            if home[kind] >= 0:
-                continue
-            block = kinds[kind]
-            cells += side ** int(block.sum())
-            if cells > _MAX_CELLS * K or (len(chosen) + 1) * _MIN_PER_BLOCK > K:
-                return None
-            home[(home < 0) & ~(kinds & ~block).any(1)] = len(chosen)
-            chosen.append(used[block])
-        return cls._placed(products, chosen, home[group], side)
+        found = cover(products, _MAX_CELLS * K, K // _MIN_PER_BLOCK)
+        return None if found is None else cls._placed(products, *found, 2 * products.top + 1)
 
     @classmethod
     def _placed(cls, products: Products, chosen: list[np.ndarray], home: np.ndarray, side: int) -> Blocks:
@@ -118,6 +98,35 @@ class Blocks:
             total = part if total is None else total + part
         assert total is not None
         return total.reshape(*x.shape[:-1], total.shape[-1])
+
+
+def cover(products: Products, max_cells: int, max_blocks: int) -> tuple[list[np.ndarray], np.ndarray] | None:
+    """Blocks that hold all products: the features of each, and ``(K,)`` the block of each product.
+
+    None where they would be more, or have more cells, than these.
+    """
+    is_there = products.waves > 0
+    used = np.unique(products.features[is_there])
+    support = np.zeros((len(products), len(used)), dtype=bool)
+    rows = np.nonzero(is_there)[0]
+    support[rows, np.searchsorted(used, products.features[is_there])] = True
+    packed = np.packbits(support, axis=1)
+    _, first, group = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+    kinds, group = support[first], group.reshape(-1)
+    order = np.argsort(-kinds.sum(1), kind="stable")
+    home = np.full(len(kinds), -1)
+    chosen: list[np.ndarray] = []
+    side, cells = 2 * products.top + 1, 0
+    for kind in order:
+        if home[kind] >= 0:
+            continue
+        block = kinds[kind]
+        cells += side ** int(block.sum())
+        if cells > max_cells or len(chosen) >= max_blocks:
+            return None
+        home[(home < 0) & ~(kinds & ~block).any(1)] = len(chosen)
+        chosen.append(used[block])
+    return chosen, home[group]
 
 
 def bilinear(waves: Tensor, coefficients: Tensor) -> Tensor:

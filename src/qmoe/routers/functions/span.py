@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from qmoe.circuits import Circuit, Dephase, Depolarize
+from qmoe.circuits import Circuit
 from qmoe.circuits.readouts import readout_text
 from qmoe.engines import choose_engine
 from qmoe.errors import ConfigError, check_sizes
@@ -156,7 +156,7 @@ def span(router: Router, n_circuits: int = 200, seed: int = 0, max_functions: in
     """
     check_sizes(n_circuits=n_circuits, max_functions=max_functions)
     if isinstance(router, QuantumRouter):
-        circuit = _without_channels(router.circuit)
+        circuit = router.circuit.with_noise(None)
         basis, sampled = circuit_basis(circuit, router.n_experts, max_functions), False
     elif isinstance(router, TwinRouter):
         circuit, basis, sampled = router.circuit, router.basis, router.sampling is not None
@@ -189,15 +189,6 @@ def span(router: Router, n_circuits: int = 200, seed: int = 0, max_functions: in
         sampled=sampled,
         information=told,
     )
-
-
-def _without_channels(circuit: Circuit) -> Circuit:
-    """The circuit without noise, and without channels that stand in a list of operations."""
-    body = circuit.body
-    if body is not None:
-        gates = tuple(op for op in body.operations if not isinstance(op, Depolarize | Dephase))
-        body = replace(body, operations=gates, is_noisy=False)
-    return replace(circuit, noise=None, body=body)
 
 
 def _measured(
