@@ -254,7 +254,11 @@ class Circuit:
     @property
     def prepares(self) -> bool:
         """Whether features are amplitudes of a state that is prepared first."""
-        return any(isinstance(op, Prepare) for op in self.operations[:1])
+        if isinstance(self.encoding, AngleEncoding):
+            return False
+        # Not by `operations`, behind whose lock torch.compile does not look.
+        ops = self.template.encoding.operations(self.n_qubits) if self.body is None else self.body.operations
+        return any(isinstance(op, Prepare) for op in ops[:1])
 
     @property
     def frequencies(self) -> tuple[int, ...] | None:

@@ -55,6 +55,11 @@ def _sums(readout: Readout, n_qubits: int) -> tuple[Sum, ...]:
     if isinstance(readout, Readouts):
         return tuple(terms for part in readout.parts for terms in _sums(part, n_qubits))
     found = readout.words(n_qubits)
+    if found is not None and len(found) != readout.n_outputs(n_qubits):
+        raise UnsupportedError(
+            f"Spans, twins and distilled routers follow Pauli words, got {type(readout).__name__}, which says that it has "
+            f"{readout.n_outputs(n_qubits)} output(s) and names words for {len(found)}."
+        )
     if found is not None:
         return found
     wires = tuple(range(n_qubits)) if isinstance(readout, Born) else readout.wires if isinstance(readout, Probs) else ()
