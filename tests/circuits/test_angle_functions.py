@@ -113,6 +113,12 @@ def test_functions_that_give_no_angles_are_refused(function, message):
         circuit(function)
 
 
+@pytest.mark.parametrize("missing", ["in_features", "weight_shape"])
+def test_a_function_is_told_how_many_features_and_weights_there_are(missing):
+    with pytest.raises(ConfigError, match="in_features= and weight_shape="):
+        circuit(**{missing: None})
+
+
 def test_amplitudes_give_no_angles_as_well():
     with pytest.raises(ConfigError, match="cannot give angles"):
         circuit(gates=[Prepare(2), *GATES[:1]], in_features=2)

@@ -129,6 +129,11 @@ def test_what_does_not_fit_is_refused(operations, options, message):
         Circuit.from_operations(operations, **options)
 
 
+def test_it_has_no_options_of_a_template():
+    with pytest.raises(UnsupportedError, match="made of an encoding and layers"):
+        Circuit.from_operations([JOIN]).options()
+
+
 def test_a_template_with_nothing_in_it_is_sent_to_operations():
     with pytest.raises(ConfigError, match="from_operations"):
         Circuit(2, 1, None)

@@ -1,15 +1,28 @@
 """Circuits of any operations on every engine: values and gradients of 300 random ones, and what they cost."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 
-from qmoe.circuits import Circuit, Expval, Feature, Gate, Hamiltonian, Parity, Pauli, Probs, Weight
+from qmoe.circuits import (
+    Circuit,
+    Expval,
+    Feature,
+    Gate,
+    Hamiltonian,
+    Parity,
+    Pauli,
+    Probs,
+    Readout,
+    Readouts,
+    Weight,
+)
 from qmoe.engines import Engine, NativeEngine, ReferenceEngine, TorchEngine
 from qmoe.engines.pennylane import PennyLaneEngine
-from qmoe.engines.rewriting.measuring import measurements
+from qmoe.engines.rewriting.measuring import measured
 from qmoe.errors import UnsupportedError
 from qmoe.testing import random_inputs, random_operations
 
@@ -73,7 +86,7 @@ def test_words_have_the_values_of_product_states(word, value):
 
 def test_words_that_share_a_basis_are_measured_together():
     def n_runs(*words):
-        return len(measurements(Hamiltonian([1.0] * len(words), words), 4))
+        return len(measured(Hamiltonian([1.0] * len(words), words), 4).runs)
 
     assert n_runs("Z0", "Z1 Z2") == 1
     assert n_runs("X0 X1", "X2", "X3 X0") == 1
@@ -82,11 +95,44 @@ def test_words_that_share_a_basis_are_measured_together():
 
 
 def test_words_of_single_wires_need_no_probabilities():
-    (one,) = measurements(Hamiltonian([2.0, 0.5, 1.0], ["Z0", "I", "Z2"]), 3)
+    (one,) = measured(Hamiltonian([2.0, 0.5, 1.0], ["Z0", "I", "Z2"]), 3).runs
     assert isinstance(one.readout, Expval)
     assert one.basis == ()
     np.testing.assert_array_equal(one.table, [[2.0], [0.0], [1.0]])
     np.testing.assert_array_equal(one.offset, [0.5])
+
+
+def test_probabilities_of_wires_take_no_table():
+    reversed_wires = tuple(range(14))[::-1]  # a table would hold 2**28 numbers
+    (run,) = measured(Probs(reversed_wires), 14).runs
+    assert (run.table, run.marginals) == (None, (reversed_wires,))
+    circuit = Circuit.from_operations([Gate("RX", (0,), (Feature(0),))], n_qubits=14, readout=Probs(reversed_wires))
+    out = NativeEngine().evaluate(circuit, torch.full((1, 1), 0.6, dtype=torch.float64), torch.zeros(0).double())
+    assert out.nonzero().tolist() == [[0, 0], [0, 1]]
+    assert out[0, :2].tolist() == pytest.approx([math.cos(0.3) ** 2, math.sin(0.3) ** 2], abs=1e-14)
+
+
+def test_outputs_of_words_and_probabilities_stand_in_the_order_of_the_list():
+    found = measured(Readouts((Probs((1,)), Pauli("X0"), Probs((0, 1)), Parity())), 2)
+    # Computed are <X0> and the parity, then both marginals.
+    assert found.order == (2, 3, 0, 4, 5, 6, 7, 1)
+
+
+@dataclass(frozen=True)
+class Purity(Readout):
+    """A read-out that no engine here knows."""
+
+    name = "purity"
+
+    def n_outputs(self, n_qubits):
+        return 1
+
+
+@pytest.mark.parametrize("engine", [NativeEngine(), TorchEngine(), ReferenceEngine(), DEFAULT_QUBIT], ids=str)
+def test_a_readout_of_ones_own_within_a_list_is_refused_by_name(engine):
+    circuit = Circuit.from_operations([Gate("RX", (0,), (Feature(0),))], readout=[Pauli("Z0"), Purity()])
+    with pytest.raises(UnsupportedError, match="a list with a Purity"):
+        engine.evaluate(circuit, *random_inputs(circuit, 0))
 
 
 def test_a_template_runs_as_it_is():
@@ -96,7 +142,9 @@ def test_a_template_runs_as_it_is():
     assert NativeEngine().rewriting(listed) is None
     scaled = Circuit.from_operations([Gate("RX", (0,), (2 * Feature(0) + 0.5,))])
     assert NativeEngine().rewriting(scaled) is None
-    assert TorchEngine().rewriting(scaled) is not None
+    rewriting = TorchEngine().rewriting(scaled)
+    assert rewriting.runs[0].operations == (Gate("RX", (0,), (Feature(1),)),)
+    assert rewriting.angles.features == (2 * Feature(0) + 0.5,)
 
 
 class PlainEngine(Engine):

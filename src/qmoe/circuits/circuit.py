@@ -164,6 +164,10 @@ class Circuit:
             2
         """
         listed = check_operations(operations)
+        if angles is not None and (in_features is None or weight_shape is None):
+            raise ConfigError(
+                "angles takes all features and weights, so say how many: in_features= and weight_shape=."
+            )
         readout, noise = as_readout(readout), as_noise(noise)
         if n_qubits is None:
             wires = [wire for op in listed for wire in wires_of(op)]
@@ -297,7 +301,12 @@ class Circuit:
         return replace(self, readout=readout)  # type: ignore[arg-type]  # __init__ takes names and lists as well
 
     def options(self) -> dict[str, Any]:
-        """The arguments that make `qmoe.QuantumRouter` or `qmoe.QuantumExperts` with this circuit, made from a template."""
+        """The arguments that make `qmoe.QuantumRouter` or `qmoe.QuantumExperts` with this circuit.
+
+        Raises:
+            UnsupportedError: for a circuit made of operations.
+        """
+        self.template  # noqa: B018  # refuses others
         return {part: getattr(self, part) for part in self.__dataclass_fields__ if part not in ("in_features", "body")}
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Born, Circuit, Expval, Readout
+from qmoe.circuits import Born, Circuit, Expval, Readout, Readouts
 from qmoe.engines.calling import CompiledCircuit
 from qmoe.engines.memory import too_much
-from qmoe.engines.rewriting import Abilities, Rewriting, rewriting_for
+from qmoe.engines.rewriting import Abilities, Rewriting, is_linear, rewriting_for
 from qmoe.engines.tracing import traced
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.layers import check_same, in_autocast
@@ -202,6 +202,13 @@ class Engine(ABC):
 
     def reason_against(self, circuit: Circuit, device: torch.device) -> str | None:
         """Says in one sentence why it cannot run ``circuit`` on ``device``, its read-out included; None where it can."""
+        parts = circuit.readout.parts if isinstance(circuit.readout, Readouts) else ()
+        for part in parts:
+            if not is_linear(part):
+                return (
+                    f"its read-out is a list with a {type(part).__name__}, which no engine computes within one; measure it "
+                    "by itself, on an engine that lists it in `readouts`."
+                )
         rewriting = self.rewriting(circuit)
         for run in (circuit,) if rewriting is None else rewriting.runs:
             if type(run.readout) not in self.readouts:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Born, Circuit, Probs, Readout, Readouts, Sum, Word
+from qmoe.engines.rewriting.measuring import marginal
 
 
 def read_density(rho: Tensor, circuit: Circuit) -> Tensor:
@@ -21,11 +22,7 @@ def _read(rho: Tensor, readout: Readout, n_qubits: int) -> Tensor:
         return torch.cat([_read(rho, part, n_qubits) for part in readout.parts], -1)
     if isinstance(readout, Born | Probs):
         wires = tuple(range(n_qubits)) if isinstance(readout, Born) else readout.wires
-        outcomes = rho.diagonal(dim1=-2, dim2=-1).real.unflatten(-1, (2,) * n_qubits)
-        lead = outcomes.dim() - n_qubits
-        rest = [wire for wire in range(n_qubits) if wire not in wires]
-        order = [*range(lead), *(lead + wire for wire in (*wires, *rest))]
-        return outcomes.permute(order).flatten(lead).unflatten(-1, (2 ** len(wires), -1)).sum(-1)
+        return marginal(rho.diagonal(dim1=-2, dim2=-1).real, wires, n_qubits)
     sums = readout.words(n_qubits)
     assert sums is not None
     return torch.stack([_sum(rho, terms, n_qubits) for terms in sums], -1)

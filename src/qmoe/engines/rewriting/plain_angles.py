@@ -146,7 +146,7 @@ def _ising(letter: str) -> Callable[[tuple[int, ...], tuple[Angle, ...]], list[G
     def gates(wires: tuple[int, ...], angles: tuple[Angle, ...]) -> list[Gate]:
         if letter == "X":  # CNOT makes X of the control X X
             return [Gate("CNOT", wires), Gate("RX", wires[:1], angles), Gate("CNOT", wires)]
-        # CY makes Y of the target Z Y; Z on the control becomes Y between quarter turns about X.
+        # Between quarter turns about X, Z Z is Y Y.
         if letter == "Y":
             turn = [Gate("RX", (wire,), (np.pi / 2,)) for wire in wires]
             back = [Gate("RX", (wire,), (-np.pi / 2,)) for wire in wires]

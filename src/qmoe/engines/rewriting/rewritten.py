@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Body, Circuit, Readout
-from qmoe.engines.rewriting.measuring import LINEAR, measurements, tables
+from qmoe.engines.constants import constant
+from qmoe.engines.rewriting.measuring import Measured, is_linear, marginal, measured, tables
 from qmoe.engines.rewriting.plain_angles import AngleMap, has_plain_angles, plain_angles
 from qmoe.layers import in_autocast
 
@@ -39,14 +40,14 @@ class Rewriting:
     Attributes:
         circuit: the circuit.
         angles: what becomes of features and weights; None for nothing.
-        runs: what to run instead; their measurements, multiplied by the tables of the read-out, add up to the result.
-        tabled: whether there are tables.
+        runs: what to run instead.
+        measured: what becomes of their numbers; None where the only run gives the result.
     """
 
     circuit: Circuit
     angles: AngleMap | None
     runs: tuple[Circuit, ...]
-    tabled: bool
+    measured: Measured | None
 
     def run(self, evaluate: Callable[[Circuit, Tensor, Tensor], Tensor], x: Tensor, weights: Tensor) -> Tensor:
         """``(S, B, F)`` features and ``(S, P)`` weights to ``(S, B, n_outputs)``, by way of a function for one circuit."""
@@ -55,14 +56,22 @@ class Rewriting:
                 return self.run(evaluate, x, weights)
         if self.angles is not None:
             x, weights = self.angles(x, weights)
-        total = self._result(0, evaluate(self.runs[0], x, weights))
-        for index, run in enumerate(self.runs[1:], start=1):
-            total = total + self._result(index, evaluate(run, x, weights))
-        return total
+        if self.measured is None:
+            return evaluate(self.runs[0], x, weights)
+        words: Tensor | None = None
+        marginals: list[Tensor] = []
+        for index, (run, measurement) in enumerate(zip(self.runs, self.measured.runs, strict=True)):
+            out = evaluate(run, x, weights)
+            marginals += [marginal(out, wires, run.n_qubits) for wires in measurement.marginals]
+            if measurement.table is not None or not measurement.marginals:
+                found = self._words(index, out)
+                words = found if words is None else words + found
+        parts = marginals if words is None else [words, *marginals]
+        total = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+        order = self.measured.order
+        return total if order is None else total.index_select(-1, constant(order, torch.int64, total.device))
 
-    def _result(self, index: int, out: Tensor) -> Tensor:
-        if not self.tabled:
-            return out
+    def _words(self, index: int, out: Tensor) -> Tensor:
         circuit = self.circuit
         table, offset = tables(circuit.readout, circuit.n_qubits, index, out.dtype, out.device)
         out = out if table is None else out @ table
@@ -75,7 +84,7 @@ def rewriting_for(circuit: Circuit, abilities: Abilities) -> Rewriting | None:
 
     A read-out of a user's own, which no engine here knows, is left to the engine to refuse.
     """
-    readable = type(circuit.readout) in abilities.readouts or type(circuit.readout) not in LINEAR
+    readable = type(circuit.readout) in abilities.readouts or not is_linear(circuit.readout)
     takes = abilities.takes_expressions, abilities.takes_factors, abilities.couples_features
     plain = has_plain_angles(circuit, *takes)
     if readable and plain:
@@ -89,6 +98,6 @@ def rewriting_for(circuit: Circuit, abilities: Abilities) -> Rewriting | None:
         return Circuit(circuit.n_qubits, None, None, None, readout, circuit.noise, n_features, body)
 
     if readable:
-        return Rewriting(circuit, angles, (core((), circuit.readout),), tabled=False)
-    found = measurements(circuit.readout, circuit.n_qubits)
-    return Rewriting(circuit, angles, tuple(core(one.basis, one.readout) for one in found), tabled=True)
+        return Rewriting(circuit, angles, (core((), circuit.readout),), None)
+    found = measured(circuit.readout, circuit.n_qubits)
+    return Rewriting(circuit, angles, tuple(core(one.basis, one.readout) for one in found.runs), found)
