@@ -325,3 +325,10 @@ def test_readouts_of_any_kind_lead_to_experts():
         router = qmoe.QuantumRouter(2, 2, circuit=CIRCUIT.with_readout(readout), generator=seeded())
         assert router.adapter.weight.shape == (2, 1)
         assert router(rows(3).float()).shape == (3, 2)
+
+
+def test_one_output_may_stand_without_an_axis():
+    single = CIRCUIT.with_readout(Parity())
+    torch.testing.assert_close(layer(single, is_bare=True)(rows(5)), layer(single)(rows(5))[:, 0], rtol=0, atol=0)
+    with pytest.raises(ConfigError, match="the circuit has 4"):
+        layer(is_bare=True)

@@ -40,6 +40,7 @@ class QuantumLayer(CircuitModule):
             ``torch.nn.init.ones_``; or for each parameter by its name a function, a tensor or a number.
         parameters: names and shapes of the parameters, in the order in which the circuit numbers its weights; by default
             one, ``weights``, of the shape that the circuit says.
+        is_bare: whether the only output of the circuit is given without an axis, ``(...)``, as TorchLayer does.
         engine: an engine, its name, or ``"auto"``.
         frozen: whether the weights stay as drawn.
         generator: source of the initial weights; torch's default generator if None.
@@ -47,8 +48,8 @@ class QuantumLayer(CircuitModule):
         dtype: float32 or float64.
 
     Raises:
-        ConfigError: for anything but a circuit, an unknown ``init``, or parameters that are not as many numbers as the
-            circuit has weights.
+        ConfigError: for anything but a circuit, an unknown ``init``, parameters that are not as many numbers as the
+            circuit has weights, or several outputs without an axis.
 
     Example:
         >>> import torch, qmoe
@@ -67,6 +68,7 @@ class QuantumLayer(CircuitModule):
         init: Init = "uniform",
         *,
         parameters: Parameters | None = None,
+        is_bare: bool = False,
         engine: str | Engine = "auto",
         frozen: bool = False,
         generator: Rng = None,
@@ -78,12 +80,15 @@ class QuantumLayer(CircuitModule):
                 f"QuantumLayer takes a qmoe.Circuit, got a {type(circuit).__name__}; QuantumLayer.from_pennylane, "
                 "from_qiskit and from_qasm3 take those of other libraries."
             )
+        if is_bare and circuit.n_outputs != 1:
+            raise ConfigError(f"is_bare leaves out the axis of one output, and the circuit has {circuit.n_outputs}.")
         super().__init__(circuit, None, engine, device=device, dtype=dtype, frozen=frozen, draw=False)
         self.parameter_shapes: Parameters = _checked(circuit, parameters)
         if self.parameter_shapes != (("weights", circuit.weight_shape),):
             del self.weights
             for name, shape in self.parameter_shapes:
                 self.register_parameter(name, parameter(*shape, device=device, dtype=dtype, frozen=frozen))
+        self.is_bare = is_bare
         self.init: Init | None = _checked_init(init, self.parameter_shapes)
         self.reset_parameters(generator)
 
@@ -173,7 +178,7 @@ class QuantumLayer(CircuitModule):
         """A layer of what `qmoe.interop` imported, with the names of parameters that it had there."""
         if imported.initial is not None:
             options.setdefault("init", imported.initial)
-        return cls(imported.circuit, parameters=imported.parameters, **options)
+        return cls(imported.circuit, parameters=imported.parameters, is_bare=imported.is_bare, **options)
 
     def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the parameters, one after another.
@@ -199,7 +204,7 @@ class QuantumLayer(CircuitModule):
         return torch.cat(flat, -1).unflatten(-1, self.circuit.weight_shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(..., F)`` features to ``(..., n_outputs)``.
+        """``(..., F)`` features to ``(..., n_outputs)``; to ``(...)`` where it is bare.
 
         Raises:
             ShapeError: for features of another number, dtype or device, or values that cannot be encoded.
@@ -208,7 +213,8 @@ class QuantumLayer(CircuitModule):
         if self.checks_input:
             c = self.circuit
             check_encodable(x, c.in_features, c.encoding, self, c.prepares)
-        return super().forward(x)
+        out = super().forward(x)
+        return out.squeeze(-1) if self.is_bare else out
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -243,6 +249,7 @@ def _checked(circuit: Circuit, parameters: Parameters | None) -> Parameters:
         "noise_strength",
         "n_copies",
         "parameter_shapes",
+        "is_bare",
     }
     taken |= {"_engine", "_named"}
     for name in names:

@@ -305,3 +305,29 @@ def test_imported_weights_go_back_and_forth() -> None:
         imported.flat({"w": flat})
     with pytest.raises(qmoe.ShapeError, match=r"weights has the shape \(5,\)"):
         imported.named(flat[:5])
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_single_expectation_value_has_no_axis_as_in_torch_layer(batched) -> None:
+    @qml.qnode(qml.device("default.qubit", wires=2))
+    def single(inputs, weights):
+        for wire in range(2):
+            qml.RX(inputs[..., wire] if batched else inputs.T[wire], wires=wire)
+        qml.BasicEntanglerLayers(weights, wires=range(2))
+        return qml.expval(qml.Z(0) @ qml.Z(1))
+
+    theirs = qml.qnn.TorchLayer(single, {"weights": (2, 2)})
+    mine = qmoe.QuantumLayer.from_pennylane(single, {"weights": (2, 2)})
+    mine.load_state_dict(theirs.state_dict())
+    x = torch.rand(5, 2)
+    torch.testing.assert_close(mine(x), theirs(x), rtol=0, atol=1e-6)
+    assert mine(x[0]).shape == theirs(x[0]).shape == ()
+
+
+def test_a_list_of_one_expectation_value_keeps_its_axis() -> None:
+    @qml.qnode(qml.device("default.qubit", wires=1))
+    def listed(inputs, weights):
+        qml.RX(inputs[0] * weights[0], wires=0)
+        return [qml.expval(qml.Z(0))]
+
+    assert qmoe.QuantumLayer.from_pennylane(listed, {"weights": (1,)})(torch.rand(5, 1)).shape == (5, 1)

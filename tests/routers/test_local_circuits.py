@@ -11,8 +11,20 @@ import torch
 from benchmarks.spans import brick
 
 import qmoe
-from qmoe.circuits import AngleEncoding, Circuit, Dephase, Feature, Gate, Hamiltonian, NoiseModel, Pauli, Weight
-from qmoe.errors import ConfigError, PerformanceWarning
+from helpers import generator
+from qmoe.circuits import (
+    AngleEncoding,
+    Circuit,
+    Dephase,
+    Feature,
+    Gate,
+    Hamiltonian,
+    NoiseModel,
+    Pauli,
+    Prepare,
+    Weight,
+)
+from qmoe.errors import ConfigError, PerformanceWarning, ShapeError
 from qmoe.routers import DistilledRouter, QuantumRouter, circuit_basis
 from qmoe.routers.functions.certificate import weight_certificate
 from qmoe.routers.functions.feature_blocks import Blocks
@@ -20,10 +32,6 @@ from qmoe.routers.functions.information import Information, information, mean_sq
 from qmoe.routers.functions.products import Products
 from qmoe.routers.functions.propagation.valued import coefficients_of
 from qmoe.testing import random_circuit, random_operations
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def angles(n: int, n_features: int, seed: int = 0) -> torch.Tensor:
@@ -367,3 +375,23 @@ def test_read_outs_that_tell_nothing_take_infinitely_many_shots() -> None:
     assert (told(blind).signal, told(blind).shots) == (0.0, math.inf)
     assert information(Circuit(2, 1, "amplitude"), generator()) is None
     assert told(Circuit(2, 1, readout=[Hamiltonian([0.5, 0.5], ["Z0", "Z1"])])).shots is None
+
+
+def test_rows_of_zeros_have_no_amplitudes_for_twins_either():
+    circuit = Circuit.from_operations([Prepare(2), Gate("RY", (0,), (Weight(0),)), Gate("CNOT", (0, 1))])
+    router = qmoe.QuantumRouter(4, 2, circuit=circuit, generator=generator())
+    for other in (router, qmoe.twin(router), qmoe.distill(router)):
+        with pytest.raises(ShapeError, match="all zeros"):
+            other(torch.zeros(3, 4))
+
+
+@pytest.mark.parametrize("max_weight", [True, 0, 1.0])
+def test_a_number_of_features_that_is_none_is_refused(max_weight):
+    with pytest.raises(ConfigError, match=f"max_weight is {max_weight}"):
+        qmoe.twin(qmoe.QuantumRouter(3, 2, generator=generator()), max_weight=max_weight)
+
+
+def test_no_rows_differ_by_nothing():
+    router = qmoe.QuantumRouter(3, 2, generator=generator())
+    assert qmoe.distill(router, max_weight=2, x=torch.zeros(0, 3)).rms == 0
+    assert qmoe.twin(router, max_weight=2, x=torch.zeros(0, 3), generator=generator()).rms == 0

@@ -90,6 +90,7 @@ def without_entanglers(circuit: Circuit) -> Circuit | str:
         noise=circuit.noise,
         in_features=circuit.in_features,
         weight_shape=circuit.weight_shape,
+        angles=None if circuit.body is None else circuit.body.function,
     )
 
 

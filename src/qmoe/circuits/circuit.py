@@ -165,9 +165,7 @@ class Circuit:
         """
         listed = check_operations(operations)
         if angles is not None and (in_features is None or weight_shape is None):
-            raise ConfigError(
-                "angles takes all features and weights, so say how many: in_features= and weight_shape=."
-            )
+            raise ConfigError("angles takes all features and weights, so say how many: in_features= and weight_shape=.")
         readout, noise = as_readout(readout), as_noise(noise)
         if n_qubits is None:
             wires = [wire for op in listed for wire in wires_of(op)]

@@ -21,11 +21,13 @@ class Imported:
         circuit: the circuit; its weights are all parameters, flattened and put one after another.
         parameters: name and shape of each parameter, in the order of the flattened weights.
         initial: first values of the parameters, by name and in these shapes, where the source states some.
+        is_bare: whether the source returns its only number without an axis, ``(...)`` in place of ``(..., 1)``.
     """
 
     circuit: Circuit
     parameters: tuple[tuple[str, tuple[int, ...]], ...]
     initial: dict[str, Tensor] | None = None
+    is_bare: bool = False
 
     @property
     def slices(self) -> dict[str, slice]:

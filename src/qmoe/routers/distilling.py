@@ -205,6 +205,8 @@ def _rms(distilled: DistilledRouter, router: QuantumRouter, x: Tensor) -> float 
     """Root mean square of the difference on rows; None where the router can be neither run nor followed exactly."""
     router.validate_input(x)
     rows = x.detach().cpu().double()
+    if not rows.numel():
+        return 0.0
     inputs = rows if distilled.projection is None else distilled.projection(rows)
     if router.circuit.n_qubits <= MAX_COMPARED:
         exact = _run(router, inputs, tuple(range(router.circuit.n_outputs)), first=True)

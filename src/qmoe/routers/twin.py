@@ -102,6 +102,8 @@ class TwinRouter(FeatureRouter):
     ) -> None:
         in_features = circuit.in_features if in_features is None else in_features
         check_sizes(in_features=in_features, n_experts=n_experts, max_functions=max_functions)
+        if max_weight is not None:
+            check_sizes(max_weight=max_weight)
         projects = in_features != circuit.in_features
         if projects and circuit.prepares:
             raise ConfigError(
@@ -166,7 +168,7 @@ class TwinRouter(FeatureRouter):
 
     def validate_input(self, x: Tensor) -> None:
         """As that of `QuantumRouter`: raises `ShapeError` for what the circuit could not encode, warns beyond one period."""
-        check_encoded(self, x, self.projection, self.circuit.encoding)
+        check_encoded(self, x, self.projection, self.circuit.encoding, self.circuit.prepares)
 
     def features(self, x: Tensor) -> Tensor:
         """``phi``: ``(..., F)`` to ``(..., K)``."""

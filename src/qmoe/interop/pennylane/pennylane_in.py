@@ -51,7 +51,8 @@ def from_pennylane(
     traced = traced_of(program, in_features)
     parameters = tuple(program.shapes.items())
     circuit = _circuit(program, traced, in_features)
-    return Imported(circuit, parameters, _initial(parameters, init_method))
+    is_bare = program.returns_one(circuit.in_features) and not isinstance(circuit.readout, Born | Probs)
+    return Imported(circuit, parameters, _initial(parameters, init_method), is_bare)
 
 
 def _circuit(program: QNodeProgram, traced: Traced, in_features: int | None) -> Circuit:

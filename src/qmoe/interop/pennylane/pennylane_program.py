@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 from collections.abc import Iterable, Mapping
@@ -58,12 +59,27 @@ class QNodeProgram:
 
     def numeric(self, x: Tensor, w: Tensor, batched: bool) -> Any:
         """The tape of ``(F,)`` inputs and ``(P,)`` weights that are numbers."""
+        return self._tape(x.reshape(1, -1) if batched else x, self._named(w))
+
+    def returns_one(self, n_features: int) -> bool:
+        """Whether the quantum function returns one measurement by itself, which a tape holds as a list of one."""
+        import pennylane as qml
+
+        x, weights = torch.full((n_features,), 0.5), self._named(torch.full((self.n_weights,), 0.5))
+        returned: Any = None
+        for inputs in (x, x.reshape(1, -1)):
+            with contextlib.suppress(Exception), qml.queuing.AnnotatedQueue():  # it takes one or the other
+                returned = self.qnode.func(**{self.input_name: inputs}, **weights)
+                break
+        return isinstance(returned, qml.measurements.MeasurementProcess)
+
+    def _named(self, w: Tensor) -> dict[str, Any]:
         weights: dict[str, Any] = {}
         start = 0
         for name, shape in self.shapes.items():
             weights[name] = w[start : start + math.prod(shape)].reshape(shape)
             start += math.prod(shape)
-        return self._tape(x.reshape(1, -1) if batched else x, weights)
+        return weights
 
     def _tape(self, inputs: Any, weights: dict[str, Any]) -> Any:
         import pennylane as qml

@@ -140,7 +140,7 @@ def _symbolic(program: QNodeProgram, n_features: int, batched: bool) -> Traced:
     for point in points(n_features, program.n_weights, 8):
         truth = program.numeric(point.x, point.w, batched)
         _compare(tape, truth, point)
-        _checkreadout_of(readout, program, truth)
+        _check_readout(readout, program, truth)
     return Traced(tape, gates, None, n_features)
 
 
@@ -167,7 +167,7 @@ def readout_of(program: QNodeProgram, tape: Any) -> tuple[Readout, list[Trouble]
     return as_readout_of(tape.measurements, {label: number for number, label in enumerate(labels)})
 
 
-def _checkreadout_of(readout: Readout, program: QNodeProgram, tape: Any) -> None:
+def _check_readout(readout: Readout, program: QNodeProgram, tape: Any) -> None:
     if readout_of(program, tape)[0] != readout:
         reason = "what is measured depends on the values of inputs or weights"
         raise refuse(SOURCE, [Trouble("the end", reason, "Multiply the outputs after the layer.")])
@@ -207,7 +207,7 @@ def _numeric(program: QNodeProgram, n_features: int, batched: bool, fixed: bool)
                 raise refuse(SOURCE, [_differs(raw.place, there.operations[raw.place])])
         if len(found) != len(shapes):
             raise refuse(SOURCE, [_differs(found[-1].place if found else 0, there.operations[-1])])
-        _checkreadout_of(readout, program, there)
+        _check_readout(readout, program, there)
         return [value for raw in found for value in raw.angles]
 
     angles, used = polynomials(angles_at, n_features, program.n_weights)
