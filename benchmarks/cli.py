@@ -117,6 +117,28 @@ def run(
         _rewrite(made, out, console)
 
 
+@app.command("spans")
+def spans_of_large_circuits() -> None:
+    """Time spans, twins and distilled routers of circuits of 50 and 100 qubits."""
+    from benchmarks.spans import measure_spans, text
+
+    for one in measure_spans():
+        Console().print(text(one), highlight=False, soft_wrap=True)
+
+
+@app.command("twins")
+def twins_beside_routers(
+    threads: Annotated[int, typer.Option(min=1, help="Threads of both.")] = 1,
+    seconds: Annotated[float, typer.Option(min=0.01, help="How long each size is timed.")] = 2.0,
+) -> None:
+    """Time twins beside the quantum routers that they replace."""
+    limit_threads(threads)
+    from benchmarks.twins import measure_twins, text
+
+    for one in measure_twins(seconds):
+        Console().print(text(one), highlight=False, soft_wrap=True)
+
+
 @app.command("imported")
 def imported_circuits(
     quick: Annotated[bool, typer.Option("--quick", help="A few small cases, timed briefly.")] = False,

@@ -1,6 +1,6 @@
 """Functions of circuits that no engine can run: seconds of a span, a twin and a distilled router at 50 qubits.
 
-``python -m benchmarks.spans`` measures them and prints one line a size.
+``python -m benchmarks spans`` measures them and prints one line a size.
 """
 
 from __future__ import annotations
@@ -104,8 +104,3 @@ def text(one: SpanTimes) -> str:
         f"{one.n_qubits} qubits, {one.n_layers} brick layers: {one.n_functions} functions; span {one.span:.2f} s, twin "
         f"{one.twin:.2f} s, distilled {one.distill:.2f} s (off by {one.off:.1g} at {_SMALL} qubits)"
     )
-
-
-if __name__ == "__main__":
-    for measured in measure_spans():
-        print(text(measured))  # noqa: T201
