@@ -109,7 +109,13 @@ def test_models_that_do_not_run_as_one_train_one_by_one(odd):
 def test_ordinary_models_run_as_one():
     models = [hybrid(s) for s in range(2)]
     x, y = table()
-    assert Together.of(models, x[:8], y[:8], CLASSES.loss) is not None
+    together = Together.of(models, x[:8], y[:8], CLASSES.loss)
+    found = together.losses(torch.stack([x[8:12], x[12:16]]), torch.stack([y[8:12], y[12:16]]))
+    each = [
+        CLASSES.loss(model(rows), of)
+        for model, rows, of in zip(models, x[8:16].split(4), y[8:16].split(4), strict=True)
+    ]
+    torch.testing.assert_close(found, torch.stack(each), rtol=1e-5, atol=1e-6)
     assert Together.of(models[:1], x[:8], y[:8], CLASSES.loss) is None
 
 
