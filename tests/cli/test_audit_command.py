@@ -17,6 +17,18 @@ def mine():
     return build, "0", x, (x[:, 0] > x[:, 1]).long()
 def named():
     return dict(zip(("model", "path", "X", "y"), mine())) | {"seeds": 3, "epochs": 1, "arms": []}
+def odd():
+    return {"model": None, "path": "0", "X": [], "y": [], "foo": 1}
+
+
+def short():
+    return {"model": None}
+
+
+def broken():
+    raise KeyError("x")
+
+
 def nothing():
     return None
 """
@@ -60,6 +72,9 @@ def test_the_answer_is_json_if_asked_for_and_a_dict_may_hold_any_argument(folder
         ("my_model.py", "expected FILE.py:NAME or MODULE:NAME"),
         ("my_model.py:mime", "Unknown name in my_model.py: 'mime'; did you mean 'mine'?"),
         ("my_model.py:nothing", "returned a NoneType, expected (model, path, X, y)"),
+        ("my_model.py:odd", "Unknown argument in the dict of my_model.py:odd: 'foo'"),
+        ("my_model.py:short", "The dict of my_model.py:short lacks path, X, y"),
+        ("my_model.py:broken", "my_model.py:broken raised KeyError('x')"),
         ("other.py:mine", "other.py cannot be imported: FileNotFoundError"),
         ("no_such_module:mine", "no_such_module cannot be imported: ModuleNotFoundError"),
     ],
@@ -69,3 +84,9 @@ def test_what_is_no_function_for_an_audit_is_a_line_and_no_traceback(folder, sou
     assert done.returncode == 2
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_place_that_is_not_there_is_told_before_anything_is_trained(folder):
+    done = qmoe("audit", "my_model.py:mine", "--allow-import", "--out", "nowhere/runs.csv", cwd=folder)
+    assert done.returncode == 2
+    assert "there is no folder nowhere; make it first" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,8 @@ import typer
 from qmoe.cli.console import make_console, make_progress, say
 from qmoe.cli.packages import starting
 from qmoe.cli.shared_options import Json
-from qmoe.errors import ConfigError, unknown
+from qmoe.errors import ConfigError, QMoEError, unknown
+from qmoe.safe_files import write_whole
 from qmoe.statistics.conventions import MARGIN
 
 if TYPE_CHECKING:
@@ -63,17 +65,22 @@ def audit(
     with starting():
         from qmoe.auditing import audit as run
     given = {"seeds": seeds, "epochs": epochs, "lr": tuple(lr) if lr else None, "margin": margin}
+    if out is not None and not out.parent.is_dir():
+        raise ConfigError(f"--out is {out}, and there is no folder {out.parent}; make it first.")
     arguments = _arguments(source, allow_import) | {name: value for name, value in given.items() if value is not None}
+    _check_arguments(source, arguments, inspect.signature(run))
     result = _with_progress(run, arguments, as_json)
-    if out is not None:
-        result.to_frame().to_csv(out, index=False)
+    console = make_console(stderr=as_json)
     if as_json:
         typer.echo(json.dumps(result.as_dict(), indent=2))
-        return
-    console = make_console()
-    for line in str(result).splitlines():
-        say(console, line)
+    else:
+        for line in str(result).splitlines():
+            say(console, line)
     if out is not None:
+        try:
+            write_whole(out, result.to_frame().to_csv(index=False))
+        except OSError as error:
+            raise QMoEError(f"{out} cannot be written: {error.strerror}; choose another file with --out.") from None
         say(console, f"All runs: {out}")
 
 
@@ -93,7 +100,10 @@ def _arguments(source: str, allowed: bool) -> dict[str, Any]:
     module = _imported(place)
     if not hasattr(module, name):
         raise unknown(f"name in {place}:", name, [n for n in vars(module) if not n.startswith("_")])
-    returned = getattr(module, name)()
+    try:
+        returned = getattr(module, name)()
+    except Exception as error:  # whatever the user's code raises
+        raise ConfigError(f"{source} raised {error!r}; it is called without arguments.") from error
     if isinstance(returned, Mapping):
         return dict(returned)
     if isinstance(returned, tuple) and len(returned) == len(_POSITIONS):
@@ -101,6 +111,16 @@ def _arguments(source: str, allowed: bool) -> dict[str, Any]:
     raise ConfigError(
         f"{source} returned a {type(returned).__name__}, expected (model, path, X, y), or a dict of arguments of qmoe.audit."
     )
+
+
+def _check_arguments(source: str, arguments: Mapping[str, Any], signature: inspect.Signature) -> None:
+    known = [name for name in signature.parameters if name != "on_progress"]
+    for name in arguments:
+        if name not in known:
+            raise unknown(f"argument in the dict of {source}:", name, known)
+    missing = [name for name in _POSITIONS if name not in arguments]
+    if missing:
+        raise ConfigError(f"The dict of {source} lacks {', '.join(missing)}; qmoe.audit takes {', '.join(_POSITIONS)}.")
 
 
 def _imported(place: str) -> Any:
