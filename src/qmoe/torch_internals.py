@@ -73,3 +73,10 @@ def is_symbolic_zero(tensor: Tensor) -> bool:
 def copy_all(targets: list[Any], sources: list[Any]) -> None:
     """Copies each tensor of ``sources`` to the one at its place in ``targets``."""
     torch._foreach_copy_(targets, sources)
+
+
+def program_of_any_sizes(function: Any, *examples: torch.Tensor) -> torch.fx.GraphModule:
+    """A function's operations, recorded once for tensors of any sizes; tensors that it holds become constants."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    return make_fx(function, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*examples)

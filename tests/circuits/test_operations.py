@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from qmoe.circuits import (
+    Body,
     Born,
     Circuit,
     Dephase,
@@ -127,6 +128,15 @@ def test_a_template_and_its_operations_dephase_alike_where_each_layer_has_an_upl
 def test_what_does_not_fit_is_refused(operations, options, message):
     with pytest.raises(ConfigError, match=message):
         Circuit.from_operations(operations, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({}, "in place of n_layers"), ({"n_layers": None, "encoding": None, "ansatz": None}, "in_features is None")],
+)
+def test_a_body_by_itself_is_sent_to_operations(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Circuit(2, body=Body((JOIN,), (0,)), **options)
 
 
 def test_it_has_no_options_of_a_template():

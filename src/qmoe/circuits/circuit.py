@@ -114,8 +114,12 @@ class Circuit:
                 raise ConfigError("encoding or ansatz is None; Circuit.from_operations makes a circuit without them.")
             encoding, ansatz = as_encoding(encoding), as_ansatz(ansatz)
             in_features = _checked_template(n_qubits, n_layers, encoding, ansatz, noise, in_features)
+        elif (n_layers, encoding, ansatz) != (None, None, None):
+            raise ConfigError(
+                "body stands in place of n_layers, encoding and ansatz; Circuit.from_operations makes both fit."
+            )
         else:
-            n_layers = encoding = ansatz = None
+            check_size("in_features", in_features, 1)
         readout = as_readout(readout)
         check_readout(readout, n_qubits)
         if isinstance(readout, Readouts) and readout.words(n_qubits) == Expval().words(n_qubits):

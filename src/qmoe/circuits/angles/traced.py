@@ -82,13 +82,14 @@ class AngleFunction:
 
 def _traced(function: Any, in_features: int, n_weights: int, dtype: Any) -> Any:
     import torch
-    from torch.fx.experimental.proxy_tensor import make_fx
+
+    from qmoe.torch_internals import program_of_any_sizes
 
     # Sizes that are alike would be taken for one.
     n = in_features + n_weights + 11
     x, weights = torch.full((n, in_features), 0.5, dtype=dtype), torch.full((n_weights,), 0.25, dtype=dtype)
     try:
-        program = make_fx(function, tracing_mode="symbolic", _allow_non_fake_inputs=True)(x, weights)
+        program = program_of_any_sizes(function, x, weights)
     except Exception as error:  # whatever a function of somebody else does
         raise ConfigError(
             f"The function of the angles cannot be traced: {' '.join(str(error).split())[:300]}. It takes x (B, F) and "
