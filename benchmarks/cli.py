@@ -123,7 +123,7 @@ def spans_of_large_circuits() -> None:
     from benchmarks.spans import measure_spans, text
 
     for one in measure_spans():
-        Console().print(text(one), highlight=False, soft_wrap=True)
+        Console(markup=False, emoji=False).print(text(one), highlight=False, soft_wrap=True)
 
 
 @app.command("twins")
@@ -136,7 +136,7 @@ def twins_beside_routers(
     from benchmarks.twins import measure_twins, text
 
     for one in measure_twins(seconds):
-        Console().print(text(one), highlight=False, soft_wrap=True)
+        Console(markup=False, emoji=False).print(text(one), highlight=False, soft_wrap=True)
 
 
 @app.command("imported")

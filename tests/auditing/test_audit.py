@@ -385,3 +385,16 @@ def test_a_layer_that_the_model_does_not_call_is_refused():
     model.idle = nn.Linear(4, 4)
     with pytest.raises(ConfigError, match="does not call 'idle'"):
         audit(model, "idle", X, Y, **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"fit": lambda *given: None, "lr": 0.1}, "fit was given"),
+        ({"fit": lambda *given: None, "epochs": 3}, "fit was given"),
+        ({"test": line(10), "test_share": 0.5}, "test was given"),
+    ],
+)
+def test_an_option_that_would_decide_nothing_is_refused(options, told):
+    with pytest.raises(ConfigError, match=told):
+        audit(Beside, "body.layer", *line(40), **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from types import SimpleNamespace
 
@@ -71,10 +72,9 @@ def test_read_outs_are_reckoned(small, n_qubits, n_batch):
 @pytest.mark.parametrize(
     ("readout", "n_qubits"),
     [
-        (Probs(tuple(range(14))), 14),
         (Probs(tuple(range(64))), 64),
         (Parity(), 28),
-        ([Pauli("X0 X1"), "born"], 14),
+        ([Pauli("X0 X1"), "born"], 28),
     ],
     ids=str,
 )
@@ -85,6 +85,16 @@ def test_tables_of_read_outs_are_reckoned(small, engine, readout, n_qubits):
         UnsupportedError, match=r"basis states in 1 or more bases.* there are 4 GiB.*measure fewer wires"
     ):
         get_engine(engine).evaluate(circuit, torch.zeros(1, 1), torch.zeros(0))
+
+
+@pytest.mark.parametrize("engine", ["native", "torch"])
+@pytest.mark.parametrize("readout", [Probs(tuple(range(14))), [Pauli("X0 X1"), "born"]], ids=str)
+def test_probabilities_of_every_wire_take_no_table(small, engine, readout):
+    circuit = Circuit.from_operations([Gate("RX", (0,), (Feature(0),))], n_qubits=14, readout=readout)
+    given = get_engine(engine).evaluate(circuit, torch.tensor([[0.8]]), torch.zeros(0))
+    expected = torch.zeros(2**14)
+    expected[0], expected[2**13] = math.cos(0.4) ** 2, math.sin(0.4) ** 2
+    torch.testing.assert_close(given[0, -(2**14) :], expected)
 
 
 def test_tables_of_many_bases_are_reckoned_as_they_come(monkeypatch):

@@ -239,3 +239,10 @@ def test_the_estimator_gives_the_gradients_that_we_give(network) -> None:
         shift = ParamShiftEstimatorGradient(StatevectorEstimator(default_precision=0.0))
         theirs = shift.run([bound], [SparsePauliOp("ZX")], [w.tolist()], precision=0.0).result().gradients[0]
     assert w.grad.tolist() == pytest.approx(list(theirs), abs=1e-10)
+
+
+def test_a_shape_without_what_it_is_the_shape_of_is_refused(network) -> None:
+    circuit, given = network
+    for options in ({}, {"observables": ["IZ"]}):
+        with pytest.raises(ConfigError, match="output_shape is 2, the shape of what interpret gives"):
+            from_qiskit(circuit, output_shape=2, **options, **given)

@@ -21,6 +21,8 @@ from qmoe.errors import ConfigError, ShapeError, check_sizes
 from qmoe.seeding import seed_sequence
 from qmoe.statistics.conventions import MARGIN
 
+#: How models are trained, and rows held out, unless something else is asked for.
+LR, EPOCHS, BATCH_SIZE, TEST_SHARE = 0.03, 60, 32, 0.3
 #: Rows that the model is tried on before anything is trained.
 _TRIED = 256
 
@@ -34,11 +36,11 @@ def audit(
     task: TaskName = "auto",
     loss: Loss | None = None,
     fit: Fit | Mapping[str, Fit] | None = None,
-    lr: float | Sequence[float] = 0.03,
-    epochs: int = 60,
-    batch_size: int = 32,
+    lr: float | Sequence[float] = LR,
+    epochs: int = EPOCHS,
+    batch_size: int = BATCH_SIZE,
     seeds: int = 20,
-    test_share: float = 0.3,
+    test_share: float = TEST_SHARE,
     test: tuple[object, object] | None = None,
     arms: Iterable[str] | None = None,
     margin: float = MARGIN,
@@ -94,6 +96,8 @@ def audit(
     """
     check_sizes(epochs=epochs, batch_size=batch_size, seeds=seeds)
     _check_numbers(test_share, margin)
+    if test is not None and test_share != TEST_SHARE:
+        raise ConfigError("test was given, and so test_share decides nothing; leave it out.")
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{,59}", name):
         raise ConfigError(f"name is {name!r}, expected up to 60 of a-z, 0-9, '-', '_' and '.', such as 'my-data'.")
     recipes = _recipes(lr, epochs, batch_size, fit)
@@ -181,6 +185,8 @@ def _recipes(
             raise ConfigError(
                 f"fit is {fit!r}, expected a function fit(model, X_train, y_train, seed), or several by name."
             )
+        if (lr, epochs, batch_size) != (LR, EPOCHS, BATCH_SIZE):
+            raise ConfigError("fit was given, and so lr, epochs and batch_size decide nothing; leave them out.")
         return [({"training": key}, Recipe(0, math.nan, 0, each)) for key, each in named.items()]
     rates = list(lr) if isinstance(lr, Sequence) else [lr]
     if (

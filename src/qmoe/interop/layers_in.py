@@ -48,7 +48,8 @@ def _network(network: Any) -> Imported:
     if "EstimatorQNN" in kinds:
         return from_qiskit(network.circuit, observables=list(network.observables), **given)
     if "SamplerQNN" in kinds:
-        return from_qiskit(network.circuit, interpret=network.interpret, output_shape=network.output_shape, **given)
+        shape = None if network.interpret is None else network.output_shape
+        return from_qiskit(network.circuit, interpret=network.interpret, output_shape=shape, **given)
     raise UnsupportedError(
         f"The connector holds a {type(network).__name__}, expected an EstimatorQNN or a SamplerQNN; from_qiskit takes its "
         "circuit, with its parameters and what is measured."

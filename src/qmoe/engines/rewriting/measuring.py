@@ -78,22 +78,25 @@ def measured(readout: Readout, n_qubits: int) -> Measured:
         return Measured((_singles(sums, n_qubits),))
     words: list[Sum] = []
     marginals: list[tuple[int, ...]] = []
-    kinds: list[int] = []  # of each output: -1 for a word, else the number of its marginal
+    kinds: list[np.ndarray] = []  # of each output: -1 for a word, else the number of its marginal
     for part in readout.parts if isinstance(readout, Readouts) else (readout,):
         if isinstance(part, Born | Probs):
-            kinds += [len(marginals)] * part.n_outputs(n_qubits)
+            _require_tables(readout, n_qubits, 0, 1)
+            kinds.append(np.full(part.n_outputs(n_qubits), len(marginals), np.int32))
             marginals.append(tuple(range(n_qubits)) if isinstance(part, Born) else part.wires)
         else:
             found = part.words(n_qubits)
             assert found is not None
-            kinds += [-1] * len(found)
+            kinds.append(np.full(len(found), -1, np.int32))
             words += found
     # Sorted by kind, and in order within each, outputs stand as they are computed; this is the way back.
-    order = tuple(int(place) for place in np.argsort(np.argsort(kinds, kind="stable"), kind="stable"))
+    sorted_places = np.argsort(np.concatenate(kinds), kind="stable")
+    in_order = bool((sorted_places[1:] > sorted_places[:-1]).all())
+    order = None if in_order else tuple(np.argsort(sorted_places).tolist())
     runs = list(_by_basis(readout, words, n_qubits, has_marginals=bool(marginals)))
     if marginals:
         runs[0] = replace(runs[0], marginals=tuple(marginals))
-    return Measured(tuple(runs), None if order == tuple(range(len(order))) else order)
+    return Measured(tuple(runs), order)
 
 
 def marginal(probabilities: Tensor, wires: tuple[int, ...], n_qubits: int) -> Tensor:

@@ -54,6 +54,10 @@ def from_qiskit(
         raise ConfigError(f"Got {circuit!r}, expected a qiskit.QuantumCircuit.")
     if observables is not None and interpret is not None:
         raise ConfigError("observables give expectation values and interpret takes outcomes; give one of both.")
+    if output_shape is not None and interpret is None:
+        raise ConfigError(
+            f"output_shape is {output_shape!r}, the shape of what interpret gives; give both, or leave it out."
+        )
     known = {parameter.name: parameter for parameter in circuit.parameters}
     inputs, weights = _names("input_params", input_params, known), _names("weight_params", weight_params, known)
     for name in inputs:
