@@ -15,7 +15,8 @@ from qmoe.circuits.angles.expressions import Computed, Feature, Weight, indices_
 from qmoe.circuits.angles.traced import AngleFunction
 from qmoe.circuits.ansatze import Ansatz, BasicEntangler, CustomAnsatz, NoEntangler, StronglyEntangling
 from qmoe.circuits.encodings import AmplitudeEncoding, AngleEncoding, Encoding
-from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare
+from qmoe.circuits.gates import NOISE, Gate, Operation, Prepare
+from qmoe.circuits.noise import NoiseModel
 from qmoe.circuits.placing import wires_of
 from qmoe.circuits.readouts import Born, Expval, Hamiltonian, Parity, Pauli, Probs, Readout, Readouts
 from qmoe.errors import ConfigError
@@ -42,7 +43,7 @@ def check_encoding(encoding: Encoding, n_qubits: int, in_features: int, has_nois
         if isinstance(op, Prepare):
             _check_prepare(name, op, place, encoding.uploads, n_qubits, in_features)
             continue
-        if isinstance(op, Depolarize | Dephase):
+        if isinstance(op, NOISE):
             _check_wires(f"The encoding {name}", op.wires, n_qubits)
             if not has_noise:
                 raise ConfigError(
@@ -103,6 +104,18 @@ def check_readout(readout: Readout, n_qubits: int) -> None:
         )
 
 
+def check_noise(noise: NoiseModel | None, n_qubits: int) -> None:
+    """Checks that the wires that channels are placed on are there.
+
+    Raises:
+        ConfigError: for one that is not, on which a channel would silently strike nothing.
+    """
+    for placed in () if noise is None else noise.channels:
+        for wire in placed.wires or ():
+            if wire >= n_qubits:
+                raise ConfigError(f"{placed!r} strikes wire {wire}, but the circuit has wires 0 to {n_qubits - 1}.")
+
+
 def check_operations(operations: Iterable[Any]) -> tuple[Operation, ...]:
     """The operations as a tuple.
 
@@ -147,7 +160,7 @@ def check_body(
             raise ConfigError(
                 f"Operation {place}, {op}, acts on wire {beyond[0]}; the circuit has wires 0 to {n_qubits - 1}."
             )
-        if isinstance(op, Depolarize | Dephase) and not has_noise:
+        if isinstance(op, NOISE) and not has_noise:
             raise ConfigError(
                 f"Operation {place} is {op}, and a circuit without noise has pure states: noise=NoiseModel()."
             )

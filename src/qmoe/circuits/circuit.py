@@ -15,13 +15,14 @@ from qmoe.circuits.checks import (
     check_body,
     check_computed,
     check_encoding,
+    check_noise,
     check_operations,
     check_readout,
 )
 from qmoe.circuits.circuit_dicts import circuit_from_dict, circuit_to_dict
 from qmoe.circuits.drawing import draw_operations
 from qmoe.circuits.encodings import AngleEncoding, Encoding, as_encoding
-from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare
+from qmoe.circuits.gates import NOISE, Gate, Operation, Prepare
 from qmoe.circuits.noise import NoiseModel, as_noise
 from qmoe.circuits.placing import template_operations, wires_of, with_noise_between
 from qmoe.circuits.readouts import Expval, Readout, Readouts, as_readout
@@ -107,6 +108,7 @@ class Circuit:
     ) -> None:
         check_size("n_qubits", n_qubits, 1)
         noise = as_noise(noise)
+        check_noise(noise, n_qubits)
         if body is None:
             check_size("n_layers", n_layers, 0)
             assert n_layers is not None
@@ -294,7 +296,7 @@ class Circuit:
         """
         body = self.body
         if noise is None and body is not None:
-            pure = tuple(op for op in body.operations if not isinstance(op, Depolarize | Dephase))
+            pure = tuple(op for op in body.operations if not isinstance(op, NOISE))
             body = replace(body, operations=pure, is_noisy=False)
         return replace(self, noise=noise, body=body)  # type: ignore[arg-type]  # __init__ takes a plain probability too
 

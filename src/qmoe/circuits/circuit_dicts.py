@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from qmoe.circuits.angles.expressions import Angle, Expression, Factor, Feature, Weight, as_angle
 from qmoe.circuits.ansatze import ANSATZE, Ansatz, CustomAnsatz
 from qmoe.circuits.encodings import ENCODINGS
-from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare
-from qmoe.circuits.noise import NoiseModel
+from qmoe.circuits.gates import Dephase, Depolarize, Disturb, Gate, Operation, Prepare
+from qmoe.circuits.noise import Channel, NoiseModel
+from qmoe.circuits.noise.noise_dicts import channel_from_dict, channel_to_dict, noise_from_dict, noise_to_dict
 from qmoe.circuits.readouts import READOUTS, Hamiltonian, Parity, Pauli, Probs, Readout, Readouts
 from qmoe.errors import ConfigError, UnsupportedError, did_you_mean, unknown
 
@@ -34,7 +35,7 @@ def circuit_to_dict(circuit: Circuit) -> dict[str, Any]:
     data: dict[str, Any] = {"format": FORMAT, "version": VERSION, "n_qubits": circuit.n_qubits}
     data["in_features"] = circuit.in_features
     data["readout"] = _readout_data(circuit.readout)
-    data["noise"] = None if circuit.noise is None else dataclasses.asdict(circuit.noise)
+    data["noise"] = None if circuit.noise is None else noise_to_dict(circuit.noise)
     if circuit.body is None:
         n_layers, encoding, ansatz = circuit.template
         data |= {"n_layers": n_layers, "encoding": _options("encoding", encoding, ENCODINGS)}
@@ -125,6 +126,8 @@ def _operation_data(op: Operation) -> dict[str, Any]:
         return {"prepare": op.n_wires}
     if isinstance(op, Depolarize):
         return {"depolarize": list(op.wires)}
+    if isinstance(op, Disturb):
+        return {"disturb": list(op.wires), "channel": channel_to_dict(op.channel)}
     return {"dephase": list(op.wires), "axis": op.axis}
 
 
@@ -175,9 +178,7 @@ def _part(what: str, data: Any, known: Mapping[str, type[Any]]) -> Any:
 def _noise(data: Any) -> NoiseModel | None:
     if data is None:
         return None
-    data = _mapping("The noise", data)
-    _keys("The noise", data, tuple(f.name for f in dataclasses.fields(NoiseModel)))
-    return NoiseModel(**data)
+    return noise_from_dict(_mapping("The noise", data))
 
 
 def _operation(place: int, data: Any) -> Operation:
@@ -193,6 +194,12 @@ def _operation(place: int, data: Any) -> Operation:
     if "depolarize" in data:
         _keys(where, data, ("depolarize",))
         return Depolarize(_wires(where, data["depolarize"]))
+    if "disturb" in data:
+        _keys(where, data, ("disturb", "channel"))
+        channel = channel_from_dict(_mapping(where, data["channel"]))
+        if not isinstance(channel, Channel):
+            raise ConfigError(f"{where} is {channel.name}, which is no channel but changes gates.")
+        return Disturb(channel, _wires(where, data["disturb"]))
     _keys(where, data, ("dephase", "axis"))
     if data["axis"] not in ("X", "Y", "Z"):
         raise unknown("dephasing axis", data["axis"], ("X", "Y", "Z"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from qmoe.circuits.angles.expressions import angle_text
-from qmoe.circuits.gates import Dephase, Depolarize, Gate, Operation, Prepare
+from qmoe.circuits.gates import Dephase, Depolarize, Disturb, Gate, Operation, Prepare
 from qmoe.circuits.readouts import Readout, readout_text
 
 _TARGETS = {"CNOT": "X", "CY": "Y", "CZ": "Z", "CRX": "RX", "CRY": "RY", "CRZ": "RZ"}
@@ -20,6 +20,8 @@ def _labels(op: Operation) -> dict[int, str]:
         return dict.fromkeys(op.wires, "~")
     if isinstance(op, Dephase):
         return dict.fromkeys(op.wires, "≈" if op.axis == "Z" else f"≈{op.axis}")
+    if isinstance(op, Disturb):
+        return dict.fromkeys(op.wires, f"~{op.channel.name}")
     assert isinstance(op, Gate)
     args = f"({','.join(angle_text(a) for a in op.angles)})" if op.angles else ""
     if op.name in _TARGETS:
@@ -28,7 +30,7 @@ def _labels(op: Operation) -> dict[int, str]:
 
 
 def draw_operations(operations: Iterable[Operation], n_qubits: int, readout: Readout) -> str:
-    """Draws operations as a grid of columns; ``~`` is depolarizing, ``●`` a control.
+    """Draws operations as a grid of columns; ``~`` is depolarizing, ``~name`` another channel, ``●`` a control.
 
     ``≈`` is dephasing along Z, ``≈X`` and ``≈Y`` along another axis.
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 from qmoe.circuits.angles.expressions import Angle, Computed, Feature, Weight, as_angle, indices_of
 from qmoe.errors import ConfigError, unknown
+
+if TYPE_CHECKING:
+    from qmoe.circuits.noise.channels import Channel  # channels have places, which name gates
 
 #: name -> (number of wires, number of angles).
 GATES: dict[str, tuple[int, int]] = {
@@ -157,6 +161,24 @@ class Dephase:
     axis: str = "Z"
 
 
+@dataclass(frozen=True, slots=True)
+class Disturb:
+    """A channel of noise on wires, as many as it acts on; an error of the measurement stands behind all gates.
+
+    Raises:
+        ConfigError: for another number of wires.
+    """
+
+    channel: Channel
+    wires: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.wires) != self.channel.n_wires or len(set(self.wires)) < len(self.wires):
+            raise ConfigError(
+                f"{self.channel.name} on wires {self.wires}: expected {self.channel.n_wires} different wire(s)."
+            )
+
+
 def _unknown_gate(name: object) -> ConfigError:
     from qmoe.circuits.decompositions import DECOMPOSITIONS  # it is made of gates, and so comes later
 
@@ -167,4 +189,7 @@ def _unknown_gate(name: object) -> ConfigError:
     return unknown("gate", name, GATES)
 
 
-Operation = Gate | Prepare | Depolarize | Dephase
+#: Operations that leave mixed states.
+NOISE = (Depolarize, Dephase, Disturb)
+
+Operation = Gate | Prepare | Depolarize | Dephase | Disturb

@@ -18,6 +18,7 @@ from qmoe.circuits import (
     Circuit,
     Dephase,
     Depolarize,
+    Disturb,
     Expval,
     Gate,
     Hamiltonian,
@@ -106,6 +107,8 @@ def _run(circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) 
         elif isinstance(op, Dephase):
             for wire in op.wires:
                 rho = _dephase(rho, wire, op.axis, q)
+        elif isinstance(op, Disturb):
+            rho = _disturb(rho, op, q)
         else:
             unitary = _embed(_matrix(op, x, weights, dtype), op.wires, q)
             rho = unitary @ rho @ unitary.mH
@@ -133,6 +136,12 @@ def _expectation(terms: Sum, rho: Tensor, n_qubits: int) -> Tensor:
         matrix = _pauli_word("".join(letters.get(wire, "I") for wire in range(n_qubits)), rho)
         total = total + coefficient * (matrix @ rho).diagonal().sum().real
     return total
+
+
+def _disturb(rho: Tensor, op: Disturb, n_qubits: int) -> Tensor:
+    operators = torch.tensor(op.channel.kraus(), dtype=rho.dtype, device=rho.device)
+    full = [_embed(operator, op.wires, n_qubits) for operator in operators]
+    return torch.stack([operator @ rho @ operator.mH for operator in full]).sum(0)
 
 
 def _depolarize(rho: Tensor, wire: int, n_qubits: int, p: Tensor) -> Tensor:

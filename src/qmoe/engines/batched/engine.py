@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Circuit, Dephase, Feature, Gate, Prepare, Weight
+from qmoe.circuits import Channel, Circuit, Dephase, Disturb, Feature, Gate, Prepare, Weight
 from qmoe.engines.batched.algebra import (
     AMPLITUDES,
     PAULI_VECTOR,
@@ -144,6 +144,9 @@ class _Execution:
                 vec = vec * self.damping.reshape(s, 1, 1).pow(exponents)
             elif isinstance(stage, Dephase):
                 vec = vec * dephasing_mask(stage.wires, stage.axis, q, vec.dtype, vec.device)
+            elif isinstance(stage, Disturb):
+                table = _transfer(stage.channel, vec.dtype, vec.device).expand(s, -1, -1)
+                vec = self._apply_on(stage.wires, table, vec)
             fresh = False
         return vec
 
@@ -159,12 +162,16 @@ class _Execution:
         return vec
 
     def _apply_pair(self, gate: Gate, vec: Tensor) -> Tensor:
-        s, q, d = len(vec), self.circuit.n_qubits, self.algebra.d
         matrix = self.algebra.matrices(gate.name, _gather([gate], self.weights)[:, 0])
-        axes = [2 + wire for wire in gate.wires]
-        spread = vec.reshape(*vec.shape[:2], *(d,) * q).movedim(axes, (-2, -1))
-        out = spread.reshape(s, -1, d * d) @ matrix
-        return out.reshape(spread.shape).movedim((-2, -1), axes).reshape(vec.shape)
+        return self._apply_on(gate.wires, matrix, vec)
+
+    def _apply_on(self, wires: tuple[int, ...], matrix: Tensor, vec: Tensor) -> Tensor:
+        """Multiplies the entries of some wires by ``(S, d**w, d**w)``."""
+        s, q, d = len(vec), self.circuit.n_qubits, self.algebra.d
+        axes, ends = [2 + wire for wire in wires], list(range(-len(wires), 0))
+        spread = vec.reshape(*vec.shape[:2], *(d,) * q).movedim(axes, ends)
+        out = spread.reshape(s, -1, matrix.shape[-1]) @ matrix
+        return out.reshape(spread.shape).movedim(ends, axes).reshape(vec.shape)
 
     def _apply_fixed(self, gates: tuple[Gate, ...], vec: Tensor) -> Tensor:
         source, inverse, phase, dense = _fixed_tensors(
@@ -216,6 +223,12 @@ def _fixed_tensors(
     factor = None if (phase == 1).all() else torch.tensor(phase, dtype=dtype, device=device)
     index = torch.tensor(source, device=device), torch.tensor(source.argsort(), device=device)
     return *index, factor, dense
+
+
+@cached_tensors
+def _transfer(channel: Channel, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """``(4**w, 4**w)``, for row vectors of Pauli coefficients."""
+    return torch.tensor(channel.transfer().T.copy(), dtype=dtype, device=device)
 
 
 def _gather(gates: list[Gate], values: Tensor) -> Tensor:

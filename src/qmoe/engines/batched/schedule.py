@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from qmoe.circuits import GATES, Circuit, Dephase, Depolarize, Feature, Gate, Operation, Prepare, Weight
+from qmoe.circuits import GATES, Circuit, Dephase, Depolarize, Disturb, Feature, Gate, Operation, Prepare, Weight
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Noise:
     counts: tuple[int, ...]
 
 
-Stage = Prepare | Local | Pair | Fixed | Noise | Dephase
+Stage = Prepare | Local | Pair | Fixed | Noise | Dephase | Disturb
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,10 @@ class _Builder:
             for wire in op.wires:
                 self.pending[wire] += 1
         elif isinstance(op, Prepare):
+            self.stages.append(op)
+        elif isinstance(op, Disturb):
+            self.flush(op.wires)  # relaxation, for one, does not commute with it
+            self._close()
             self.stages.append(op)
         elif isinstance(op, Dephase):
             self._close()

@@ -14,6 +14,7 @@ from qmoe.circuits import (
     Circuit,
     Dephase,
     Depolarize,
+    Disturb,
     Prepare,
     Probs,
     Readout,
@@ -54,6 +55,8 @@ def program_of(circuit: Circuit, as_state: bool = False) -> Callable[[Tensor, Te
             elif isinstance(op, Dephase):
                 for wire in op.wires:
                     DEPHASE[op.axis](wire)
+            elif isinstance(op, Disturb):
+                qml.QubitChannel(list(op.channel.kraus()), wires=op.wires)
             else:
                 # Up to a global phase; default.mixed cuts a batch of angles of PhaseShift off from their gradients.
                 name = "RZ" if as_state and op.name == "PhaseShift" else op.name

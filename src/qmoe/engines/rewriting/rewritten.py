@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Body, Circuit, Readout
+from qmoe.circuits import Body, Born, Circuit, Expval, Readout, split_readout
 from qmoe.engines.constants import constant
 from qmoe.engines.rewriting.measuring import Measured, is_linear, marginal, measured, tables
 from qmoe.engines.rewriting.plain_angles import AngleMap, has_plain_angles, plain_angles
@@ -85,16 +85,20 @@ def rewriting_for(circuit: Circuit, abilities: Abilities) -> Rewriting | None:
     A read-out of a user's own, which no engine here knows, is left to the engine to refuse.
     """
     readable = type(circuit.readout) in abilities.readouts or not is_linear(circuit.readout)
+    if is_linear(circuit.readout) and not isinstance(circuit.readout, Expval | Born):
+        # Errors of the measurement strike what is measured: behind the change to its basis, which no engine does itself.
+        readable = readable and not split_readout(circuit.operations)[1]
     takes = abilities.takes_expressions, abilities.takes_factors, abilities.couples_features
     plain = has_plain_angles(circuit, *takes)
     if readable and plain:
         return None
     ops, angles = (circuit.operations, None) if plain else plain_angles(circuit, *takes)
+    ops, errors = split_readout(ops)
     n_weights = circuit.n_weights + (0 if angles is None else len(angles.weights))
     n_features = circuit.in_features + (0 if angles is None else angles.n_features)
 
     def core(behind: tuple[object, ...], readout: Readout) -> Circuit:
-        body = Body((*ops, *behind), (n_weights,), is_noisy=True)  # type: ignore[arg-type]
+        body = Body((*ops, *behind, *errors), (n_weights,), is_noisy=True)  # type: ignore[arg-type]
         return Circuit(circuit.n_qubits, None, None, None, readout, circuit.noise, n_features, body)
 
     if readable:

@@ -12,6 +12,7 @@ from qmoe.circuits import (
     Computed,
     Dephase,
     Depolarize,
+    Disturb,
     Expression,
     Feature,
     Gate,
@@ -66,6 +67,8 @@ def to_pennylane(circuit: Circuit) -> Callable[[Any, Any], Any]:
             elif isinstance(op, Dephase):
                 for wire in op.wires:
                     DEPHASE[op.axis](wire)
+            elif isinstance(op, Disturb):
+                qml.QubitChannel(list(op.channel.kraus()), wires=op.wires)
             elif op.name == "Rot" and not _alike(op):
                 # PennyLane's Rot does not mix tensors with plain numbers, nor batches with single numbers.
                 for rotation, angle in zip((qml.RZ, qml.RY, qml.RZ), op.angles, strict=True):

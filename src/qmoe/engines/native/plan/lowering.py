@@ -120,7 +120,7 @@ def lower(circuit: Circuit) -> tuple[list[Step], WireBits, bool]:
                 lowering.steps.append(Damp(lowering.wire_bits.flip[w], lowering.wire_bits.sign[w]))
         elif isinstance(op, Dephase):
             lowering.forget(op.wires, op.axis)
-        else:
+        elif isinstance(op, Gate):
             lowering.gate(op)
     return lowering.steps, lowering.wire_bits, prepared
 

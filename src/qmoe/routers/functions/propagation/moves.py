@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from qmoe.circuits import Circuit, Dephase, Depolarize, Gate
+from qmoe.circuits import Circuit, Dephase, Depolarize, Disturb, Gate
 from qmoe.routers.functions.propagation.letters import (
     LETTERS,
     numbered,
@@ -126,6 +126,12 @@ def moves_of(circuit: Circuit, weights: np.ndarray | None = None, strength: floa
             if isinstance(op, Dephase):
                 factors[LETTERS.index(op.axis)] = 1
             listed += [Move((wire,), np.diag(factors)[:, :, None]) for wire in op.wires]
+        elif isinstance(op, Disturb):
+            table = np.array(op.channel.transfer())
+            if support and not np.any(table - np.diag(np.diag(table))):
+                continue  # it damps words, and leads to no others
+            table = (np.abs(table) > _ROUNDING).astype(np.float64) if support else table
+            listed.append(Move(op.wires, table[:, :, None]))
     moves, variables = with_variables(circuit, listed, support)
     if not circuit.prepares:
         moves = closed(moves, circuit.n_qubits, support)

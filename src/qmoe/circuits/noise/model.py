@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from qmoe.circuits.noise.channels import Channel
+from qmoe.circuits.noise.placement import OverRotation, Placed
 from qmoe.errors import ConfigError, unknown
 
 PLACEMENTS = ("block", "gate")
@@ -14,7 +17,7 @@ AXES = ("X", "Y", "Z")
 
 @dataclass(frozen=True, slots=True)
 class NoiseModel:
-    """Depolarizing noise, and full dephasing as an ablation of interference.
+    """Noise of a circuit: depolarizing at one strength, other channels at their places, full dephasing as an ablation.
 
     Depolarizing: with probability p a qubit suffers X, Y or Z, each with p/3 (PennyLane's convention). ``p = 3/4`` mixes
     the qubit fully; the channel shrinks its Bloch vector by ``1 - 4p/3``.
@@ -34,6 +37,9 @@ class NoiseModel:
     Where both channels stand at one place the depolarizing one comes first. The order makes no difference: both are
     mixtures of Pauli errors, and such channels commute.
 
+    Other channels stand behind these two where they share a place, in the order in which they are listed; errors of the
+    measurement come last of all. The sum of two models has the channels of both.
+
     Args:
         depolarizing: the probability p, between 0 and 1.
         placement: ``"block"``: on every qubit after each encoding and again after the layers that follow it (what the
@@ -42,16 +48,24 @@ class NoiseModel:
         dephasing: ``"none"``; ``"encoding"``: every qubit after each upload of the features; ``"layers"``: every qubit
             between trainable layers, that is after each but the last, however many gates a layer has; ``"all"``: both.
         dephasing_axis: ``"X"``, ``"Y"`` or ``"Z"``: the operator between whose eigenstates coherence is taken away.
+        channels: further channels with their places.
 
     Raises:
-        ConfigError: for a probability outside [0, 1], an unknown placement, dephasing or axis, or an axis other than Z
-            without dephasing.
+        ConfigError: for a probability outside [0, 1], an unknown placement, dephasing or axis, an axis other than Z
+            without dephasing, or a channel without a place.
+
+    Example:
+        >>> from qmoe.circuits import AmplitudeDamping, ReadoutError
+        >>> noise = NoiseModel(channels=[AmplitudeDamping(0.02).after("two_qubit_gate")])
+        >>> len((noise + NoiseModel(channels=[ReadoutError(0.01).before_readout()])).channels)
+        2
     """
 
     depolarizing: float = 0.0
     placement: str = "block"
     dephasing: str = "none"
     dephasing_axis: str = "Z"
+    channels: tuple[Placed, ...] = ()
 
     def __post_init__(self) -> None:
         p = self.depolarizing
@@ -71,13 +85,40 @@ class NoiseModel:
                 f"dephasing_axis={self.dephasing_axis!r} was given, but dephasing is 'none', so nothing is dephased; set "
                 "dephasing='encoding', 'layers' or 'all', or drop dephasing_axis."
             )
+        object.__setattr__(self, "channels", _placed(self.channels))
+
+    def __add__(self, other: NoiseModel) -> NoiseModel:
+        """The channels of both, those of this one first.
+
+        Raises:
+            ConfigError: where both have full dephasing, or depolarizing of their own.
+        """
+        if not isinstance(other, NoiseModel):
+            return NotImplemented
+        if self.dephasing != "none" and other.dephasing != "none":
+            raise ConfigError("Both models dephase fully; give one dephasing='none'.")
+        if self.depolarizing and other.depolarizing:
+            raise ConfigError(
+                "Both models have a depolarizing strength, and a circuit has one; write one of them as a channel: "
+                "NoiseModel(channels=[Depolarizing(p).after('gate')])."
+            )
+        strong = other if other.depolarizing else self
+        dephasing = other if other.dephasing != "none" else self
+        return NoiseModel(
+            strong.depolarizing,
+            strong.placement,
+            dephasing.dephasing,
+            dephasing.dephasing_axis,
+            self.channels + other.channels,
+        )
 
     def __repr__(self) -> str:
         # Without the usual axis, as ever: a ``state_dict`` records the noise by this text.
         axis = "" if self.dephasing_axis == "Z" else f", dephasing_axis={self.dephasing_axis!r}"
+        channels = f", channels={list(self.channels)!r}" if self.channels else ""
         return (
             f"NoiseModel(depolarizing={self.depolarizing!r}, placement={self.placement!r}, "
-            f"dephasing={self.dephasing!r}{axis})"
+            f"dephasing={self.dephasing!r}{axis}{channels})"
         )
 
     @property
@@ -89,6 +130,22 @@ class NoiseModel:
     def dephases_layers(self) -> bool:
         """Whether all qubits are dephased between layers."""
         return self.dephasing in ("layers", "all")
+
+
+def _placed(channels: object) -> tuple[Placed, ...]:
+    if not isinstance(channels, Iterable):
+        raise ConfigError(f"channels is {channels!r}, expected a list such as [BitFlip(0.01).after('gate')].")
+    listed = tuple(channels)
+    for one in listed:
+        if isinstance(one, Channel | OverRotation):
+            raise ConfigError(
+                f"{one!r} has no place; say where it strikes, such as {type(one).__name__}(...).after('gate')."
+            )
+        if not isinstance(one, Placed):
+            raise ConfigError(
+                f"channels holds {one!r}, expected a channel with its place: BitFlip(0.01).after('gate')."
+            )
+    return listed
 
 
 def as_noise(noise: float | NoiseModel | None) -> NoiseModel | None:

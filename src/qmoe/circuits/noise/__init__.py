@@ -1,0 +1,44 @@
+"""Noise as part of what a circuit is: channels, where they strike, and models made of them."""
+
+from qmoe.circuits.noise.channels import (
+    CHANNELS,
+    AmplitudeDamping,
+    BitFlip,
+    BitPhaseFlip,
+    Channel,
+    Depolarizing,
+    Kraus,
+    PauliError,
+    PhaseDamping,
+    PhaseFlip,
+    ReadoutConfusion,
+    ReadoutError,
+    ThermalRelaxation,
+)
+from qmoe.circuits.noise.model import AXES, DEPHASINGS, PLACEMENTS, NoiseModel, as_noise
+from qmoe.circuits.noise.placement import GATE_PLACES, PLACES, OverRotation, Placed
+
+__all__ = [
+    "AXES",
+    "CHANNELS",
+    "DEPHASINGS",
+    "GATE_PLACES",
+    "PLACEMENTS",
+    "PLACES",
+    "AmplitudeDamping",
+    "BitFlip",
+    "BitPhaseFlip",
+    "Channel",
+    "Depolarizing",
+    "Kraus",
+    "NoiseModel",
+    "OverRotation",
+    "PauliError",
+    "PhaseDamping",
+    "PhaseFlip",
+    "Placed",
+    "ReadoutConfusion",
+    "ReadoutError",
+    "ThermalRelaxation",
+    "as_noise",
+]
