@@ -13,7 +13,7 @@ SOURCE = Path(qmoe.__file__).parent
 
 #: Rooms from the ground up; those of one row do not import each other. "" is the public door, qmoe/__init__.py.
 FLOORS = (
-    ("errors", "torch_internals"),
+    ("errors", "torch_internals", "lazy"),
     ("seeding", "layers", "part_spec", "safe_files"),
     ("circuits", "compiled", "statistics"),
     ("engines",),
@@ -37,7 +37,7 @@ FLOORS = (
 )
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 #: Rooms that see less than their floor would allow.
-ONLY = {"statistics": {"errors", "seeding"}}
+ONLY = {"statistics": {"errors", "seeding", "lazy"}}
 #: The most of each: lines of a module, lines of a function, modules of a folder.
 MAX_LINES, MAX_FUNCTION, MAX_MODULES = 400, 80, 14
 #: Names of modules that may stand more than once, each with the reason.

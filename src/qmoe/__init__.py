@@ -8,9 +8,9 @@ Example:
     torch.Size([32, 2])
 """
 
-import importlib
-import importlib.util
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from qmoe.lazy import lazy
 
 if TYPE_CHECKING:
     from qmoe.auditing import audit
@@ -110,14 +110,5 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
-        return value
-    if not name.startswith("_") and importlib.util.find_spec(f"qmoe.{name}") is not None:
-        return importlib.import_module(f"qmoe.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy(__name__, _HOMES)

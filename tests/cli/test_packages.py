@@ -117,3 +117,16 @@ def test_an_error_that_is_no_packages_fault_is_not_hidden(monkeypatch):
 )
 def test_the_first_line_of_an_error(error, told):
     assert packages.first_line(error) == told
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["presets"], ["run", "--help"]], ids=" ".join)
+def test_help_and_lists_of_texts_import_nothing_that_takes_seconds(arguments):
+    heavy = ("torch", "numba", "scipy", "sklearn", "pandas", "matplotlib", "pennylane")
+    code = (
+        "import sys\nfrom qmoe.cli import main\n"
+        f"sys.argv = ['qmoe', *{arguments!r}]\n"
+        "try:\n    main()\nfinally:\n"
+        f"    print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"

@@ -19,12 +19,11 @@ from qmoe.cli.packages import starting
 from qmoe.cli.results_commands import add_to
 from qmoe.cli.shared_options import Claims, Json
 from qmoe.cli.streams import enduring_output
-from qmoe.data import DATASETS
 from qmoe.errors import ConfigError, QMoEError, unknown, visible
 from qmoe.statistics.conventions import POWER
-from qmoe.studies import PHASES, load_preset, preset_names, preset_text, refuse_borrowed_name
+from qmoe.studies.presets import PHASES, load_preset, preset_names, preset_text, refuse_borrowed_name
 
-# Judging and drawing take seconds to import: each command imports what it needs when it runs.
+# Torch takes seconds to import: each command imports what it needs when it runs, and --help needs nothing.
 
 app = typer.Typer(
     name="qmoe",
@@ -329,6 +328,8 @@ def datasets() -> None:
 
     Example: qmoe datasets
     """
+    with starting():
+        from qmoe.data import DATASETS
     for name, kind in DATASETS.items():
         options = ", ".join(f"{field.name} = {field.default!r}" for field in dataclasses.fields(kind))
         summary = (kind.__doc__ or "").strip().splitlines()[0]
@@ -344,7 +345,8 @@ def doctor(as_json: Json = False) -> None:
     """
     with starting():
         from qmoe.cli.doctor import examine, print_examination
-    found = examine()
+
+        found = examine()  # which imports engines and their packages
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:

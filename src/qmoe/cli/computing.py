@@ -12,13 +12,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from qmoe.studies import allow_imports
-from qmoe.studies.admission.plan import Prediction, admit, fitting_workers
-from qmoe.studies.run.executors import default_workers, ending, open_executor
+if TYPE_CHECKING:
+    from qmoe.studies.admission.plan import Prediction
+
+# As everywhere here, what takes seconds to import is imported where it is used: --help does not need it.
 
 #: Seconds that what runs has to end after the first signal.
 GRACE = 60.0
@@ -46,11 +47,15 @@ class Computing:
 
     def open(self) -> AbstractContextManager[Executor]:
         """The executor, which ends with the ``with`` block."""
+        from qmoe.studies.run.executors import ending, open_executor
+
         return ending(open_executor(self.executor, self.workers))
 
     @contextmanager
     def trusting(self) -> Iterator[None]:
         """A block in which studies may import what they name, if the user said so; from the working folder as well."""
+        from qmoe.studies import allow_imports
+
         if self.imports and str(Path.cwd()) not in sys.path:
             sys.path.append(str(Path.cwd()))
         with allow_imports(self.imports):
@@ -62,6 +67,9 @@ class Computing:
         Raises:
             UnsupportedError: for what is predicted not to fit this machine.
         """
+        from qmoe.studies.admission.plan import admit, fitting_workers
+        from qmoe.studies.run.executors import default_workers
+
         if self.executor != "local":
             n_workers, fitted = None, self
         else:

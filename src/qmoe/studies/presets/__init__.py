@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qmoe.errors import ConfigError, unknown
-from qmoe.studies.files import parse_study
-from qmoe.studies.specs.study import Study
+
+if TYPE_CHECKING:
+    from qmoe.studies.specs.study import Study
 
 #: phase -> its presets; the ladder is our own, not a phase of the paper.
 PHASES: dict[str, tuple[str, ...]] = {
@@ -46,6 +47,8 @@ def load_preset(name: str) -> Study:
     Raises:
         ConfigError: for an unknown name.
     """
+    from qmoe.studies.files import parse_study  # imports torch, which names and texts of presets do without
+
     return parse_study(preset_values(name), f"{name}.toml")
 
 
