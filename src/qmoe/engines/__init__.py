@@ -9,6 +9,7 @@ from qmoe.engines.native import NativeEngine
 from qmoe.engines.protocol import Engine
 from qmoe.engines.reference import ReferenceEngine
 from qmoe.engines.selection import ENGINES, choose_engine, get_engine
+from qmoe.engines.shots import sampled
 
 __all__ = [
     "ENGINES",
@@ -20,4 +21,5 @@ __all__ = [
     "check_values",
     "choose_engine",
     "get_engine",
+    "sampled",
 ]
