@@ -157,6 +157,8 @@ class CompilablePart(Stackable, ABC, Generic[Parts]):
         A class says so in its own body, by `own_parts`. As with ``runs_stacked``, the promise is not inherited, since a
         subclass may compute something else.
         """
+        if any(isinstance(module, CircuitModule) and module.shots is not None for module in self.modules()):
+            return None  # machine code computes exact read-outs
         return self.own_parts() if "own_parts" in vars(type(self)) else None
 
     def own_parts(self) -> Parts | None:

@@ -32,6 +32,7 @@ from qmoe.circuits import (
 )
 from qmoe.data import SCALINGS, fit_scaling
 from qmoe.engines import Engine, get_engine
+from qmoe.engines.shots import as_shots
 from qmoe.errors import ConfigError, TrainingError, check_sizes, unknown
 from qmoe.experts import EXPERTS, Experts, QuantumExperts
 from qmoe.layers import Linear, Stackable
@@ -63,7 +64,8 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
             many features and experts, which is copied and trained from what it computes, and to which the options below
             that describe a circuit do not apply.
         experts: ``"linear"``, ``"mlp"``, or ``"quantum"`` (amplitude encoding in as few qubits as hold the features, with
-            ``n_layers``, ``ansatz``, ``noise`` and ``engine`` as below, and a linear layer from the mixture to the classes).
+            ``n_layers``, ``ansatz``, ``noise``, ``shots``, ``engine`` as below, and a linear layer from the mixture to the
+            classes).
         n_experts: number of experts E.
         n_qubits: number of qubits Q of a quantum router. With angle encoding one per feature by default, but no more than 4;
             where it is not the number of features, a trainable linear map goes in front. With amplitude encoding, as few as
@@ -98,6 +100,8 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         verbose: whether to print the mean loss after every epoch.
         device: where the model trains and predicts, such as ``"cuda"``; None for the CPU. Without sample weights and on the
             CPU, whole epochs run as machine code.
+        shots: samples of each circuit of a quantum router and of quantum experts, in training (by the parameter-shift rule)
+            and in predictions; None for exact read-outs. Predictions of the same rows repeat: they draw the same numbers.
 
     Attributes:
         classes_: ``(C,)`` the labels, sorted.
@@ -152,6 +156,7 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         warm_start: bool = False,
         verbose: bool = False,
         device: str | torch.device | None = None,
+        shots: int | None = None,
     ) -> None:
         self.router = router
         self.experts = experts
@@ -180,6 +185,7 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
         self.warm_start = warm_start
         self.verbose = verbose
         self.device = device
+        self.shots = shots
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Trains on ``X`` ``(N, F)`` and labels ``y`` ``(N,)`` of any kind, of at least two classes.
@@ -205,7 +211,7 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
             raise ConfigError(f"y holds 1 class ({classes[0]!r}), expected at least two classes.")
         # Checked also where the router does not use them: a misspelt option is a mistake either way.
         as_encoding(self.encoding), as_ansatz(self.ansatz), as_readout(self.readout), as_noise(self.noise)
-        get_engine(self.engine)
+        get_engine(self.engine), as_shots(_plain(self.shots))
         dtype, device = _DTYPES[_choice("dtype", self.dtype, _DTYPES)], usable_device(self.device)
         config = self._config()
         root = _root_seed(self.random_state)
@@ -336,6 +342,7 @@ class QMoEClassifier(ClassifierMixin, BaseEstimator):
             "ansatz": self.ansatz,
             "noise": _plain(self.noise),
             "engine": self.engine,
+            "shots": _plain(self.shots),
         }
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from qmoe.circuits import Circuit
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.running import CircuitModule
+from qmoe.engines.shots import Gradient
 from qmoe.errors import ConfigError, unknown
 from qmoe.layers import Device, DType, Rng, parameter
 
@@ -42,6 +43,12 @@ class QuantumLayer(CircuitModule):
             one, ``weights``, of the shape that the circuit says.
         is_bare: whether the only output of the circuit is given without an axis, ``(...)``, as TorchLayer does.
         engine: an engine, its name, or ``"auto"``.
+        shots: samples of each circuit in each basis that is measured, from which read-outs are estimated, in evaluation as
+            well as in training; None for exact read-outs. ``layer.shots`` may be set at any time.
+        shot_seed: of the random numbers that shots take; by default it follows from the first weights and the seed of
+            ``generator``.
+        shot_gradient: ``"parameter-shift"``, from samples of shifted circuits, or ``"exact"``, the gradient of exact
+            read-outs, as a check.
         frozen: whether the weights stay as drawn.
         generator: source of the initial weights; torch's default generator if None.
         device: where the parameters live.
@@ -70,6 +77,9 @@ class QuantumLayer(CircuitModule):
         parameters: Parameters | None = None,
         is_bare: bool = False,
         engine: str | Engine = "auto",
+        shots: int | None = None,
+        shot_seed: int | None = None,
+        shot_gradient: Gradient = "parameter-shift",
         frozen: bool = False,
         generator: Rng = None,
         device: Device = None,
@@ -82,13 +92,15 @@ class QuantumLayer(CircuitModule):
             )
         if is_bare and circuit.n_outputs != 1:
             raise ConfigError(f"is_bare leaves out the axis of one output, and the circuit has {circuit.n_outputs}.")
-        super().__init__(circuit, None, engine, device=device, dtype=dtype, frozen=frozen, draw=False)
+        make: dict[str, Any] = {"device": device, "dtype": dtype, "frozen": frozen, "draw": False}
+        super().__init__(circuit, None, engine, **make)
         self.parameter_shapes: Parameters = _checked(circuit, parameters)
         if self.parameter_shapes != (("weights", circuit.weight_shape),):
             del self.weights
             for name, shape in self.parameter_shapes:
                 self.register_parameter(name, parameter(*shape, device=device, dtype=dtype, frozen=frozen))
         self.is_bare = is_bare
+        self._begin_shots(shots, shot_seed, shot_gradient)
         self.init: Init | None = _checked_init(init, self.parameter_shapes)
         self.reset_parameters(generator)
 
@@ -109,7 +121,7 @@ class QuantumLayer(CircuitModule):
             weight_shapes: the shape of each other argument.
             init_method: how weights are drawn, as TorchLayer takes it; uniform in [0, 2 pi) if None.
             in_features: the number of inputs; by default found by trying.
-            **options: engine, generator, device, dtype and frozen, as of `QuantumLayer`.
+            **options: engine, shots, generator, device, dtype and frozen, as of `QuantumLayer`.
 
         Raises:
             UnsupportedError: for what cannot be imported; see `qmoe.interop.from_pennylane`.
@@ -139,7 +151,7 @@ class QuantumLayer(CircuitModule):
             observables: what is measured; None for the probabilities of all outcomes.
             interpret: a function of outcomes that says which probabilities are added up, as SamplerQNN takes it.
             output_shape: number of its outputs; by default as many as it gives.
-            **options: init, engine, generator, device, dtype and frozen, as of `QuantumLayer`.
+            **options: init, engine, shots, generator, device, dtype and frozen, as of `QuantumLayer`.
 
         Raises:
             UnsupportedError: for what cannot be imported; see `qmoe.interop.from_qiskit`.
@@ -164,7 +176,7 @@ class QuantumLayer(CircuitModule):
             text: the program; parameters are its ``input float`` declarations.
             inputs: names of those that are features, in their order; all others train.
             readout: what is measured, as of `Circuit`.
-            **options: init, engine, generator, device, dtype and frozen, as of `QuantumLayer`.
+            **options: init, engine, shots, generator, device, dtype and frozen, as of `QuantumLayer`.
 
         Raises:
             UnsupportedError: for what cannot be imported; see `qmoe.interop.from_qasm3`.
@@ -194,6 +206,7 @@ class QuantumLayer(CircuitModule):
         for name, _ in self.parameter_shapes:
             _draw(getattr(self, name), self.init[name] if isinstance(self.init, Mapping) else self.init, generator)
         self._set_strength()
+        self._reset_stream(generator)
 
     def flat_weights(self) -> Tensor:
         """All weights, as the circuit numbers them: ``(*stack, *circuit.weight_shape)``."""
@@ -251,7 +264,7 @@ def _checked(circuit: Circuit, parameters: Parameters | None) -> Parameters:
         "parameter_shapes",
         "is_bare",
     }
-    taken |= {"_engine", "_named"}
+    taken |= {"_engine", "_named", "shot_stream"}
     for name in names:
         if not isinstance(name, str) or not name.isidentifier() or (name != "weights" and name in taken):
             raise ConfigError(f"A parameter cannot be called {name!r}, which is something else of a layer; rename it.")

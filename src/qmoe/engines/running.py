@@ -15,14 +15,16 @@ from qmoe.engines.engine_names import Named
 from qmoe.engines.memory import in_words, machine_bytes, state_bytes
 from qmoe.engines.protocol import Engine
 from qmoe.engines.selection import choose_engine, get_engine
+from qmoe.engines.shots.shot_module import ShotModule
+from qmoe.engines.shots.shot_sampling import Gradient
 from qmoe.errors import PerformanceWarning, UnsupportedError, warn_caller
-from qmoe.layers import Device, DType, Rng, Stackable, parameter
+from qmoe.layers import Device, DType, Rng, parameter
 
 #: Qubits beyond which a circuit is announced to be slow, without and with noise: a state of 16 or 8 MiB in float32.
 MANY_QUBITS, MANY_NOISY_QUBITS = 20, 10
 
 
-class CircuitModule(Stackable):
+class CircuitModule(ShotModule):
     """A circuit with trainable weights, or a stack of circuits of one shape.
 
     Args:
@@ -36,6 +38,10 @@ class CircuitModule(Stackable):
         frozen: whether the weights stay as drawn; they are parameters all the same, and in ``state_dict``.
         draw: whether to draw the weights; a module around this one that draws its own numbers first calls
             `reset_parameters` itself.
+        shots: samples of each circuit in each basis that is measured, from which read-outs are estimated, in evaluation as
+            well as in training; None for exact read-outs. It may be set at any time.
+        shot_seed: of the random numbers that shots take; by default it follows from the first weights.
+        shot_gradient: ``"parameter-shift"``, from samples of shifted circuits, or ``"exact"``, as a check.
     """
 
     runs_stacked = True
@@ -53,6 +59,9 @@ class CircuitModule(Stackable):
         dtype: DType = None,
         frozen: bool = False,
         draw: bool = True,
+        shots: int | None = None,
+        shot_seed: int | None = None,
+        shot_gradient: Gradient = "parameter-shift",
     ) -> None:
         super().__init__()
         _check_weights(circuit, n_copies)
@@ -68,6 +77,7 @@ class CircuitModule(Stackable):
         else:
             # A buffer, so that models which differ in noise alone train in one stack; configuration, so not in state_dict.
             self.register_buffer("noise_strength", self.weights.new_empty(stack), persistent=False)
+        self._begin_shots(shots, shot_seed, shot_gradient)
         if draw:
             self.reset_parameters(generator)
 
@@ -75,6 +85,7 @@ class CircuitModule(Stackable):
         """Draws the weights, and gives the noise the strength that the circuit says."""
         nn.init.uniform_(self.weights, 0, 2 * math.pi, generator=generator)
         self._set_strength()
+        self._reset_stream(generator)
 
     def _set_strength(self) -> None:
         if self.noise_strength is not None and self.circuit.noise is not None:
@@ -138,6 +149,8 @@ class CircuitModule(Stackable):
     def forward(self, x: Tensor) -> Tensor:
         """Runs ``(*stack, ..., F)`` to ``(*stack, ..., n_outputs)``."""
         x = self.take(x)
+        if self.shots is not None:
+            return self._estimated(x)
         if torch.compiler.is_dynamo_compiling():
             from qmoe.engines.operation import run_circuit
 
@@ -147,6 +160,8 @@ class CircuitModule(Stackable):
 
     def vjp(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """As `forward`, outside of autograd's graph: the read-outs, and a function from their gradient to the weights'."""
+        if self.shots is not None:
+            return self._estimated_vjp(x)
         engine, _ = self.engine_for(x.device)
         return engine.vjp(self.circuit, x, self.flat_weights(), self.noise_strength)
 
@@ -159,10 +174,34 @@ class CircuitModule(Stackable):
             axis = "" if c.noise.dephasing_axis == "Z" else f" along {c.noise.dephasing_axis}"
             noise += f", dephasing={c.noise.dephasing}{axis}"
         copies = "" if self.n_copies is None else f"{self.n_copies} x "
+        shots = "" if self.shots is None else f", {self.shots} shots"
         made = f"{len(c.operations)} operations"
         if c.ansatz is not None:
             made = f"{c.n_layers} layers, {c.encoding}, {c.ansatz.name}"
-        return f"{copies}{c.n_qubits} qubits, {made}, {c.readout.name}{noise}, engine={engine.name} ({why})"
+        return f"{copies}{c.n_qubits} qubits, {made}, {c.readout.name}{noise}{shots}, engine={engine.name} ({why})"
+
+
+class HasShots:
+    """A part with a circuit inside, ``quantum``, whose shots are those of the circuit."""
+
+    quantum: CircuitModule
+
+    @property
+    def shots(self) -> int | None:
+        """Samples of each circuit in each basis; None for exact read-outs. Set it to go from one to the other."""
+        return self.quantum.shots
+
+    @shots.setter
+    def shots(self, shots: int | None) -> None:
+        self.quantum.shots = shots
+
+    def restart_shots(self, seed: int) -> None:
+        """Begins the random numbers of the shots anew, with a seed: the same calls then give the same numbers.
+
+        Raises:
+            UnsupportedError: for a stack of models, or where there never were shots.
+        """
+        self.quantum.restart_shots(seed)
 
 
 def _check_weights(circuit: Circuit, n_copies: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Unpack
+from typing import Any, Unpack
 
 from torch import Tensor
 
@@ -13,14 +13,15 @@ from qmoe.circuits import Ansatz, Circuit, Encoding, Gate, NoiseModel, Readout, 
 from qmoe.compilable import ExpertParts
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.quantum_spec import QuantumSpec
-from qmoe.engines.running import CircuitModule
+from qmoe.engines.running import CircuitModule, HasShots
+from qmoe.engines.shots import Gradient
 from qmoe.errors import check_sizes
 from qmoe.experts.base import Experts, ExpertsSpec
 from qmoe.layers import Device, DType, Rng
 from qmoe.part_spec import Drawn
 
 
-class QuantumExperts(Experts):
+class QuantumExperts(HasShots, Experts):
     """E circuits evaluated side by side; the outputs of each are its read-outs, ``<Z_i>`` by default.
 
     The paper's phase 1 uses three with amplitude encoding of 16 features in 4 qubits and 2 layers; its plain quantum
@@ -37,6 +38,12 @@ class QuantumExperts(Experts):
         readout: ``"expval"`` (O = Q outputs) or ``"born"`` (O = 2**Q).
         noise: a `NoiseModel`, a depolarizing probability, or None.
         engine: an engine, its name, or ``"auto"``.
+        shots: samples of each circuit in each basis that is measured, from which read-outs are estimated, in evaluation as
+            well as in training; None for exact read-outs. ``experts.shots`` may be set at any time.
+        shot_seed: of the random numbers that shots take; by default it follows from the first weights and the seed of
+            ``generator``.
+        shot_gradient: ``"parameter-shift"``, from samples of shifted circuits, or ``"exact"``, the gradient of exact
+            read-outs, as a check.
         generator, device, dtype: as of `Experts`.
 
     Raises:
@@ -58,6 +65,9 @@ class QuantumExperts(Experts):
         readout: str | Readout = "expval",
         noise: float | NoiseModel | None = None,
         engine: str | Engine = "auto",
+        shots: int | None = None,
+        shot_seed: int | None = None,
+        shot_gradient: Gradient = "parameter-shift",
         generator: Rng = None,
         device: Device = None,
         dtype: DType = None,
@@ -68,7 +78,9 @@ class QuantumExperts(Experts):
             n_qubits = in_features if encoding.period is not None else max(1, math.ceil(math.log2(in_features)))
         circuit = Circuit(n_qubits, n_layers, encoding, ansatz, readout, noise, in_features=in_features)
         super().__init__(in_features, circuit.n_outputs, n_experts)
-        self.quantum = CircuitModule(circuit, n_experts, engine, device=device, dtype=dtype, frozen=frozen, draw=False)
+        sampling: dict[str, Any] = {"shots": shots, "shot_seed": shot_seed, "shot_gradient": shot_gradient}
+        make: dict[str, Any] = {"device": device, "dtype": dtype, "frozen": frozen, "draw": False}
+        self.quantum = CircuitModule(circuit, n_experts, engine, **make, **sampling)
         self.reset_parameters(generator)
 
     @property

@@ -13,13 +13,14 @@ from qmoe.circuits import Ansatz, Born, Circuit, Encoding, Gate, NoiseModel, Rea
 from qmoe.compilable import CircuitReadouts, Layer, RouterParts
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.quantum_spec import QuantumSpec
-from qmoe.engines.running import CircuitModule
+from qmoe.engines.running import CircuitModule, HasShots
+from qmoe.engines.shots import Gradient
 from qmoe.errors import ConfigError, UnsupportedError, check_sizes
 from qmoe.layers import Device, DType, Linear, Rng
 from qmoe.routers.base import Router, RouterSpec, SoftmaxRouter
 
 
-class QuantumRouter(SoftmaxRouter):
+class QuantumRouter(HasShots, SoftmaxRouter):
     """A quantum circuit that gives the weights of the experts (arXiv 2512.22296).
 
     Features are encoded in Q qubits, trainable layers act on them, and a measurement gives the routing weights:
@@ -44,6 +45,12 @@ class QuantumRouter(SoftmaxRouter):
         circuit: any `Circuit` in place of ``n_qubits`` to ``noise``, which are then left out. Another number of features
             than it takes puts a trainable linear map in front.
         engine: an engine, its name, or ``"auto"``.
+        shots: samples of each circuit in each basis that is measured, from which read-outs are estimated, in evaluation as
+            well as in training; None for exact read-outs. ``router.shots`` may be set at any time.
+        shot_seed: of the random numbers that shots take; by default it follows from the first weights and the seed of
+            ``generator``.
+        shot_gradient: ``"parameter-shift"``, from samples of shifted circuits, or ``"exact"``, the gradient of exact
+            read-outs, as a check.
         generator, device, dtype: as of `Router`.
 
     Raises:
@@ -73,6 +80,9 @@ class QuantumRouter(SoftmaxRouter):
         noise: float | NoiseModel | None = None,
         circuit: Circuit | None = None,
         engine: str | Engine = "auto",
+        shots: int | None = None,
+        shot_seed: int | None = None,
+        shot_gradient: Gradient = "parameter-shift",
         generator: Rng = None,
         device: Device = None,
         dtype: DType = None,
@@ -87,7 +97,8 @@ class QuantumRouter(SoftmaxRouter):
         make: dict[str, Any] = {"device": device, "dtype": dtype, "draw": False}
         self.projection = Linear(in_features, circuit.in_features, **make) if projects else None
         self.adapter = None if born else Linear(circuit.n_outputs, n_experts, **make)
-        self.quantum = CircuitModule(circuit, None, engine=engine, frozen=frozen, **make)
+        sampling: dict[str, Any] = {"shots": shots, "shot_seed": shot_seed, "shot_gradient": shot_gradient}
+        self.quantum = CircuitModule(circuit, None, engine=engine, frozen=frozen, **make, **sampling)
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: Rng = None) -> None:

@@ -1,5 +1,6 @@
 """Read-outs estimated from finite numbers of samples, as a device gives them."""
 
-from qmoe.engines.shots.shot_sampling import sampled
+from qmoe.engines.shots.outcome_counts import as_shots
+from qmoe.engines.shots.shot_sampling import GRADIENTS, Gradient, sampled
 
-__all__ = ["sampled"]
+__all__ = ["GRADIENTS", "Gradient", "as_shots", "sampled"]

@@ -1,28 +1,29 @@
-"""Finite shots: outcomes are drawn from the exact probabilities of an engine, and read-outs are computed from their counts.
-
-Counts are those of a multinomial distribution, exactly: the number of samples with a 0 on the first wire is binomial, and so
-is, given that, the number of those with a 0 on the second, wire after wire. So the cost does not grow with the number of
-shots.
-"""
+"""Finite shots: outcomes are drawn from exact probabilities of an engine, and read-outs are computed from their counts."""
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from qmoe.circuits import Circuit
 from qmoe.engines.protocol import Engine, fitting
+from qmoe.engines.shots.estimating import Estimation, ParameterShift, Replaced
 from qmoe.engines.shots.measured_bases import bases_of
-from qmoe.errors import ConfigError, not_plain
+from qmoe.engines.shots.outcome_counts import Generators, Outcomes, counted
+from qmoe.engines.shots.separate_angles import Separated, Slot, separated
+from qmoe.engines.shots.shift_rules import rule_of
+from qmoe.engines.tracing import traced
+from qmoe.errors import UnsupportedError, unknown
+from qmoe.layers import in_autocast
+from qmoe.torch_internals import is_in_dual_level, is_transformed
 
-#: Counts are kept as floats of 64 bits, which hold every integer up to here.
-MAX_SHOTS = 2**53
-
-#: Where the random numbers come from: one source for all, or one for each model of a stack.
-Generators = torch.Generator | Sequence[torch.Generator]
+#: Where gradients come from: samples of circuits with shifted angles, or exact expectation values.
+Gradient = Literal["parameter-shift", "exact"]
+GRADIENTS: tuple[Gradient, ...] = get_args(Gradient)
 
 
 def sampled(
@@ -34,6 +35,7 @@ def sampled(
     shots: int,
     generator: Generators,
     noise_strength: Tensor | None = None,
+    gradient: Gradient = "parameter-shift",
 ) -> Tensor:
     """Read-outs as a device would estimate them from ``shots`` samples in each basis that is measured.
 
@@ -49,85 +51,94 @@ def sampled(
         generator: source of the random numbers, on any device, where they are drawn. For a stack a list of M: each then
             serves an M-th of the models, in order, and a model's numbers do not depend on who else is in the stack.
         noise_strength: ``(...S)``, as of `Engine.evaluate`.
+        gradient: ``"parameter-shift"``: every angle that depends on a weight (or on a feature, where ``x`` asks for a
+            gradient) is shifted by itself, and each shifted circuit takes ``shots`` samples for each basis. ``"exact"``: the
+            gradient of the exact expectation values, as a check.
 
     Returns:
-        ``(...S, ...B, n_outputs)`` estimates without a gradient, with the dtype and device of ``x``.
+        ``(...S, ...B, n_outputs)`` estimates, with the dtype and device of ``x``.
 
     Raises:
         ConfigError: for a number of shots that is none, or of generators that does not divide the models.
-        UnsupportedError: for a read-out of your own, or a circuit that the engine does not run.
+        UnsupportedError: for a read-out of your own, a circuit that the engine does not run, a gradient that no
+            parameter-shift rule gives, or inside `torch.func` and programs that torch records.
         ShapeError: as of `Engine.evaluate`.
     """
-    check_shots(shots)
+    if gradient not in GRADIENTS:
+        raise unknown("gradient", gradient, GRADIENTS)
+    check_plain_call()
+    n_stack = math.prod(fitting(engine, circuit, x, weights).axes.stack)
+    outcomes = counted(shots, generator, n_stack)
+    return estimated(engine, circuit, x, weights, noise_strength, outcomes, gradient)
+
+
+def estimated(
+    engine: Engine,
+    circuit: Circuit,
+    x: Tensor,
+    weights: Tensor,
+    noise_strength: Tensor | None,
+    outcomes: Outcomes,
+    gradient: Gradient,
+) -> Tensor:
+    """As `sampled`, with whatever becomes of the probabilities; with `Exact` this is the parameter-shift rule exactly."""
+    if in_autocast(x.device):  # angles need their digits
+        with torch.autocast(x.device.type, enabled=False):
+            return estimated(engine, circuit, x, weights, noise_strength, outcomes, gradient)
     axes = fitting(engine, circuit, x, weights).axes
     n_stack, n_batch = math.prod(axes.stack), math.prod(axes.batch)
-    sources = as_sources(generator, n_stack)
-    bases = bases_of(circuit)
-    flat = weights.reshape(*axes.stack, circuit.n_weights)
-    with torch.no_grad():
-        shares = []
-        for run in bases.circuits:
-            probabilities = engine.evaluate(run, x, flat, noise_strength).reshape(n_stack, n_batch, circuit.dim)
-            shares.append(frequencies(probabilities, shots, sources))
-        out = bases.read(shares)
-    return out.to(x.dtype).reshape(*axes.stack, *axes.batch, circuit.n_outputs)
+    apart = separated(circuit)
+    asks = torch.is_grad_enabled()
+    shifts = asks and gradient == "parameter-shift"
+    slots = asked_slots(apart, x.requires_grad, weights.requires_grad) if shifts else ()
+    if shifts:
+        _check_shifted(circuit, x, noise_strength, slots)
+    estimation = Estimation(engine, bases_of(apart.circuit), outcomes, slots)
+    strength = None if noise_strength is None else noise_strength.expand(axes.stack).reshape(n_stack)
+    with torch.set_grad_enabled(shifts):
+        flat = apart.angles(x.reshape(n_stack, n_batch, x.shape[-1]), weights.reshape(n_stack, circuit.n_weights))
+        out: Tensor = ParameterShift.apply(*flat, strength, estimation)
+    out = out.reshape(*axes.stack, *axes.batch, circuit.n_outputs)
+    inputs = [t for t in (x, weights, noise_strength) if t is not None and t.requires_grad] if asks else []
+    if inputs and gradient == "exact":
+        exact = engine.evaluate(circuit, x, weights, noise_strength)
+        return Replaced.apply(exact, out)
+    # Connected with all that asks for a gradient, which is zero where nothing depends on it.
+    return functools.reduce(torch.add, [tensor.flatten()[:0].sum() for tensor in inputs], out)
 
 
-def frequencies(probabilities: Tensor, shots: int, sources: Sequence[torch.Generator]) -> Tensor:
-    """Shares of outcomes among ``shots`` samples.
-
-    Args:
-        probabilities: ``(S, ..., D)``; what an engine rounded below 0 counts as 0, and each row as its share of its sum.
-        shots: samples of each row.
-        sources: each draws for as many of the S models as the others, in order.
-
-    Returns:
-        ``(S, ..., D)`` in float64; NaN where a probability is.
-    """
-    each = len(probabilities) // len(sources)
-    if len(sources) == 1 or not each:
-        return _counts(probabilities, shots, sources[0]) / shots
-    parts = zip(probabilities.split(each), sources, strict=True)
-    return torch.cat([_counts(part, shots, source) for part, source in parts]) / shots
+def asked_slots(apart: Separated, of_features: bool, of_weights: bool) -> tuple[Slot, ...]:
+    """The angles that are shifted for gradients of features, of weights or of both."""
+    return tuple(slot for slot in apart.slots if (of_features and slot.has_feature) or (of_weights and slot.has_weight))
 
 
-def _counts(probabilities: Tensor, shots: int, source: torch.Generator) -> Tensor:
-    """``(..., D)`` counts, by one binomial draw for every node of the tree of prefixes."""
-    sums = [probabilities.detach().to(source.device, torch.float64).clamp_min(0)]
-    while sums[-1].shape[-1] > 1:
-        sums.append(sums[-1].unflatten(-1, (-1, 2)).sum(-1))
-    counts = torch.full_like(sums[-1], shots)
-    for both, single in zip(sums[:0:-1], sums[-2::-1], strict=True):
-        zeros = single[..., ::2]
-        chance = torch.where(both == 0, 0.0, zeros / both)
-        taken = torch.binomial(counts, chance.clamp_max(1), generator=source)
-        counts = torch.stack([taken, counts - taken], -1).flatten(-2)
-    return counts.to(probabilities.device)
-
-
-def check_shots(shots: int) -> None:
-    """Raises `ConfigError` unless ``shots`` is a number of samples."""
-    if not isinstance(shots, int) or isinstance(shots, bool) or not 1 <= shots <= MAX_SHOTS:
-        raise ConfigError(
-            f"shots is {shots!r}{not_plain(shots)}, expected an integer of at least 1, such as 1000; exact read-outs take "
-            "shots=None."
+def _check_shifted(circuit: Circuit, x: Tensor, strength: Tensor | None, slots: tuple[Slot, ...]) -> None:
+    if circuit.prepares and x.requires_grad:
+        raise UnsupportedError(
+            "Features are amplitudes here, and no parameter-shift rule gives their gradient; use gradient='exact' "
+            "(shot_gradient='exact' of a module), angle encoding, or x.detach()."
         )
-
-
-def as_sources(generator: Generators, n_stack: int) -> list[torch.Generator]:
-    """The generators as a list.
-
-    Raises:
-        ConfigError: for what is no generator, or a number of them that does not divide the models.
-    """
-    sources = [generator] if isinstance(generator, torch.Generator) else generator
-    if not isinstance(sources, Sequence) or not all(isinstance(source, torch.Generator) for source in sources):
-        raise ConfigError(
-            f"generator is {generator!r}, expected a torch.Generator, such as torch.Generator().manual_seed(0), or a list "
-            "of them, one for each model of a stack."
+    if strength is not None and strength.requires_grad:
+        raise UnsupportedError(
+            "No parameter-shift rule gives the gradient of a strength of noise; use gradient='exact', or detach it."
         )
-    if not sources or n_stack % len(sources):
-        raise ConfigError(
-            f"generator is a list of {len(sources)}, and the stack has {n_stack} model(s); give one for each model."
+    for slot in slots:
+        rule_of(slot.gate)
+
+
+#: Why shots are refused where torch records operations.
+RECORDED = (
+    "Shots draw random numbers at every call, and torch records operations here; use shots=None (router.shots = None) for "
+    "what is exported or traced, or export qmoe.distill(router)."
+)
+
+
+def check_plain_call() -> None:
+    """Raises `UnsupportedError` where torch records operations or transforms them."""
+    if traced():
+        raise UnsupportedError(RECORDED)
+    if is_transformed() or is_in_dual_level():
+        raise UnsupportedError(
+            "Shots draw random numbers and count, which no transform of torch.func or forward-mode differentiation "
+            "follows; use shots=None (router.shots = None) there, or loss.backward()."
         )
-    return list(sources)
