@@ -178,6 +178,28 @@ def imported_circuits(
         _rewrite(dataclasses.replace(record.load(), imported=measured, imported_run=run), record.PATH, console)
 
 
+@app.command("shots")
+def steps_with_shots(
+    threads: Annotated[int, typer.Option(min=1, help="Threads of every contender.")] = 1,
+    rounds: Annotated[int, typer.Option(min=3, help="Rounds of every contender.")] = 7,
+    quick: Annotated[bool, typer.Option("--quick", help="The smallest size alone.")] = False,
+) -> None:
+    """Time training steps with finite shots beside PennyLane's simulators.
+
+    Example: python -m benchmarks shots --quick
+    """
+    limit_threads(threads)
+    import torch
+
+    from benchmarks.shots import SIZES as SHOT_SIZES
+    from benchmarks.shots import measure_shots, text
+
+    torch.set_num_threads(threads)
+    for size in SHOT_SIZES[:1] if quick else SHOT_SIZES:
+        for line in text(*measure_shots([size], rounds)):
+            Console(markup=False, emoji=False).print(line, highlight=False, soft_wrap=True)
+
+
 def _measure_trainings_again(n_threads: int, out: Path | None) -> None:
     """Puts whole trainings in place of those in a record; the rest of a run takes three times as long."""
     limit_threads(n_threads)

@@ -14,6 +14,7 @@ from torch.func import functional_call, vmap
 
 from qmoe.circuits import Circuit
 from qmoe.engines import Engine
+from qmoe.engines.shots.shot_streams import SHOT_STREAM
 from qmoe.errors import ConfigError
 from qmoe.layers import Stackable, runs_stacked
 from qmoe.torch_internals import copy_all
@@ -88,10 +89,16 @@ class ModelStack:
 
     @torch.no_grad()
     def write_back(self, skip: Container[int] = ()) -> None:
-        """Copies the stack's parameters into the models it was made of, but for those whose places are in ``skip``."""
-        for name, value in self.models[0].named_parameters():
-            stacked = self.parameters[name].detach().unbind(0)
-            pairs = enumerate(zip(self._of_models("_parameters", value), stacked, strict=True))
+        """Copies the stack's parameters into the models it was made of, but for those whose places are in ``skip``.
+
+        With them go the streams of random numbers of shots, which go on behind the training.
+        """
+        trained = [("_parameters", value, self.parameters[name]) for name, value in self.models[0].named_parameters()]
+        for name, value in self.models[0].named_buffers():
+            if name.rpartition(".")[2] == SHOT_STREAM:
+                trained.append(("_buffers", value, self.buffers[name]))
+        for group, value, stack in trained:
+            pairs = enumerate(zip(self._of_models(group, value), stack.detach().unbind(0), strict=True))
             kept = [pair for index, pair in pairs if index not in skip]
             if kept:
                 copy_all([own for own, _ in kept], [new for _, new in kept])

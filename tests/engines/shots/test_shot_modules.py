@@ -189,7 +189,9 @@ def test_models_of_a_stack_train_as_they_do_alone(noise):
         train_stack([model], x.double()[None], y[None], config, [seed])
     for one, other in zip(together, alone, strict=True):
         torch.testing.assert_close(one.router.quantum.weights, other.router.quantum.weights, rtol=0, atol=1e-9)
+        assert torch.equal(one.router.quantum.shot_stream, other.router.quantum.shot_stream)
     assert not torch.equal(together[0].router.quantum.weights, mixture(0).router.quantum.weights)
+    assert together[0].router.quantum.shot_stream[1] >= 4  # a call for each batch
 
 
 def test_controls_of_a_router_with_shots_train_with_shots():

@@ -13,11 +13,9 @@ from qmoe.circuits import Circuit
 from qmoe.engines.protocol import Engine
 from qmoe.engines.shots.outcome_counts import as_shots
 from qmoe.engines.shots.shot_sampling import GRADIENTS, RECORDED, Gradient, check_plain_call, sampled
-from qmoe.engines.shots.shot_streams import IS_GIVEN, SEED, begun, check_seed, next_sources, seed_of
+from qmoe.engines.shots.shot_streams import IS_GIVEN, SEED, SHOT_STREAM, begun, check_seed, next_sources, seed_of
 from qmoe.errors import UnsupportedError, unknown
 from qmoe.layers import Rng, Stackable
-
-_STREAM = "shot_stream"
 
 
 class ShotModule(Stackable):
@@ -52,7 +50,7 @@ class ShotModule(Stackable):
 
     @shots.setter
     def shots(self, shots: int | None) -> None:
-        if as_shots(shots) is not None and _STREAM not in self._buffers:
+        if as_shots(shots) is not None and SHOT_STREAM not in self._buffers:
             self._keep_stream(begun(seed_of(self.flat_weights(), None), is_given=False))
         self._shots = shots
 
@@ -74,7 +72,7 @@ class ShotModule(Stackable):
             UnsupportedError: for a stack of models, or where there never were shots.
         """
         check_seed(seed)
-        stream = self._buffers.get(_STREAM)
+        stream = self._buffers.get(SHOT_STREAM)
         if stream is None or stream.dim() > 1:
             raise UnsupportedError("Random numbers of shots begin anew in one module that has shots; set shots first.")
         with torch.no_grad():
@@ -91,7 +89,7 @@ class ShotModule(Stackable):
 
     def _reset_stream(self, generator: Rng) -> None:
         """Begins the stream of freshly drawn weights."""
-        stream = self._buffers.get(_STREAM)
+        stream = self._buffers.get(SHOT_STREAM)
         if stream is None or stream.is_meta:
             return
         with torch.no_grad():
@@ -102,7 +100,7 @@ class ShotModule(Stackable):
     def _keep_stream(self, stream: Tensor) -> None:
         """Keeps a stream on the device of the weights; where these have no memory, on the CPU."""
         device = next(self.parameters(recurse=False)).device
-        self.register_buffer(_STREAM, stream if device.type == "meta" else stream.to(device))
+        self.register_buffer(SHOT_STREAM, stream if device.type == "meta" else stream.to(device))
 
     def _estimated(self, x: Tensor) -> Tensor:
         """`forward` with shots."""
@@ -138,7 +136,7 @@ class ShotModule(Stackable):
         return out.detach(), lambda given: torch.autograd.grad(out, leaf, given, materialize_grads=True)[0]
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
-        stream = self._buffers.get(_STREAM)
+        stream = self._buffers.get(SHOT_STREAM)
         kept = None if stream is None or stream.is_meta else stream.clone()
         super()._apply(fn, recurse)
         if kept is not None and not self.shot_stream.is_meta:
@@ -148,8 +146,8 @@ class ShotModule(Stackable):
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
         # With shots or without, the weights are the same: a stream that only one of both has is no reason to refuse.
-        if _STREAM not in self._buffers:
-            state_dict.pop(prefix + _STREAM, None)
+        if SHOT_STREAM not in self._buffers:
+            state_dict.pop(prefix + SHOT_STREAM, None)
         else:
-            state_dict.setdefault(prefix + _STREAM, self.shot_stream)
+            state_dict.setdefault(prefix + SHOT_STREAM, self.shot_stream)
         super()._load_from_state_dict(state_dict, prefix, *others)

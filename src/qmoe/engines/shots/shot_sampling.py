@@ -92,7 +92,11 @@ def estimated(
     shifts = asks and gradient == "parameter-shift"
     slots = asked_slots(apart, x.requires_grad, weights.requires_grad) if shifts else ()
     if shifts:
-        _check_shifted(circuit, x, noise_strength, slots)
+        check_rules(circuit, x.requires_grad, slots)
+        if noise_strength is not None and noise_strength.requires_grad:
+            raise UnsupportedError(
+                "No parameter-shift rule gives the gradient of a strength of noise; use gradient='exact', or detach it."
+            )
     estimation = Estimation(engine, bases_of(apart.circuit), outcomes, slots)
     strength = None if noise_strength is None else noise_strength.expand(axes.stack).reshape(n_stack)
     with torch.set_grad_enabled(shifts):
@@ -112,15 +116,12 @@ def asked_slots(apart: Separated, of_features: bool, of_weights: bool) -> tuple[
     return tuple(slot for slot in apart.slots if (of_features and slot.has_feature) or (of_weights and slot.has_weight))
 
 
-def _check_shifted(circuit: Circuit, x: Tensor, strength: Tensor | None, slots: tuple[Slot, ...]) -> None:
-    if circuit.prepares and x.requires_grad:
+def check_rules(circuit: Circuit, of_features: bool, slots: tuple[Slot, ...]) -> None:
+    """Raises `UnsupportedError` where no parameter-shift rule gives the gradient of features, or of an angle."""
+    if circuit.prepares and of_features:
         raise UnsupportedError(
             "Features are amplitudes here, and no parameter-shift rule gives their gradient; use gradient='exact' "
             "(shot_gradient='exact' of a module), angle encoding, or x.detach()."
-        )
-    if strength is not None and strength.requires_grad:
-        raise UnsupportedError(
-            "No parameter-shift rule gives the gradient of a strength of noise; use gradient='exact', or detach it."
         )
     for slot in slots:
         rule_of(slot.gate)

@@ -14,6 +14,8 @@ from torch import Tensor
 from qmoe.errors import ConfigError, not_plain
 from qmoe.seeding import child, torch_generator
 
+#: The buffer of a module that holds its stream.
+SHOT_STREAM = "shot_stream"
 #: Places of a stream: its seed, the calls so far, and whether somebody chose the seed.
 SEED, CALLS, IS_GIVEN = range(3)
 
