@@ -93,12 +93,14 @@ class ModelStack:
 
         With them go the streams of random numbers of shots, which go on behind the training.
         """
-        trained = [("_parameters", value, self.parameters[name]) for name, value in self.models[0].named_parameters()]
-        for name, value in self.models[0].named_buffers():
+        written: list[tuple[str, Tensor, Tensor]] = []
+        for name, value in self.models[0].named_parameters():
+            written.append(("_parameters", value, self.parameters[name]))
+        for name, buffer in self.models[0].named_buffers():
             if name.rpartition(".")[2] == SHOT_STREAM:
-                trained.append(("_buffers", value, self.buffers[name]))
-        for group, value, stack in trained:
-            pairs = enumerate(zip(self._of_models(group, value), stack.detach().unbind(0), strict=True))
+                written.append(("_buffers", buffer, self.buffers[name]))
+        for group, first, stack in written:
+            pairs = enumerate(zip(self._of_models(group, first), stack.detach().unbind(0), strict=True))
             kept = [pair for index, pair in pairs if index not in skip]
             if kept:
                 copy_all([own for own, _ in kept], [new for _, new in kept])
