@@ -11,7 +11,7 @@ from qmoe.circuits.angles.expressions import Angle, Computed, Feature, Weight, a
 from qmoe.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
-    from qmoe.circuits.noise.channels import Channel  # channels have places, which name gates
+    from qmoe.circuits.noise.channel import Channel  # channels have places, which name gates
 
 #: name -> (number of wires, number of angles).
 GATES: dict[str, tuple[int, int]] = {

@@ -109,6 +109,11 @@ class Emitter:
         pointer = self._pointer(address, index, self.element)
         return self.splat(self.builder.load(pointer, align=self.itemsize))
 
+    def load_double_splat(self, address: ir.Value, index: ir.Value) -> Vec:
+        """The double number ``index`` after ``address``, rounded to the numbers of a vector, in every lane."""
+        value = self.builder.load(self._pointer(address, index, ir.DoubleType()), align=8)
+        return self.splat(value if self.itemsize == 8 else self.builder.fptrunc(value, self.element))
+
     def load_int(self, address: ir.Value, index: ir.Value) -> ir.Value:
         """The 64-bit integer number ``index`` after ``address``."""
         return self.builder.load(self._pointer(address, index, _INT), align=8)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from qmoe.circuits import Circuit, Disturb
+from qmoe.circuits import Circuit
 from qmoe.engines.batched import TorchEngine
 from qmoe.engines.native import NativeEngine
 from qmoe.engines.native.engine import MAX_NOISY_QUBITS
@@ -65,12 +65,6 @@ RULES = (
         f"noise on {{qubits}} qubits, beyond the {MAX_NOISY_QUBITS} of the native engine",
         None,
         lambda circuit, device: circuit.noise is not None and circuit.n_qubits > MAX_NOISY_QUBITS,
-    ),
-    Rule(
-        _TORCH,
-        "channels that the native engine has not",
-        None,
-        lambda circuit, device: any(isinstance(op, Disturb) for op in circuit.operations),
     ),
     Rule(
         _NATIVE,

@@ -1,22 +1,21 @@
 """Noise as part of what a circuit is: channels, where they strike, and models made of them."""
 
+from qmoe.circuits.noise.channel import Channel
 from qmoe.circuits.noise.channels import (
     CHANNELS,
     AmplitudeDamping,
     BitFlip,
     BitPhaseFlip,
-    Channel,
     Depolarizing,
     Kraus,
     PauliError,
     PhaseDamping,
     PhaseFlip,
-    ReadoutConfusion,
-    ReadoutError,
     ThermalRelaxation,
 )
 from qmoe.circuits.noise.model import AXES, DEPHASINGS, PLACEMENTS, NoiseModel, as_noise
 from qmoe.circuits.noise.placement import GATE_PLACES, PLACES, OverRotation, Placed
+from qmoe.circuits.noise.readout_errors import ReadoutConfusion, ReadoutError
 
 __all__ = [
     "AXES",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from qmoe.circuits.noise.channels import Channel
+from qmoe.circuits.noise.channel import Channel
 from qmoe.circuits.noise.placement import OverRotation, Placed
 from qmoe.errors import ConfigError, unknown
 

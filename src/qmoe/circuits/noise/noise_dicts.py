@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from qmoe.circuits.noise.channels import CHANNELS, Channel
+from qmoe.circuits.noise.channel import Channel
+from qmoe.circuits.noise.channels import CHANNELS
 from qmoe.circuits.noise.model import NoiseModel
 from qmoe.circuits.noise.placement import OverRotation, Placed
 from qmoe.errors import ConfigError, did_you_mean, unknown

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from qmoe.circuits.gates import ALIASES, GATES
-from qmoe.circuits.noise.channels import Channel, is_number, is_wire
+from qmoe.circuits.noise.channel import Channel, is_number, is_wire
 from qmoe.errors import ConfigError, unknown
 
 #: Places of a channel; the last three but one are of gates.

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Circuit, Disturb
+from qmoe.circuits import Circuit
 from qmoe.engines.batched import TorchEngine
 from qmoe.engines.calling import CompiledCircuit
 from qmoe.engines.native.autograd import Evaluate, Step
@@ -40,8 +40,6 @@ class NativeEngine(Engine):
             return "torch records operations instead of running them; use engine='torch'."
         if device.type != "cpu":
             return f"its kernels run on the CPU and the tensors are on {device.type}; use engine='torch'."
-        if any(isinstance(op, Disturb) for op in circuit.operations):
-            return "its kernels know depolarizing and dephasing, and no other channel; use engine='torch'."
         if circuit.noise is not None and circuit.n_qubits > MAX_NOISY_QUBITS:
             return (
                 f"with noise it takes up to {MAX_NOISY_QUBITS} qubits, got {circuit.n_qubits}; use engine='torch' or "

@@ -17,7 +17,7 @@ PHASE_CHUNK = 1024
 
 # Operations, in the first column of a row of a program.
 ROTATE, ROTATE_LANES, PHASE, PHASE_EACH = range(4)
-TURN, DAMP = range(2)
+TURN, DAMP, MIX = range(3)
 # Columns of a row for a state vector: operation, size of the group, then three each of pivots, flips, signs and slots.
 OPERATION, GROUP_SIZE, PIVOT, FLIP, SIGN, SLOT, ROW = 0, 1, 2, 5, 8, 11, 14
 
@@ -60,6 +60,8 @@ class Header(NamedTuple):
         order: place of each index in the order of basis states, for probabilities.
         n_dampings: channels of noise.
         damping_counts: exponents of the damping factor of each word and channel.
+        damping_constants: doubles: what else each is multiplied by; 0 where no channel has such factors.
+        n_mixings: channels of noise that add words to each other.
     """
 
     n_qubits: int = 0
@@ -93,6 +95,8 @@ class Header(NamedTuple):
     order: int = 0
     n_dampings: int = 0
     damping_counts: int = 0
+    damping_constants: int = 0
+    n_mixings: int = 0
 
 
 class Source(NamedTuple):
@@ -112,12 +116,33 @@ class Term(NamedTuple):
 
 
 class PauliRow(NamedTuple):
-    """A row of a program with noise: `TURN`, a slot, and the pairs that it turns; or `DAMP` and the number of a channel."""
+    """A row of a program with noise: `TURN`, a slot, and the pairs that it turns; or `DAMP` and the number of a channel.
+
+    Or `MIX`, the number of its vector among those that are kept, and in the place of pairs the address of a `Mixing`.
+    """
 
     operation: int
     target: int
     pairs: int = 0
     n_pairs: int = 0
+
+
+class Mixing(NamedTuple):
+    """Addresses of a sparse matrix over Pauli words, by rows, and of its transpose.
+
+    Attributes:
+        starts: where the entries of each row begin, and where the last end.
+        columns: of each entry.
+        values: of each entry, doubles.
+        back_starts, back_columns, back_values: of the transpose.
+    """
+
+    starts: int
+    columns: int
+    values: int
+    back_starts: int
+    back_columns: int
+    back_values: int
 
 
 class Scratch(NamedTuple):
@@ -134,7 +159,7 @@ class Scratch(NamedTuple):
         table_gradients: of those phases.
         work: doubles: angles, their cosines, their sines.
         damping: factors of all words and channels of noise, then their derivatives.
-        checkpoints: the vector before each channel.
+        checkpoints: the vector before each channel; with mixings, the vectors behind them too.
         strength_gradient: of the noise strength, a vector.
         term_angles: of large states, half the angle of each phase.
     """
@@ -166,6 +191,9 @@ class PartScratch(NamedTuple):
     terms: int
 
 
+Record = Source | Term | PauliRow | Mixing
+
+
 def offsets(sizes: Scratch | PartScratch) -> np.ndarray:
     """``(sections + 1,)``: where sections of so many bytes begin, one after another, and where the last ends."""
     # Whole cache lines, and two apart, so that psi and lam do not compete for the same places in the cache.
@@ -178,7 +206,7 @@ def as_array(header: Header) -> np.ndarray:
     return np.array(header, dtype=np.int64)
 
 
-def as_rows(kind: type[Source | Term | PauliRow], rows: Iterable[Source | Term | PauliRow]) -> np.ndarray:
+def as_rows(kind: type[Record], rows: Iterable[Record]) -> np.ndarray:
     """``(n, fields)`` integers, a record each."""
     return np.array(list(rows), dtype=np.int64).reshape(-1, len(kind._fields))
 

@@ -1,12 +1,13 @@
-"""The kernels of the Pauli vector: circuits with depolarizing noise and dephasing, exactly.
+"""The kernels of the Pauli vector: circuits with noise, exactly.
 
-The channels cannot be undone (at p = 3/4 one forgets everything, the other does so always), so the backward pass runs
-forward again and keeps the vector before each damping, of which a circuit has about one a block.
+Channels cannot be undone (depolarizing at p = 3/4 forgets everything, dephasing does so always), so the backward pass runs
+forward again and keeps the vector before each, of which a circuit has about one a block. A channel that only damps words
+works in place, on a copy's original; one that mixes them writes to a vector of its own and leaves the one before as it was.
 """
 
 from __future__ import annotations
 
-from qmoe.compiled.addresses import inner, integer, itemsize, merged, put_real, read_record, real
+from qmoe.compiled.addresses import double, inner, integer, itemsize, merged, put_real, read_record, real
 from qmoe.compiled.lanes import WIDTH
 from qmoe.engines.native.kernels.angles import (
     accumulate_samples,
@@ -18,18 +19,19 @@ from qmoe.engines.native.kernels.angles import (
     transform,
 )
 from qmoe.engines.native.kernels.frames import walk
-from qmoe.engines.native.kernels.pauli_passes import damp, overlap, turn, undamp, unoverlap, unturn
+from qmoe.engines.native.kernels.pauli_passes import damp, mix, overlap, turn, undamp, unoverlap, unturn
 from qmoe.engines.native.kernels.state_passes import clear
-from qmoe.engines.native.layout import TURN, PauliRow
+from qmoe.engines.native.layout import DAMP, TURN, Mixing, PauliRow
 
 _ROW = 8 * len(PauliRow._fields)
 
 
 @inner
-def _share_damping(one, table, counts, n, strength):
+def _share_damping(one, table, counts, constants, n, strength):
     """Tables of the damping factors of ``n`` words and channels, and of their derivatives, for one model.
 
-    A negative count stands for a word that dephasing forgets: its factor is 0 at any strength.
+    A negative count stands for a word that dephasing forgets: its factor is 0 at any strength. ``constants`` are further
+    factors, or 0 for none.
     """
     factor = 1.0 - strength * (4.0 / 3.0)
     for i in range(n):
@@ -37,8 +39,9 @@ def _share_damping(one, table, counts, n, strength):
         below = 1.0
         for _ in range(count - 1):
             below *= factor
-        put_real(one, table, i, below * factor if count > 0 else 1.0 if count == 0 else 0.0)
-        put_real(one, table, n + i, max(count, 0) * below)
+        constant = 1.0 if constants == 0 else double(constants, i)
+        put_real(one, table, i, constant * (below * factor if count > 0 else 1.0 if count == 0 else 0.0))
+        put_real(one, table, n + i, constant * (max(count, 0) * below))
 
 
 @merged
@@ -48,7 +51,7 @@ def _share(one, frame, block):
         program = frame.program
         share_angles(one, frame, block)
         n, strength = program.n_dampings * program.n_vectors, real(one, frame.call.strength, block.model)
-        _share_damping(one, frame.scratch.damping, program.damping_counts, n, strength)
+        _share_damping(one, frame.scratch.damping, program.damping_counts, program.damping_constants, n, strength)
 
 
 @merged
@@ -104,38 +107,56 @@ def _row(program, i):
 
 @merged
 def _advance(one, frame, keeps):
-    """Applies all rows; with ``keeps`` the vector before each damping is kept."""
+    """Applies all rows, and returns where the vector then is; with ``keeps`` the vector before each channel is kept."""
     program, scratch = frame.program, frame.scratch
-    n = program.n_vectors
+    n, words = program.n_vectors, scratch.psi
     for i in range(program.n_forward):
         row = _row(program, i)
         if row.operation == TURN:
-            turn(one, scratch.psi, row.pairs, row.n_pairs, scratch.coefficients, row.target)
-        else:
+            turn(one, words, row.pairs, row.n_pairs, scratch.coefficients, row.target)
+        elif row.operation == DAMP:
             saved = scratch.checkpoints + row.target * n * WIDTH if keeps else 0
-            damp(one, scratch.psi, scratch.damping + row.target * n * itemsize(one), saved, n)
+            damp(one, words, scratch.damping + row.target * n * itemsize(one), saved, n)
+        else:
+            # Where nothing is kept, there and back between two vectors.
+            to = scratch.checkpoints + row.target * n * WIDTH if keeps else scratch.psi + scratch.lam - words
+            matrix = read_record(Mixing, row.pairs, 0)
+            mix(one, words, to, matrix.starts, matrix.columns, matrix.values, n)
+            words = to
+    return words
 
 
 @merged
-def _undo(one, frame):
-    """Undoes all rows, adding up gradients; before a damping the state is the one that was kept."""
+def _undo(one, frame, words):
+    """Undoes all rows, adding up gradients; before a channel the state is the one that was kept.
+
+    Returns where the gradient of the initial vector is.
+    """
     program, scratch = frame.program, frame.scratch
-    n, words, lam = program.n_vectors, scratch.psi, scratch.lam
+    n, lam = program.n_vectors, scratch.lam
     for i in range(program.n_forward - 1, -1, -1):
         row = _row(program, i)
         if row.operation == TURN:
             unturn(one, words, lam, row.pairs, row.n_pairs, scratch.coefficients, scratch.gradients, row.target)
-        else:
+        elif row.operation == DAMP:
             words = scratch.checkpoints + row.target * n * WIDTH
             factors = scratch.damping + row.target * n * itemsize(one)
             derivatives = factors + program.n_dampings * n * itemsize(one)
             undamp(one, lam, words, factors, derivatives, scratch.strength_gradient, n)
+        else:
+            # The vector behind the channel has served; the one before stands where the channel before wrote it.
+            to = scratch.checkpoints + row.target * n * WIDTH
+            words = to - n * WIDTH if row.target > program.n_dampings else scratch.psi
+            matrix = read_record(Mixing, row.pairs, 0)
+            mix(one, lam, to, matrix.back_starts, matrix.back_columns, matrix.back_values, n)
+            lam = to
+    return lam
 
 
 @merged
-def _read(one, frame, block):
+def _read(one, frame, block, words):
     """Writes the read-outs of a block."""
-    program, words, lanes = frame.program, frame.scratch.psi, WIDTH // itemsize(one)
+    program, lanes = frame.program, WIDTH // itemsize(one)
     out = frame.call.out + block.sample * program.n_outputs * itemsize(one)
     q, dim = program.n_qubits, program.dim
     if program.is_born:
@@ -174,7 +195,7 @@ def _seed(one, frame, block):
 
 
 @merged
-def _amplitude_gradients(one, frame, block, gx):
+def _amplitude_gradients(one, frame, block, lam, gx):
     """Adds the gradients of amplitude-encoded features, from ``lam`` at the initial state."""
     lanes, size, stride = WIDTH // itemsize(one), itemsize(one), frame.call.x_feature
     n, dim, psi = frame.program.n_features, frame.program.dim, frame.scratch.rows
@@ -182,7 +203,7 @@ def _amplitude_gradients(one, frame, block, gx):
     total = psi + dim * WIDTH
     clear(one, total, 0, dim)
     for a in range(dim):
-        row = frame.scratch.lam + a * dim * WIDTH
+        row = lam + a * dim * WIDTH
         _apply_power(one, row, a, dim)
         transform(one, row, dim)
         unoverlap(one, psi, row, total, a, dim)
@@ -197,8 +218,8 @@ def _evaluate_block(one, frame, block):
     _share(one, frame, block)
     encode_samples(one, frame, block)
     _begin(one, frame, block)
-    _advance(one, frame, False)
-    _read(one, frame, block)
+    words = _advance(one, frame, False)
+    _read(one, frame, block, words)
 
 
 @merged
@@ -212,14 +233,14 @@ def _differentiate_block(one, frame, block):
     clear(one, scratch.gradients, program.n_shared, program.n_slots)
     encode_samples(one, frame, block)
     _begin(one, frame, block)
-    _advance(one, frame, True)
+    words = _advance(one, frame, True)
     _seed(one, frame, block)
-    _undo(one, frame)
+    lam = _undo(one, frame, words)
     if frame.call.gx != 0:
         gx = frame.call.gx + block.sample * program.n_features * itemsize(one)
         accumulate_samples(one, frame, block, gx)
         if program.is_prepared:
-            _amplitude_gradients(one, frame, block, gx)
+            _amplitude_gradients(one, frame, block, lam, gx)
     if block.is_last:
         accumulate_shared(one, frame, frame.call.gw + block.item * program.n_weights * itemsize(one), 0)
         total = 0.0

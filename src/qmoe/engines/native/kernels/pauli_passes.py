@@ -81,6 +81,18 @@ def undamp(
 
 
 @vector_pass
+def mix(emit: Emitter, words: Value, out: Value, starts: Value, columns: Value, values: Value, count: Value) -> None:
+    """``out[i] = sum_j matrix[i, j] words[j]`` for a sparse matrix; `Mixing` says where it stands."""
+    with emit.range(emit.integer(0), count) as i:
+        total = emit.accumulator()
+        first, last = emit.load_int(starts, i), emit.load_int(starts, emit.builder.add(i, emit.integer(1)))
+        with emit.range(first, last) as entry:
+            word = emit.load(words, emit.load_int(columns, entry))
+            emit.add_to(total, word * emit.load_double_splat(values, entry))
+        emit.store(emit.get(total), out, i)
+
+
+@vector_pass
 def overlap(emit: Emitter, psi: Value, out: Value, flip: Value, count: Value) -> None:
     """``out[k] = psi[k] psi[k ^ flip]`` for real ``psi``."""
     with emit.range(emit.integer(0), count) as k:

@@ -18,7 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from qmoe.circuits import Angle, Circuit, Computed, Expression, Feature, Gate, Prepare, Weight
+from qmoe.circuits import Angle, Channel, Circuit, Computed, Disturb, Expression, Feature, Gate, Prepare, Weight
 from qmoe.circuits.gates import Dephase, Depolarize
 from qmoe.engines.native.layout import CONSTANT, FEATURE, WEIGHT
 
@@ -77,7 +77,20 @@ class Forget:
     words: tuple[tuple[int, int], ...]
 
 
-Step = Rotation | Phase | Damp | Forget
+@dataclass(frozen=True)
+class Mix:
+    """A channel of noise on one or two qubits.
+
+    Attributes:
+        channel: what happens to them.
+        wires: ``(flip, sign, shift)`` of each, as of `WireBits`.
+    """
+
+    channel: Channel
+    wires: tuple[tuple[int, int, int], ...]
+
+
+Step = Rotation | Phase | Damp | Forget | Mix
 
 
 class WireBits:
@@ -120,6 +133,10 @@ def lower(circuit: Circuit) -> tuple[list[Step], WireBits, bool]:
                 lowering.steps.append(Damp(lowering.wire_bits.flip[w], lowering.wire_bits.sign[w]))
         elif isinstance(op, Dephase):
             lowering.forget(op.wires, op.axis)
+        elif isinstance(op, Disturb):
+            bits = lowering.wire_bits
+            wires = tuple((bits.flip[w], bits.sign[w], bits.shift[w]) for w in op.wires)
+            lowering.steps.append(Mix(op.channel, wires))
         elif isinstance(op, Gate):
             lowering.gate(op)
     return lowering.steps, lowering.wire_bits, prepared

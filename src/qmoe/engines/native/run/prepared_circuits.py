@@ -76,7 +76,7 @@ class PauliVectors(Prepared):
         assert circuit.noise is not None
         # Of any strength, which comes with the inputs.
         program = make_noisy_program(circuit.with_noise(replace(circuit.noise, depolarizing=0.0)))
-        cost = circuit.dim**2 * WIDTH / 4 * (1.0 + len(program.rows))
+        cost = circuit.dim**2 * WIDTH / 4 * (1.0 + program.cost)
         self._layout = layout = Layout(program.header, program.parts(itemsize), n_lanes(itemsize), cost, program)
         self._n_chunks = layout.chunks(self.n_batch)[2]
         self._forward = Pass("evaluate_noisy", 1, layout, self)
