@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Circuit
-from qmoe.engines import Engine, TorchEngine
+from qmoe.circuits import Body, Circuit, Disturb
+from qmoe.engines import Engine, ReferenceEngine, TorchEngine
 from qmoe.errors import UnsupportedError
 from qmoe.testing.engine_suite import EngineConformance
 
@@ -53,6 +53,22 @@ class DephasesAlongZ(TorchEngine):
         if circuit.noise is not None:
             circuit = circuit.with_noise(replace(circuit.noise, dephasing_axis="Z"))
         return super()._evaluate(circuit, x, weights, strength)
+
+
+class ForgetsChannels(TorchEngine):
+    def _evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+        kept = tuple(op for op in circuit.operations if not isinstance(op, Disturb))
+        if len(kept) < len(circuit.operations):
+            body = Body(kept, circuit.weight_shape, is_noisy=True)
+            circuit = Circuit(circuit.n_qubits, None, None, None, circuit.readout, 0.0, circuit.in_features, body)
+        return super()._evaluate(circuit, x, weights, strength)
+
+
+class MisreadsAlongZ(ReferenceEngine):
+    """Errors of the measurement strike before the basis is changed."""
+
+    def rewriting(self, circuit: Circuit) -> None:
+        del circuit
 
 
 class Promotes(TorchEngine):
@@ -132,6 +148,36 @@ def test_dephasing_along_another_axis_than_asked_for_fails(axis: str) -> None:
     suite(TorchEngine).test_dephased_circuit_equals_reference_or_is_refused(axis, "all", "angle", F32)
     with pytest.raises(AssertionError):
         suite(DephasesAlongZ).test_dephased_circuit_equals_reference_or_is_refused(axis, "all", "angle", F32)
+
+
+def test_channels_that_are_left_out_fail() -> None:
+    def fails(engine: type[Engine], seed: int) -> bool:
+        test = suite(engine).test_channel_at_any_place_equals_reference_or_is_refused
+        return complaint(lambda dtype: test(seed, dtype), F32) is not None
+
+    assert [seed for seed in range(12) if fails(TorchEngine, seed)] == []
+    # In the others the channels struck nothing that is measured.
+    assert len([seed for seed in range(12) if fails(ForgetsChannels, seed)]) >= 9
+
+
+def test_errors_of_the_measurement_before_the_change_of_basis_fail() -> None:
+    suite(ReferenceEngine).test_errors_of_the_measurement_strike_in_the_basis_that_is_measured(F64)
+    with pytest.raises(AssertionError):
+        suite(MisreadsAlongZ).test_errors_of_the_measurement_strike_in_the_basis_that_is_measured(F64)
+
+
+def test_channels_where_an_error_is_declared_fail() -> None:
+    class ClaimsNoChannels(EngineConformance):
+        supports_channels = False
+
+        def make_engine(self) -> Engine:
+            return TorchEngine()
+
+    claims = ClaimsNoChannels()
+    with pytest.raises(AssertionError, match="why_not"):
+        claims.test_unsupported_circuits_say_why()
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        claims.test_channel_at_any_place_equals_reference_or_is_refused(0, F64)
 
 
 def test_a_wrong_pullback_fails() -> None:

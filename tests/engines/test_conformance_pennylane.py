@@ -33,7 +33,7 @@ class TestDefaultMixed(EngineConformance):
 
 def test_circuits_with_noise_run_on_default_mixed_whether_it_is_named_or_not() -> None:
     noisy = [circuit for circuit in TestDefaultDevices()._showcase() if circuit.noise is not None]
-    assert len(noisy) == 4
+    assert len(noisy) == 5
     by_default, named = PennyLaneEngine(), PennyLaneEngine("default.mixed")
     for circuit in noisy:
         for engine in (by_default, named):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from qmoe import LinearExperts, LinearRouter, MixtureOfExperts, MLPExperts, MLPRouter, QuantumExperts, QuantumRouter
 from qmoe import UniformRouter as Uniform
-from qmoe.circuits import Circuit
+from qmoe.circuits import BitFlip, Circuit, Depolarizing, NoiseModel, ReadoutError, ThermalRelaxation
 from qmoe.engines import NativeEngine
 from qmoe.layers import Linear
 from qmoe.routers import (
@@ -36,6 +36,11 @@ from qmoe.training.trainer import Part
 
 Make = Callable[[dict[str, Any]], MixtureOfExperts]
 
+CHANNELS = NoiseModel(
+    0.05, channels=[ThermalRelaxation(50, 70, 5, 0.1).after("gate"), ReadoutError(0.02, 0.05).before_readout()]
+)
+FLIPS = NoiseModel(channels=[BitFlip(0.05).after("layer"), Depolarizing(0.02, 2).after("two_qubit_gate")])
+
 #: Mixtures that compile: every router with some experts, and all experts, with a head and without.
 MIXTURES: dict[str, Make] = {
     "linear": lambda o: MixtureOfExperts(LinearRouter(2, 2, **o), LinearExperts(2, 2, 2, **o)),
@@ -53,6 +58,12 @@ MIXTURES: dict[str, Make] = {
     "quantum, noisy": lambda o: MixtureOfExperts(QuantumRouter(2, 2, noise=0.1, **o), LinearExperts(2, 2, 2, **o)),
     "quantum, amplitudes": lambda o: MixtureOfExperts(
         QuantumRouter(3, 2, encoding="amplitude", noise=0.05, **o), LinearExperts(3, 2, 2, **o)
+    ),
+    "quantum, channels": lambda o: MixtureOfExperts(
+        QuantumRouter(2, 2, noise=CHANNELS, **o), LinearExperts(2, 2, 2, **o)
+    ),
+    "quantum, pauli errors": lambda o: MixtureOfExperts(
+        QuantumRouter(3, 2, encoding="amplitude", noise=FLIPS, **o), LinearExperts(3, 2, 2, **o)
     ),
     "born": lambda o: MixtureOfExperts(QuantumRouter(2, 3, readout="born", **o), LinearExperts(2, 2, 3, **o)),
     "born, projected": lambda o: MixtureOfExperts(

@@ -6,42 +6,23 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from qmoe.circuits import AngleEncoding, Born, Circuit, NoiseModel, Probs, Readout, Readouts
+from qmoe.circuits import Circuit, Disturb, NoiseModel, Pauli, ReadoutConfusion, ReadoutError
 from qmoe.circuits.noise import AXES, DEPHASINGS
 from qmoe.engines import Engine, ReferenceEngine
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.testing.random_circuits import random_circuit, random_inputs
+from qmoe.testing.random_noise import random_placed
 from qmoe.testing.random_operations import random_operations
 from qmoe.testing.reference_answers import Frozen, gradients_of, projection, reference_answer
-
-_BATCHES = ((), (1,), (3,), (2, 2))
-# Every part of a circuit once, and small enough to run all shapes on.
-_SHOWCASE = (
-    Circuit(2, 3),
-    Circuit(2, 2, AngleEncoding("Y", uploads=2), readout="born"),
-    Circuit(2, 1, "amplitude", in_features=3),
-    Circuit(2, 1, "amplitude", readout="born", noise=0.1),
-    Circuit(2, 2, AngleEncoding("Z"), "basic_entangler", noise=NoiseModel(0.1, "gate")),
-    Circuit(2, 3, AngleEncoding("X", uploads=2), noise=NoiseModel(dephasing="all")),
-    Circuit(2, 2, noise=NoiseModel(dephasing="all", dephasing_axis="Y")),
-)
-_NOISY = (
-    Circuit(2, 2, noise=0.1),
-    Circuit(2, 1, noise=NoiseModel(0.1, "gate")),
-    Circuit(2, 2, noise=NoiseModel(0.1, dephasing="all")),
-)
-
-
-def _asks_for_probabilities(readout: Readout) -> bool:
-    """Whether a part of the read-out is made of probabilities."""
-    parts = readout.parts if isinstance(readout, Readouts) else (readout,)
-    return any(isinstance(part, Born | Probs) for part in parts)
+from qmoe.testing.showcase import BATCHES, NOISY, SHOWCASE, asks_for_probabilities
 
 
 class EngineConformance:
@@ -63,6 +44,8 @@ class EngineConformance:
     supports_noise: ClassVar[bool] = True
     #: whether it dephases qubits; only asked of engines with noise.
     supports_dephasing: ClassVar[bool] = True
+    #: whether it runs other channels than these; only asked of engines with noise.
+    supports_channels: ClassVar[bool] = True
     #: False for an engine that runs noisy circuits only.
     supports_noise_free: ClassVar[bool] = True
     supports_born: ClassVar[bool] = True
@@ -85,7 +68,9 @@ class EngineConformance:
         allowed = self.supports_noise_free if noise is None else self.supports_noise
         if noise is not None and noise.dephasing != "none":
             allowed = allowed and self.supports_dephasing
-        return allowed and (self.supports_born or not _asks_for_probabilities(circuit.readout))
+        if any(isinstance(op, Disturb) for op in circuit.operations):
+            allowed = allowed and self.supports_channels
+        return allowed and (self.supports_born or not asks_for_probabilities(circuit.readout))
 
     def inputs(self, circuit: Circuit, seed: int, **options: Any) -> tuple[Tensor, Tensor]:
         """Random inputs that ask for every gradient the engine declares."""
@@ -104,7 +89,7 @@ class EngineConformance:
         return self.supports_amplitude_gradients or not circuit.prepares
 
     def _showcase(self) -> list[Circuit]:
-        circuits = [circuit for circuit in _SHOWCASE if self.supports(circuit)]
+        circuits = [circuit for circuit in SHOWCASE if self.supports(circuit)]
         assert circuits, "the declared limits leave no circuit to test"
         return circuits
 
@@ -189,10 +174,35 @@ class EngineConformance:
                 with pytest.raises(UnsupportedError):
                     self.make_engine().evaluate(circuit, x, weights)
 
+    def test_channel_at_any_place_equals_reference_or_is_refused(self, circuit_seed: int, dtype: torch.dtype) -> None:
+        rng = np.random.default_rng(circuit_seed)
+        circuit = random_circuit(rng, n_qubits=1 + circuit_seed % min(self.max_qubits, 3), noise=True, dephasing="none")
+        assert circuit.noise is not None
+        placed = tuple(random_placed(rng, circuit.n_qubits) for _ in range(3))
+        circuit = circuit.with_noise(replace(circuit.noise, channels=placed))
+        x, weights = self.inputs(circuit, circuit_seed, batch=(2,), dtype=dtype)
+        if self.supports(circuit):
+            self._compare(circuit, x, weights, seed=circuit_seed)
+        else:
+            with pytest.raises(UnsupportedError):
+                self.make_engine().evaluate(circuit, x, weights)
+
+    def test_errors_of_the_measurement_strike_in_the_basis_that_is_measured(self, dtype: torch.dtype) -> None:
+        confusion = ReadoutConfusion(((0.9, 0.1, 0, 0), (0, 0.8, 0.2, 0), (0, 0.1, 0.9, 0), (0.2, 0, 0, 0.8)))
+        for placed in (ReadoutError(0.1, 0.3).before_readout(), confusion.before_readout((1, 0))):
+            for word in ("X0 Y1", "Y0", "Z0 Z1"):
+                circuit = Circuit(2, 2, noise=NoiseModel(channels=(placed,))).with_readout([Pauli(word)])
+                x, weights = self.inputs(circuit, 18, batch=(2,), dtype=dtype)
+                if self.supports(circuit):
+                    self._compare(circuit, x, weights)
+                else:
+                    with pytest.raises(UnsupportedError):
+                        self.make_engine().evaluate(circuit, x, weights)
+
     def test_batch_and_stack_shapes_equal_reference(self, dtype: torch.dtype) -> None:
         for circuit in self._showcase():
             for stack in ((), (2,), (1, 2)):
-                for batch in _BATCHES:
+                for batch in BATCHES:
                     x, weights = self.inputs(circuit, 1, stack=stack, batch=batch, dtype=dtype)
                     self._compare(circuit, x, weights)
 
@@ -203,7 +213,7 @@ class EngineConformance:
             with pytest.raises(UnsupportedError):
                 self.make_engine().evaluate(circuit, x, weights)
             return
-        for circuit in filter(self.supports, _NOISY):
+        for circuit in filter(self.supports, NOISY):
             x, weights = self.inputs(circuit, 2, stack=(4,), dtype=dtype)
             strength = x.new_tensor([0.0, 0.05, 0.3, 0.75])
             self._compare(circuit, x, weights, strength)
@@ -229,7 +239,7 @@ class EngineConformance:
                 torch.testing.assert_close(gradient, wanted, rtol=tolerance, atol=tolerance)
 
     def test_unsupported_circuits_say_why(self) -> None:
-        for circuit in _SHOWCASE:
+        for circuit in SHOWCASE:
             reason = self._why_not(circuit)
             assert (reason is None) == self.supports(circuit), f"why_not says {reason!r} of {circuit}"
 
@@ -315,7 +325,7 @@ class EngineConformance:
             self._compare_vmap(circuit, (x, weights), over=0)
 
     def test_vmap_over_noise_strengths_equals_the_loop_or_raises(self, dtype: torch.dtype) -> None:
-        for circuit in filter(self.supports, _NOISY):
+        for circuit in filter(self.supports, NOISY):
             x, weights = self._drawn(circuit, 16, dtype=dtype)
             self._compare_vmap(circuit, (x, weights, x.new_tensor([0.0, 0.1, 0.75])), over=2)
 

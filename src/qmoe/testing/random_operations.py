@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from qmoe.circuits import (
     Born,
     Circuit,
     Dephase,
+    Disturb,
     Expval,
     Feature,
     Gate,
@@ -28,6 +30,7 @@ from qmoe.circuits import (
 )
 from qmoe.errors import ConfigError
 from qmoe.testing.random_circuits import Random
+from qmoe.testing.random_noise import random_channel, random_placed
 
 _N_FEATURES, _N_WEIGHTS = 3, 4
 
@@ -45,7 +48,8 @@ def random_operations(
         seed: a seed, or a generator to draw from. The same seed gives the same circuit.
         n_qubits: number of qubits; by default drawn from 1 to ``max_qubits``.
         max_qubits: the most qubits to draw.
-        noise: whether channels stand in it; drawn if None, one in four.
+        noise: whether channels stand in it; drawn if None, one in four. Half of these have more than depolarizing and
+            dephasing: `random_placed` channels, and some that stand in the list of operations.
 
     Raises:
         ConfigError: for fewer than one qubit.
@@ -65,11 +69,19 @@ def random_operations(
         ops.append(Gate(str(name), _wires(rng, n_qubits, n_wires), angles))
     if noisy and rng.random() < 0.3:
         ops.insert(len(ops) // 2, Dephase(_wires(rng, n_qubits, 1), "XYZ"[rng.integers(3)]))
+    readout = _readout(rng, n_qubits)
+    model = NoiseModel(float(rng.uniform(0, 0.3)), ("block", "gate")[rng.integers(2)]) if noisy else None
+    if model is not None and rng.random() < 0.5:
+        model = replace(model, channels=tuple(random_placed(rng, n_qubits) for _ in range(rng.integers(1, 4))))
+        for _ in range(rng.integers(3)):
+            channel = random_channel(rng, None if n_qubits > 1 else 1, readout=None)
+            struck = Disturb(channel, _wires(rng, n_qubits, channel.n_wires))
+            ops.insert(int(rng.integers(1, len(ops) + 1)), struck)
     return Circuit.from_operations(
         ops,
         n_qubits=n_qubits,
-        readout=_readout(rng, n_qubits),
-        noise=NoiseModel(float(rng.uniform(0, 0.3)), ("block", "gate")[rng.integers(2)]) if noisy else None,
+        readout=readout,
+        noise=model,
         in_features=None if prepares else _N_FEATURES,
         weight_shape=(_N_WEIGHTS,),
     )

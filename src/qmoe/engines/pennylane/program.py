@@ -23,6 +23,7 @@ from qmoe.circuits import (
     Word,
     angle_value,
 )
+from qmoe.engines.pennylane.channels import apply_channel
 
 # default.mixed multiplies by the eigenvalues of these, which PennyLane computes in complex64 for an angle without a batch.
 _DIAGONAL = ("RZ", "CRZ", "IsingZZ")
@@ -56,7 +57,7 @@ def program_of(circuit: Circuit, as_state: bool = False) -> Callable[[Tensor, Te
                 for wire in op.wires:
                     DEPHASE[op.axis](wire)
             elif isinstance(op, Disturb):
-                qml.QubitChannel(list(op.channel.kraus()), wires=op.wires)
+                apply_channel(op.channel, op.wires)
             else:
                 # Up to a global phase; default.mixed cuts a batch of angles of PhaseShift off from their gradients.
                 name = "RZ" if as_state and op.name == "PhaseShift" else op.name

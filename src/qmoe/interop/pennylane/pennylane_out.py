@@ -27,7 +27,7 @@ def to_pennylane(circuit: Circuit) -> Callable[[Any, Any], Any]:
     """A quantum function of ``inputs`` ``(..., F)`` and ``weights`` for ``qml.QNode`` and ``qml.qnn.TorchLayer``.
 
     Wire i is PennyLane's wire i. It applies the gates and returns the measurements: a list of expectation values, or
-    probabilities. Noise becomes channels of the circuit's strength, for ``default.mixed``. ``weights`` have
+    probabilities. Noise becomes channels, for ``default.mixed``: PennyLane's own where it has them. ``weights`` have
     ``circuit.weight_shape``; any of PennyLane's interfaces will do, torch alone where a function gives angles.
 
     Example:
@@ -38,6 +38,7 @@ def to_pennylane(circuit: Circuit) -> Callable[[Any, Any], Any]:
     """
     check_circuit(circuit)
     qml = needed("pennylane", "pennylane")
+    from qmoe.engines.pennylane.channels import apply_channel
     from qmoe.engines.pennylane.program import DEPHASE, measurements_of
 
     def quantum_function(inputs: Any, weights: Any) -> Any:
@@ -68,7 +69,7 @@ def to_pennylane(circuit: Circuit) -> Callable[[Any, Any], Any]:
                 for wire in op.wires:
                     DEPHASE[op.axis](wire)
             elif isinstance(op, Disturb):
-                qml.QubitChannel(list(op.channel.kraus()), wires=op.wires)
+                apply_channel(op.channel, op.wires)
             elif op.name == "Rot" and not _alike(op):
                 # PennyLane's Rot does not mix tensors with plain numbers, nor batches with single numbers.
                 for rotation, angle in zip((qml.RZ, qml.RY, qml.RZ), op.angles, strict=True):
