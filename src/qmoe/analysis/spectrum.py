@@ -128,7 +128,7 @@ def circuit_spectrum(
     """The Fourier coefficients of a circuit's read-outs in its features.
 
     Args:
-        circuit: with an angle encoding; noise is allowed, and only damps.
+        circuit: with an angle encoding; noise is allowed.
         weights: ``(..., *circuit.weight_shape)``; leading axes are models.
         degree: the highest frequency to look for; by default the encoding's own, beyond which there is none.
         engine: an engine, its name, or ``"auto"``.
@@ -137,7 +137,8 @@ def circuit_spectrum(
         Coefficients ``(..., n_outputs, 2R + 1, ..., 2R + 1)``.
 
     Raises:
-        UnsupportedError: for amplitude encoding, which is no trigonometric polynomial.
+        UnsupportedError: for amplitude encoding, which is no trigonometric polynomial, and gates that turn too far by a
+            share of their angle.
         ConfigError: for a degree below the encoding's, which would fold frequencies, a grid that is too large, or an
             encoding of your own that reaches higher frequencies than it declares.
     """
@@ -146,6 +147,11 @@ def circuit_spectrum(
         raise UnsupportedError(
             f"A circuit with {circuit.template.encoding.name} encoding computes x^T A x / |x|^2, which has no Fourier "
             "coefficients; use angle encoding, or look at the quadratic form A."
+        )
+    if circuit.max_frequency != own:
+        raise UnsupportedError(
+            "Gates of this circuit turn too far by a share of their angle, so its read-outs are no Fourier series in whole "
+            "multiples of the features; use a noise model without relative over-rotation."
         )
     if degree is not None and degree < own:
         raise ConfigError(f"degree is {degree}, but the encoding reaches frequency {own}; use at least that.")

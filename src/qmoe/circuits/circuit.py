@@ -23,7 +23,7 @@ from qmoe.circuits.circuit_dicts import circuit_from_dict, circuit_to_dict
 from qmoe.circuits.drawing import draw_operations
 from qmoe.circuits.encodings import AngleEncoding, Encoding, as_encoding
 from qmoe.circuits.gates import NOISE, Gate, Operation, Prepare
-from qmoe.circuits.noise import NoiseModel, as_noise
+from qmoe.circuits.noise import NoiseModel, OverRotation, as_noise
 from qmoe.circuits.placing import template_operations, wires_of, with_noise_between
 from qmoe.circuits.readouts import Expval, Readout, Readouts, as_readout
 from qmoe.errors import ConfigError, UnsupportedError, not_plain
@@ -251,13 +251,21 @@ class Circuit:
 
     @property
     def max_frequency(self) -> int | None:
-        """Largest frequency of a feature in any expectation value; None where no template says one."""
-        return None if self.encoding is None else self.encoding.max_frequency
+        """Largest frequency of a feature in any expectation value; None where no template says one.
+
+        Gates that turn too far by a share of their angle turn by other frequencies than the encoding's.
+        """
+        return None if self.encoding is None or self._turns_too_far else self.encoding.max_frequency
 
     @property
     def period(self) -> float | None:
         """Period of the state in each feature, in radians; None where no template says one."""
-        return None if self.encoding is None else self.encoding.period
+        return None if self.encoding is None or self._turns_too_far else self.encoding.period
+
+    @property
+    def _turns_too_far(self) -> bool:
+        channels = () if self.noise is None else self.noise.channels
+        return any(isinstance(one.channel, OverRotation) and one.channel.relative for one in channels)
 
     @property
     def prepares(self) -> bool:

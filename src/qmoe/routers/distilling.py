@@ -68,7 +68,8 @@ def distill(
             "model, not a stack; write the stack back into its models first."
         )
     truncation = _truncation(max_weight, threshold)
-    on_grid = circuit.prepares or (circuit.is_template and (isinstance(circuit.readout, Born) or not is_ours(circuit)))
+    has_grid = circuit.is_template and circuit.max_frequency == circuit.template.encoding.max_frequency
+    on_grid = circuit.prepares or (has_grid and (isinstance(circuit.readout, Born) or not is_ours(circuit)))
     if truncation and on_grid:
         raise ConfigError(
             "max_weight and threshold drop Pauli words that are followed through a circuit, but one with amplitudes, the "

@@ -19,6 +19,7 @@ from qmoe.layers import Device, DType, Linear, Rng, affine, check_same
 from qmoe.part_spec import Drawn, Within
 from qmoe.routers.base import Router
 from qmoe.routers.features import FeatureRouter, FeatureSpec, standardised
+from qmoe.routers.functions.bare import bare
 from qmoe.routers.functions.basis import Basis
 from qmoe.routers.functions.certificate import weight_certificate
 from qmoe.routers.functions.feature_blocks import Blocks
@@ -47,7 +48,8 @@ class TwinRouter(FeatureRouter):
     difference of its two logits matters, with 9.
 
     Args:
-        circuit: the circuit of the quantum router. Its noise is ignored, since it adds no function.
+        circuit: the circuit of the quantum router. Noise that adds no function is left aside: all but channels that
+            add Pauli words to others, such as relaxation, and gates that turn too far.
         n_experts: number of experts E; the gate has ``E (K + 1)`` parameters for K functions.
         in_features: number of features F; by default as many as the circuit takes. With angle encoding, another number puts
             a trainable linear map in front, as `QuantumRouter` does.
@@ -126,7 +128,7 @@ class TwinRouter(FeatureRouter):
         else:
             n_functions = sampling.n_functions
         super().__init__(in_features, n_experts, n_functions, device=device, dtype=dtype, draw=False)
-        self.circuit = circuit.with_noise(None)
+        self.circuit = bare(circuit)
         self.sampling = sampling
         self.max_weight = max_weight
         self.certificate, self.why_no_certificate = _certificate(circuit, basis, max_weight, left_out)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: How far from a channel that keeps the trace rounding may lead.
 TOLERANCE = 1e-7
+#: Elements of a transfer matrix below which rounding alone made them.
+DUST = 1e-14
 
 PAULIS = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], dtype=complex)
 

@@ -12,7 +12,7 @@ import pennylane as qml
 from pennylane.exceptions import QuantumFunctionError
 
 from qmoe.circuits import Channel, Circuit, Dephase, Depolarize, Disturb
-from qmoe.engines.pennylane.channels import apply_channel
+from qmoe.engines.pennylane.named_channels import apply_channel
 from qmoe.engines.pennylane.program import DEPHASE
 from qmoe.errors import UnsupportedError
 

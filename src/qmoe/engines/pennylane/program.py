@@ -23,7 +23,7 @@ from qmoe.circuits import (
     Word,
     angle_value,
 )
-from qmoe.engines.pennylane.channels import apply_channel
+from qmoe.engines.pennylane.named_channels import apply_channel
 
 # default.mixed multiplies by the eigenvalues of these, which PennyLane computes in complex64 for an angle without a batch.
 _DIAGONAL = ("RZ", "CRZ", "IsingZZ")

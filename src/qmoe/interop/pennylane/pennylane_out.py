@@ -38,7 +38,7 @@ def to_pennylane(circuit: Circuit) -> Callable[[Any, Any], Any]:
     """
     check_circuit(circuit)
     qml = needed("pennylane", "pennylane")
-    from qmoe.engines.pennylane.channels import apply_channel
+    from qmoe.engines.pennylane.named_channels import apply_channel
     from qmoe.engines.pennylane.program import DEPHASE, measurements_of
 
     def quantum_function(inputs: Any, weights: Any) -> Any:

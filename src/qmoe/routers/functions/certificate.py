@@ -1,9 +1,10 @@
 """Why products of few features are nearly all that a circuit computes, and when that can be proven for all weights.
 
-Let a circuit be an encoding without trainable gates, and then any gates and any of our noise. A read-out is the expectation
+Let a circuit be an encoding without trainable gates, and then any gates and unital noise. A read-out is the expectation
 value of ``O = sum_j h_j P_j`` with different Pauli words P_j. What stands behind the encoding turns O into
 ``sum_W c_W W``. A unitary keeps the sum of squares ``|c|^2 = |h|^2`` (Pauli words are orthogonal, and it keeps the trace of
-O^2); depolarizing and dephasing multiply coefficients by numbers of magnitude at most 1. So ``|c| <= |h|`` at all weights.
+O^2). A channel that leaves the fully mixed state alone never makes it larger: mixtures of Pauli errors multiply coefficients
+by numbers of magnitude at most 1. Relaxation adds words to others, and may. So ``|c| <= |h|`` at all weights.
 
 The encoding turns each word W into a function of the features: ``sum_p C[W, p] p(x)`` over products p of 1, cos kx and
 sin kx, with a matrix C that knows no weights. So the read-out is ``f = sum_p a_p p`` with ``a = C^T c``. Over uniform angles
@@ -25,8 +26,9 @@ import itertools
 
 import numpy as np
 
-from qmoe.circuits import Born, Circuit, Gate
+from qmoe.circuits import Born, Circuit, Disturb, Gate
 from qmoe.errors import QMoEError, UnsupportedError
+from qmoe.routers.functions.bare import is_unital
 from qmoe.routers.functions.propagation.cones import measured
 from qmoe.routers.functions.propagation.moves import moves_of
 from qmoe.routers.functions.propagation.rotations import check_followed
@@ -66,6 +68,9 @@ def why_no_certificate(circuit: Circuit) -> str | None:
         check_followed(circuit)
     except UnsupportedError as error:
         return str(error)
+    for op in circuit.operations:
+        if isinstance(op, Disturb) and not is_unital(op.channel):
+            return f"{op.channel.name} does not leave the fully mixed state alone, so that coefficients can grow"
     part = _encoding_part(circuit)
     if isinstance(part, str):
         return part

@@ -42,7 +42,7 @@ def circuit_basis(
     forms. Circuits too shallow to reach a product do without it.
 
     Args:
-        circuit: what computes them. Its noise is left aside: it scales coefficients and adds no function.
+        circuit: what computes them. Noise that scales coefficients is left aside: it adds no function.
         n_experts: number of experts that share the outcomes of the Born read-out; by default one for each outcome.
         max_functions: the largest basis to list; by default 4096 quadratic forms. Circuits of any number of qubits are
             followed, on the light cones of what they measure. Where there are too many words to follow, all products of a

@@ -78,6 +78,11 @@ def sample_frequencies(circuit: Circuit, sampling: Sampling, generator: torch.Ge
             f"sampling draws frequencies, but {circuit.template.encoding.name} encoding has none; leave it out: the twin "
             "is a gate on quadratic forms."
         )
+    if circuit.max_frequency != top:
+        raise UnsupportedError(
+            "sampling draws whole multiples of the features, but gates of this circuit turn too far by a share of their "
+            "angle; leave it out, or use a noise model without relative over-rotation."
+        )
     n, strategy, grid_step = sampling.n_functions // 2, sampling.strategy, sampling.grid_step
     if not 0 < grid_step <= top:
         raise ConfigError(f"grid_step is {grid_step!r}, expected a step above 0 and up to the largest frequency {top}.")

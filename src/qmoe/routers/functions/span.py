@@ -13,6 +13,7 @@ from qmoe.circuits.readouts import readout_text
 from qmoe.engines import choose_engine
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.routers.base import Router
+from qmoe.routers.functions.bare import bare
 from qmoe.routers.functions.basis import Basis
 from qmoe.routers.functions.information import Information, information
 from qmoe.routers.functions.ranks import moved, random_inputs, rank_of
@@ -25,7 +26,7 @@ MAX_NUMERICAL = 800
 #: Parameters up to which the rank of the Jacobian is computed.
 MAX_PARAMETERS = 1500
 #: Qubits of circuits that are run, for ranks and the residual, and functions that the residual is computed for.
-MAX_QUBITS, MAX_FITTED = 12, 4096
+MAX_QUBITS, MAX_NOISY_QUBITS, MAX_FITTED = 12, 7, 4096
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ class Span:
     well; it is not counted among the functions, since gates have a bias (and the weights of the Born read-out add up to 1).
 
     Attributes:
-        circuit: the circuit without its noise. Noise, dephasing too, shrinks coefficients and drops some, and never adds
-            any, so the span holds what the noisy circuit computes.
+        circuit: the circuit without the noise that shrinks coefficients or drops some, as mixtures of Pauli errors and
+            dephasing do: it never adds any, so the span holds what the noisy circuit computes. Channels that add words to
+            others, such as relaxation, are part of it.
         n_experts: number of experts E.
         basis: the functions, by name. Where the router projects, ``x0, x1, ...`` stand for the projected features.
         projected: whether the router has a trainable projection in front, ``x = P features + c``.
@@ -98,10 +100,9 @@ class Span:
         if self.projected:
             kind += "; x0, x1, ... are the projected features"
         what = "routing weights" if c.readout.name == "born" else "logits"
-        is_run = c.n_qubits <= MAX_QUBITS
-        skipped = (
-            f"not computed (more than {MAX_NUMERICAL if is_run else MAX_QUBITS} {'functions' if is_run else 'qubits'})"
-        )
+        is_run = c.n_qubits <= _most_qubits(c)
+        most = f"{MAX_NUMERICAL} functions" if is_run else f"{_most_qubits(c)} qubits"
+        skipped = f"not computed (more than {most})"
         circuits = f"of the read-outs of {self.n_circuits} random circuits"
         numerical = skipped if self.numerical_rank is None else f"{self.numerical_rank}, {circuits}"
         residual = skipped.replace(str(MAX_NUMERICAL), str(MAX_FITTED))
@@ -137,12 +138,16 @@ class Span:
         return f"{head}\n" + "\n".join(f"  {name:<16}{text}" for name, text in lines)
 
 
+def _most_qubits(circuit: Circuit) -> int:
+    return MAX_QUBITS if circuit.noise is None else MAX_NOISY_QUBITS
+
+
 def span(router: Router, n_circuits: int = 200, seed: int = 0, max_functions: int = MAX_FUNCTIONS) -> Span:
     """Describes the functions that a router can compute, by theory and checked by numbers.
 
     The basis follows from the circuit alone (`qmoe.routers.circuit_basis`); ranks, dead parameters and the residual come
-    from random weights, in float64 and without noise. What holds at random weights holds at almost all; the values of the
-    router's own weights do not count.
+    from random weights, in float64 and without noise that adds no function. What holds at random weights holds at almost
+    all; the values of the router's own weights do not count.
 
     Args:
         router: a `QuantumRouter`, or a `TwinRouter`, whose own functions are then set against the circuit's.
@@ -156,7 +161,7 @@ def span(router: Router, n_circuits: int = 200, seed: int = 0, max_functions: in
     """
     check_sizes(n_circuits=n_circuits, max_functions=max_functions)
     if isinstance(router, QuantumRouter):
-        circuit = router.circuit.with_noise(None)
+        circuit = bare(router.circuit)
         basis, sampled = circuit_basis(circuit, router.n_experts, max_functions), False
     elif isinstance(router, TwinRouter):
         circuit, basis, sampled = router.circuit, router.basis, router.sampling is not None
@@ -164,7 +169,7 @@ def span(router: Router, n_circuits: int = 200, seed: int = 0, max_functions: in
         raise ConfigError(f"span takes a QuantumRouter or a TwinRouter, got a {type(router).__name__}.")
     generator = torch.Generator().manual_seed(seed)
     told = information(circuit, torch.Generator().manual_seed(seed))
-    is_run = circuit.n_qubits <= MAX_QUBITS
+    is_run = circuit.n_qubits <= _most_qubits(circuit)
     rank, residual = None, None
     if is_run and len(basis) <= MAX_FITTED:
         rank, residual, n_circuits = _measured(circuit, router.n_experts, basis, n_circuits, generator)

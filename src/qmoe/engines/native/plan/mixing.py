@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qmoe.circuits import Channel
+from qmoe.circuits.noise.channel import DUST
 from qmoe.engines.native.plan.lowering import Mix
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-#: Elements of a transfer matrix below which rounding alone made them.
-DUST = 1e-14
 #: Rows that a pass costs beside its entries: two matrices become one where that has fewer than both and such a pass.
 PASS_ROWS = 2.0
 

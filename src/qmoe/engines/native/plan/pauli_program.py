@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qmoe.circuits import Born, Circuit
+from qmoe.circuits.noise.channel import DUST
 from qmoe.compiled.lanes import WIDTH, n_lanes
 from qmoe.engines.native import layout as at
 from qmoe.engines.native.plan import mixing
@@ -47,7 +48,7 @@ class _Damping:
     def kinds(self) -> np.ndarray:
         """``(n, 2)``: words of one kind are multiplied by the same."""
         constants = np.ones(len(self.counts)) if self.constants is None else self.constants
-        return np.stack([self.counts, np.round(constants / mixing.DUST)], -1)
+        return np.stack([self.counts, np.round(constants / DUST)], -1)
 
     def joined(self, other: _Damping) -> _Damping:
         """Both at once."""

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from qmoe.circuits import Circuit, Dephase, Depolarize, Disturb, Gate
+from qmoe.circuits import Circuit, Dephase, Depolarize, Disturb, Gate, split_readout
 from qmoe.routers.functions.propagation.letters import (
     LETTERS,
     numbered,
@@ -18,6 +18,7 @@ from qmoe.routers.functions.propagation.letters import (
     turned,
     wave_products,
 )
+from qmoe.routers.functions.propagation.misreadings import misread, table_of
 from qmoe.routers.functions.propagation.rotations import (
     FeatureTurn,
     check_followed,
@@ -106,18 +107,21 @@ def moves_of(circuit: Circuit, weights: np.ndarray | None = None, strength: floa
 
     Args:
         circuit: any circuit.
-        weights: ``(P,)`` float64 values of its weights; None for what can be reached with any, without noise.
+        weights: ``(P,)`` float64 values of its weights; None for what can be reached with any. Then noise that only
+            damps words is left out.
         strength: the depolarizing probability; by default the circuit's own.
 
     Raises:
-        UnsupportedError: for an angle that a function computes; without weights, for features multiplied by weights.
+        UnsupportedError: for an angle that a function computes; without weights, for features multiplied by weights; for an
+            error of the measurement that depends on a basis that is not known.
     """
     check_followed(circuit)
     support = weights is None
     if strength is None and circuit.noise is not None:
         strength = circuit.noise.depolarizing
     listed: list[Move | FeatureTurn] = []
-    for op in circuit.operations:
+    operations, errors = split_readout(circuit.operations)
+    for op in operations:
         if isinstance(op, Gate):
             listed += gate_moves(op, weights)
         elif isinstance(op, Depolarize | Dephase) and not support:
@@ -127,15 +131,20 @@ def moves_of(circuit: Circuit, weights: np.ndarray | None = None, strength: floa
                 factors[LETTERS.index(op.axis)] = 1
             listed += [Move((wire,), np.diag(factors)[:, :, None]) for wire in op.wires]
         elif isinstance(op, Disturb):
-            table = np.array(op.channel.transfer())
-            if support and not np.any(table - np.diag(np.diag(table))):
-                continue  # it damps words, and leads to no others
-            table = (np.abs(table) > _ROUNDING).astype(np.float64) if support else table
-            listed.append(Move(op.wires, table[:, :, None]))
+            listed += _channel_moves(op.wires, table_of(op), support)
+    for wires, table in misread(circuit, [op for op in errors if isinstance(op, Disturb)]):
+        listed += _channel_moves(wires, table, support)
     moves, variables = with_variables(circuit, listed, support)
     if not circuit.prepares:
         moves = closed(moves, circuit.n_qubits, support)
     return Moves(tuple(moves), circuit.n_qubits, variables, support)
+
+
+def _channel_moves(wires: tuple[int, ...], table: np.ndarray, support: bool) -> list[Move]:
+    if support and not np.any(table - np.diag(np.diag(table))):
+        return []  # it damps words, and leads to no others
+    table = (np.abs(table) > _ROUNDING).astype(np.float64) if support else table
+    return [Move(wires, table[:, :, None])]
 
 
 def with_variables(

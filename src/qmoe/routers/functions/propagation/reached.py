@@ -2,7 +2,8 @@
 
 Only supports are followed: which word may come with which product. What no path reaches has coefficient 0 for all weights;
 what a path reaches has a coefficient that is not 0 for nearly all of them, unless paths cancel. So the result contains every
-function that the circuit computes. Noise scales words and dephasing drops some, so neither ever adds a function.
+function that the circuit computes. Mixtures of Pauli errors scale words and dephasing drops some, so neither ever adds a
+function; other channels lead from words to words, as gates do.
 """
 
 from __future__ import annotations
