@@ -63,7 +63,7 @@ class Channel(ABC):
         """
         from qmoe.circuits.noise.placement import Placed
 
-        return Placed(self, place, None if wires is None else tuple(wires), None if gates is None else tuple(gates))
+        return Placed(self, place, wires, gates)  # type: ignore[arg-type]  # it makes tuples of them
 
     def before_readout(self, wires: Iterable[int] | None = None) -> Placed:
         """This channel at the end of a circuit; one of two qubits needs to be told which."""

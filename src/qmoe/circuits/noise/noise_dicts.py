@@ -67,10 +67,7 @@ def placed_from_dict(data: Any) -> Placed:
     channel = channel_from_dict({key: value for key, value in data.items() if key not in _PLACING})
     if "place" not in data:
         raise ConfigError(f"The channel {channel.name} lacks 'place', such as 'gate' or 'readout'.")
-    wires, gates = data.get("wires"), data.get("gates")
-    return Placed(
-        channel, data["place"], None if wires is None else tuple(wires), None if gates is None else tuple(gates)
-    )
+    return Placed(channel, data["place"], data.get("wires"), data.get("gates"))
 
 
 def channel_from_dict(data: Mapping[str, Any]) -> Channel | OverRotation:

@@ -49,7 +49,7 @@ class OverRotation:
         self, place: str = "gate", wires: Iterable[int] | None = None, gates: Iterable[str] | None = None
     ) -> Placed:
         """As of `Channel`; of gates alone."""
-        return Placed(self, place, None if wires is None else tuple(wires), None if gates is None else tuple(gates))
+        return Placed(self, place, wires, gates)  # type: ignore[arg-type]  # it makes tuples of them
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,8 @@ class Placed:
             return
         if self.place not in GATE_PLACES:
             raise ConfigError(f"gates is {self.gates!r}, but {self.place!r} is no place of gates; leave it out.")
+        if isinstance(self.gates, str) or not isinstance(self.gates, Iterable):
+            raise ConfigError(f"gates is {self.gates!r}, expected a list of names such as ['RX', 'CNOT'].")
         names = tuple(ALIASES.get(name, name) if isinstance(name, str) else name for name in self.gates)
         for name in names:
             if not isinstance(name, str) or name not in GATES:

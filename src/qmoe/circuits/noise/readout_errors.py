@@ -74,10 +74,11 @@ class ReadoutConfusion(_Misreading):
     name: ClassVar[str] = "readout_confusion"
 
     def __post_init__(self) -> None:
-        found = as_matrix("ReadoutConfusion", self.matrix).real
+        given = as_matrix("ReadoutConfusion", self.matrix)
+        found = given.real
         if found.shape not in ((2, 2), (4, 4)):
             raise ConfigError(f"ReadoutConfusion got a shape of {found.shape}, expected (2, 2), or (4, 4) for a pair.")
-        if (found < 0).any() or not np.allclose(found.sum(1), 1, rtol=0, atol=TOLERANCE):
+        if given.imag.any() or (found < 0).any() or not np.allclose(found.sum(1), 1, rtol=0, atol=TOLERANCE):
             raise ConfigError(f"ReadoutConfusion got {found.tolist()}, expected rows of probabilities that sum to 1.")
         object.__setattr__(self, "matrix", tuple(tuple(float(number) for number in row) for row in found))
 
