@@ -10,10 +10,30 @@ import numpy as np
 import pennylane as qml
 import pytest
 import torch
+from pennylane.exceptions import QuantumFunctionError
 
-from qmoe.circuits import Circuit, Gate, NoiseModel, Weight
+from qmoe.circuits import (
+    AmplitudeDamping,
+    BitFlip,
+    BitPhaseFlip,
+    Channel,
+    Circuit,
+    Depolarizing,
+    Gate,
+    Kraus,
+    NoiseModel,
+    PauliError,
+    PhaseDamping,
+    PhaseFlip,
+    ReadoutConfusion,
+    ReadoutError,
+    ThermalRelaxation,
+    Weight,
+)
 from qmoe.engines import ReferenceEngine, get_engine
 from qmoe.engines.pennylane import PennyLaneEngine
+from qmoe.engines.pennylane.canary import check_truth, known_of_channel
+from qmoe.engines.pennylane.named_channels import apply_channel
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.testing import random_inputs
 
@@ -305,6 +325,74 @@ def test_device_that_drops_dephasing_is_refused_by_the_first_circuit_with_it(
     for _ in range(2):
         with pytest.raises(UnsupportedError, match="dephasing between two Hadamard gates <Z> is 1, expected 0"):
             engine.evaluate(clean.with_noise(NoiseModel(dephasing="encoding")), *inputs)
+
+
+CHANNELS = [
+    Depolarizing(0.1), Depolarizing(0.05, 2), BitFlip(0.01), PhaseFlip(0.1), BitPhaseFlip(0.1), PauliError((("XY", 0.1),)),
+    PauliError((("IX", 0.1), ("ZI", 0.2))), AmplitudeDamping(0.01), AmplitudeDamping(0.3, 0.4), PhaseDamping(0.3),
+    ThermalRelaxation(50, 70, 10), ThermalRelaxation(50, 30, 10, 0.2), ReadoutError(0.1, 0.2),
+    ReadoutConfusion(((0.9, 0.1, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1))), Kraus((((1, 0), (0, 1j)),)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.name)
+def test_the_known_answer_of_a_channel_is_that_of_default_mixed_and_far_from_that_without_it(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = known_of_channel(channel)
+    device = qml.device("default.mixed", wires=2)
+    check_truth(device, "default.mixed", known)
+    assert known.high - known.low >= 0.2
+    monkeypatch.setattr("qmoe.engines.pennylane.canary.apply_channel", lambda channel, wires: None)
+    with pytest.raises(UnsupportedError, match=r"default\.mixed' fails a check with a known answer: after .* times "):
+        check_truth(device, "default.mixed", known)
+
+
+def test_a_channel_that_does_nothing_has_no_known_answer() -> None:
+    assert known_of_channel(BitFlip(0.0)) is None
+
+
+def test_an_effect_too_small_for_shots_is_left_unchecked_without_exact_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = known_of_channel(BitFlip(1e-6))
+    assert known.shots > 10**9
+
+    class Sampling:
+        def __call__(self) -> float:
+            raise QuantumFunctionError("draws shots")
+
+    monkeypatch.setattr(qml, "QNode", lambda *args, **options: Sampling())
+    check_truth(qml.device("default.mixed", wires=1), "default.mixed", known)
+
+
+@pytest.mark.parametrize("shots", [None, 100])
+def test_device_that_drops_one_channel_is_refused_by_the_first_circuit_with_it(
+    monkeypatch: pytest.MonkeyPatch, shots: int | None
+) -> None:
+    monkeypatch.setattr("qmoe.engines.pennylane.engine._PURE", ())
+    monkeypatch.setattr(qml, "AmplitudeDamping", lambda gamma, wires: qml.Identity(wires))
+    monkeypatch.setattr("qmoe.engines.pennylane.named_channels._SAME", math.inf)
+    monkeypatch.setattr(qml.Identity, "kraus_matrices", lambda op: [np.eye(2)], raising=False)
+    monkeypatch.setattr(qml, "DepolarizingChannel", lambda p, wires: qml.PauliRot(1.6, "Y", wires))  # <Z> near 0
+    circuit = Circuit(2, 1, noise=NoiseModel(channels=[AmplitudeDamping(0.0625).after("gate")]))
+    engine = PennyLaneEngine("reference.qubit", shots=shots, seed=1)
+    with pytest.raises(
+        UnsupportedError, match=r"times AmplitudeDamping\(gamma=0\.0625, .* Its numbers cannot be trusted"
+    ):
+        engine.evaluate(circuit, *random_inputs(circuit, 9))
+
+
+def test_a_class_of_pennylane_that_means_something_else_is_not_taken() -> None:
+    # An epsilon under a root of 0 makes PhaseDamping(1) wrong by 1e-7, and its thermal relaxation fails after long times.
+    for channel, own in (
+        (PhaseDamping(0.5), qml.PhaseDamping),
+        (PhaseDamping(1.0), qml.QubitChannel),
+        (ThermalRelaxation(50, 70, 10), qml.ThermalRelaxationError),
+        (ThermalRelaxation(50, 100, 1e4, 0.2), qml.QubitChannel),
+        (AmplitudeDamping(0.1, 0.3), qml.GeneralizedAmplitudeDamping),
+        (Depolarizing(0.1), qml.DepolarizingChannel),
+        (Depolarizing(0.1, 2), qml.QubitChannel),
+    ):
+        assert type(apply_channel(channel, range(channel.n_wires))) is own
 
 
 @pytest.mark.parametrize("diff_method", ["adjoint", "parameter-shift"])

@@ -8,7 +8,7 @@ from qiskit.quantum_info import Operator, Statevector
 from unitaries import bound, distance, random_gates, random_point, unitary_of, with_gradients
 
 import qmoe
-from qmoe.circuits import Circuit, Computed, Gate
+from qmoe.circuits import Circuit, Computed, Gate, NoiseModel, Pauli, ReadoutError
 from qmoe.engines import TorchEngine
 from qmoe.errors import ConfigError, UnsupportedError
 from qmoe.interop import (
@@ -20,7 +20,7 @@ from qmoe.interop import (
     to_qiskit,
     to_qiskit_observables,
 )
-from qmoe.testing import random_operations
+from qmoe.testing import random_operations, random_placed
 
 #: A hundred circuits, ten at a time.
 TENS = [range(start, start + 10) for start in range(0, 100, 10)]
@@ -122,6 +122,24 @@ def test_noise_becomes_channels_in_pennylane() -> None:
     theirs = torch.stack([node(row, w) for row in x])
     mine = TorchEngine().evaluate(circuit, x, w)
     torch.testing.assert_close(theirs, mine, rtol=0, atol=1e-7)  # default.mixed has some phases in complex64
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_channels_become_those_of_pennylane(seed: int) -> None:
+    noise = NoiseModel(0.05, channels=[random_placed(seed, 2), random_placed(seed + 100, 2)])
+    circuit = Circuit(2, 1, noise=noise, readout="born" if seed % 2 else "expval")
+    x, w = random_point(circuit, seed)
+    node = qml.QNode(to_pennylane(circuit), qml.device("default.mixed", wires=2))
+    theirs = torch.stack([torch.stack(list(node(row, w))) for row in x])
+    mine = TorchEngine().evaluate(circuit, x, w.reshape(circuit.weight_shape))
+    torch.testing.assert_close(theirs, mine, rtol=0, atol=1e-7)
+
+
+def test_errors_of_the_measurement_in_another_basis_are_refused() -> None:
+    noise = NoiseModel(channels=[ReadoutError(0.1).before_readout()])
+    to_pennylane(Circuit(2, 1, noise=noise, readout=[Pauli("Z0 Z1"), Pauli("Z1")]))
+    with pytest.raises(UnsupportedError, match=r"strike behind the change to the basis .* engine='pennylane'"):
+        to_pennylane(Circuit(2, 1, noise=noise, readout=[Pauli("Z0"), Pauli("X1")]))
 
 
 @pytest.mark.parametrize("convert", [to_qiskit, to_qasm3, Circuit.to_dict])

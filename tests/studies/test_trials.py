@@ -103,7 +103,7 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
             "router": {
                 "kind": "quantum", "n_qubits": None, "n_layers": 3, "encoding": "angle", "rotation": "X", "uploads": 1,
                 "ansatz": "strongly_entangling", "readout": "expval", "frozen": False, "noise": None, "placement": "block",
-                "dephasing": "none", "dephasing_axis": "Z", "engine": "auto",
+                "dephasing": "none", "dephasing_axis": "Z", "channels": (), "engine": "auto",
             },
             "routing": "input",
             "experts": {"kind": "linear", "out_features": None},

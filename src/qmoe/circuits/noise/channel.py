@@ -72,11 +72,16 @@ class Channel(ABC):
 
 @functools.lru_cache(maxsize=4096)
 def _transfer(channel: Channel) -> np.ndarray:
-    words = pauli_words(channel.n_wires)
-    operators = channel.kraus()
+    found = transfer_of_operators(channel.kraus())
+    found.setflags(write=False)
+    return found
+
+
+def transfer_of_operators(operators: np.ndarray) -> np.ndarray:
+    """``(4**w, 4**w)`` real: the transfer matrix of ``(k, d, d)`` Kraus operators, whether they make a channel or not."""
+    words = pauli_words(operators.shape[-1].bit_length() - 1)
     images = np.einsum("kab,jbc,kdc->jad", operators, words, operators.conj(), optimize=True)
     found: np.ndarray = np.einsum("iab,jba->ij", words, images, optimize=True).real / words.shape[-1]
-    found.setflags(write=False)
     return found
 
 

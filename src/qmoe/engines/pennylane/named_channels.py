@@ -15,12 +15,12 @@ from qmoe.circuits import (
     BitPhaseFlip,
     Channel,
     Depolarizing,
-    Kraus,
     PauliError,
     PhaseDamping,
     PhaseFlip,
     ThermalRelaxation,
 )
+from qmoe.circuits.noise.channel import transfer_of_operators
 
 #: How far PennyLane's own class may be off. It adds 1e-14 to probabilities; under a root of 0 that makes 1e-7.
 _SAME = 1e-12
@@ -38,8 +38,8 @@ def _maker(channel: Channel) -> Make:
     named = _named(channel)
     if named is not None:
         with qml.QueuingManager.stop_recording():
-            own: Any = [np.asarray(operator) for operator in named(range(channel.n_wires)).kraus_matrices()]
-        if np.abs(Kraus(own).transfer() - channel.transfer()).max() < _SAME:
+            own = np.array([np.asarray(operator) for operator in named(range(channel.n_wires)).kraus_matrices()])
+        if np.abs(transfer_of_operators(own) - channel.transfer()).max() < _SAME:
             return named
     operators = list(channel.kraus())
     return lambda wires: qml.QubitChannel(operators, wires=wires)

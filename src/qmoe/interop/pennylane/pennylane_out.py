@@ -18,8 +18,12 @@ from qmoe.circuits import (
     Gate,
     Prepare,
     Probs,
+    Readout,
+    Readouts,
     angle_value,
+    split_readout,
 )
+from qmoe.errors import UnsupportedError
 from qmoe.interop.optional import check_circuit, needed
 
 
@@ -30,6 +34,9 @@ def to_pennylane(circuit: Circuit) -> Callable[[Any, Any], Any]:
     probabilities. Noise becomes channels, for ``default.mixed``: PennyLane's own where it has them. ``weights`` have
     ``circuit.weight_shape``; any of PennyLane's interfaces will do, torch alone where a function gives angles.
 
+    Raises:
+        UnsupportedError: for errors of the measurement where X or Y is measured.
+
     Example:
         >>> import pennylane as qml
         >>> circuit = Circuit(n_qubits=2, n_layers=1)
@@ -37,6 +44,12 @@ def to_pennylane(circuit: Circuit) -> Callable[[Any, Any], Any]:
         >>> layer = qml.qnn.TorchLayer(qnode, {"weights": circuit.weight_shape})
     """
     check_circuit(circuit)
+    if split_readout(circuit.operations)[1] and not _measures_z(circuit.readout, circuit.n_qubits):
+        raise UnsupportedError(
+            "Errors of the measurement strike behind the change to the basis that is measured, which PennyLane makes after "
+            "all channels; measure along Z, use circuit.with_noise(None), or run it here: engine='pennylane' puts them in "
+            "order."
+        )
     qml = needed("pennylane", "pennylane")
     from qmoe.engines.pennylane.named_channels import apply_channel
     from qmoe.engines.pennylane.program import DEPHASE, measurements_of
@@ -80,6 +93,13 @@ def to_pennylane(circuit: Circuit) -> Callable[[Any, Any], Any]:
         return measured[0] if isinstance(circuit.readout, Born | Probs) else measured
 
     return quantum_function
+
+
+def _measures_z(readout: Readout, n_qubits: int) -> bool:
+    if isinstance(readout, Readouts):
+        return all(_measures_z(part, n_qubits) for part in readout.parts)
+    words = [word for terms in readout.words(n_qubits) or () for _, word in terms]
+    return all(letter == "Z" for word in words for _, letter in word)
 
 
 def _alike(gate: Gate) -> bool:

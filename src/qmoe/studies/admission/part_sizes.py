@@ -96,7 +96,7 @@ def _circuit(spec: QuantumSpec, n_qubits: int, copies: int, nodes: int = 0) -> C
     # Beyond 2**64 numbers it makes no difference how many.
     state = 4 ** min(n_qubits, 32) if spec.mixed else 2 ** min(n_qubits + 1, 64)
     per_layer = n_qubits * (2 if spec.ansatz != "no_entangler" else 1)
-    channels = per_layer if spec.mixed else 0
+    channels = per_layer * (1 + len(spec.channels)) if spec.mixed else 0
     n_gates = spec.n_layers * (per_layer + channels) + spec.uploads * n_qubits
     native = spec.engine in ("auto", "native") and not (spec.mixed and n_qubits > 7)
     return CircuitSize(copies, n_gates, state, native, nodes)
