@@ -24,7 +24,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def run(
     context: typer.Context,
     sizes: Annotated[
-        list[str] | None, typer.Option(help="Sizes Q,L,B,M or Q,L,B,M,noisy, separated by blanks.", show_default=False)
+        list[str] | None,
+        typer.Option(help="Sizes Q,L,B,M, Q,L,B,M,noisy or Q,L,B,M,damped, separated by blanks.", show_default=False),
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Contenders by key, such as tensorcircuit; repeatable.", show_default=False)

@@ -73,7 +73,7 @@ def wide_spreads(results: Sequence[Result]) -> list[tuple[Size, str, float]]:
 def own_rate(record: Record, result: Result) -> float | None:
     """Operations per second of qmoe's quickest engine, by count; None for noise, which is not counted."""
     own = own_key(record, result)
-    return None if own is None or result.size.noisy else step_flops(result.size) / result.timings[own].median
+    return None if own is None or result.size.is_mixed else step_flops(result.size) / result.timings[own].median
 
 
 def gemm_share(record: Record, result: Result) -> float | None:

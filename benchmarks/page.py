@@ -358,7 +358,7 @@ def _reproduce(record: Record) -> str:
 
 def _size(size: Size) -> str:
     text = f"{size.n_qubits}, {size.n_layers}, {size.n_batch}, {size.n_models}"
-    return f"({text}), noisy" if size.noisy else f"({text})"
+    return f"({text}){', noisy' * size.noisy}{', damped' * size.damped}"
 
 
 def _row(cells: list[str]) -> str:

@@ -9,6 +9,7 @@ import torch
 
 from benchmarks.sizes import NOISE, Size
 from qmoe import Circuit, NoiseModel
+from qmoe.circuits import AmplitudeDamping
 from qmoe.engines import get_engine
 
 #: Amplitudes that the oracle holds at once; it goes through larger batches in pieces.
@@ -37,6 +38,8 @@ class Problem:
     def circuit(self) -> Circuit:
         """What is run: angle encoding, strongly entangling layers, every ``<Z>``."""
         noise = NoiseModel(NOISE, placement="block") if self.size.noisy else None
+        if self.size.damped:
+            noise = NoiseModel(channels=(AmplitudeDamping(NOISE).after("gate"),))
         return Circuit(self.size.n_qubits, self.size.n_layers, noise=noise)
 
     def first(self, n_batch: int) -> Problem:

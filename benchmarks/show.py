@@ -60,7 +60,7 @@ def show_gpu(gpu: Gpu, console: Console) -> None:
 
 def _table(record: Record, result: Result) -> Table:
     size = result.size
-    noise = ", noisy" if size.noisy else ""
+    noise = ", noisy" * size.noisy + ", damped" * size.damped
     title = f"Q={size.n_qubits} L={size.n_layers} B={size.n_batch} M={size.n_models}{noise}"
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("", "median", "min", "spread", "rounds", "first step", "ratio"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-#: Depolarizing probability of every noisy size.
+#: Depolarizing probability of every noisy size, and probability of relaxation of every damped one.
 NOISE = 0.05
 
 
@@ -23,9 +23,10 @@ class Size:
         n_batch: B, samples of each model.
         n_models: M, models trained side by side.
         noisy: depolarizing noise on every qubit after the encoding and again after the layers.
+        damped: instead, amplitude damping after each gate on its qubits.
 
     Raises:
-        SizeError: for a number below 1.
+        SizeError: for a number below 1, or both kinds of noise.
     """
 
     n_qubits: int
@@ -33,14 +34,22 @@ class Size:
     n_batch: int
     n_models: int = 1
     noisy: bool = False
+    damped: bool = False
 
     def __post_init__(self) -> None:
         if min(self.n_qubits, self.n_layers, self.n_batch, self.n_models) < 1:
             raise SizeError(f"The size {self} has a number below 1.")
+        if self.noisy and self.damped:
+            raise SizeError(f"The size {self} is noisy and damped; take one of them.")
 
     def __str__(self) -> str:
         numbers = f"{self.n_qubits},{self.n_layers},{self.n_batch},{self.n_models}"
-        return f"{numbers},noisy" if self.noisy else numbers
+        return f"{numbers}{',noisy' * self.noisy}{',damped' * self.damped}"
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether its states are density matrices."""
+        return self.noisy or self.damped
 
     @property
     def dim(self) -> int:
@@ -59,18 +68,18 @@ class Size:
 
 
 def parse_size(text: str) -> Size:
-    """Reads ``Q,L,B,M`` or ``Q,L,B,M,noisy``, as `Size` writes itself.
+    """Reads ``Q,L,B,M``, ``Q,L,B,M,noisy`` or ``Q,L,B,M,damped``, as `Size` writes itself.
 
     Raises:
         SizeError: for anything else.
     """
     parts = [part.strip() for part in text.split(",")]
-    noisy = parts[-1] == "noisy"
-    numbers = parts[:-1] if noisy else parts
+    noise = parts[-1] if parts[-1] in ("noisy", "damped") else None
+    numbers = parts[:-1] if noise else parts
     if len(numbers) != 4 or not all(number.isdecimal() for number in numbers):
-        raise SizeError(f"{text!r} is no size: expected Q,L,B,M or Q,L,B,M,noisy, such as 2,3,32,1.")
+        raise SizeError(f"{text!r} is no size: expected Q,L,B,M, Q,L,B,M,noisy or Q,L,B,M,damped, such as 2,3,32,1.")
     n_qubits, n_layers, n_batch, n_models = map(int, numbers)
-    return Size(n_qubits, n_layers, n_batch, n_models, noisy)
+    return Size(n_qubits, n_layers, n_batch, n_models, noise == "noisy", noise == "damped")
 
 
 def parse_sizes(texts: Iterable[str]) -> list[Size]:

@@ -62,9 +62,8 @@ class Contender(ABC):
         """Builds the step of a problem. Imports of the simulator happen here, or in ``__init__``."""
 
     def applies(self, size: Size) -> bool:
-        """Whether it computes such circuits at all: with noise, or without."""
-        del size
-        return True
+        """Whether it computes such circuits at all: with noise, or without. Few are written for relaxation."""
+        return self.ours or not size.damped
 
     def why_not(self, size: Size) -> str | None:
         """Why this size is left out, in one sentence; None where it is not."""
@@ -79,7 +78,7 @@ class Contender(ABC):
 
     def memory(self, size: Size) -> float:
         """Rough bytes of one step."""
-        dim = size.dim**2 if size.noisy else size.dim
+        dim = size.dim**2 if size.is_mixed else size.dim
         n_gates = size.n_qubits * (1 + 2 * size.n_layers)
         return self.states_kept * n_gates * size.n_samples * dim * self.bytes_per_amplitude
 

@@ -56,6 +56,26 @@ def _stack_function(circuit: Circuit) -> Callable[[torch.Tensor, torch.Tensor], 
     return function
 
 
+def _damped_function(circuit: Circuit) -> Callable[[torch.Tensor, torch.Tensor], list[Any]]:
+    """Gates one by one, each with amplitude damping behind it, for one model or for a stack as `_stack_function`."""
+    wires, width = range(circuit.n_qubits), 3 * circuit.n_qubits
+
+    def function(inputs: torch.Tensor, weights: torch.Tensor) -> list[Any]:
+        angles = weights.flatten(-3) if weights.dim() == 3 else weights
+        for wire in wires:
+            qml.RX(inputs[..., wire], wires=wire)
+            qml.AmplitudeDamping(NOISE, wires=wire)
+        for layer in range(circuit.n_layers):
+            for gate in circuit.ansatz.layer(layer, circuit.n_qubits):
+                own = [angles[..., layer * width + a.index] for a in gate.angles if isinstance(a, Weight)]
+                getattr(qml, gate.name)(*own, wires=gate.wires)
+                for wire in gate.wires:
+                    qml.AmplitudeDamping(NOISE, wires=wire)
+        return [qml.expval(qml.PauliZ(wire)) for wire in wires]
+
+    return function
+
+
 def _depolarize(n_qubits: int) -> None:
     for wire in range(n_qubits):
         qml.DepolarizingChannel(NOISE, wires=wire)
@@ -74,6 +94,8 @@ def backprop_forward(
     """
     one = n_models == 1
     function = _quantum_function(circuit.n_qubits, circuit.noise is not None) if one else _stack_function(circuit)
+    if circuit.noise is not None and circuit.noise.channels:
+        function = _damped_function(circuit)
     qnode = qml.QNode(function, qml.device(device, wires=circuit.n_qubits), interface="torch", diff_method="backprop")
 
     def forward(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -108,7 +130,7 @@ class DefaultQubit(_Backprop):
 
     def applies(self, size: Size) -> bool:
         """It holds pure states and has no noise channels."""
-        return not size.noisy
+        return not size.is_mixed
 
 
 class DefaultMixed(_Backprop):
@@ -121,7 +143,7 @@ class DefaultMixed(_Backprop):
 
     def applies(self, size: Size) -> bool:
         """Density matrices pay where there is noise only."""
-        return size.noisy
+        return size.is_mixed
 
 
 class Lightning(Contender):
@@ -138,7 +160,7 @@ class Lightning(Contender):
 
     def applies(self, size: Size) -> bool:
         """It holds pure states and has no noise channels."""
-        return not size.noisy
+        return not size.is_mixed
 
     def prepare(self, problem: Problem) -> Step:
         """A TorchLayer for each model."""

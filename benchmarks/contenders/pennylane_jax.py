@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -26,6 +26,7 @@ def jax_function(circuit: Circuit) -> Callable[[jax.Array, jax.Array], jax.Array
 
     def function(x: jax.Array, weights: jax.Array) -> list[Any]:
         qml.AngleEmbedding(x, wires=wires)
+        _damp(circuit, wires)
         _depolarize(circuit)
         for layer in range(circuit.n_layers):
             for gate in circuit.ansatz.layer(layer, circuit.n_qubits):
@@ -34,6 +35,7 @@ def jax_function(circuit: Circuit) -> Callable[[jax.Array, jax.Array], jax.Array
                 else:
                     phi, theta, omega = weights[layer, gate.wires[0]]
                     qml.U3(theta, omega, phi, wires=gate.wires)
+                _damp(circuit, gate.wires)
         _depolarize(circuit)
         return [qml.expval(qml.PauliZ(wire)) for wire in wires]
 
@@ -41,8 +43,13 @@ def jax_function(circuit: Circuit) -> Callable[[jax.Array, jax.Array], jax.Array
     return lambda x, weights: jnp.stack(qnode(x, weights))
 
 
+def _damp(circuit: Circuit, wires: Iterable[int]) -> None:
+    for wire in wires if circuit.noise is not None and circuit.noise.channels else ():
+        qml.AmplitudeDamping(NOISE, wires=wire)
+
+
 def _depolarize(circuit: Circuit) -> None:
-    if circuit.noise is not None:
+    if circuit.noise is not None and not circuit.noise.channels:
         for wire in range(circuit.n_qubits):
             qml.DepolarizingChannel(NOISE, wires=wire)
 
@@ -90,7 +97,7 @@ class JaxDefaultQubit(_Jax):
 
     def applies(self, size: Size) -> bool:
         """It holds pure states and has no noise channels."""
-        return not size.noisy
+        return not size.is_mixed
 
 
 class JaxDefaultMixed(_Jax):
@@ -105,4 +112,4 @@ class JaxDefaultMixed(_Jax):
 
     def applies(self, size: Size) -> bool:
         """Density matrices pay where there is noise only."""
-        return size.noisy
+        return size.is_mixed

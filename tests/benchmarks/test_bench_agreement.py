@@ -7,7 +7,13 @@ from benchmarks.contenders.own import Torch
 from benchmarks.problem import make_problem, oracle
 from benchmarks.sizes import Size
 
-SMALL = [Size(2, 1, 3), Size(2, 2, 3, 4), Size(3, 1, 2, noisy=True), Size(2, 1, 2, 3, noisy=True)]
+SMALL = [
+    Size(2, 1, 3),
+    Size(2, 2, 3, 4),
+    Size(3, 1, 2, noisy=True),
+    Size(2, 1, 2, 3, noisy=True),
+    Size(2, 1, 3, damped=True),
+]
 
 
 @pytest.mark.parametrize("size", SMALL, ids=str)

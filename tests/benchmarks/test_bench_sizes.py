@@ -18,10 +18,11 @@ def test_a_size_is_read_as_it_is_written(size):
 
 
 def test_several_sizes_each_once():
-    assert parse_sizes(["2,3,32,1  4,3,32,1;2,3,32,1", "2, 3,32,1,noisy".replace(" ", "")]) == [
+    assert parse_sizes(["2,3,32,1  4,3,32,1;2,3,32,1", "2, 3,32,1,noisy".replace(" ", ""), "2,3,32,1,damped"]) == [
         Size(2, 3, 32),
         Size(4, 3, 32),
         Size(2, 3, 32, noisy=True),
+        Size(2, 3, 32, damped=True),
     ]
 
 
@@ -34,6 +35,11 @@ def test_what_is_no_size_is_refused_with_an_example(text):
 def test_zero_is_refused():
     with pytest.raises(SizeError, match="below 1"):
         parse_size("0,3,32,1")
+
+
+def test_two_kinds_of_noise_are_refused():
+    with pytest.raises(SizeError, match="noisy and damped; take one of them"):
+        Size(2, 3, 32, noisy=True, damped=True)
 
 
 def test_the_state_vector_of_all_samples():
