@@ -156,6 +156,7 @@ def test_tables_of_study_files_are_studies(tmp_path: Path, monkeypatch: pytest.M
     )
     whole, *parts = (block.code for block in BLOCKS["study-file.md"] if block.language == "toml")
     study = parse_study(tomllib.loads(whole))
+    parts += [block.code for block in BLOCKS["noise.md"] if block.language == "toml"]
     for part in parts:
         values = tomllib.loads(whole) | tomllib.loads(part)
         arms = values.get("multiverse", {}).get("arms", ())
