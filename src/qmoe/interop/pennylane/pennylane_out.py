@@ -20,7 +20,8 @@ from qmoe.circuits import (
     Probs,
     angle_value,
 )
-from qmoe.interop.optional import check_circuit, needed
+from qmoe.errors import needed
+from qmoe.interop.optional import check_circuit
 
 
 def to_pennylane(circuit: Circuit) -> Callable[[Any, Any], Any]:

@@ -9,9 +9,9 @@ from qmoe.circuits import Angle, Circuit, Feature, Gate, Weight
 from qmoe.circuits.angles.expressions import as_angle
 from qmoe.circuits.decompositions import DECOMPOSITIONS, gates
 from qmoe.circuits.gates import ALIASES
-from qmoe.errors import ConfigError, UnsupportedError, did_you_mean
+from qmoe.errors import ConfigError, UnsupportedError, did_you_mean, needed
 from qmoe.interop.imported import Imported
-from qmoe.interop.optional import CLASSICAL, NOT_POLYNOMIAL, Trouble, needed, refuse
+from qmoe.interop.optional import CLASSICAL, NOT_POLYNOMIAL, Trouble, refuse
 from qmoe.interop.qiskit.qiskit_readouts import Interpret, interpreted, observed
 
 _SOURCE = "The Qiskit circuit"
