@@ -17,6 +17,7 @@ from qmoe.circuits.noise.channels import (
 )
 from qmoe.circuits.noise.model import AXES, DEPHASINGS, PLACEMENTS, NoiseModel, as_noise
 from qmoe.circuits.noise.placement import GATE_PLACES, PLACES, OverRotation, Placed
+from qmoe.circuits.noise.source_device import SourceDevice
 
 __all__ = [
     "AXES",
@@ -39,6 +40,7 @@ __all__ = [
     "Placed",
     "ReadoutConfusion",
     "ReadoutError",
+    "SourceDevice",
     "ThermalRelaxation",
     "as_noise",
 ]
