@@ -25,6 +25,8 @@ from qmoe.circuits.gates import QISKIT_METHODS
 from qmoe.errors import UnsupportedError, needed
 
 INSTALL = "qmoe[ibm]"
+#: Gates that the simulator does not know, and that Qiskit writes out.
+_UNKNOWN = ["iswap", "crx", "cry", "crz"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +92,12 @@ def program_for(circuit: Circuit, operations: tuple[Any, ...], strength: float |
                 "Amplitudes prepared from features are no angles, which Qiskit's parameters are; encode features by "
                 "rotations, or use engine='native'."
             )
-    return Program(made, tuple(known.values()), tuple(known), any(isinstance(op, NOISE) for op in operations))
+    return Program(
+        made.decompose(gates_to_decompose=_UNKNOWN, reps=2),
+        tuple(known.values()),
+        tuple(known),
+        any(isinstance(op, NOISE) for op in operations),
+    )
 
 
 def add_gate(made: Any, gate: Gate, angles: list[Any]) -> None:
