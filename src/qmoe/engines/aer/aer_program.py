@@ -30,7 +30,7 @@ _UNKNOWN = ["iswap", "crx", "cry", "crz"]
 
 
 @dataclass(frozen=True, eq=False)
-class Program:
+class AerProgram:
     """A circuit of Qiskit, and what its parameters are.
 
     Attributes:
@@ -55,7 +55,7 @@ class Program:
         ]
 
 
-def program_for(circuit: Circuit, operations: tuple[Any, ...], strength: float | None = None) -> Program:
+def program_for(circuit: Circuit, operations: tuple[Any, ...], strength: float | None = None) -> AerProgram:
     """Gates and channels of a circuit.
 
     Args:
@@ -92,7 +92,7 @@ def program_for(circuit: Circuit, operations: tuple[Any, ...], strength: float |
                 "Amplitudes prepared from features are no angles, which Qiskit's parameters are; encode features by "
                 "rotations, or use engine='native'."
             )
-    return Program(
+    return AerProgram(
         made.decompose(gates_to_decompose=_UNKNOWN, reps=2),
         tuple(known.values()),
         tuple(known),

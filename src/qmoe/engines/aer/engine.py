@@ -24,7 +24,7 @@ from qmoe.circuits import (
 from qmoe.circuits.noise.ibm_snapshots import as_backend, backend_name
 from qmoe.circuits.placing import wires_of
 from qmoe.engines.aer.aer_canary import channels_in, check_channel, check_excitation, known_excitation_of
-from qmoe.engines.aer.aer_program import INSTALL, Program, program_for
+from qmoe.engines.aer.aer_program import INSTALL, AerProgram, program_for
 from qmoe.engines.aer.aer_readout import Confusion, confused, confusions_in, confusions_of, reading_noise
 from qmoe.engines.aer.compiling import compiled
 from qmoe.engines.protocol import Engine, too_large
@@ -144,7 +144,7 @@ class AerEngine(Engine):
         return made
 
     def _measure(
-        self, programs: list[Program], columns: list[list[list[float]]], confusions: tuple[Confusion, ...]
+        self, programs: list[AerProgram], columns: list[list[list[float]]], confusions: tuple[Confusion, ...]
     ) -> list[np.ndarray]:
         """Probabilities of the outcomes of programs, by one job.
 
