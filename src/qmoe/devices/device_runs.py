@@ -15,10 +15,11 @@ from qmoe.studies.assembly import build_model, prepare_data
 from qmoe.studies.run.stack_run import run_stack
 from qmoe.studies.trials import make_trials
 
-#: Snapshots of three generations: 5 to 133 qubits, with CNOT, ECR and CZ.
+#: Snapshots of 5 to 133 qubits, with CNOT, ECR and CZ, quiet ones and one that is not.
 DEVICES = (
     "fake_manila",
     "fake_lima",
+    "fake_rochester",
     "fake_jakarta",
     "fake_montreal",
     "fake_sherbrooke",

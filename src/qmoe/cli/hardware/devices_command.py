@@ -20,7 +20,7 @@ def devices(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Snapshots, such as fake_manila; by default seven.", metavar="SNAPSHOT...", show_default=False
+            help="Snapshots, such as fake_manila; by default eight.", metavar="SNAPSHOT...", show_default=False
         ),
     ] = None,
     study: Annotated[

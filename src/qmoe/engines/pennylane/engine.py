@@ -153,7 +153,10 @@ class PennyLaneEngine(Engine):
     def _job(self, qnode: Any, calls: list[tuple[Any, ...]], circuit: Circuit) -> Any:
         """The results of all calls of a QNode, by one job of its device."""
         tapes = [qml.workflow.construct_tape(qnode)(*call) for call in calls]
-        return qml.execute(tapes, qnode.device, diff_method=self._diff_method(circuit), interface="torch")
+        differs = any(isinstance(part, Tensor) and part.requires_grad for call in calls for part in call)
+        # Some devices compute derivatives whenever they may be asked for.
+        diff = self._diff_method(circuit) if differs and torch.is_grad_enabled() else None
+        return qml.execute(tapes, qnode.device, diff_method=diff, interface="torch")
 
     def _check_tensors(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> None:
         tensors = [tensor for tensor in (x, weights, strength) if tensor is not None]
@@ -241,13 +244,9 @@ class PennyLaneEngine(Engine):
         return {**self.__dict__, "_devices": {}, "_qnodes": {}, "_trusted": set()}
 
     def __repr__(self) -> str:
-        given: dict[str, Any] = {
-            "device": self.device,
-            "diff_method": self.diff_method,
-            "shots": self.shots,
-            "seed": self.seed,
-        }
-        options = {k: v for k, v in given.items() if v is not None and v != "best"} | self.device_options
+        names = ("device", "diff_method", "shots", "seed")
+        given = {k: v for k in names if (v := getattr(self, k)) is not None and v != "best"}
+        options = given | self.device_options
         return f"PennyLaneEngine({', '.join(f'{k}={v!r}' for k, v in options.items())})"
 
 
