@@ -29,7 +29,7 @@ FLOORS = (
     ("",),
     ("testing", "studies"),
     ("claims",),
-    ("auditing",),
+    ("auditing", "devices"),
     ("report",),
     ("notebook",),
     ("cli",),

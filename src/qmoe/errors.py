@@ -6,12 +6,14 @@ Every message names the value that was given, what was expected and what to do a
 from __future__ import annotations
 
 import difflib
+import importlib
 import numbers
 import os
 import re
 import sys
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 #: How NumPy 2 shows its numbers and strings: ``np.float64(0.5)``, ``np.str_('a')``, ``np.True_``.
 _NUMPY = re.compile(
@@ -115,3 +117,19 @@ def check_sizes(**sizes: int) -> None:
     for name, value in sizes.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ConfigError(f"{name} is {value!r}{not_plain(value)}, expected an integer of at least 1.")
+
+
+def needed(module: str, install: str) -> Any:
+    """A module of a package that may be missing.
+
+    Args:
+        module: its name, such as ``"qiskit.quantum_info"``.
+        install: what pip installs, such as ``"qmoe[ibm]"``.
+
+    Raises:
+        UnsupportedError: where the package is not installed, with the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UnsupportedError(f"This needs {module.split('.')[0]} ({error}): pip install '{install}'.") from error

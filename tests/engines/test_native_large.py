@@ -38,6 +38,8 @@ GATES = (
     Gate("CNOT", (11, 0)),
     Gate("RX", (0,), (Weight(3),)),
     Gate("ISWAP", (6, 12)),
+    Gate("ECR", (12, 2)),
+    Gate("ECR", (1, 9)),
     Gate("RY", (12,), (Weight(4),)),
 )
 CIRCUITS = {

@@ -438,3 +438,77 @@ def test_gate_noise_counts_every_gate() -> None:
     x, weights = random_inputs(circuit, 10)
     expected = PennyLaneEngine().evaluate(clean, x, weights) * factor**2
     torch.testing.assert_close(PennyLaneEngine().evaluate(circuit, x, weights), expected, rtol=0, atol=1e-12)
+
+
+# --- devices of a user, plug-ins, and one job for a batch ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["default.qubit", "lightning.qubit", "reference.qubit"])
+def test_a_device_that_a_user_made_is_used_and_left_as_it_is(name: str) -> None:
+    device = qml.device(name, wires=3)
+    before = dict(vars(device))
+    circuit, engine = Circuit(2, 1), PennyLaneEngine(device)
+    x, weights = random_inputs(circuit, 11, requires_grad=True)
+    out = engine.evaluate(circuit, x, weights)
+    torch.testing.assert_close(out, ReferenceEngine().evaluate(circuit, x, weights), rtol=0, atol=1e-12)
+    out.sum().backward()
+    assert torch.isfinite(weights.grad).all()
+    assert vars(device).keys() == before.keys()
+    assert repr(engine) == f"PennyLaneEngine(device={name!r})"
+
+
+def test_a_noisy_device_of_a_user_runs_noise_and_is_checked() -> None:
+    circuit = Circuit(2, 1, noise=0.1)
+    x, weights = random_inputs(circuit, 11)
+    out = PennyLaneEngine(qml.device("default.mixed", wires=2)).evaluate(circuit, x, weights)
+    torch.testing.assert_close(out, ReferenceEngine().evaluate(circuit, x, weights), rtol=0, atol=1e-12)
+    with pytest.raises(UnsupportedError, match=r"'null\.qubit' fails a check with a known answer"):
+        PennyLaneEngine(qml.device("null.qubit", wires=2)).evaluate(Circuit(2, 1), x, weights)
+
+
+def test_a_device_without_the_wires_of_the_circuit_is_refused() -> None:
+    engine = PennyLaneEngine(qml.device("default.qubit", wires=["a", 1]))
+    with pytest.raises(UnsupportedError, match=r"has \['a', 1\]; make it by qml.device\('default.qubit', wires=2\)"):
+        engine.evaluate(Circuit(2, 1), *random_inputs(Circuit(2, 1), 9))
+
+
+@pytest.mark.parametrize(
+    ("device", "options", "message"),
+    [
+        (3, {}, "device is 3, expected the name of a PennyLane device, or one made by qml.device"),
+        (qml.device("default.qubit"), {"seed": 1}, "seed would make another device"),
+        (qml.device("default.qubit"), {"c_dtype": np.complex64}, "c_dtype would make another device"),
+    ],
+)
+def test_what_is_no_device_or_would_make_another_is_refused(device, options: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        PennyLaneEngine(device, **options)
+
+
+@pytest.mark.parametrize("name", ["lightning.gpu", "lightning.kokkos"])
+def test_a_plug_in_that_is_missing_is_told_with_the_command(name: str) -> None:
+    with pytest.raises(UnsupportedError, match=f"not installed: pip install pennylane-{name.replace('.', '-')}"):
+        PennyLaneEngine(name)
+    with pytest.raises(UnsupportedError, match="pip install"):
+        get_engine(f"pennylane:{name}")
+
+
+@pytest.mark.parametrize("device", ["lightning.qubit", "reference.qubit"])
+@pytest.mark.parametrize("shots", [None, 100])
+def test_a_batch_of_models_is_one_job(monkeypatch: pytest.MonkeyPatch, device: str, shots: int | None) -> None:
+    circuit = Circuit(2, 1)
+    x, weights = random_inputs(circuit, 12, stack=(2,), batch=(3,))
+    engine = PennyLaneEngine(device, shots=shots, seed=1)
+    engine.evaluate(circuit, x, weights)  # devices are tried with a circuit of a known answer first
+    jobs: list[int] = []
+    (made,) = engine._devices.values()
+    execute = made.execute
+
+    def counted(tapes: object, *given: object, **options: object) -> object:
+        jobs.append(len(tapes))
+        return execute(tapes, *given, **options)
+
+    monkeypatch.setattr(made, "execute", counted)
+    with torch.no_grad():
+        engine.evaluate(circuit, x, weights)
+    assert jobs == [6]

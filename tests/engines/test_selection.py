@@ -49,7 +49,7 @@ def test_chosen_engine_takes_what_it_was_chosen_for() -> None:
 
 
 def test_unknown_engine_names_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"Unknown engine 'pennylan'; did you mean 'pennylane'\? Known: auto"):
+    with pytest.raises(ConfigError, match=r"Unknown engine 'pennylan'; did you mean 'pennylane'\? Known: aer, "):
         get_engine("pennylan")
 
 

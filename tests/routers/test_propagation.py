@@ -272,7 +272,7 @@ def test_too_many_words_are_refused() -> None:
 
 _QISKIT = {
     "Hadamard": "h", "PauliX": "x", "PauliY": "y", "PauliZ": "z", "S": "s", "SX": "sx", "RX": "rx", "RY": "ry", "RZ": "rz",
-    "CNOT": "cx", "CY": "cy", "CZ": "cz", "SWAP": "swap", "ISWAP": "iswap",
+    "CNOT": "cx", "CY": "cy", "CZ": "cz", "SWAP": "swap", "ISWAP": "iswap", "ECR": "ecr",
     "IsingXX": "rxx", "IsingYY": "ryy", "IsingZZ": "rzz",
 }  # fmt: skip
 

@@ -31,6 +31,7 @@ from qmoe.circuits.noise import (
     Placed,
     ReadoutConfusion,
     ReadoutError,
+    SourceDevice,
     ThermalRelaxation,
     as_noise,
 )
@@ -99,6 +100,7 @@ __all__ = [
     "ReadoutConfusion",
     "ReadoutError",
     "Readouts",
+    "SourceDevice",
     "StronglyEntangling",
     "Sum",
     "ThermalRelaxation",

@@ -108,8 +108,11 @@ def check_noise(noise: NoiseModel | None, n_qubits: int) -> None:
     """Checks that the wires that channels are placed on are there.
 
     Raises:
-        ConfigError: for one that is not, on which a channel would silently strike nothing.
+        ConfigError: for one that is not, on which a channel would silently strike nothing; or a device with another
+            number of qubits.
     """
+    if noise is not None and noise.device is not None:
+        noise.device.check_size(n_qubits)
     for placed in () if noise is None else noise.channels:
         for wire in placed.wires or ():
             if wire >= n_qubits:

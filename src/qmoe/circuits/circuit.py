@@ -129,6 +129,8 @@ class Circuit:
         values = (n_qubits, n_layers, encoding, ansatz, readout, noise, in_features, body)
         for part, content in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, part, content)
+        if noise is not None and noise.device is not None and (body is None or not body.is_noisy):
+            noise.device.check(self.operations)
 
     @classmethod
     def from_operations(
@@ -296,6 +298,22 @@ class Circuit:
                 ops if self.noise is None or self.body.is_noisy else with_noise_between(ops, self.noise, self.n_qubits)
             )
         return template_operations(self.n_qubits, *self.template, self.noise)
+
+    @property
+    def n_two_qubit_gates(self) -> int:
+        """How many of its gates act on two qubits; on a device these make most of the noise."""
+        return sum(isinstance(op, Gate) and len(op.wires) == 2 for op in self.operations)
+
+    @property
+    def depth(self) -> int:
+        """How many gates follow one another at most, on any path from the first to the last."""
+        ends = [0] * self.n_qubits
+        for op in self.operations:
+            if isinstance(op, Gate):
+                end = 1 + max(ends[wire] for wire in op.wires)
+                for wire in op.wires:
+                    ends[wire] = end
+        return max(ends)
 
     def with_noise(self, noise: float | NoiseModel | None) -> Circuit:
         """The same circuit with other noise, in place of all that it has, dephasing included.

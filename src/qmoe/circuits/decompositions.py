@@ -132,10 +132,6 @@ def _rzx(z: int, x: int, angle: Angle) -> Gates:
     return (h, Gate("IsingZZ", (z, x), (angle,)), h)
 
 
-def _ecr(a: int, b: int) -> Gates:
-    return (*_rzx(a, b, _QUARTER), Gate("PauliX", (a,)), *_rzx(a, b, -_QUARTER))
-
-
 def _r(wire: int, theta: Angle, phi: Angle) -> Gates:
     return (
         Gate("RZ", (wire,), (-1.0 * phi,)),
@@ -162,7 +158,6 @@ DECOMPOSITIONS: dict[str, tuple[int, int, Callable[..., Gates]]] = {
     "cu3": (2, 3, _cu3),
     "cu": (2, 4, _cu),
     "dcx": (2, 0, lambda a, b: (Gate("CNOT", (a, b)), Gate("CNOT", (b, a)))),
-    "ecr": (2, 0, _ecr),
     "rzx": (2, 1, _rzx),
     "CRot": (2, 3, _controlled_rot),
     "ccx": (3, 0, _ccx),
@@ -183,6 +178,5 @@ DECOMPOSITIONS |= {
         ("CCZ", "ccz"),
         ("Toffoli", "ccx"),
         ("CSWAP", "cswap"),
-        ("ECR", "ecr"),
     )
 }

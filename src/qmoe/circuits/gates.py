@@ -32,6 +32,7 @@ GATES: dict[str, tuple[int, int]] = {
     "CZ": (2, 0),
     "SWAP": (2, 0),
     "ISWAP": (2, 0),
+    "ECR": (2, 0),
     "CRX": (2, 1),
     "CRY": (2, 1),
     "CRZ": (2, 1),
@@ -66,12 +67,41 @@ ALIASES: dict[str, str] = {
     "cz": "CZ",
     "swap": "SWAP",
     "iswap": "ISWAP",
+    "ecr": "ECR",
     "crx": "CRX",
     "cry": "CRY",
     "crz": "CRZ",
     "rxx": "IsingXX",
     "ryy": "IsingYY",
     "rzz": "IsingZZ",
+}
+
+
+#: Name here -> method of a ``QuantumCircuit``, which takes angles first.
+QISKIT_METHODS: dict[str, str] = {
+    "Hadamard": "h",
+    "PauliX": "x",
+    "PauliY": "y",
+    "PauliZ": "z",
+    "S": "s",
+    "T": "t",
+    "SX": "sx",
+    "RX": "rx",
+    "RY": "ry",
+    "RZ": "rz",
+    "PhaseShift": "p",
+    "CNOT": "cx",
+    "CY": "cy",
+    "CZ": "cz",
+    "SWAP": "swap",
+    "ISWAP": "iswap",
+    "ECR": "ecr",
+    "CRX": "crx",
+    "CRY": "cry",
+    "CRZ": "crz",
+    "IsingXX": "rxx",
+    "IsingYY": "ryy",
+    "IsingZZ": "rzz",
 }
 
 

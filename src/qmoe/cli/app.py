@@ -15,6 +15,7 @@ import qmoe
 from qmoe.cli.audit_command import audit
 from qmoe.cli.computing import Computing
 from qmoe.cli.console import plain_warnings
+from qmoe.cli.hardware.devices_command import devices
 from qmoe.cli.packages import starting
 from qmoe.cli.results_commands import add_to
 from qmoe.cli.shared_options import Claims, Json
@@ -244,6 +245,7 @@ def report(
 
 
 app.command()(audit)
+app.command()(devices)
 add_to(app)
 
 

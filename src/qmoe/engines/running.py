@@ -17,7 +17,7 @@ from qmoe.engines.protocol import Engine
 from qmoe.engines.selection import choose_engine, get_engine
 from qmoe.engines.shots.shot_module import ShotModule
 from qmoe.engines.shots.shot_sampling import Gradient
-from qmoe.errors import PerformanceWarning, UnsupportedError, warn_caller
+from qmoe.errors import ConfigError, PerformanceWarning, UnsupportedError, warn_caller
 from qmoe.layers import Device, DType, Rng, parameter
 
 #: Qubits beyond which a circuit is announced to be slow, without and with noise: a state of 16 or 8 MiB in float32.
@@ -90,6 +90,32 @@ class CircuitModule(ShotModule):
     def _set_strength(self) -> None:
         if self.noise_strength is not None and self.circuit.noise is not None:
             nn.init.constant_(self.noise_strength, self.circuit.noise.depolarizing)
+
+    def change_circuit(self, circuit: Circuit, engine: str | Engine = "auto") -> None:
+        """Runs another circuit from now on, with the same weights.
+
+        Raises:
+            ConfigError: for one with weights of another shape, another number of features or of outputs.
+        """
+        before = self.circuit
+        for part in ("weight_shape", "in_features", "n_outputs"):
+            if getattr(circuit, part) != getattr(before, part):
+                raise ConfigError(
+                    f"The circuit has {part} {getattr(circuit, part)}, and the module {getattr(before, part)}; what it "
+                    "computes would mean something else."
+                )
+        self.circuit = circuit
+        self._engine = get_engine(engine)
+        self._named = Named(self._engine, circuit)
+        if circuit.noise is None:
+            self._buffers.pop("noise_strength", None)
+            self.noise_strength = None
+            return
+        if self.noise_strength is None:
+            vars(self).pop("noise_strength", None)
+            stack = () if self.n_copies is None else (self.n_copies,)
+            self.register_buffer("noise_strength", self._first().new_empty(stack), persistent=False)
+        self._set_strength()
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         had_no_memory = self.noise_strength is not None and self.noise_strength.is_meta
@@ -170,6 +196,8 @@ class CircuitModule(ShotModule):
         c = self.circuit
         engine, why = self.engine_for(self._first().device)
         noise = "" if c.noise is None else f", noise={c.noise.depolarizing:g} per {c.noise.placement}"
+        if c.noise is not None and c.noise.device is not None:
+            noise = f", noise of {c.noise.device.name}"
         if c.noise is not None and c.noise.dephasing != "none":
             axis = "" if c.noise.dephasing_axis == "Z" else f" along {c.noise.dephasing_axis}"
             noise += f", dephasing={c.noise.dephasing}{axis}"

@@ -25,11 +25,18 @@ def _pennylane(device: str | None = None) -> Engine:
     return PennyLaneEngine(device)
 
 
+def _aer(backend: str | None = None) -> Engine:
+    from qmoe.engines.aer import AerEngine
+
+    return AerEngine(backend)
+
+
 ENGINES: dict[str, Callable[[], Engine]] = {
     "reference": ReferenceEngine,
     "native": NativeEngine,
     "torch": TorchEngine,
     "pennylane": _pennylane,
+    "aer": _aer,
 }
 
 
@@ -101,7 +108,8 @@ def get_engine(engine: str | Engine) -> Engine | None:
 
     Args:
         engine: an `Engine`, ``"auto"``, a key of `ENGINES`, or ``"pennylane:DEVICE"`` for a PennyLane device by name, such
-            as ``"pennylane:lightning.qubit"`` (which differentiates by the adjoint method, as the paper does).
+            as ``"pennylane:lightning.qubit"`` (which differentiates by the adjoint method, as the paper does), or
+            ``"aer:SNAPSHOT"`` for the noise of an IBM device, such as ``"aer:fake_manila"``.
 
     Raises:
         ConfigError: for an unknown name.
@@ -115,6 +123,8 @@ def get_engine(engine: str | Engine) -> Engine | None:
     kind, _, device = engine.partition(":")
     if kind == "pennylane" and device:
         return _pennylane(device)
+    if kind == "aer" and device:
+        return _aer(device)
     if engine not in ENGINES:
-        raise unknown("engine", engine, ("auto", *ENGINES, "pennylane:DEVICE"))
+        raise unknown("engine", engine, ("auto", *ENGINES, "pennylane:DEVICE", "aer:SNAPSHOT"))
     return ENGINES[engine]()

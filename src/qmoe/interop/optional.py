@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from qmoe.circuits import Circuit
 from qmoe.errors import ConfigError, UnsupportedError
-
-
-def needed(module: str, install: str) -> Any:
-    """A module of a package that may be missing.
-
-    Args:
-        module: its name, such as ``"qiskit.quantum_info"``.
-        install: what pip installs, such as ``"qmoe[ibm]"``.
-
-    Raises:
-        UnsupportedError: where the package is not installed, with the command that installs it.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise UnsupportedError(f"This needs {module.split('.')[0]} ({error}): pip install '{install}'.") from error
 
 
 def check_circuit(circuit: Any) -> None:

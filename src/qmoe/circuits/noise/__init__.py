@@ -16,6 +16,7 @@ from qmoe.circuits.noise.channels import (
 from qmoe.circuits.noise.model import AXES, DEPHASINGS, PLACEMENTS, NoiseModel, as_noise
 from qmoe.circuits.noise.placement import GATE_PLACES, PLACES, OverRotation, Placed
 from qmoe.circuits.noise.readout_errors import ReadoutConfusion, ReadoutError
+from qmoe.circuits.noise.source_device import SourceDevice
 
 __all__ = [
     "AXES",
@@ -38,6 +39,7 @@ __all__ = [
     "Placed",
     "ReadoutConfusion",
     "ReadoutError",
+    "SourceDevice",
     "ThermalRelaxation",
     "as_noise",
 ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from qmoe.circuits.noise.channel import Channel
 from qmoe.circuits.noise.placement import OverRotation, Placed
+from qmoe.circuits.noise.source_device import SourceDevice
 from qmoe.errors import ConfigError, unknown
 
 PLACEMENTS = ("block", "gate")
@@ -49,6 +52,7 @@ class NoiseModel:
             between trainable layers, that is after each but the last, however many gates a layer has; ``"all"``: both.
         dephasing_axis: ``"X"``, ``"Y"`` or ``"Z"``: the operator between whose eigenstates coherence is taken away.
         channels: further channels with their places.
+        device: what it was taken from, where `from_ibm` made it: circuits are then in the gates of that device.
 
     Raises:
         ConfigError: for a probability outside [0, 1], an unknown placement, dephasing or axis, an axis other than Z
@@ -66,6 +70,7 @@ class NoiseModel:
     dephasing: str = "none"
     dephasing_axis: str = "Z"
     channels: tuple[Placed, ...] = ()
+    device: SourceDevice | None = field(default=None, hash=False)  # models without one hash as ever
 
     def __post_init__(self) -> None:
         p = self.depolarizing
@@ -86,12 +91,38 @@ class NoiseModel:
                 "dephasing='encoding', 'layers' or 'all', or drop dephasing_axis."
             )
         object.__setattr__(self, "channels", _placed(self.channels))
+        if self.device is not None and not isinstance(self.device, SourceDevice):
+            raise ConfigError(f"device is {self.device!r}, expected a SourceDevice; NoiseModel.from_ibm makes both.")
+
+    @classmethod
+    def from_ibm(cls, backend: Any, qubits: Iterable[int] | None = None) -> NoiseModel:
+        """The noise of a device of IBM, from a snapshot that comes with qiskit-ibm-runtime: nothing is downloaded.
+
+        It holds what qiskit-aer's ``NoiseModel.from_backend`` holds: an error for each gate and qubits, with the relaxation
+        while the gate lasts, and an error of each measurement. Circuits with it are in the gates of the device;
+        `qmoe.interop.on_device` compiles them.
+
+        Args:
+            backend: the name of a snapshot, such as ``"fake_manila"``, or a backend object of Qiskit.
+            qubits: numbers on the device of the wires, by default all that it has.
+
+        Raises:
+            ConfigError: for an unknown name or qubit, or numbers that contradict what the device reports.
+            UnsupportedError: where Qiskit is missing: ``pip install 'qmoe[ibm]'``.
+
+        Example:
+            >>> NoiseModel.from_ibm("fake_manila", qubits=(0, 1)).device.gates
+            ('CNOT', 'PauliX', 'RZ', 'SX')
+        """
+        from qmoe.circuits.noise.ibm_noise import ibm_noise
+
+        return ibm_noise(backend, qubits)
 
     def __add__(self, other: NoiseModel) -> NoiseModel:
         """The channels of both, those of this one first.
 
         Raises:
-            ConfigError: where both have full dephasing, or depolarizing of their own.
+            ConfigError: where both have full dephasing, depolarizing of their own, or different devices.
         """
         if not isinstance(other, NoiseModel):
             return NotImplemented
@@ -102,6 +133,10 @@ class NoiseModel:
                 "Both models have a depolarizing strength, and a circuit has one; write one of them as a channel: "
                 "NoiseModel(channels=[Depolarizing(p).after('gate')])."
             )
+        if self.device is not None and other.device not in (None, self.device):
+            raise ConfigError(
+                f"The models are those of {self.device.name} and of {other.device.name}; take one of them."
+            )
         strong = other if other.depolarizing else self
         dephasing = other if other.dephasing != "none" else self
         return NoiseModel(
@@ -110,12 +145,18 @@ class NoiseModel:
             dephasing.dephasing,
             dephasing.dephasing_axis,
             self.channels + other.channels,
+            self.device or other.device,
         )
 
     def __repr__(self) -> str:
         # Without the usual axis, as ever: a ``state_dict`` records the noise by this text.
         axis = "" if self.dephasing_axis == "Z" else f", dephasing_axis={self.dephasing_axis!r}"
         channels = f", channels={list(self.channels)!r}" if self.channels else ""
+        if self.device is not None:  # of which there are many, with matrices
+            digest = hashlib.sha256(channels.encode()).hexdigest()[:12]
+            channels = (
+                f", device={self.device.name!r}, qubits={self.device.qubits}, channels={len(self.channels)}:{digest}"
+            )
         return (
             f"NoiseModel(depolarizing={self.depolarizing!r}, placement={self.placement!r}, "
             f"dephasing={self.dephasing!r}{axis}{channels})"

@@ -10,9 +10,12 @@ from qmoe.circuits.noise.channel import Channel
 from qmoe.circuits.noise.channels import CHANNELS
 from qmoe.circuits.noise.model import NoiseModel
 from qmoe.circuits.noise.placement import OverRotation, Placed
+from qmoe.circuits.noise.source_device import SourceDevice
 from qmoe.errors import ConfigError, did_you_mean, unknown
 
 _KINDS: dict[str, type[Channel] | type[OverRotation]] = {**CHANNELS, OverRotation.name: OverRotation}
+#: Parts of a model that are left out where there is nothing.
+_LEFT_OUT = ("channels", "device")
 _PLACING = ("place", "wires", "gates")
 
 
@@ -22,9 +25,11 @@ def noise_to_dict(noise: NoiseModel) -> dict[str, Any]:
     Raises:
         ConfigError: for a channel of a class of your own, which a dictionary cannot hold.
     """
-    data = {f.name: getattr(noise, f.name) for f in dataclasses.fields(noise) if f.name != "channels"}
+    data = {f.name: getattr(noise, f.name) for f in dataclasses.fields(noise) if f.name not in _LEFT_OUT}
     if noise.channels:
         data["channels"] = [placed_to_dict(placed) for placed in noise.channels]
+    if noise.device is not None:
+        data["device"] = {part: _listed(value) for part, value in dataclasses.asdict(noise.device).items()}
     return data
 
 
@@ -38,13 +43,25 @@ def noise_from_dict(data: Mapping[str, Any]) -> NoiseModel:
     for key in data:
         if key not in known:
             raise ConfigError(f"The noise has the unknown key {key!r}{did_you_mean(key, known)}")
-    missing = [key for key in known if key not in data and key != "channels"]
+    missing = [key for key in known if key not in data and key not in _LEFT_OUT]
     if missing:
         raise ConfigError(f"The noise lacks {', '.join(map(repr, missing))}.")
     channels = data.get("channels", ())
     if not isinstance(channels, list | tuple):
         raise ConfigError(f"channels is {channels!r}, expected a list.")
-    return NoiseModel(**{**data, "channels": tuple(placed_from_dict(one) for one in channels)})
+    device = data.get("device")
+    made = None if device is None else _device(device)
+    return NoiseModel(**{**data, "channels": tuple(placed_from_dict(one) for one in channels), "device": made})
+
+
+def _device(data: Any) -> SourceDevice:
+    known = [f.name for f in dataclasses.fields(SourceDevice)]
+    if not isinstance(data, Mapping) or sorted(data) != sorted(known):
+        raise ConfigError(f"The device of the noise is {data!r}, expected a table of {', '.join(known)}.")
+    try:
+        return SourceDevice(**{part: _nested(value) for part, value in data.items()})
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"The device of the noise makes none: {error}") from error
 
 
 def placed_to_dict(placed: Placed) -> dict[str, Any]:

@@ -183,8 +183,8 @@ def _pauli_readout(n_qubits: int, born: bool, dtype: torch.dtype, device: torch.
 def fixed_action(algebra: Algebra, gates: tuple[Gate, ...], n_qubits: int) -> tuple[np.ndarray, np.ndarray]:
     """The gates as a permutation with phases: ``new[j] = phase[j] * old[source[j]]``.
 
-    Every two-qubit gate without angles here is a Clifford gate that permutes basis states up to a phase, and so permutes
-    Pauli words up to a sign.
+    Every two-qubit gate without angles that comes here is a Clifford gate that permutes basis states up to a phase, and
+    so permutes Pauli words up to a sign; ECR, which does not, comes in parts.
     """
     size = algebra.d**n_qubits
     source, phase = np.arange(size), np.ones(size, dtype=complex if algebra.is_complex() else float)

@@ -82,6 +82,7 @@ TABLE: dict[str, tuple[Coefficients, np.ndarray]] = {
     "CZ": (_none, _permutation([0, 1, 2, 3], [1, 1, 1, -1])),
     "SWAP": (_none, _permutation([0, 2, 1, 3], [1, 1, 1, 1])),
     "ISWAP": (_none, _permutation([0, 2, 1, 3], [1, 1j, 1j, 1])),
+    "ECR": (_none, ((np.kron(X, I2) - np.kron(Y, X)) / np.sqrt(2))[None]),
     "CRX": (_one_and_half, _controlled(X)),
     "CRY": (_one_and_half, _controlled(Y)),
     "CRZ": (_one_and_half, _controlled(Z)),

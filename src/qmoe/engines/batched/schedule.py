@@ -94,6 +94,11 @@ class _Builder:
             self.stages.append(op)
         elif GATES[op.name][0] == 1:
             self._add_local(op)
+        elif op.name == "ECR":
+            # Up to a global phase; the only one that does not permute basis states.
+            a, b = op.wires
+            for part in (Gate("S", (a,)), Gate("SX", (b,)), Gate("CNOT", (a, b)), Gate("PauliX", (a,))):
+                self.add(part)
         else:
             self.flush(op.wires)
             self._close()

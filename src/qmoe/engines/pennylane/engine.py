@@ -26,6 +26,7 @@ from qmoe.circuits import (
 )
 from qmoe.engines.pennylane.canary import check_truth, known_answers
 from qmoe.engines.pennylane.density import read_density
+from qmoe.engines.pennylane.given_devices import checked_device, fitted, missing_device
 from qmoe.engines.pennylane.program import has_probabilities, measured_widths, program_of
 from qmoe.engines.protocol import Engine, too_large
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError, unknown
@@ -44,12 +45,16 @@ class PennyLaneEngine(Engine):
 
     The angles go to PennyLane in float64, and so do ``default.qubit`` and ``default.mixed`` compute, whatever the dtype of
     ``x``; lightning devices compute in complex64 for float32 input. The result has the dtype and device of ``x``; tensors
-    of other torch devices are moved to the CPU and back. Models of a stack run one after another. So do samples, except
-    with ``"backprop"``, which takes the batch at once: lightning devices have no batching. `torch.func` transforms are
-    refused. Features of an amplitude encoding get gradients from ``"backprop"`` only.
+    of other torch devices are moved to the CPU and back. With ``"backprop"`` the models of a stack run one after another,
+    each with its whole batch. Elsewhere all samples of all models go to the device as one job, which a device of hardware
+    queues once. `torch.func` transforms are refused. Features of an amplitude encoding get gradients from ``"backprop"``
+    only.
+
+    ``"lightning.gpu"`` and ``"lightning.kokkos"`` work by name where their plug-ins are installed; no test here runs them.
 
     Args:
-        device: name of a device; by default ``"default.qubit"``, and ``"default.mixed"`` for circuits with noise.
+        device: name of a device, or a device that you made: ``PennyLaneEngine(qml.device("default.qubit", wires=2))``; by
+            default ``"default.qubit"``, and ``"default.mixed"`` for circuits with noise.
         diff_method: one of PennyLane's, or ``"best"``: ``"backprop"`` on ``default.qubit`` and ``default.mixed``,
             ``"adjoint"`` on lightning for expectation values, ``"parameter-shift"`` there for probabilities and wherever
             shots are drawn, PennyLane's own choice elsewhere.
@@ -68,21 +73,25 @@ class PennyLaneEngine(Engine):
 
     def __init__(
         self,
-        device: str | None = None,
+        device: str | Any | None = None,
         diff_method: str = "best",
         shots: int | None = None,
         seed: int | np.random.SeedSequence | None = None,
         **device_options: Any,
     ) -> None:
-        if device is not None and device not in qml.plugin_devices:
-            raise unknown("PennyLane device", device, qml.plugin_devices)
+        self._given = (
+            None if device is None or isinstance(device, str) else checked_device(device, seed, device_options)
+        )
+        if isinstance(device, str) and device not in qml.plugin_devices:
+            raise missing_device(device)
         if diff_method not in DIFF_METHODS:
             raise unknown("differentiation method", diff_method, DIFF_METHODS)
         if shots is not None and (not isinstance(shots, int) or isinstance(shots, bool) or shots < 1):
             raise ConfigError(f"shots is {shots!r}, expected an integer of at least 1, or None for exact numbers.")
         if "wires" in device_options:
             raise ConfigError("wires was given as a device option, but the circuit sets the wires; drop it.")
-        self.device, self.diff_method, self.shots, self.seed = device, diff_method, shots, seed
+        name: str | None = device if self._given is None else self._given.name
+        self.device, self.diff_method, self.shots, self.seed = name, diff_method, shots, seed
         self.device_options = device_options
         self._devices: dict[Any, Any] = {}
         self._qnodes: dict[Any, Any] = {}
@@ -125,21 +134,29 @@ class PennyLaneEngine(Engine):
             qnode = self._qnode(circuit, x.dtype)
             together = self._diff_method(circuit) == "backprop"
             rows, widths = [], measured_widths(circuit)
+            # A plain number keeps PennyLane from treating the strength as something to differentiate.
+            levels = [None] * len(x) if strength is None else list(strength.cpu().double())
+            noises = [p if p is None or p.requires_grad else float(p) for p in levels]
+            if not together:
+                calls = [(sample, angles[s], noises[s]) for s in range(len(x)) for sample in features[s]]
+                results = self._job(qnode, calls, circuit)
+                outputs = [_as_tensor(result, torch.Size(), widths) for result in results]
+                return torch.stack(outputs).unflatten(0, x.shape[:2]).to(x.device, x.dtype)
             for s in range(len(x)):
-                p = None if strength is None else strength[s].cpu().double()
-                # A plain number keeps PennyLane from treating the strength as something to differentiate.
-                noise = p if p is None or p.requires_grad else float(p)
-                samples = [features[s]] if together else list(features[s])
-                results = [qnode(sample, angles[s], noise) for sample in samples]
+                result = qnode(features[s], angles[s], noises[s])
                 if self._reads_states(circuit):
-                    outputs = [read_density(rho, circuit).expand(len(x[s]), -1) for rho in results]
+                    rows.append(read_density(result, circuit).expand(len(x[s]), -1))
                 else:
-                    outputs = [
-                        _as_tensor(result, sample.shape[:-1], widths)
-                        for result, sample in zip(results, samples, strict=True)
-                    ]
-                rows.append(outputs[0] if together else torch.stack(outputs))
+                    rows.append(_as_tensor(result, features[s].shape[:-1], widths))
         return torch.stack(rows).to(x.device, x.dtype)
+
+    def _job(self, qnode: Any, calls: list[tuple[Any, ...]], circuit: Circuit) -> Any:
+        """The results of all calls of a QNode, by one job of its device."""
+        tapes = [qml.workflow.construct_tape(qnode)(*call) for call in calls]
+        differs = any(isinstance(part, Tensor) and part.requires_grad for call in calls for part in call)
+        # Some devices compute derivatives whenever they may be asked for.
+        diff = self._diff_method(circuit) if differs and torch.is_grad_enabled() else None
+        return qml.execute(tapes, qnode.device, diff_method=diff, interface="torch")
 
     def _check_tensors(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: Tensor | None) -> None:
         tensors = [tensor for tensor in (x, weights, strength) if tensor is not None]
@@ -192,6 +209,9 @@ class PennyLaneEngine(Engine):
 
     def _device(self, name: str, circuit: Circuit, dtype: torch.dtype) -> Any:
         key = name, circuit.n_qubits, dtype
+        if key not in self._devices and self._given is not None:
+            self._devices[key] = fitted(self._given, circuit.n_qubits)
+            _keep_float64(self._devices[key])
         if key not in self._devices:
             lightning, options = name.startswith("lightning."), dict(self.device_options)
             if lightning:
@@ -224,8 +244,9 @@ class PennyLaneEngine(Engine):
         return {**self.__dict__, "_devices": {}, "_qnodes": {}, "_trusted": set()}
 
     def __repr__(self) -> str:
-        given = {"device": self.device, "diff_method": self.diff_method, "shots": self.shots, "seed": self.seed}
-        options = {k: v for k, v in given.items() if v is not None and v != "best"} | self.device_options
+        names = ("device", "diff_method", "shots", "seed")
+        given = {k: v for k in names if (v := getattr(self, k)) is not None and v != "best"}
+        options = given | self.device_options
         return f"PennyLaneEngine({', '.join(f'{k}={v!r}' for k, v in options.items())})"
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from qmoe.circuits import Circuit, Feature, Gate, Weight
 from qmoe.circuits.circuit import MAX_SIZE
-from qmoe.errors import ConfigError, did_you_mean
+from qmoe.errors import ConfigError, did_you_mean, needed
 from qmoe.interop.imported import Imported
 from qmoe.interop.openqasm.qasm_calls import Definitions, called, gate_of
 from qmoe.interop.openqasm.qasm_expressions import RefusedError, TooLongError, integer_of, line_of, value_of
-from qmoe.interop.optional import CLASSICAL, Trouble, needed, refuse
+from qmoe.interop.optional import CLASSICAL, Trouble, refuse
 
 _SOURCE = "The OpenQASM program"
 _INSTALL = "qmoe[qasm]"

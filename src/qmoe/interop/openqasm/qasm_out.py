@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from qmoe.circuits import Angle, Circuit, Expression, Feature, Weight
-from qmoe.interop.qiskit.qiskit_out import METHODS, plain_gates
+from qmoe.circuits.gates import QISKIT_METHODS
+from qmoe.interop.qiskit.qiskit_out import plain_gates
 
 #: Gates that the standard library lacks, in those that it has.
 _DEFINITIONS = {
     "iswap": "gate iswap a, b {\n  s a;\n  s b;\n  h a;\n  cx a, b;\n  cx b, a;\n  h b;\n}",
+    "ecr": "gate ecr a, b {\n  s a;\n  sx b;\n  cx a, b;\n  x a;\n}",
     "rxx": "gate rxx(t) a, b {\n  h a;\n  h b;\n  cx a, b;\n  rz(t) b;\n  cx a, b;\n  h b;\n  h a;\n}",
     "ryy": "gate ryy(t) a, b {\n  sx a;\n  sx b;\n  cx a, b;\n  rz(t) b;\n  cx a, b;\n  sx a;\n  sx b;\n  x a;\n  x b;\n}",
     "rzz": "gate rzz(t) a, b {\n  cx a, b;\n  rz(t) b;\n  cx a, b;\n}",
@@ -36,7 +38,7 @@ def to_qasm3(circuit: Circuit) -> str:
     used: set[str] = set()
     for op in plain_gates(circuit, "OpenQASM"):
         angles = [_text(angle) for angle in op.angles]
-        name = "U" if op.name == "Rot" else METHODS[op.name]
+        name = "U" if op.name == "Rot" else QISKIT_METHODS[op.name]
         if op.name == "Rot":
             angles = [angles[1], angles[2], angles[0]]  # equal up to a global phase
         used.add(name)

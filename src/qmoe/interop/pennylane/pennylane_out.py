@@ -23,8 +23,8 @@ from qmoe.circuits import (
     angle_value,
     split_readout,
 )
-from qmoe.errors import UnsupportedError
-from qmoe.interop.optional import check_circuit, needed
+from qmoe.errors import UnsupportedError, needed
+from qmoe.interop.optional import check_circuit
 
 
 def to_pennylane(circuit: Circuit) -> Callable[[Any, Any], Any]:

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Feature, Weight
-from qmoe.errors import ConfigError, UnsupportedError, unknown
-from qmoe.interop.optional import needed
+from qmoe.errors import ConfigError, UnsupportedError, needed, unknown
 from qmoe.interop.pennylane.symbols import Symbol, symbols
 
 Shape = tuple[int, ...]

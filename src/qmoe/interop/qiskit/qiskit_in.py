@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qmoe.circuits import Angle, Circuit, Feature, Gate, Weight
-from qmoe.circuits.angles.expressions import as_angle
+from qmoe.circuits.angles.symbolic import polynomial_of
 from qmoe.circuits.decompositions import DECOMPOSITIONS, gates
 from qmoe.circuits.gates import ALIASES
-from qmoe.errors import ConfigError, UnsupportedError, did_you_mean
+from qmoe.errors import ConfigError, UnsupportedError, did_you_mean, needed
 from qmoe.interop.imported import Imported
-from qmoe.interop.optional import CLASSICAL, NOT_POLYNOMIAL, Trouble, needed, refuse
+from qmoe.interop.optional import CLASSICAL, NOT_POLYNOMIAL, Trouble, refuse
 from qmoe.interop.qiskit.qiskit_readouts import Interpret, interpreted, observed
 
 _SOURCE = "The Qiskit circuit"
@@ -209,34 +209,3 @@ class _QiskitReader:
                 "qubit at most once, and into each bit once."
             )
         return tuple(written[clbit] for clbit in sorted(written, reverse=True))
-
-
-def polynomial_of(value: Any, factors: Mapping[str, Feature | Weight]) -> Angle | None:
-    """A ``ParameterExpression`` as an angle; None where it is no polynomial.
-
-    Args:
-        value: the expression.
-        factors: what each of its parameters is, by name.
-    """
-    import sympy
-
-    expression = value.sympify()
-    names = sorted(expression.free_symbols, key=lambda symbol: str(symbol.name))
-    if not names:
-        number = complex(expression)
-        return float(number.real) if number.imag == 0 else None
-    try:
-        polynomial = sympy.Poly(expression, *names)
-    except sympy.PolynomialError:
-        return None
-    total: Any = 0.0
-    for powers, coefficient in polynomial.terms():
-        number = complex(coefficient)
-        if number.imag:
-            return None
-        product: Any = number.real
-        for symbol, power in zip(names, powers, strict=True):
-            for _ in range(power):
-                product = product * factors[symbol.name]
-        total = total + product
-    return as_angle("of Qiskit", total)

@@ -5,34 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from qmoe.circuits import Angle, Circuit, Gate, Prepare, angle_value
-from qmoe.errors import UnsupportedError
-from qmoe.interop.optional import check_circuit, needed
-
-#: Name here -> method of a ``QuantumCircuit``, which takes angles first.
-METHODS = {
-    "Hadamard": "h",
-    "PauliX": "x",
-    "PauliY": "y",
-    "PauliZ": "z",
-    "S": "s",
-    "T": "t",
-    "SX": "sx",
-    "RX": "rx",
-    "RY": "ry",
-    "RZ": "rz",
-    "PhaseShift": "p",
-    "CNOT": "cx",
-    "CY": "cy",
-    "CZ": "cz",
-    "SWAP": "swap",
-    "ISWAP": "iswap",
-    "CRX": "crx",
-    "CRY": "cry",
-    "CRZ": "crz",
-    "IsingXX": "rxx",
-    "IsingYY": "ryy",
-    "IsingZZ": "rzz",
-}
+from qmoe.circuits.gates import QISKIT_METHODS
+from qmoe.errors import UnsupportedError, needed
+from qmoe.interop.optional import check_circuit
 
 
 def to_qiskit(circuit: Circuit) -> Any:
@@ -59,7 +34,7 @@ def to_qiskit(circuit: Circuit) -> Any:
             phi, theta, omega = angles
             made.u(theta, omega, phi, *op.wires)  # equal up to a global phase
         else:
-            getattr(made, METHODS[op.name])(*angles, *op.wires)
+            getattr(made, QISKIT_METHODS[op.name])(*angles, *op.wires)
     return made
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from qmoe.circuits import Born, Circuit, Hamiltonian, Pauli, Probs, Readout, Readouts, word_text
-from qmoe.errors import ConfigError, UnsupportedError
-from qmoe.interop.optional import check_circuit, needed
+from qmoe.errors import ConfigError, UnsupportedError, needed
+from qmoe.interop.optional import check_circuit
 
 #: Gives the number of the output for an outcome; of several axes, a tuple.
 Interpret = Callable[[int], int | tuple[int, ...]]

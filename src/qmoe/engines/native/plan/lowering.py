@@ -10,6 +10,7 @@ All identities are up to a global phase, which no read-out sees:
 * ``RX(a) = RZ(-pi/2) RY(a) RZ(pi/2)``, ``H = RY(pi/2) RZ(pi)``, ``CRY(a) = RY(a/2) CNOT RY(-a/2) CNOT``.
 * ``CZ``, ``CRZ``, ``IsingZZ`` and ISWAP (times a SWAP) are phases of ``Z_c``, ``Z_t`` and ``Z_c Z_t``.
 * ``IsingXX(a) = CNOT RX_c(a) CNOT``; ``IsingYY`` is the same between ``S`` gates.
+* ``ECR`` turns about ``Z_c X_t`` by a quarter, which is a rotation of the target against the control, and flips the control.
 """
 
 from __future__ import annotations
@@ -250,6 +251,14 @@ class _Lowering:
     def iswap(self, a: int, b: int) -> None:
         self._zs((a, b), Turn(offset=_HALF))
         self.swap(a, b)
+
+    def ecr(self, c: int, t: int) -> None:
+        bits = self.wire_bits
+        turn = Turn(offset=-_HALF if bits.shift[c] ^ bits.shift[t] else _HALF)
+        self.rz(t, _HALF)
+        self.steps.append(Rotation(bits.flip[t], bits.sign[t] ^ bits.sign[c], turn))
+        self.rz(t, -_HALF)
+        self.paulix(c)
 
     def crz(self, c: int, t: int, turn: Turn) -> None:
         self.rz(t, turn * 0.5)
