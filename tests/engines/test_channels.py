@@ -34,7 +34,7 @@ from qmoe.engines.native.layout import MIX
 from qmoe.engines.native.plan.mixing import is_diagonal
 from qmoe.engines.native.plan.pauli_program import NoisyProgram
 from qmoe.engines.pennylane import PennyLaneEngine
-from qmoe.testing import random_circuit, random_inputs, random_operations, random_placed
+from qmoe.testing import random_channel, random_circuit, random_inputs, random_operations, random_placed
 
 MIXED = PennyLaneEngine("default.mixed")
 ENGINES = {"reference": ReferenceEngine(), "torch": TorchEngine(), "native": NativeEngine(), "pennylane": MIXED}
@@ -250,6 +250,22 @@ def test_channels_of_one_layer_are_one_matrix() -> None:
     assert n_rows(AmplitudeDamping(0.1).after("encoding")) == (2, 1)
     assert n_rows(AmplitudeDamping(0.1).after("gate")) == (2, 4)
     assert n_rows(AmplitudeDamping(0.1).after("gate"), BitFlip(0.1).after("gate")) == (2, 4)
+
+
+def test_matrices_are_joined_only_where_that_saves_work() -> None:
+    pair = random_channel(10, 2)
+    assert isinstance(pair, Kraus)
+    circuit = Circuit(
+        4, 2, noise=NoiseModel(channels=[pair.after("two_qubit_gate"), AmplitudeDamping(0.1).after("layer")])
+    )
+    program = NoisyProgram(circuit)
+    # Sixteen entries a row for each pair; two pairs together would have up to 256.
+    assert program.sizes.n_mixings > 6
+    assert max(matrix.nnz for matrix in program.matrices) <= 34 * 4**4
+    x, weights = random_inputs(circuit, 2)
+    torch.testing.assert_close(
+        NativeEngine().evaluate(circuit, x, weights), TorchEngine().evaluate(circuit, x, weights), **EXACT
+    )
 
 
 def test_a_mixture_of_pauli_errors_is_found_whatever_its_class() -> None:

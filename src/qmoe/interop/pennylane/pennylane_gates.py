@@ -85,7 +85,9 @@ def _parts(op: Any, depth: int) -> Iterable[Any]:
         raise _NoneError("it measures, or depends on a measurement, inside of the circuit", CLASSICAL)
     if isinstance(op, qml.operation.Channel):
         raise _NoneError(
-            "it is a noise channel", "Leave channels out and give the noise to the circuit: circuit.with_noise(0.01)."
+            "it is a noise channel",
+            "Leave channels out and give the noise to the circuit: circuit.with_noise(0.01), or "
+            "circuit.with_noise(NoiseModel(channels=[AmplitudeDamping(0.01).after('gate')])).",
         )
     if depth > _DEEPEST:
         raise _NoneError(f"its decomposition is deeper than {_DEEPEST} steps")

@@ -225,9 +225,10 @@ def _joined(earlier: _Damping | _Mixing, later: _Damping | _Mixing) -> _Damping 
     matrices = [op.matrix if isinstance(op, _Mixing) else op.as_matrix() for op in (earlier, later)]
     if matrices[0] is None or matrices[1] is None:
         return None
-    joined = mixing.product(matrices[1], matrices[0])
-    both = isinstance(earlier, _Mixing) and isinstance(later, _Mixing)
-    return _Mixing(joined) if not both or mixing.is_worth_joining(joined, *matrices) else None
+    if isinstance(earlier, _Damping) or isinstance(later, _Damping):
+        return _Mixing(mixing.product(matrices[1], matrices[0]))
+    joined = mixing.joined(matrices[1], matrices[0])
+    return None if joined is None else _Mixing(joined)
 
 
 def _constants(dampings: list[_Damping]) -> np.ndarray | None:
