@@ -16,9 +16,11 @@ import itertools
 import numpy as np
 import torch
 
-from qmoe.circuits import Born, Circuit, Feature, Gate, Prepare, Weight
+from qmoe.circuits import Born, Circuit, Disturb, Feature, Gate, Prepare, Weight, split_readout
 from qmoe.engines.reference import gate_matrix
+from qmoe.errors import UnsupportedError
 from qmoe.routers.functions.islands import islands
+from qmoe.routers.functions.propagation.misreadings import misread
 from qmoe.routers.functions.terms import ProductTerm
 
 #: Words on one wire, by number.
@@ -148,3 +150,12 @@ def _transfer(gate: Gate) -> np.ndarray:
         moved = U.conj().T @ stack @ U
         found |= np.abs(np.einsum("nij,oji->on", stack, moved)) > 1e-9
     return found
+
+
+def bases_are_known(circuit: Circuit) -> bool:
+    """False where an error of a pair depends on the basis of a wire that a word does not measure, which is refused."""
+    try:
+        misread(circuit, [op for op in split_readout(circuit.operations)[1] if isinstance(op, Disturb)])
+    except UnsupportedError as error:
+        return "Measure words that share a basis" not in str(error)
+    return True
