@@ -122,7 +122,7 @@ def test_a_borrowed_name_is_not_judged():
 
 def test_a_breakdown_is_told_at_the_strength_it_is_about():
     def at(p):
-        return invented("phase3b-heldout", lambda _arm, v, _f: 0.85 if v >= p else 0.97)
+        return invented("phase3b-heldout", lambda _arm, v, _f: 0.85 if (v or 0.0) >= p else 0.97)
 
     judged = judge_all([at(0.5)])
     c5, t3 = judged.verdicts

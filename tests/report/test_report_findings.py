@@ -18,7 +18,7 @@ from qmoe.report.words import capital, count, file_name, join
 
 def noisy(p):
     """Phase 3B with an accuracy that falls at a noise strength."""
-    return invented("phase3b-heldout", lambda _arm, strength, _f: 0.85 if strength >= p else 0.97)
+    return invented("phase3b-heldout", lambda _arm, strength, _f: 0.85 if (strength or 0.0) >= p else 0.97)
 
 
 def ladder():

@@ -1,4 +1,4 @@
-"""Analysis of trained models: boundaries, effective dimension, Fisher information, spectra, kernels, use of experts."""
+"""Analysis of trained models: boundaries, effective dimension, Fisher information, spectra, kernels, experts, noise."""
 
 from qmoe.analysis.boundaries import Grid, MeanBoundary, make_grid, mean_boundary, off_a_line, probabilities
 from qmoe.analysis.boundary_shape import (
@@ -33,12 +33,23 @@ from qmoe.analysis.plateaus import (
     gradient_variance,
     local_cost,
 )
+from qmoe.analysis.robustness import (
+    NOISE_PROTOCOLS,
+    Breakdown,
+    NoiseSurface,
+    breakdowns,
+    noise_surface,
+    noisy_accuracy,
+    noisy_copy,
+)
 from qmoe.analysis.specialisation import Specialisation, Utilisation, specialisation, utilisation
 from qmoe.analysis.spectrum import FourierSpectrum, beyond_degree, circuit_spectrum, fourier_coefficients
 
 __all__ = [
+    "NOISE_PROTOCOLS",
     "BayesAgreement",
     "BoundaryShape",
+    "Breakdown",
     "Draws",
     "EffectiveDimension",
     "FourierSpectrum",
@@ -47,6 +58,7 @@ __all__ = [
     "GradientVariance",
     "Grid",
     "MeanBoundary",
+    "NoiseSurface",
     "ParameterCount",
     "Specialisation",
     "Utilisation",
@@ -54,6 +66,7 @@ __all__ = [
     "bayes_agreement",
     "beyond_degree",
     "boundary_shape",
+    "breakdowns",
     "centred",
     "centred_alignment",
     "circuit_spectrum",
@@ -74,6 +87,9 @@ __all__ = [
     "local_effective_dimension",
     "make_grid",
     "mean_boundary",
+    "noise_surface",
+    "noisy_accuracy",
+    "noisy_copy",
     "off_a_line",
     "probabilities",
     "specialisation",

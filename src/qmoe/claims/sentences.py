@@ -120,6 +120,8 @@ def _listed(parts: list[str]) -> str:
 
 
 def _counted(outcomes: Mapping[str, int]) -> str:
+    if sum(outcomes.values()) == 1:
+        return next(o for o in _SPECIFICATIONS if outcomes.get(o))
     return ", ".join(f"{outcomes[o]} {o}" for o in _SPECIFICATIONS if outcomes.get(o))
 
 

@@ -16,6 +16,7 @@ from qmoe.cli.audit_command import audit
 from qmoe.cli.computing import Computing
 from qmoe.cli.console import plain_warnings
 from qmoe.cli.hardware.devices_command import devices
+from qmoe.cli.own_models.noise_command import noise
 from qmoe.cli.packages import starting
 from qmoe.cli.results_commands import add_to
 from qmoe.cli.shared_options import Claims, Json
@@ -246,6 +247,7 @@ def report(
 
 app.command()(audit)
 app.command()(devices)
+app.command()(noise)
 add_to(app)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qmoe.cli.console import make_console, make_progress, say
+from qmoe.cli.own_models.user_function import returned_by
 from qmoe.cli.packages import starting
 from qmoe.cli.shared_options import Json
 from qmoe.errors import ConfigError, QMoEError, unknown
@@ -92,18 +91,7 @@ def _with_progress(run: Callable[..., AuditResult], arguments: dict[str, Any], a
 
 def _arguments(source: str, allowed: bool) -> dict[str, Any]:
     """The arguments of `qmoe.audit` that the user's function gives."""
-    place, _, name = source.rpartition(":")
-    if not place or not name.isidentifier():
-        raise ConfigError(f"SOURCE is {source!r}, expected FILE.py:NAME or MODULE:NAME, such as my_model.py:hybrid.")
-    if not allowed:
-        raise ConfigError(f"{source} is code, which qmoe does not run unasked. If you trust it, add --allow-import.")
-    module = _imported(place)
-    if not hasattr(module, name):
-        raise unknown(f"name in {place}:", name, [n for n in vars(module) if not n.startswith("_")])
-    try:
-        returned = getattr(module, name)()
-    except Exception as error:  # whatever the user's code raises
-        raise ConfigError(f"{source} raised {error!r}; it is called without arguments.") from error
+    returned = returned_by(source, allowed)
     if isinstance(returned, Mapping):
         return dict(returned)
     if isinstance(returned, tuple) and len(returned) == len(_POSITIONS):
@@ -121,19 +109,3 @@ def _check_arguments(source: str, arguments: Mapping[str, Any], signature: inspe
     missing = [name for name in _POSITIONS if name not in arguments]
     if missing:
         raise ConfigError(f"The dict of {source} lacks {', '.join(missing)}; qmoe.audit takes {', '.join(_POSITIONS)}.")
-
-
-def _imported(place: str) -> Any:
-    try:
-        if not place.endswith(".py"):
-            return importlib.import_module(place)
-        spec = importlib.util.spec_from_file_location(Path(place).stem, place)
-        assert spec is not None  # a path that ends in .py has one, with a loader
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's code raises
-        raise ConfigError(
-            f"{place} cannot be imported: {error!r}. Name a file, or a module that is installed or on PYTHONPATH."
-        ) from error
-    return module

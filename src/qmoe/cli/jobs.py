@@ -36,6 +36,7 @@ from qmoe.studies.admission.plan import PROCESS_BYTES, Prediction, duration, pre
 from qmoe.studies.baselines import measure_baselines, missing_baselines
 from qmoe.studies.boundary_measures import measure_boundaries, missing_boundaries
 from qmoe.studies.measurements import measure, missing_measurements
+from qmoe.studies.noise_measures import measure_noise, missing_noise
 from qmoe.studies.run.executors import SizedExecutor
 from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile, seconds
 
@@ -144,9 +145,12 @@ def _measure(studies: Sequence[Study], store: Store, executor: Executor, progres
     wanted, beside = missing_measurements(studies, store), missing_baselines(studies, store)
     for study, arms in missing_boundaries(studies, store):
         measure_boundaries(study, arms, store)
-    if wanted or beside:
-        total = sum(study.seeds.data * len(arms) for study, arms in wanted)
+    noisy = missing_noise(studies, store)
+    if wanted or beside or noisy:
+        total = sum(study.seeds.data * len(arms) for study, arms in wanted) + sum(len(cells) for _, cells in noisy)
         task = progress.add_task("measuring", total=total + sum(study.seeds.data for study, _ in beside))
+        for results, cells in noisy:
+            measure_noise(results, cells, store, executor, lambda: progress.advance(task))
         for study, arms in wanted:
             measure(study, arms, store, executor, lambda: progress.advance(task))
         for study, names in beside:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from qmoe.circuits import Circuit
+from qmoe.circuits import Circuit, NoiseModel
 from qmoe.engines.engine_names import Named
 from qmoe.engines.memory import in_words, machine_bytes, state_bytes
 from qmoe.engines.protocol import Engine
@@ -163,6 +163,29 @@ class CircuitModule(ShotModule):
         if self._engine is not None:
             return self._engine, "asked for"
         return choose_engine(self.circuit, device)
+
+    def run_on(self, engine: str | Engine) -> None:
+        """Runs on another engine from now on.
+
+        Args:
+            engine: an engine, its name, or ``"auto"``.
+        """
+        self._engine = get_engine(engine)
+        self._named = Named(self._engine, self.circuit)
+
+    def set_noise(self, noise: float | NoiseModel | None) -> None:
+        """Gives the circuit other noise in place of all that it has; the weights stay."""
+        circuit = self.circuit.with_noise(noise)
+        _warn_of_size(circuit)
+        self.circuit, self._named = circuit, Named(self._engine, circuit)
+        stack = () if self.n_copies is None else (self.n_copies,)
+        if circuit.noise is None:
+            self._buffers.pop("noise_strength", None)
+            self.noise_strength = None
+        elif self.noise_strength is None:
+            del self.noise_strength  # an attribute, which a buffer of this name must not meet
+            self.register_buffer("noise_strength", self.weights.new_empty(stack), persistent=False)
+        self._set_strength()
 
     def _first(self) -> Tensor:
         """A parameter, whose dtype and device are those of all."""

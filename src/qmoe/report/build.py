@@ -109,7 +109,7 @@ def _page(contents: Contents, out: Path, step: OnStep, executor: Executor) -> st
     titles = study_titles(results)
     choices = survival(judged, titles)
     names = Names()
-    cards = [names.of_card(card) for card in cards_of(judged, results)]
+    cards = [names.of_card(card) for card in cards_of(judged, results, contents.measurements)]
     sections = [names.of_section(section) for section in _sections(contents, step)]
     table, verdicts = headline_table(rows), verdict_table(judged)
     for one in (table, verdicts, None if choices is None else choices.table()):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         percentile_of,
         summarize,
     )
+    from qmoe.statistics.crossings import Crossing, crossing
     from qmoe.statistics.equivalence import Equivalence, equivalence_test
     from qmoe.statistics.paired_tests import PairedTest, sign_flip_test, wilcoxon_test
     from qmoe.statistics.pooling import RandomEffects, random_effects
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CriticalDifference",
+    "Crossing",
     "Equivalence",
     "LogSlope",
     "PairedDifference",
@@ -31,6 +33,7 @@ __all__ = [
     "RandomEffects",
     "Summary",
     "critical_difference",
+    "crossing",
     "draws_needed",
     "equivalence_draws",
     "equivalence_power",
@@ -57,6 +60,8 @@ _HOMES = {
     "paired_difference": "qmoe.statistics.bootstrap",
     "percentile_of": "qmoe.statistics.bootstrap",
     "summarize": "qmoe.statistics.bootstrap",
+    "Crossing": "qmoe.statistics.crossings",
+    "crossing": "qmoe.statistics.crossings",
     "Equivalence": "qmoe.statistics.equivalence",
     "equivalence_test": "qmoe.statistics.equivalence",
     "PairedTest": "qmoe.statistics.paired_tests",

@@ -196,6 +196,14 @@ def _resampled_means(x: np.ndarray, seed: int) -> np.ndarray:
     return np.concatenate([_drawn_counts(n, size, rng) @ x / n for size in sizes])
 
 
+def resample_counts(n: int, seed: int = 0) -> np.ndarray:
+    """``(RESAMPLES, n)`` how often each of n clusters is in each resample, for statistics other than a mean.
+
+    The resamples of up to a hundred clusters are those of `mean_interval`.
+    """
+    return _few_counts(n, seed) if n <= _FEW else _drawn_counts(n, RESAMPLES, np.random.default_rng(seed))
+
+
 @functools.lru_cache(maxsize=16)
 def _few_counts(n: int, seed: int) -> np.ndarray:
     """Remembered, since a judge asks for the same resamples in all of its tests; 128 MB of them at most."""

@@ -21,7 +21,7 @@ from qmoe.studies.specs.study import ArmSpec, DataSpec, ModelSpec, Study, Traini
 #: Part of every hash; raised whenever the same spec would train to other numbers than before.
 NUMERICS = 6
 
-_DATA, _SPLIT, _INIT, _ORDER, _LABELS, _TEST, _BASELINE = range(7)  # streams of the root seed; never renumber
+_DATA, _SPLIT, _INIT, _ORDER, _LABELS, _TEST, _BASELINE, _SHOTS = range(8)  # streams of the root seed; never renumber
 
 
 @dataclass(frozen=True)
@@ -183,6 +183,11 @@ class TrialSpec:
 
     def _first_weights(self, part: int) -> np.random.SeedSequence:
         return child(self.root, _INIT, self.data_seed, self.init_seed, part)
+
+
+def shots_seed(root: int, what: int) -> np.random.SeedSequence:
+    """Seed of the shots of one measurement on trained models, by a number that names it (of 64 bits)."""
+    return child(root, _SHOTS, *divmod(what, 2**32))
 
 
 @dataclass(frozen=True, slots=True)

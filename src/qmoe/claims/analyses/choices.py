@@ -9,6 +9,7 @@ _CHOICES = {
     "optimiser": "training",
     "epochs": "epochs",
     "initial_scale": "first weights",
+    "noise_protocol": "noise protocol",
 }
 #: Choice -> alternative -> in a sentence, in a heading or a picture.
 _ALTERNATIVES: dict[str, dict[str, tuple[str, str]]] = {
@@ -23,6 +24,12 @@ _ALTERNATIVES: dict[str, dict[str, tuple[str, str]]] = {
         "adam-best": ("Adam, each arm at its best rate", "Adam, best rate"),
         "lbfgs": ("L-BFGS", "L-BFGS"),
         "lbfgs-best": ("L-BFGS, best of {starts} starts", "L-BFGS, best start"),
+    },
+    "noise_protocol": {
+        "retrained": ("trained with the noise", "retrained"),
+        "evaluated": ("trained without noise", "trained clean"),
+        "recalibrated": ("trained without noise, adapter recalibrated", "recalibrated"),
+        "mitigated": ("trained without noise, mitigated", "mitigated"),
     },
     # What stores call it; it stays, so that their specifications are found again.
     "epochs": {"to a minimum": ("trained to convergence", "to convergence")},

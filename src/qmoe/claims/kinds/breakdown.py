@@ -57,7 +57,15 @@ class BreakdownTest(StudyTest):
                 f"{study.name} lacks noise strengths up to {self.robust_to:g}, or between there and {self.breaks_by:g}"
             )
         else:
-            posed.questions = [poser.ask(self, study, ArmKey(self.arm, p), clean, contrast, least) for p in strengths]
+            # The clean side is the noisy one without noise, so scores that are exactly alike say that it costs nothing, and
+            # those close to 100% could still fall; but only where some strength shows that noise reaches the model at all.
+            asking: BreakdownTest = self.model_copy(update={"asks_need": True})
+            for test in (asking, self):
+                posed.questions = [
+                    poser.ask(test, study, ArmKey(self.arm, p), clean, contrast, least) for p in strengths
+                ]
+                if any(q.evidence is not None and not q.evidence.zero_spread for q in posed.questions):
+                    break
         return posed
 
     def p_values(self, posed: Posed) -> PValues:

@@ -117,7 +117,7 @@ def judge_all(
     shown = [c for c in asked if _examined(c, studies, measured)]
     views = [_own(genuine, runs), *_factors(genuine, runs), *_best(genuine, runs)]
     own = {study.name: study for study in views[0][3]}
-    many = _many(genuine) if shown else {}
+    many = _many(genuine, measured) if shown else {}
     judged = []
     for key, words, varied, chosen in views if shown else views[:1]:
         # Other specifications stand beside the studies' own; at another learning rate a verdict is that of one analysis.
@@ -154,9 +154,9 @@ def effect_words(comparison: Comparison | None) -> str:
     return signed(*effect)
 
 
-def _many(results: Sequence[StudyResults]) -> dict[str, tuple[Universe, ...]]:
+def _many(results: Sequence[StudyResults], measured: Measurements) -> dict[str, tuple[Universe, ...]]:
     """The specifications of each study that has results of several."""
-    found = {r.study.name: universes(r) for r in results if r.study.multiverse is not None}
+    found = {r.study.name: universes(r, measured) for r in results if r.study.multiverse or r.study.noise}
     return {name: several for name, several in found.items() if len(several) > 1}
 
 

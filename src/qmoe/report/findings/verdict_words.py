@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from qmoe.claims import Comparison, Estimate, Outcome, TestVerdict, Verdict
+from qmoe.claims import Comparison, Estimate, Multiverse, Outcome, TestVerdict, Verdict
+from qmoe.claims.analyses.choices import alternative_words
+from qmoe.claims.analyses.universes import NOISE_PROTOCOL
 from qmoe.claims.sentences import metric_words
 from qmoe.claims.spec import BreakdownTest
 from qmoe.report.findings.judged import Judged, View, effect_words, telling
@@ -82,6 +84,8 @@ def meaning_of(verdict: Verdict, titles: Mapping[str, str] | None = None) -> str
     if words:
         return f"{words} {tail}".strip()
     if verdict.outcome == "depends":
+        if verdict.multiverse is not None and (noise := _by_noise_protocol(verdict.multiverse)):
+            return noise
         return f"Equally sound analyses give opposite verdicts, so none can be called right. {tail}".strip()
     if verdict.outcome != "inconclusive":
         return f"The claim is {verdict.outcome}. {tail}".strip()
@@ -90,6 +94,18 @@ def meaning_of(verdict: Verdict, titles: Mapping[str, str] | None = None) -> str
     if (found := analysed(verdict)) and verdict.own != "inconclusive":
         return f"Inconclusive: too few analyses agree ({counted_words(found[0].multiverse)})."
     return _inconclusive(verdict)
+
+
+def _by_noise_protocol(multiverse: Multiverse) -> str:
+    """Which protocol of noise gives which verdict; "" where anything else varies."""
+    if any(set(row.choices) != {NOISE_PROTOCOL} for row in multiverse.rows):
+        return ""
+    grouped: dict[str, list[str]] = {}
+    for row in multiverse.rows:
+        words = alternative_words(NOISE_PROTOCOL, row.choices[NOISE_PROTOCOL], short=True)
+        grouped.setdefault(row.outcome, []).append(words)
+    told = "; ".join(f"{outcome_words(outcome)} where it is {' or '.join(names)}" for outcome, names in grouped.items())
+    return f"It depends on how the router meets the noise: {told}."
 
 
 def by_study_words(verdict: Verdict, titles: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from qmoe.claims.sentences import estimand_words, metric_words
 from qmoe.claims.spec import MeasurementTest
 from qmoe.report.findings.contents import study_titles
 from qmoe.report.findings.judged import Judged, effect_words, telling
+from qmoe.report.findings.noise_findings import Measured, NoiseTable, card_table, noise_findings
 from qmoe.report.findings.other_analyses import Analysed, Key, analysed, analyses_words, followed, tried_once
 from qmoe.report.findings.paper import departures
 from qmoe.report.findings.verdict_words import (
@@ -59,6 +60,7 @@ class Card:
         figures: the telling comparison by all estimands; None where there are none.
         power: of an inconclusive claim what it could have found, in one sentence.
         by_study: of a claim with a verdict for each study, those.
+        noise: of a claim about noise where each protocol breaks down, in tables.
     """
 
     verdict: Verdict
@@ -73,13 +75,21 @@ class Card:
     figures: Figures | None = None
     power: str = ""
     by_study: tuple[StudyVerdict, ...] = ()
+    noise: tuple[NoiseTable, ...] = ()
 
 
-def cards_of(judged: Judged, results: Sequence[StudyResults]) -> list[Card]:
-    """A card for each claim that is shown; call it inside `qmoe.report.pictures.style.style`."""
+def cards_of(judged: Judged, results: Sequence[StudyResults], measurements: Measured | None = None) -> list[Card]:
+    """A card for each claim that is shown; call it inside `qmoe.report.pictures.style.style`.
+
+    Args:
+        judged: all verdicts.
+        results: the studies.
+        measurements: what was measured beside their trials.
+    """
     studies = {r.study.name: r for r in results}
     titles = study_titles([r for r in results if r.study.name in judged.covered])
-    return [_card(judged, verdict, studies, titles) for verdict in judged.verdicts]
+    noisy = {name: card_table(noise_findings(r, measurements or {})) for name, r in studies.items()}
+    return [_card(judged, verdict, studies, titles, noisy) for verdict in judged.verdicts]
 
 
 def forest_of(verdict: Verdict, titles: Mapping[str, str]) -> Panel | None:
@@ -150,7 +160,13 @@ def _worded(choices: Mapping[str, str], starts: int) -> dict[str, str]:
     return {choice_words(c): alternative_words(c, a, starts=starts, short=True) for c, a in choices.items()}
 
 
-def _card(judged: Judged, verdict: Verdict, studies: Mapping[str, StudyResults], titles: Mapping[str, str]) -> Card:
+def _card(
+    judged: Judged,
+    verdict: Verdict,
+    studies: Mapping[str, StudyResults],
+    titles: Mapping[str, str],
+    noisy: Mapping[str, NoiseTable | None],
+) -> Card:
     meaning = meaning_of(verdict, titles)
     changes: dict[str, list[str]] = {}
     for name in judged.studies_of(verdict):
@@ -179,7 +195,14 @@ def _card(judged: Judged, verdict: Verdict, studies: Mapping[str, StudyResults],
         figures=figures_of(key),
         power=power_sentence(key) if verdict.outcome == "inconclusive" else "",
         by_study=tuple(study_verdicts(verdict, titles)),
+        noise=_noise(verdict, noisy),
     )
+
+
+def _noise(verdict: Verdict, noisy: Mapping[str, NoiseTable | None]) -> tuple[NoiseTable, ...]:
+    """Where noise breaks the routers of a claim that is about that."""
+    studies = dict.fromkeys(test.study for test in verdict.tests if test.kind == "breakdown")
+    return tuple(table for study in studies if (table := noisy.get(study)) is not None)
 
 
 def _part(

@@ -13,6 +13,7 @@ from qmoe.report.pictures.distributions import MOST_DOTS, curve_plot, noise_plot
 from qmoe.report.pictures.style import Colours, Panel, arm_colours
 from qmoe.report.sections.blocks import Block, Context, FigureBlock, Section, Text, arms_table
 from qmoe.report.sections.boundary_figures import boundaries, planes_or_why
+from qmoe.report.sections.noise_blocks import noise_blocks
 from qmoe.report.tables import Column, Table, known, signed, text, with_interval
 from qmoe.report.words import file_name
 from qmoe.statistics import PairedDifference
@@ -63,7 +64,7 @@ def study_blocks(context: Context, results: StudyResults, arms: Sequence[ArmRuns
         clean = [arm for arm in arms if not arm.strength and can_be_built(arm)][:MAX_PLANES]
         planes, why = planes_or_why(clean) if clean else ([], [])
         blocks += boundaries(planes, stem, colours) if planes else why
-    return blocks
+    return blocks + noise_blocks(context, results)
 
 
 def differences(arms: Sequence[ArmRuns], stem: str) -> list[Block]:

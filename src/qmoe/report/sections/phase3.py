@@ -14,6 +14,7 @@ from qmoe.report.findings.paper import paper
 from qmoe.report.pictures.distributions import efficiency_plot, noise_plot
 from qmoe.report.pictures.style import Panel
 from qmoe.report.sections.blocks import Context, FigureBlock, Section, Text, arms_table, comparison_blocks
+from qmoe.report.sections.noise_blocks import noise_blocks
 
 
 def phase3a_section(context: Context) -> list[Section]:
@@ -32,12 +33,16 @@ def phase3b_section(context: Context) -> list[Section]:
     """Accuracy against noise strength; none where no trial is finished."""
     points = {f.strength: f.value for f in paper().of("phase3b-published", "train_accuracy")}
     words = (
-        "Each model is trained anew at its noise strength, and expectation values are exact (no shots). At p = 3/4 "
+        "In the plot of accuracy against strength each model is trained anew at its noise strength, and expectation values "
+        "are exact (no shots). At p = 3/4 "
         "(dotted line) the channel mixes every state fully: the circuit's output no longer depends on the input, so the "
         "router is constant and the mixture is a linear classifier."
     )
     title = "Phase 3B: accuracy under depolarizing noise"
-    return _section(context, "phase3b", title, "Phase 3B", noise_plot, points, words)
+    found = _section(context, "phase3b", title, "Phase 3B", noise_plot, points, words)
+    for section in found:
+        section.blocks += noise_blocks(context, context.pair("phase3b")[1])
+    return found
 
 
 def _section(

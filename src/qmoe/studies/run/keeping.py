@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from qmoe.studies.specifications import all_members
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store.trial_rows import Record, TrialRow
-from qmoe.studies.trials import TrialSpec, make_trials
+from qmoe.studies.trials import Member, TrialSpec, make_trials
 
 
 class Keeping:
     """Weights and histories that some studies keep: those of each trial that any of them wants.
 
-    A study with ``keep = "figures"`` wants the weights of the arms whose boundaries it asks for, and no history.
+    A study with ``keep = "figures"`` wants the weights of the arms whose boundaries or accuracy under noise it asks
+    for, and no history.
 
     Args:
         studies: the studies.
@@ -32,7 +33,7 @@ class Keeping:
             weights.update(
                 member.trial.hash
                 for member in make_trials(study)
-                if member.arm in study.boundaries and member.trial.training == study.training
+                if _is_measured(study, member) and member.trial.training == study.training
             )
         if bare:
             for study in wanted:
@@ -49,3 +50,8 @@ class Keeping:
         by_epochs = trial.training.optimiser != "lbfgs"
         has_history = row.history is not None or not by_epochs or row.hash in self._no_history
         return has_history and (row.weights is not None or row.hash in self._no_weights)
+
+
+def _is_measured(study: Study, member: Member) -> bool:
+    """Whether something is measured of the trained model."""
+    return member.arm in study.boundaries or (study.noise is not None and member.strength is not None)

@@ -13,6 +13,7 @@ from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.errors import ConfigError, did_you_mean
 from qmoe.studies.specs.base import Label, Name, Probability, Size, Spec, Words, explain
 from qmoe.studies.specs.multiverse import MultiverseSpec
+from qmoe.studies.specs.noise_protocols import NoiseSpec
 from qmoe.studies.specs.part_models import ExpertsModel, RouterModel
 from qmoe.studies.specs.training import SeedSpec, TrainingSpec
 
@@ -160,7 +161,8 @@ class Study(Spec):
     The first ``timed`` trials of each arm train alone, so that their wall time is that of one model. ``ladder`` asks
     `parse_study` to add the arms of `qmoe.studies.ladder`, all of them or those that are named. Every arm is trained at
     ``training.lr`` times each of ``lr_factors`` as well, so that what is found can be held against the learning rate.
-    ``multiverse`` lists other ways to analyse it, see `qmoe.studies.specifications`. ``effective_dimension`` names arms of
+    ``multiverse`` lists other ways to analyse it, see `qmoe.studies.specifications`. ``noise`` holds trained models against
+    noise by several protocols, see `qmoe.studies.noise_measures`. ``effective_dimension`` names arms of
     whose routers the effective dimension is measured on every draw of the data, ``boundaries`` arms of whose trained models
     the decision boundaries are. The store keeps ``"all"`` of a trial, or its final ``"figures"``, without the course of its
     training and its weights (but for arms of ``boundaries``), in less room.
@@ -176,6 +178,7 @@ class Study(Spec):
     training: TrainingSpec = TrainingSpec()
     lr_factors: Annotated[tuple[Annotated[float, Field(gt=0, le=1e6)], ...], Field(max_length=100)] = ()
     multiverse: MultiverseSpec | None = None
+    noise: NoiseSpec | None = None
     timed: Annotated[int, Field(ge=0, strict=True)] = 0
     effective_dimension: tuple[str, ...] = ()
     boundaries: tuple[str, ...] = ()
@@ -202,6 +205,8 @@ class Study(Spec):
             )
         if self.multiverse is not None:
             self.multiverse.check(self.training.optimiser, self.lr_factors)
+        if self.noise is not None:
+            self._check_noise(self.noise)
         if self.protocol == "heldout" and not self.data.holds_out:
             raise PydanticCustomError(
                 "heldout",
@@ -210,6 +215,18 @@ class Study(Spec):
             )
         _shortened(self.training, self.quick)
         return self
+
+    def _check_noise(self, noise: NoiseSpec) -> None:
+        noise.check(self.arms)
+        if not self.data.holds_out:
+            raise PydanticCustomError(
+                "noise",
+                "[noise] measures on held-out data, and all rows train; set data.test_fraction or data.test_samples",
+            )
+        if self.multiverse is not None:
+            raise PydanticCustomError(
+                "noise", "[noise] and [multiverse] both list specifications; give each a study of its own"
+            )
 
     @property
     def sizes(self) -> tuple[int, int]:
