@@ -13,7 +13,17 @@ from qmoe.auditing.circuit_forms import dephased, quantum_part, twin_of, why_no_
 from qmoe.auditing.location import Seen
 from qmoe.auditing.replacements import ARMS, arms_for, n_trainable
 from qmoe.auditing.stand_ins import ConstantOutput, PermutedOutput
-from qmoe.circuits import Circuit, Feature, Gate, Pauli, Weight
+from qmoe.circuits import (
+    AmplitudeDamping,
+    BitFlip,
+    Circuit,
+    Disturb,
+    Feature,
+    Gate,
+    Pauli,
+    ReadoutError,
+    Weight,
+)
 from qmoe.errors import ConfigError
 
 ANY = Circuit.from_operations(
@@ -103,6 +113,10 @@ def test_circuits_without_the_thing_that_is_taken_away_say_so():
     assert "dephased already" in dephased(Circuit(2, 2, noise=qmoe.NoiseModel(dephasing="layers")))
     assert "nothing but the measurement" in dephased(Circuit.from_operations([Gate("RX", (0,), (Feature(0),))]))
     assert "noise stands at blocks" in without_entanglers(Circuit(2, 2, noise=0.1))
+    of_layers = qmoe.NoiseModel(0.1, "gate", channels=[BitFlip(0.1).after("layer")])
+    assert "noise stands at blocks" in without_entanglers(Circuit(2, 2, noise=of_layers))
+    gates = [Gate("RX", (0,), (Feature(0),)), Disturb(BitFlip(0.1), (0,)), Gate("CNOT", (0, 1))]
+    assert "noise stands among its gates" in without_entanglers(Circuit.from_operations(gates, noise=qmoe.NoiseModel()))
     assert "8255 quadratic forms" in why_no_twin(qmoe.QuantumLayer(Circuit(7, 2, "amplitude")))
     constant = Circuit(1, 0, qmoe.AngleEncoding(rotation="Z"))
     assert "nothing but constants" in why_no_twin(qmoe.QuantumLayer(constant))
@@ -223,6 +237,15 @@ def test_arms_that_were_not_asked_for_are_not_told():
     assert left_out == {}
     with pytest.raises(ConfigError, match="Unknown arm 'frozn'; did you mean 'frozen'"):
         arms_of(nn.Linear(2, 2), torch.rand(4, 2), ["frozn"])
+
+
+def test_a_dephased_circuit_keeps_its_other_noise():
+    noise = qmoe.NoiseModel(
+        0.1, "gate", channels=[AmplitudeDamping(0.2).after("gate"), ReadoutError(0.05).before_readout()]
+    )
+    found = dephased(Circuit(2, 2, noise=noise)).noise
+    assert (found.depolarizing, found.placement, found.channels) == (0.1, "gate", noise.channels)
+    assert found.dephasing == "all"
 
 
 def test_a_dephased_circuit_in_which_nothing_is_left_says_so():

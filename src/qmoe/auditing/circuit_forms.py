@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from qmoe.auditing.stand_ins import TwinLayer
-from qmoe.circuits import Circuit, Gate, NoiseModel
+from qmoe.circuits import NOISE, Circuit, Gate, NoiseModel
 from qmoe.circuits.gates import Dephase
+from qmoe.circuits.noise import GATE_PLACES
 from qmoe.engines.running import CircuitModule
 from qmoe.errors import ConfigError, QMoEError, UnsupportedError
 from qmoe.quantum_layer import QuantumLayer
@@ -67,7 +69,7 @@ def dephased(circuit: Circuit) -> Circuit | str:
     before = circuit.noise or NoiseModel()
     if any(isinstance(op, Dephase) for op in circuit.operations):
         return "the circuit is dephased already"
-    found = circuit.with_noise(NoiseModel(before.depolarizing, before.placement, "all"))
+    found = circuit.with_noise(replace(before, dephasing="all", dephasing_axis="Z"))
     if not any(isinstance(op, Dephase) for op in found.operations):
         return "nothing but the measurement follows the encoding, so there is no place to take coherence away"
     return found
@@ -81,8 +83,10 @@ def without_entanglers(circuit: Circuit) -> Circuit | str:
     kept = [op for op in operations if not (isinstance(op, Gate) and len(op.wires) > 1)]
     if not any(isinstance(op, Gate) for op in kept):
         return "the circuit has nothing but gates on two qubits"
-    if circuit.noise is not None and circuit.noise.placement == "block":
+    if circuit.noise is not None and circuit.body is None and _stands_at_blocks(circuit.noise):
         return "its noise stands at blocks of the template, which the circuit without these gates is not"
+    if circuit.body is not None and any(isinstance(op, NOISE) for op in circuit.body.operations):
+        return "its noise stands among its gates, and is not of them alone"
     return Circuit.from_operations(
         kept,
         n_qubits=circuit.n_qubits,
@@ -92,6 +96,11 @@ def without_entanglers(circuit: Circuit) -> Circuit | str:
         weight_shape=circuit.weight_shape,
         angles=None if circuit.body is None else circuit.body.function,
     )
+
+
+def _stands_at_blocks(noise: NoiseModel) -> bool:
+    places = {placed.place for placed in noise.channels}
+    return noise.placement == "block" or noise.dephasing != "none" or bool(places - {*GATE_PLACES, "readout"})
 
 
 def with_circuit(layer: QuantumPart, circuit: Circuit, generator: torch.Generator) -> nn.Module:
@@ -132,8 +141,9 @@ def twin_of(layer: QuantumPart, generator: torch.Generator) -> nn.Module:
 
 def why_no_twin(layer: QuantumPart) -> str:
     """Why a layer has no twin, in words; "" where it has one."""
+    inner = layer.quantum if isinstance(layer, QuantumRouter) else layer
     try:
-        twin_of(layer, torch.Generator())
+        twin_of(layer, torch.Generator(inner.flat_weights().device))
     except QMoEError as error:
         return str(error)
     return ""
