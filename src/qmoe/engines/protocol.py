@@ -60,6 +60,7 @@ class Engine(ABC):
         takes_factors: whether it computes those that are a feature or weight times a number plus a number.
         couples_features: whether it runs gates on two wires that turn by a feature, and gates that turn by features and
             weights.
+        holds_mixed_states: whether noise makes its states density matrices, of ``4**Q`` numbers.
     """
 
     name: ClassVar[str]
@@ -67,6 +68,7 @@ class Engine(ABC):
     takes_expressions: ClassVar[bool] = False
     takes_factors: ClassVar[bool] = False
     couples_features: ClassVar[bool] = True
+    holds_mixed_states: ClassVar[bool] = True
 
     def evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None = None) -> Tensor:
         """Runs ``circuit`` on every sample, for every model of a stack.

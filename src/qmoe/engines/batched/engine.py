@@ -51,7 +51,7 @@ class TorchEngine(Engine):
             _check_real(circuit)
             algebra = PAULI_VECTOR
         damping = None if strength is None else 1 - strength * (4 / 3)
-        state = _Execution(algebra, circuit, x, weights, damping)
+        state = StateExecution(algebra, circuit, x, weights, damping)
         for run in make_plan(circuit):
             state.advance(run)
         state.start()  # where there are no gates
@@ -69,7 +69,7 @@ def _check_real(circuit: Circuit) -> None:
         )
 
 
-class _Execution:
+class StateExecution:
     """One evaluation: the states ``vec`` ``(S, B, d**Q)`` and what acts on them."""
 
     def __init__(self, algebra: Algebra, circuit: Circuit, x: Tensor, weights: Tensor, damping: Tensor | None) -> None:
