@@ -247,8 +247,10 @@ def too_large(circuit: Circuit, device: torch.device | None = None) -> str | Non
     if size <= MAX_STATE_BITS:
         # Two: what runs forward, and what runs backward beside it.
         return too_much(circuit, 4, 2, circuit.n_outputs, device)
-    kind = "a state" if circuit.noise is None else "a density matrix"
-    return f"{circuit.n_qubits} qubits make {kind} of 2**{size} numbers for each sample; use fewer qubits."
+    kind, pure = "a state", ""
+    if circuit.noise is not None:
+        kind, pure = "a density matrix", ", or engine='trajectories', which takes pure states and has an error bar"
+    return f"{circuit.n_qubits} qubits make {kind} of 2**{size} numbers for each sample; use fewer qubits{pure}."
 
 
 def fitting(engine: Engine, circuit: Circuit, x: Tensor, weights: Tensor) -> Fitted:

@@ -133,7 +133,7 @@ class StateExecution:
                 if self.size <= self.algebra.matrix_dim:
                     vec = next(layers) if fresh else vec @ next(layers)
                 else:
-                    vec = self._apply_groups(next(groups), vec)
+                    vec = self._apply_groups(stage, next(groups), vec)
             elif isinstance(stage, Pair):
                 vec = self._apply_pair(stage.gate, vec)
             elif isinstance(stage, Fixed):
@@ -150,14 +150,15 @@ class StateExecution:
             fresh = False
         return vec
 
-    def _apply_groups(self, groups: tuple[Tensor, ...], vec: Tensor) -> Tensor:
-        """Multiplies Kronecker products of a few wires at a time, each ``(S, D, D)``."""
+    def _apply_groups(self, stage: Local, groups: tuple[Tensor, ...], vec: Tensor) -> Tensor:
+        """Multiplies Kronecker products of a few wires at a time, each ``(S, D, D)``; wires without gates are left out."""
         s, q, d, first = len(vec), self.circuit.n_qubits, self.algebra.d, 0
         for group in groups:
             last = min(first + self.algebra.group, q)
-            rows = vec.reshape(s, -1, d ** (last - first), d ** (q - last)).transpose(-1, -2)
-            out = rows.reshape(s, -1, d ** (last - first)) @ group
-            vec = out.reshape(rows.shape).transpose(-1, -2).reshape(vec.shape)
+            if any(stage.gates[first:last]):
+                rows = vec.reshape(s, -1, d ** (last - first), d ** (q - last)).transpose(-1, -2)
+                out = rows.reshape(s, -1, d ** (last - first)) @ group
+                vec = out.reshape(rows.shape).transpose(-1, -2).reshape(vec.shape)
             first = last
         return vec
 

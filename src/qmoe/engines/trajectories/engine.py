@@ -79,6 +79,18 @@ class TrajectoryEngine(Engine):
         self.n_trajectories: int = int(n_trajectories)
         self.seed: np.random.SeedSequence = seed_sequence(seed)
 
+    def _key(self) -> tuple[int, int | tuple[int, ...], tuple[int, ...]]:
+        entropy = self.seed.entropy
+        key = entropy if isinstance(entropy, int) else tuple(int(part) for part in entropy or ())
+        return self.n_trajectories, key, tuple(self.seed.spawn_key)
+
+    def __eq__(self, other: object) -> bool:
+        # Models of equal engines train in one stack.
+        return type(other) is type(self) and isinstance(other, TrajectoryEngine) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
     def __repr__(self) -> str:
         return f"TrajectoryEngine({self.n_trajectories}, seed={self.seed.entropy!r})"
 
@@ -155,9 +167,7 @@ class TrajectoryEngine(Engine):
         return runs.total(patterns, x, weights, strength)
 
     def _patterns(self, circuit: Circuit, strength: float) -> ErrorPatterns:
-        entropy = self.seed.entropy
-        key = entropy if isinstance(entropy, int) else tuple(int(part) for part in entropy or ())
-        return _patterns(circuit, strength, self.n_trajectories, key, tuple(self.seed.spawn_key))
+        return _patterns(circuit, strength, *self._key())
 
     def _variance(self, circuit: Circuit, x: Tensor, weights: Tensor, strength: float) -> Tensor:
         """``(S, B, n_outputs)`` variances of the means; bases that are measured one by one have errors of their own."""

@@ -333,7 +333,7 @@ def draw_patterns(
         rest = float(_tails(first, fewest)[fewest, 0])
         if rest < _ROUNDING:
             n_drawn, cost = 0, 0.0
-        elif n_drawn >= 2:
+        elif n_drawn >= max(2, n_trajectories * (fewest - 1) // 2):  # few draws would not tell their own spread
             cost = rest * rest / n_drawn
         else:
             continue
