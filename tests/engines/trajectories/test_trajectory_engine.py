@@ -10,7 +10,7 @@ import torch
 
 import qmoe
 from helpers import generator
-from qmoe.circuits import AmplitudeDamping, BitFlip, Circuit, NoiseModel, ReadoutError
+from qmoe.circuits import AmplitudeDamping, BitFlip, Circuit, Gate, NoiseModel, ReadoutError, Weight
 from qmoe.engines import ReferenceEngine, TorchEngine, TrajectoryEngine, get_engine
 from qmoe.engines.trajectories import trajectory_runs
 from qmoe.errors import ConfigError, PerformanceWarning, UnsupportedError
@@ -138,6 +138,23 @@ def test_noise_beyond_density_matrices_is_refused_with_this_remedy_and_runs_by_i
         qmoe.QuantumRouter(12, 2, n_qubits=12, noise=0.01)
     found = TrajectoryEngine(3).evaluate(Circuit(14, 1, noise=0.01), x[:, :14], weights[:, :14])
     assert found.shape == (1, 14)
+
+
+def test_noise_beyond_density_matrices_equals_words_that_are_followed_exactly() -> None:
+    gates = [Gate("Rot", (w,), tuple(Weight(3 * w + i) for i in range(3))) for w in range(12)]
+    gates += [Gate("CNOT", (w, w + 1)) for w in range(0, 11, 2)]
+    for noise in (NoiseModel(0.03, "gate"), NoiseModel(channels=[AmplitudeDamping(0.05).after("layer")])):
+        circuit = Circuit(12, 2, ansatz=gates, noise=noise)
+        engine = TrajectoryEngine(200)
+        router = qmoe.QuantumRouter(12, 12, circuit=circuit, engine=engine, dtype=torch.float64, generator=generator(0))
+        with torch.no_grad():  # logits are read-outs
+            router.adapter.weight.copy_(torch.eye(12))
+            router.adapter.bias.zero_()
+            x = 6 * torch.rand(2, 12, generator=generator(1), dtype=torch.float64)
+            found = engine.estimate(circuit, x, router.quantum.weights)
+            off = (qmoe.distill(router).logits(x) - found.mean).abs() / found.standard_error
+        assert 0.2 < float(off.median()) < 1.2
+        assert float(off.max()) < 5
 
 
 def test_a_noisy_router_of_ten_qubits_trains() -> None:
