@@ -9,7 +9,7 @@ def test_a_line_says_accuracy_and_times() -> None:
     one = TrajectoryTimes("flips", 8, 64, 0.004, 2.5, 2e-3, 8e-3, ("torch", 0.4, 1.2), None, 1.5)
     assert text(one) == (
         "8 qubits, flips: 64 trajectories, standard error 0.004; forward 2 ms, step 8 ms; density matrix (torch) forward "
-        "400 ms, step 1.2 s; 2.5 standard errors apart at most; qiskit-aer, as many trajectories, forward 1.5 s"
+        "400 ms, step 1.2 s; 2.5 standard errors apart; qiskit-aer, as many trajectories, forward 1.5 s"
     )
 
 

@@ -18,7 +18,7 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Confusion:
+class FinalChannel:
     """What a channel does to the probabilities of basis states.
 
     Attributes:
@@ -38,7 +38,7 @@ class Confusion:
 
 def split_confusions(
     operations: Sequence[Operation], pairs: bool
-) -> tuple[tuple[Operation, ...], tuple[Confusion, ...]]:
+) -> tuple[tuple[Operation, ...], tuple[FinalChannel, ...]]:
     """Operations, and channels behind them that change probabilities into probabilities, in their order.
 
     Args:
@@ -46,18 +46,18 @@ def split_confusions(
         pairs: whether channels of two qubits are split off that are no errors of the measurement.
     """
     kept: list[Operation] = []
-    found: list[Confusion] = []
+    found: list[FinalChannel] = []
     blocked: set[int] = set()
     for op in reversed(operations):
         if isinstance(op, Disturb) and blocked.isdisjoint(op.wires) and _is_confusion(op.channel, pairs):
-            found.append(Confusion(op.wires, _rows(op.channel)))
+            found.append(FinalChannel(op.wires, _rows(op.channel)))
         else:
             blocked.update(wires_of(op))
             kept.append(op)
     return tuple(reversed(kept)), tuple(reversed(found))
 
 
-def confuse(probabilities: Tensor, confusions: Sequence[Confusion], n_qubits: int) -> Tensor:
+def confuse(probabilities: Tensor, confusions: Sequence[FinalChannel], n_qubits: int) -> Tensor:
     """``(..., D)`` probabilities of basis states to those behind the channels."""
     for confusion in confusions:
         wires = confusion.wires
@@ -70,7 +70,7 @@ def confuse(probabilities: Tensor, confusions: Sequence[Confusion], n_qubits: in
     return probabilities
 
 
-def confused_signs(confusions: Sequence[Confusion], n_qubits: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def confused_signs(confusions: Sequence[FinalChannel], n_qubits: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Scale and offset of the expectation value of Z on each wire, for confusions of single wires."""
     scales, offsets = [1.0] * n_qubits, [0.0] * n_qubits
     for confusion in confusions:

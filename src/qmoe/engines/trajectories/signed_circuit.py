@@ -25,7 +25,7 @@ from qmoe.circuits import (
     Weight,
 )
 from qmoe.engines.batched.schedule import Run
-from qmoe.engines.trajectories.confusions import Confusion, split_confusions
+from qmoe.engines.trajectories.confusions import FinalChannel, split_confusions
 from qmoe.engines.trajectories.error_effects import LETTERS, Effects, letters_of
 from qmoe.engines.trajectories.kraus_branches import Branch, branch_table, operators_of, plan_branches
 
@@ -108,7 +108,7 @@ class SignedCircuit:
     branches: tuple[BranchPlace, ...]
     n_signs: int
     places: tuple[ErrorPlace, ...]
-    confusions: tuple[Confusion, ...]
+    confusions: tuple[FinalChannel, ...]
     reads_signs: bool
 
     @property
@@ -253,7 +253,7 @@ def _assembled(
     flipped: int,
     n_signs: int,
     places: tuple[ErrorPlace, ...],
-    confusions: tuple[Confusion, ...],
+    confusions: tuple[FinalChannel, ...],
 ) -> SignedCircuit:
     builder = _Numbering(circuit.n_weights, flipped)
     ops: list[Gate | Prepare | Branch] = []
