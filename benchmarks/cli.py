@@ -140,6 +140,19 @@ def twins_beside_routers(
         Console(markup=False, emoji=False).print(text(one), highlight=False, soft_wrap=True)
 
 
+@app.command("trajectories")
+def noise_by_trajectories(
+    quick: Annotated[bool, typer.Option("--quick", help="Six and eight qubits, without peers.")] = False,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of all.")] = 1,
+) -> None:
+    """Time noise by trajectories beside density matrices, default.mixed and qiskit-aer, at one accuracy."""
+    limit_threads(threads)
+    from benchmarks.trajectories import QUBITS, measure_trajectories, text
+
+    for one in measure_trajectories((6, 8) if quick else QUBITS, peers=not quick):
+        Console(markup=False, emoji=False).print(text(one), highlight=False, soft_wrap=True)
+
+
 @app.command("imported")
 def imported_circuits(
     quick: Annotated[bool, typer.Option("--quick", help="A few small cases, timed briefly.")] = False,

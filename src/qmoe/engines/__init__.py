@@ -10,6 +10,7 @@ from qmoe.engines.protocol import Engine
 from qmoe.engines.reference import ReferenceEngine
 from qmoe.engines.selection import ENGINES, choose_engine, get_engine
 from qmoe.engines.shots import sampled
+from qmoe.engines.trajectories import TrajectoryEngine, TrajectoryEstimate
 
 __all__ = [
     "ENGINES",
@@ -17,6 +18,8 @@ __all__ = [
     "NativeEngine",
     "ReferenceEngine",
     "TorchEngine",
+    "TrajectoryEngine",
+    "TrajectoryEstimate",
     "check_encodable",
     "check_values",
     "choose_engine",

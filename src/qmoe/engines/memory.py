@@ -105,10 +105,11 @@ def too_much(
     kind = "amplitudes" if circuit.noise is None else "Pauli coefficients (there is noise)"
     exponent = circuit.n_qubits if circuit.noise is None else 2 * circuit.n_qubits
     where = "" if device is None or device.type == "cpu" else f" on {device}"
+    pure = "" if circuit.noise is None else ", or engine='trajectories', which takes pure states and has an error bar"
     return (
         f"n_qubits={circuit.n_qubits} makes 2**{exponent} {kind}, {in_words(each)} for each sample; at least "
         f"{in_words(needed)} are needed at once and there are {in_words(there)}{where}. Use fewer qubits (a router with "
-        "n_qubits below its features projects them), or smaller batches."
+        f"n_qubits below its features projects them), or smaller batches{pure}."
     )
 
 

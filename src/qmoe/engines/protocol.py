@@ -60,6 +60,7 @@ class Engine(ABC):
         takes_factors: whether it computes those that are a feature or weight times a number plus a number.
         couples_features: whether it runs gates on two wires that turn by a feature, and gates that turn by features and
             weights.
+        holds_mixed_states: whether noise makes its states density matrices, of ``4**Q`` numbers.
     """
 
     name: ClassVar[str]
@@ -67,6 +68,7 @@ class Engine(ABC):
     takes_expressions: ClassVar[bool] = False
     takes_factors: ClassVar[bool] = False
     couples_features: ClassVar[bool] = True
+    holds_mixed_states: ClassVar[bool] = True
 
     def evaluate(self, circuit: Circuit, x: Tensor, weights: Tensor, noise_strength: Tensor | None = None) -> Tensor:
         """Runs ``circuit`` on every sample, for every model of a stack.
@@ -245,8 +247,10 @@ def too_large(circuit: Circuit, device: torch.device | None = None) -> str | Non
     if size <= MAX_STATE_BITS:
         # Two: what runs forward, and what runs backward beside it.
         return too_much(circuit, 4, 2, circuit.n_outputs, device)
-    kind = "a state" if circuit.noise is None else "a density matrix"
-    return f"{circuit.n_qubits} qubits make {kind} of 2**{size} numbers for each sample; use fewer qubits."
+    kind, pure = "a state", ""
+    if circuit.noise is not None:
+        kind, pure = "a density matrix", ", or engine='trajectories', which takes pure states and has an error bar"
+    return f"{circuit.n_qubits} qubits make {kind} of 2**{size} numbers for each sample; use fewer qubits{pure}."
 
 
 def fitting(engine: Engine, circuit: Circuit, x: Tensor, weights: Tensor) -> Fitted:

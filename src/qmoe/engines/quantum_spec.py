@@ -11,7 +11,9 @@ from qmoe.engines.selection import ENGINES
 from qmoe.errors import ConfigError
 from qmoe.part_spec import Probability, Within
 
-_EngineName = Annotated[str, Within(pattern=rf"^(auto|{'|'.join(sorted(ENGINES))}|aer:[\w.]+|pennylane:[\w.]+)$")]
+_EngineName = Annotated[
+    str, Within(pattern=rf"^(auto|{'|'.join(sorted(ENGINES))}|aer:[\w.]+|pennylane:[\w.]+|trajectories:\d+)$")
+]
 
 
 @dataclass(frozen=True, kw_only=True)

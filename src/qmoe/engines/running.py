@@ -65,10 +65,10 @@ class CircuitModule(ShotModule):
     ) -> None:
         super().__init__()
         _check_weights(circuit, n_copies)
-        _warn_of_size(circuit)
+        self._engine = get_engine(engine)
+        _warn_of_size(circuit, self._engine)
         self.circuit = circuit
         self.n_copies = n_copies
-        self._engine = get_engine(engine)
         self._named = Named(self._engine, circuit)
         stack = () if n_copies is None else (n_copies,)
         self.weights = parameter(*stack, *circuit.weight_shape, device=device, dtype=dtype, frozen=frozen)
@@ -265,14 +265,17 @@ def _check_weights(circuit: Circuit, n_copies: int | None) -> None:
         )
 
 
-def _warn_of_size(circuit: Circuit) -> None:
+def _warn_of_size(circuit: Circuit, engine: Engine | None) -> None:
+    if circuit.noise is not None and engine is not None and not engine.holds_mixed_states:
+        circuit = circuit.with_noise(None)
     noisy = circuit.noise is not None
     if circuit.n_qubits <= (MANY_NOISY_QUBITS if noisy else MANY_QUBITS):
         return
     size, noise, growth = in_words(state_bytes(circuit, 4)), " with noise" if noisy else "", 4 if noisy else 2
+    pure = " Or engine='trajectories' runs pure states, and has an error bar." if noisy else ""
     warn_caller(
         f"The state of one sample takes {size} in a circuit of {circuit.n_qubits} qubits{noise}, and time and memory grow "
         f"{growth} times with each qubit. There may be fewer qubits than features: a router with n_qubits=4, for example, "
-        "projects them.",
+        f"projects them.{pure}",
         PerformanceWarning,
     )

@@ -15,6 +15,7 @@ from qmoe.engines.native.engine import MAX_NOISY_QUBITS
 from qmoe.engines.protocol import Engine
 from qmoe.engines.reference import ReferenceEngine
 from qmoe.engines.tracing import traced
+from qmoe.engines.trajectories import TrajectoryEngine
 from qmoe.errors import ConfigError, unknown
 
 
@@ -37,6 +38,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "torch": TorchEngine,
     "pennylane": _pennylane,
     "aer": _aer,
+    "trajectories": TrajectoryEngine,
 }
 
 
@@ -108,11 +110,12 @@ def get_engine(engine: str | Engine) -> Engine | None:
 
     Args:
         engine: an `Engine`, ``"auto"``, a key of `ENGINES`, or ``"pennylane:DEVICE"`` for a PennyLane device by name, such
-            as ``"pennylane:lightning.qubit"`` (which differentiates by the adjoint method, as the paper does), or
-            ``"aer:SNAPSHOT"`` for the noise of an IBM device, such as ``"aer:fake_manila"``.
+            as ``"pennylane:lightning.qubit"`` (which differentiates by the adjoint method, as the paper does),
+            ``"aer:SNAPSHOT"`` for the noise of an IBM device, such as ``"aer:fake_manila"``, or ``"trajectories:N"`` for so
+            many trajectories.
 
     Raises:
-        ConfigError: for an unknown name.
+        ConfigError: for an unknown name, or a number of trajectories that is none.
     """
     if isinstance(engine, Engine):
         return engine
@@ -125,6 +128,10 @@ def get_engine(engine: str | Engine) -> Engine | None:
         return _pennylane(device)
     if kind == "aer" and device:
         return _aer(device)
+    if kind == "trajectories" and device:
+        if not device.isdecimal():
+            raise ConfigError(f"engine is {engine!r}, expected a number of trajectories, as in 'trajectories:1000'.")
+        return TrajectoryEngine(int(device))
     if engine not in ENGINES:
-        raise unknown("engine", engine, ("auto", *ENGINES, "pennylane:DEVICE", "aer:SNAPSHOT"))
+        raise unknown("engine", engine, ("auto", *ENGINES, "pennylane:DEVICE", "aer:SNAPSHOT", "trajectories:N"))
     return ENGINES[engine]()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from qmoe.circuits import AmplitudeEncoding, Born, Circuit, Expval
 from qmoe.engines import choose_engine
+from qmoe.engines.native.engine import MAX_NOISY_QUBITS
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.routers.base import Router
 from qmoe.routers.distill import DistilledRouter
@@ -25,7 +26,7 @@ from qmoe.routers.twin import require_quantum
 
 #: Points of the largest grid on which a circuit is evaluated, for each group of wires that gates join.
 MAX_POINTS = 1_000_000
-#: Qubits up to which a distilled router is compared with the circuit.
+#: Qubits up to which a distilled router is compared with the circuit; with noise, as far as kernels take it.
 MAX_COMPARED = 14
 #: Products of all features from which on those that occur are listed, where these are so many times fewer.
 _MIN_LATTICE, _SPARSE = 4096, 4
@@ -79,11 +80,15 @@ def distill(
         distilled = _from_grid(router) if on_grid else _followed(router, truncation)
         if distilled.projection is not None and router.projection is not None:
             distilled.projection.load_state_dict(router.projection.state_dict())
-        if not truncation and circuit.n_qubits <= MAX_COMPARED and circuit.is_template:
+        if not truncation and _is_compared(circuit) and circuit.is_template:
             _check_agreement(distilled, router)
         if x is not None:
             distilled.rms = _rms(distilled, router, x)
     return distilled.to(weights.device, weights.dtype)
+
+
+def _is_compared(circuit: Circuit) -> bool:
+    return circuit.n_qubits <= (MAX_COMPARED if circuit.noise is None else MAX_NOISY_QUBITS)
 
 
 def _truncation(max_weight: int | None, threshold: float) -> Truncation:
@@ -209,7 +214,7 @@ def _rms(distilled: DistilledRouter, router: QuantumRouter, x: Tensor) -> float 
     if not rows.numel():
         return 0.0
     inputs = rows if distilled.projection is None else distilled.projection(rows)
-    if router.circuit.n_qubits <= MAX_COMPARED:
+    if _is_compared(router.circuit):
         exact = _run(router, inputs, tuple(range(router.circuit.n_outputs)), first=True)
     else:
         try:

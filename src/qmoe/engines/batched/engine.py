@@ -51,7 +51,7 @@ class TorchEngine(Engine):
             _check_real(circuit)
             algebra = PAULI_VECTOR
         damping = None if strength is None else 1 - strength * (4 / 3)
-        state = _Execution(algebra, circuit, x, weights, damping)
+        state = StateExecution(algebra, circuit, x, weights, damping)
         for run in make_plan(circuit):
             state.advance(run)
         state.start()  # where there are no gates
@@ -69,7 +69,7 @@ def _check_real(circuit: Circuit) -> None:
         )
 
 
-class _Execution:
+class StateExecution:
     """One evaluation: the states ``vec`` ``(S, B, d**Q)`` and what acts on them."""
 
     def __init__(self, algebra: Algebra, circuit: Circuit, x: Tensor, weights: Tensor, damping: Tensor | None) -> None:
@@ -133,7 +133,7 @@ class _Execution:
                 if self.size <= self.algebra.matrix_dim:
                     vec = next(layers) if fresh else vec @ next(layers)
                 else:
-                    vec = self._apply_groups(next(groups), vec)
+                    vec = self._apply_groups(stage, next(groups), vec)
             elif isinstance(stage, Pair):
                 vec = self._apply_pair(stage.gate, vec)
             elif isinstance(stage, Fixed):
@@ -150,14 +150,15 @@ class _Execution:
             fresh = False
         return vec
 
-    def _apply_groups(self, groups: tuple[Tensor, ...], vec: Tensor) -> Tensor:
-        """Multiplies Kronecker products of a few wires at a time, each ``(S, D, D)``."""
+    def _apply_groups(self, stage: Local, groups: tuple[Tensor, ...], vec: Tensor) -> Tensor:
+        """Multiplies Kronecker products of a few wires at a time, each ``(S, D, D)``; wires without gates are left out."""
         s, q, d, first = len(vec), self.circuit.n_qubits, self.algebra.d, 0
         for group in groups:
             last = min(first + self.algebra.group, q)
-            rows = vec.reshape(s, -1, d ** (last - first), d ** (q - last)).transpose(-1, -2)
-            out = rows.reshape(s, -1, d ** (last - first)) @ group
-            vec = out.reshape(rows.shape).transpose(-1, -2).reshape(vec.shape)
+            if any(stage.gates[first:last]):
+                rows = vec.reshape(s, -1, d ** (last - first), d ** (q - last)).transpose(-1, -2)
+                out = rows.reshape(s, -1, d ** (last - first)) @ group
+                vec = out.reshape(rows.shape).transpose(-1, -2).reshape(vec.shape)
             first = last
         return vec
 

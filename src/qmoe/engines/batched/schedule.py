@@ -52,10 +52,15 @@ class Run:
 @functools.lru_cache(maxsize=1024)
 def make_plan(circuit: Circuit) -> tuple[Run, ...]:
     """Groups the operations of ``circuit`` into runs of stages."""
-    builder = _Builder(circuit.n_qubits)
+    builder = StageBuilder(circuit.n_qubits)
     for op in circuit.operations:
         builder.add(op)
-    builder.flush(range(circuit.n_qubits))
+    return grouped(builder)
+
+
+def grouped(builder: StageBuilder) -> tuple[Run, ...]:
+    """The runs of all that a builder was given."""
+    builder.flush(range(builder.n_qubits))
     runs: list[Run] = []
     for stage in builder.finished():
         per_sample = isinstance(stage, Prepare) or (isinstance(stage, Local) and stage.has_features)
@@ -66,7 +71,7 @@ def make_plan(circuit: Circuit) -> tuple[Run, ...]:
     return tuple(runs)
 
 
-class _Builder:
+class StageBuilder:
     """Packs single-qubit gates side by side and holds noise back as long as it commutes.
 
     The depolarizing channel commutes with every single-qubit unitary on its wire, and with dephasing, so it waits for the
@@ -93,18 +98,18 @@ class _Builder:
             self._close()
             self.stages.append(op)
         elif GATES[op.name][0] == 1:
-            self._add_local(op)
+            self.add_local(op)
         elif op.name == "ECR":
             # Up to a global phase; the only one that does not permute basis states.
             a, b = op.wires
             for part in (Gate("S", (a,)), Gate("SX", (b,)), Gate("CNOT", (a, b)), Gate("PauliX", (a,))):
                 self.add(part)
+        elif op.angles:
+            self.add_pair(op)
         else:
             self.flush(op.wires)
             self._close()
-            if op.angles:
-                self.stages.append(Pair(op))
-            elif self.stages and isinstance(self.stages[-1], Fixed):
+            if self.stages and isinstance(self.stages[-1], Fixed):
                 self.stages[-1] = Fixed((*self.stages[-1].gates, op))
             else:
                 self.stages.append(Fixed((op,)))
@@ -117,11 +122,18 @@ class _Builder:
             for wire in wires:
                 self.pending[wire] = 0
 
+    def add_pair(self, gate: Gate) -> None:
+        """A gate on two wires with an angle."""
+        self.flush(gate.wires)
+        self._close()
+        self.stages.append(Pair(gate))
+
     def finished(self) -> list[Stage]:
         self._close()
         return self.stages
 
-    def _add_local(self, gate: Gate) -> None:
+    def add_local(self, gate: Gate) -> None:
+        """A gate on one wire."""
         features, weights = _kinds([gate])
         if self.open is not None:
             open_features, open_weights = _kinds(g for sequence in self.open for g in sequence)

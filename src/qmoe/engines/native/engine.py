@@ -43,7 +43,7 @@ class NativeEngine(Engine):
         if circuit.noise is not None and circuit.n_qubits > MAX_NOISY_QUBITS:
             return (
                 f"with noise it takes up to {MAX_NOISY_QUBITS} qubits, got {circuit.n_qubits}; use engine='torch' or "
-                "'pennylane'."
+                "'pennylane', or 'trajectories', which has an error bar."
             )
         return too_large(circuit)
 
