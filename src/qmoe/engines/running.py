@@ -176,7 +176,7 @@ class CircuitModule(ShotModule):
     def set_noise(self, noise: float | NoiseModel | None) -> None:
         """Gives the circuit other noise in place of all that it has; the weights stay."""
         circuit = self.circuit.with_noise(noise)
-        _warn_of_size(circuit)
+        _warn_of_size(circuit, self._engine)
         self.circuit, self._named = circuit, Named(self._engine, circuit)
         stack = () if self.n_copies is None else (self.n_copies,)
         if circuit.noise is None:
