@@ -91,8 +91,12 @@ class CircuitModule(ShotModule):
         if self.noise_strength is not None and self.circuit.noise is not None:
             nn.init.constant_(self.noise_strength, self.circuit.noise.depolarizing)
 
-    def change_circuit(self, circuit: Circuit, engine: str | Engine = "auto") -> None:
+    def change_circuit(self, circuit: Circuit, engine: str | Engine | None = None) -> None:
         """Runs another circuit from now on, with the same weights.
+
+        Args:
+            circuit: the other one.
+            engine: an engine, its name, or ``"auto"``; the same as before if None.
 
         Raises:
             ConfigError: for one with weights of another shape, another number of features or of outputs.
@@ -104,8 +108,10 @@ class CircuitModule(ShotModule):
                     f"The circuit has {part} {getattr(circuit, part)}, and the module {getattr(before, part)}; what it "
                     "computes would mean something else."
                 )
+        if engine is not None:
+            self._engine = get_engine(engine)
+        _warn_of_size(circuit, self._engine)
         self.circuit = circuit
-        self._engine = get_engine(engine)
         self._named = Named(self._engine, circuit)
         if circuit.noise is None:
             self._buffers.pop("noise_strength", None)
@@ -175,17 +181,7 @@ class CircuitModule(ShotModule):
 
     def set_noise(self, noise: float | NoiseModel | None) -> None:
         """Gives the circuit other noise in place of all that it has; the weights stay."""
-        circuit = self.circuit.with_noise(noise)
-        _warn_of_size(circuit, self._engine)
-        self.circuit, self._named = circuit, Named(self._engine, circuit)
-        stack = () if self.n_copies is None else (self.n_copies,)
-        if circuit.noise is None:
-            self._buffers.pop("noise_strength", None)
-            self.noise_strength = None
-        elif self.noise_strength is None:
-            del self.noise_strength  # an attribute, which a buffer of this name must not meet
-            self.register_buffer("noise_strength", self.weights.new_empty(stack), persistent=False)
-        self._set_strength()
+        self.change_circuit(self.circuit.with_noise(noise))
 
     def _first(self) -> Tensor:
         """A parameter, whose dtype and device are those of all."""
