@@ -78,19 +78,19 @@ def measured(readout: Readout, n_qubits: int) -> Measured:
         return Measured((_singles(sums, n_qubits),))
     words: list[Sum] = []
     marginals: list[tuple[int, ...]] = []
-    kinds: list[np.ndarray] = []  # of each output: -1 for a word, else the number of its marginal
+    kinds: list[tuple[int, int]] = []  # of a part: -1 for words, else the number of its marginal; and its outputs
     for part in readout.parts if isinstance(readout, Readouts) else (readout,):
         if isinstance(part, Born | Probs):
-            _require_tables(readout, n_qubits, 0, 1)
-            kinds.append(np.full(part.n_outputs(n_qubits), len(marginals), np.int32))
+            kinds.append((len(marginals), part.n_outputs(n_qubits)))
             marginals.append(tuple(range(n_qubits)) if isinstance(part, Born) else part.wires)
         else:
             found = part.words(n_qubits)
             assert found is not None
-            kinds.append(np.full(len(found), -1, np.int32))
+            kinds.append((-1, len(found)))
             words += found
+    _require_tables(readout, n_qubits, len(words), 1)
     # Sorted by kind, and in order within each, outputs stand as they are computed; this is the way back.
-    sorted_places = np.argsort(np.concatenate(kinds), kind="stable")
+    sorted_places = np.argsort(np.repeat(*np.transpose(kinds)), kind="stable")
     in_order = bool((sorted_places[1:] > sorted_places[:-1]).all())
     order = None if in_order else tuple(np.argsort(sorted_places).tolist())
     runs = list(_by_basis(readout, words, n_qubits, has_marginals=bool(marginals)))
@@ -153,10 +153,11 @@ def _by_basis(readout: Readout, words: list[Sum], n_qubits: int, has_marginals: 
     listed = [(c, word, place) for place, terms in enumerate(words) for c, word in terms]
     # Words of many wires first: they leave least to choose.
     for coefficient, word, place in sorted(listed, key=lambda item: -len(item[1])):
+        table = table_of(dict(word))  # which asks for room first
         signs = np.ones(2**n_qubits)
         for wire, _ in word:
             signs *= 1 - 2 * ((np.arange(2**n_qubits) >> (n_qubits - 1 - wire)) & 1)
-        table_of(dict(word))[:, place] += coefficient * signs
+        table[:, place] += coefficient * signs
     return (Measurement(_basis_gates(basis), Born(), table) for basis, table in tables)
 
 
