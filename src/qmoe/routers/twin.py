@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal, Unpack
+from typing import Annotated, Any, Literal, Self, Unpack
 
 import numpy as np
 import torch
@@ -87,6 +88,7 @@ class TwinRouter(FeatureRouter):
     runs_stacked = True
     waves: Tensor | None
     rms: float | None = None
+    without: tuple[str | tuple[float, ...], ...] = ()  # of twins that were pickled before they kept it
 
     def __init__(
         self,
@@ -131,6 +133,7 @@ class TwinRouter(FeatureRouter):
         self.circuit = bare(circuit)
         self.sampling = sampling
         self.max_weight = max_weight
+        self.without = left_out
         self.certificate, self.why_no_certificate = _certificate(circuit, basis, max_weight, left_out)
         self._basis = basis
         if sampling is None:
@@ -145,11 +148,39 @@ class TwinRouter(FeatureRouter):
 
     def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the frequencies of a sample, then W and b, then the map in front."""
-        if self.sampling is not None and self.waves is not None:
+        if self.sampling is not None and self.waves is not None and not self.waves.is_meta:
             self.waves.copy_(sample_frequencies(self.circuit, self.sampling, generator))
         super().reset_parameters(generator)
         if self.projection is not None:
             self.projection.reset_parameters(generator)
+
+    def config(self) -> dict[str, Any]:
+        """The circuit, what was left out of its functions, and a hash of those that are left."""
+        names = ("circuit", "n_experts", "in_features", "max_weight", "rms")
+        sampling = None if self.sampling is None else dataclasses.asdict(self.sampling)
+        own = {name: getattr(self, name) for name in names}
+        return {**own, "without": self.without, "sampling": sampling, "functions": self.described().get("functions")}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], **making: Any) -> Self:
+        """The twin of what `config` gave.
+
+        Raises:
+            ConfigError: for options that the constructor refuses, and where this version of qmoe orders or finds the
+                functions otherwise than the one that wrote it.
+        """
+        options = dict(config)
+        functions, rms = options.pop("functions", None), options.pop("rms", None)
+        if options.get("sampling") is not None:
+            options["sampling"] = Sampling(**options["sampling"])
+        twin = super().from_config(options, **making)
+        if twin.described().get("functions") != functions:
+            raise ConfigError(
+                f"The twin has {twin.described().get('functions')}, and was written with {functions}: its weights would "
+                "belong to other functions; read it with the qmoe that wrote it."
+            )
+        twin.rms = None if rms is None else float(rms)
+        return twin
 
     def described(self) -> dict[str, str]:
         """The functions, by a hash of their names; those of a sample stand in a buffer."""
