@@ -12,7 +12,7 @@ from torch import nn
 
 import qmoe
 from helpers import generator, run_python
-from qmoe.circuits import AngleEncoding, Computed, Depolarizing, Feature, Pauli, ReadoutError
+from qmoe.circuits import AmplitudeDamping, AngleEncoding, Computed, Depolarizing, Feature, Pauli, ReadoutError
 from qmoe.engines.pennylane import PennyLaneEngine
 from qmoe.layers import Linear, Stackable
 from qmoe.routers import (
@@ -220,6 +220,17 @@ def test_noise_of_another_strength_than_the_circuit_says_is_kept(tmp_path: Path)
     assert float(loaded.quantum.noise_strength) == 0.25
     assert torch.equal(loaded(torch.ones(3, 2)), router(torch.ones(3, 2)))
     assert loaded.state_dict().keys() == router.state_dict().keys()
+
+
+@pytest.mark.parametrize("noise", [None, qmoe.NoiseModel(channels=[AmplitudeDamping(0.1).after("gate")])], ids=str)
+def test_a_twin_keeps_what_was_proven_of_it(noise, tmp_path: Path) -> None:
+    router = quantum(3, noise=noise)
+    twin = qmoe.twin(router, max_weight=1, x=torch.rand(9, 3, generator=generator(1)))
+    qmoe.save(twin, tmp_path / "twin.safetensors")
+    loaded = qmoe.load(tmp_path / "twin.safetensors")
+    assert (loaded.certificate is None) == (noise is not None)
+    for name in ("certificate", "why_no_certificate", "rms", "without", "max_weight"):
+        assert getattr(loaded, name) == getattr(twin, name)
 
 
 def test_shots_go_on_where_they_were(tmp_path: Path) -> None:

@@ -187,10 +187,20 @@ class DistilledRouter(SoftmaxRouter):
 
     def _of_products(self, x: Tensor) -> Tensor:
         assert self.products is not None
+        if torch.compiler.is_dynamo_compiling():
+            self._prepare()
         constant, coefficients = self.get_buffer("constant"), self.get_buffer("coefficients")
         if self._blocks is None:
             return affine(self.products.values(x), coefficients, constant)
         return self._blocks.sums(x, self._blocks.spread(coefficients, constant))
+
+    @torch.compiler.assume_constant_result
+    def _prepare(self) -> bool:
+        """Makes what is kept from call to call, into whose making torch.compile does not look."""
+        if self.products is not None and self._blocks is None:
+            n_inputs = self.in_features if self.projection is None else len(self.projection.bias)
+            self.products.values(torch.ones(1, n_inputs, device="cpu"))
+        return True
 
     @cached_property
     def _blocks(self) -> Blocks | None:
