@@ -24,7 +24,7 @@ FLOORS = (
     ("moe",),
     ("data",),
     ("training",),
-    ("analysis",),
+    ("analysis", "saving"),
     ("estimator",),
     ("",),
     ("testing", "studies"),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from qmoe.routers.distilling import distill
     from qmoe.routers.functions.span import span
     from qmoe.routers.twin import twin
+    from qmoe.saving import load, save
 
 __version__ = "0.1.0"
 
@@ -68,6 +69,8 @@ __all__ = [
     "Weight",
     "audit",
     "distill",
+    "load",
+    "save",
     "span",
     "twin",
 ]
@@ -105,6 +108,8 @@ _HOMES = {
     "Weight": "qmoe.circuits",
     "audit": "qmoe.auditing",
     "distill": "qmoe.routers.distilling",
+    "load": "qmoe.saving",
+    "save": "qmoe.saving",
     "span": "qmoe.routers.functions.span",
     "twin": "qmoe.routers.twin",
 }

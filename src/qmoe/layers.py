@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,9 @@ Rng = torch.Generator | None
 Device = torch.device | str | None
 #: Of the parameters of a part, float32 or float64; None for torch's default dtype.
 DType = torch.dtype | None
+
+#: Arguments of constructors that say how a module is made, and not what it computes with the weights that it has.
+MAKING = frozenset({"generator", "device", "dtype", "draw", "max_functions"})
 
 
 def check_dtype(dtype: DType) -> torch.dtype:
@@ -104,6 +108,46 @@ class Stackable(nn.Module):
         """Options, in words, that decide what the numbers of a ``state_dict`` mean though their shapes do not show it."""
         return {}
 
+    def config(self) -> dict[str, Any]:
+        """What makes a module like this one, beside the values of its weights: the arguments of the constructor.
+
+        `qmoe.save` writes it down and `from_config` takes it. By default these are the arguments that the constructor
+        names, as the attributes of these names hold them, without those of `MAKING`. A class that keeps them otherwise
+        overrides both methods. Values are plain, or modules, circuits, tensors, lists, or dicts of these.
+
+        Raises:
+            UnsupportedError: for a class that does not keep what it was made of under those names.
+        """
+        names = _constructor_options(type(self))
+        missing = [name for name in names if not hasattr(self, name)]
+        if missing:
+            raise UnsupportedError(
+                f"{type(self).__name__} was made with {', '.join(missing)}, and has no attribute of that name; define "
+                "config and from_config, which say what the constructor takes."
+            )
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], **making: Any) -> Self:
+        """A new module of what `config` gave.
+
+        Args:
+            config: the arguments of the constructor. Those that have defaults may be left out.
+            **making: how it is made: arguments of `MAKING`, which a constructor without them does not get.
+
+        Raises:
+            ConfigError: for arguments that the constructor does not have, or that it refuses.
+        """
+        names = _constructor_options(cls)
+        for name in config:
+            if name not in names:
+                raise unknown(f"option of {cls.__name__}", name, names)
+        missing = [name for name, option in names.items() if option.default is option.empty and name not in config]
+        if missing:
+            raise ConfigError(f"The options of {cls.__name__} lack {', '.join(map(repr, missing))}.")
+        taken = inspect.signature(cls).parameters
+        return cls(**config, **{name: value for name, value in making.items() if name in taken})
+
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         metadata = getattr(destination, "_metadata", None)
@@ -145,6 +189,11 @@ class Stackable(nn.Module):
             for name, value in ours.items()
             if name in theirs and theirs[name] != value
         }
+
+
+def _constructor_options(cls: type[nn.Module]) -> dict[str, inspect.Parameter]:
+    """The arguments of a constructor that are not about how a module is made."""
+    return {name: option for name, option in inspect.signature(cls).parameters.items() if name not in MAKING}
 
 
 #: What autocast lowers to -> what a module without parameters computes with instead.
@@ -260,6 +309,12 @@ class Linear(Stackable):
     def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the weights, then the biases."""
         draw_linear(self.weight, self.bias, generator)
+
+    def config(self) -> dict[str, Any]:
+        """Sizes, number of copies, and whether it trains."""
+        copies = None if self.weight.dim() == 2 else self.weight.shape[-3]
+        sizes = {"in_features": self.in_features, "out_features": self.weight.shape[-2], "copies": copies}
+        return {**sizes, "trainable": "weight" in self._parameters}
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., in_features)`` to ``(..., out_features)``.

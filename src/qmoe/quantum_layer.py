@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -191,6 +191,28 @@ class QuantumLayer(CircuitModule):
         if imported.initial is not None:
             options.setdefault("init", imported.initial)
         return cls(imported.circuit, parameters=imported.parameters, is_bare=imported.is_bare, **options)
+
+    def config(self) -> dict[str, Any]:
+        """The circuit and how it runs, and names and shapes of the parameters; ``init`` unless it is a function."""
+        parts = self.init.values() if isinstance(self.init, Mapping) else (self.init,)
+        init = None if any(callable(part) for part in parts) else self.init
+        return {**super().config(), "init": init, "parameters": self.parameter_shapes, "is_bare": self.is_bare}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], **making: Any) -> Self:
+        """The layer of what `config` gave; where ``init`` was a function, it has none.
+
+        Raises:
+            ConfigError: for options that the constructor refuses.
+        """
+        options = dict(config)
+        if isinstance(options.get("parameters"), list):
+            options["parameters"] = tuple((name, tuple(shape)) for name, shape in options["parameters"])
+        has_none = options.get("init", "uniform") is None
+        layer = super().from_config({**options, "init": "zeros"} if has_none else options, **making)
+        if has_none:
+            layer.init = None
+        return layer
 
     def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the parameters, one after another.

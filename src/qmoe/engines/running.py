@@ -14,7 +14,7 @@ from qmoe.circuits import Circuit, NoiseModel
 from qmoe.engines.engine_names import Named
 from qmoe.engines.memory import in_words, machine_bytes, state_bytes
 from qmoe.engines.protocol import Engine
-from qmoe.engines.selection import choose_engine, get_engine
+from qmoe.engines.selection import choose_engine, get_engine, name_of
 from qmoe.engines.shots.shot_module import ShotModule
 from qmoe.engines.shots.shot_sampling import Gradient
 from qmoe.errors import ConfigError, PerformanceWarning, UnsupportedError, warn_caller
@@ -142,6 +142,11 @@ class CircuitModule(ShotModule):
                 self._set_strength()
             else:
                 self.noise_strength.copy_(strength)
+
+    def config(self) -> dict[str, Any]:
+        """The circuit, the name of its engine, and its shots."""
+        options = {"circuit": self.circuit, "engine": name_of(self._engine)}
+        return {**options, **self.shot_options()}
 
     def described(self) -> dict[str, str]:
         """What the circuit computes with the weights."""

@@ -16,7 +16,7 @@ from qmoe.engines.protocol import Engine
 from qmoe.engines.reference import ReferenceEngine
 from qmoe.engines.tracing import traced
 from qmoe.engines.trajectories import TrajectoryEngine
-from qmoe.errors import ConfigError, unknown
+from qmoe.errors import ConfigError, UnsupportedError, unknown
 
 
 def _pennylane(device: str | None = None) -> Engine:
@@ -135,3 +135,28 @@ def get_engine(engine: str | Engine) -> Engine | None:
     if engine not in ENGINES:
         raise unknown("engine", engine, ("auto", *ENGINES, "pennylane:DEVICE", "aer:SNAPSHOT", "trajectories:N"))
     return ENGINES[engine]()
+
+
+def name_of(engine: Engine | None) -> str:
+    """The name by which `get_engine` gives such an engine; ``"auto"`` for None.
+
+    Raises:
+        UnsupportedError: for an engine of a class of your own, or with options, which no name says.
+    """
+    if engine is None:
+        return "auto"
+    option = getattr(engine, "device", None) or getattr(engine, "n_trajectories", None)
+    name = engine.name if option is None else f"{engine.name}:{option}"
+    if engine.name in ENGINES or option is not None:
+        named = get_engine(name)
+        if type(named) is type(engine) and _plain_state(named) == _plain_state(engine):
+            return name
+    raise UnsupportedError(
+        f"The engine {type(engine).__name__} is of a class of your own, or has options of its own, which no name says; use "
+        f"one of auto, {', '.join(ENGINES)}, pennylane:DEVICE, trajectories:N."
+    )
+
+
+def _plain_state(engine: Engine) -> dict[str, object]:
+    """The options that an engine was made with."""
+    return {name: value for name, value in vars(engine).items() if not name.startswith("_")}

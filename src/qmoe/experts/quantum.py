@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 from torch import Tensor
 
@@ -15,7 +15,7 @@ from qmoe.engines import Engine, check_encodable
 from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.engines.running import CircuitModule, HasShots
 from qmoe.engines.shots import Gradient
-from qmoe.errors import check_sizes
+from qmoe.errors import ConfigError, check_sizes
 from qmoe.experts.base import Experts, ExpertsSpec
 from qmoe.layers import Device, DType, Rng
 from qmoe.part_spec import Drawn
@@ -82,6 +82,28 @@ class QuantumExperts(HasShots, Experts):
         make: dict[str, Any] = {"device": device, "dtype": dtype, "frozen": frozen, "draw": False}
         self.quantum = CircuitModule(circuit, n_experts, engine, **make, **sampling)
         self.reset_parameters(generator)
+
+    def config(self) -> dict[str, Any]:
+        """Number of experts, and what their circuit is and how it runs."""
+        return {"n_experts": self.n_experts, **self.quantum.config()}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], **making: Any) -> Self:
+        """The experts of what `config` gave.
+
+        Raises:
+            ConfigError: for unknown options, and where the circuit is missing.
+            UnsupportedError: for a circuit made of operations.
+        """
+        options = dict(config)
+        circuit = options.pop("circuit", None)
+        if not isinstance(circuit, Circuit):
+            raise ConfigError(f"circuit is {circuit!r}, expected that of the experts.")
+        sizes = {"in_features": circuit.in_features, **circuit.options()}
+        for name in sizes:
+            if name in options:
+                raise ConfigError(f"{name} stands beside the circuit, which says it; leave it out.")
+        return super().from_config({**sizes, **options}, **making)
 
     @property
     def circuit(self) -> Circuit:

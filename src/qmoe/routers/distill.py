@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import safetensors
@@ -28,6 +28,8 @@ from qmoe.routers.quantum import check_encoded, no_logits
 _FORMAT = "qmoe-distilled-router"
 #: Of files with groups, and with products.
 _VERSIONS = ("2", "3")
+#: Inputs of one group, and number of a wave, at most: a group has ``3**n`` coefficients at least.
+_MAX_GROUP, _MAX_WAVE = 64, 2**17
 
 
 class DistilledRouter(SoftmaxRouter):
@@ -100,6 +102,55 @@ class DistilledRouter(SoftmaxRouter):
         found = {"encoding": str(self.encoding), "groups": str(self.groups), "softmax": str(self.softmax)}
         return found if self.products is None else {**found, "products": self.products.digest}
 
+    def config(self) -> dict[str, Any]:
+        """Sizes, what the coefficients belong to, and what was dropped.
+
+        Raises:
+            ConfigError: for an encoding of your own, which a file cannot hold.
+        """
+        encoding, products = self.encoding, self.products
+        if encoding is not None and ENCODINGS.get(encoding.name) is not type(encoding):
+            raise ConfigError(
+                f"A file holds the encodings {', '.join(ENCODINGS)} of qmoe, not {self.encoding!r}; keep this router by "
+                "torch.save(router, path) or pickle, beside the code of its encoding."
+            )
+        listed: dict[str, Any] | None = None
+        if products is not None:
+            variables = products.variables
+            listed = {name: torch.from_numpy(getattr(products, name)) for name in ("features", "waves")}
+            listed["variables"] = None if variables is None else [dataclasses.astuple(v) for v in variables]
+        return {
+            "in_features": self.in_features,
+            "n_experts": self.n_experts,
+            "encoding": None if encoding is None else {"name": encoding.name, **dataclasses.asdict(encoding)},  # type: ignore[call-overload]
+            "groups": self.groups,
+            "softmax": self.softmax,
+            "n_inputs": None if self.projection is None else len(self.projection.bias),
+            "products": listed,
+            "bounds": (self.dropped, self.certificate, self.why_no_certificate, self.rms),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], **making: Any) -> Self:
+        """The router of what `config` gave.
+
+        Raises:
+            ConfigError: for options that the constructor refuses, and for functions of features that there are not.
+        """
+        options = dict(config)
+        bounds, encoding = options.pop("bounds", (0.0, None, None, None)), options.pop("encoding", None)
+        if encoding is not None:
+            named = dict(encoding)
+            encoding = ENCODINGS[named.pop("name")](**named)
+        products = options.pop("products", None)
+        n_inputs = options["in_features"] if options.get("n_inputs") is None else options["n_inputs"]
+        _check_groups(options.get("groups", ()), n_inputs, encoding, products is None)
+        if products is not None:
+            products = _products(products["features"], products["waves"], products["variables"], n_inputs)
+        router = super().from_config({**options, "encoding": encoding, "products": products}, **making)
+        router.dropped, router.certificate, router.why_no_certificate, router.rms = bounds
+        return router
+
     def _sides(self, group: tuple[int, ...]) -> tuple[int, int]:
         """Numbers of functions on either side of the bilinear form of a group."""
         assert self.encoding is not None
@@ -136,10 +187,20 @@ class DistilledRouter(SoftmaxRouter):
 
     def _of_products(self, x: Tensor) -> Tensor:
         assert self.products is not None
+        if torch.compiler.is_dynamo_compiling():
+            self._prepare()
         constant, coefficients = self.get_buffer("constant"), self.get_buffer("coefficients")
         if self._blocks is None:
             return affine(self.products.values(x), coefficients, constant)
         return self._blocks.sums(x, self._blocks.spread(coefficients, constant))
+
+    @torch.compiler.assume_constant_result
+    def _prepare(self) -> bool:
+        """Makes what is kept from call to call, into whose making torch.compile does not look."""
+        if self.products is not None and self._blocks is None:
+            n_inputs = self.in_features if self.projection is None else len(self.projection.bias)
+            self.products.values(torch.ones(1, n_inputs, device="cpu"))
+        return True
 
     @cached_property
     def _blocks(self) -> Blocks | None:
@@ -179,29 +240,13 @@ class DistilledRouter(SoftmaxRouter):
         Raises:
             ConfigError: for an encoding of your own, which a file cannot hold.
         """
-        encoding = self.encoding
-        if encoding is not None and ENCODINGS.get(encoding.name) is not type(encoding):
-            raise ConfigError(
-                f"A file holds the encodings {', '.join(ENCODINGS)} of qmoe, not {self.encoding!r}; keep this router by "
-                "torch.save(router, path) or pickle, beside the code of its encoding."
-            )
-        config: dict[str, Any] = {
-            "in_features": self.in_features,
-            "n_experts": self.n_experts,
-            "encoding": None if encoding is None else {"name": encoding.name, **dataclasses.asdict(encoding)},  # type: ignore[call-overload]
-            "groups": self.groups,
-            "softmax": self.softmax,
-            "n_inputs": None if self.projection is None else len(self.projection.bias),
-        }
+        config = self.config()
         tensors = {name: value.contiguous() for name, value in self.state_dict().items()}
-        version = _VERSIONS[0]
-        if self.products is not None:
+        version, products, bounds = _VERSIONS[0], config.pop("products"), config.pop("bounds")
+        if products is not None:
             version = _VERSIONS[1]
-            variables = self.products.variables
-            config["variables"] = None if variables is None else [dataclasses.astuple(v) for v in variables]
-            config["bounds"] = self.dropped, self.certificate, self.why_no_certificate, self.rms
-            for name in ("features", "waves"):
-                tensors[f"products.{name}"] = torch.from_numpy(getattr(self.products, name))
+            config |= {"variables": products["variables"], "bounds": bounds}
+            tensors |= {f"products.{name}": products[name] for name in ("features", "waves")}
         metadata = {"format": _FORMAT, "version": version, "config": json.dumps(config)}
         safetensors.torch.save_file(tensors, path, metadata=metadata)
 
@@ -225,18 +270,13 @@ class DistilledRouter(SoftmaxRouter):
             )
         try:
             config: dict[str, Any] = json.loads(metadata["config"])
-            encoding = config.pop("encoding")
-            encoding = None if encoding is None else ENCODINGS[encoding.pop("name")](**encoding)
-            variables, bounds = config.pop("variables", None), config.pop("bounds", (0.0, None, None, None))
-            products = None
+            variables = config.pop("variables", None)
             if metadata["version"] == _VERSIONS[1]:
-                variables = None if variables is None else [Variable(tuple(f), float(unit)) for f, unit in variables]
-                features, waves = (tensors.pop(f"products.{name}").cpu().numpy() for name in ("features", "waves"))
-                products = Products(features, waves, variables)
+                listed = {name: tensors.pop(f"products.{name}") for name in ("features", "waves")}
+                config["products"] = {**listed, "variables": variables}
             dtype = next(iter(tensors.values())).dtype
-            router = cls(**config, encoding=encoding, products=products, device=device, dtype=dtype)
+            router = cls.from_config(config, device=device, dtype=dtype)
             router.load_state_dict(tensors)
-            router.dropped, router.certificate, router.why_no_certificate, router.rms = bounds
         except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RuntimeError) as error:
             # The format is right, so what is in it was cut short or changed.
             raise _broken(path, error) from error
@@ -257,6 +297,31 @@ def _broken(path: str | Path, error: Exception) -> ConfigError:
         f"{path} cannot be read as a distilled router: it is broken or was cut short ({' '.join(str(error).split())}). "
         "Write it again with DistilledRouter.save, or copy it anew."
     )
+
+
+def _check_groups(groups: Iterable[Iterable[int]], n_inputs: int, encoding: Encoding | None, are_needed: bool) -> None:
+    """Refuses groups of inputs that there are not, or of more functions than a file holds."""
+    listed = [list(group) for group in groups]
+    if (listed and encoding is None) or (are_needed and not listed):
+        raise ConfigError("A distilled router has groups of inputs and their encoding, or products.")
+    for group in listed:
+        if not 0 < len(group) <= _MAX_GROUP or not all(type(i) is int and 0 <= i < n_inputs for i in group):
+            raise ConfigError(f"A group is {group[:9]}, expected up to {_MAX_GROUP} of {n_inputs} input(s), from 0.")
+
+
+def _products(features: Tensor, waves: Tensor, variables: Any, n_inputs: int) -> Products:
+    """Products of what a file says, whose places are used unseen afterwards."""
+    named = None if variables is None else [Variable(tuple(inputs), float(unit)) for inputs, unit in variables]
+    for inputs in () if named is None else (variable.features for variable in named):
+        if not inputs or not all(type(i) is int and 0 <= i < n_inputs for i in inputs):
+            raise ConfigError(f"A variable is a product of the inputs {inputs}, expected some of {n_inputs}, from 0.")
+    n_variables = n_inputs if named is None else len(named)
+    for name, table, top in (("features", features, n_variables - 1), ("waves", waves, _MAX_WAVE)):
+        if table.dtype != torch.int32 or table.dim() != 2 or table.shape != features.shape:
+            raise ConfigError(f"products.{name} is {table.dtype} of shape {tuple(table.shape)}, expected a row each.")
+        if table.numel() and not 0 <= int(table.min()) <= int(table.max()) <= top:
+            raise ConfigError(f"products.{name} holds numbers outside of 0 to {top}.")
+    return Products(features.cpu().numpy(), waves.cpu().numpy(), named)
 
 
 def _rows(coefficients: Tensor) -> tuple[int, ...]:

@@ -107,6 +107,10 @@ class QuantumRouter(HasShots, SoftmaxRouter):
             if part is not None:
                 part.reset_parameters(generator)
 
+    def config(self) -> dict[str, Any]:
+        """Sizes, and what the circuit is and how it runs."""
+        return {"in_features": self.in_features, "n_experts": self.n_experts, **self.quantum.config()}
+
     @property
     def circuit(self) -> Circuit:
         """The frozen description of the circuit."""

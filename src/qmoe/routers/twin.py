@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal, Unpack
+from typing import Annotated, Any, Literal, Self, Unpack
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from qmoe.routers.base import Router
 from qmoe.routers.features import FeatureRouter, FeatureSpec, standardised
 from qmoe.routers.functions.bare import bare
 from qmoe.routers.functions.basis import Basis
-from qmoe.routers.functions.certificate import weight_certificate
+from qmoe.routers.functions.certificate import left_out_certificate
 from qmoe.routers.functions.feature_blocks import Blocks
 from qmoe.routers.functions.products import Products
 from qmoe.routers.functions.propagation.valued import coefficients_of
@@ -87,6 +88,7 @@ class TwinRouter(FeatureRouter):
     runs_stacked = True
     waves: Tensor | None
     rms: float | None = None
+    without: tuple[str | tuple[float, ...], ...] = ()  # of twins that were pickled before they kept it
 
     def __init__(
         self,
@@ -131,7 +133,8 @@ class TwinRouter(FeatureRouter):
         self.circuit = bare(circuit)
         self.sampling = sampling
         self.max_weight = max_weight
-        self.certificate, self.why_no_certificate = _certificate(circuit, basis, max_weight, left_out)
+        self.without = left_out
+        self.certificate, self.why_no_certificate = left_out_certificate(circuit, basis, max_weight, left_out)
         self._basis = basis
         if sampling is None:
             self.waves = None  # not a buffer that is None: torch.export counts those
@@ -145,11 +148,39 @@ class TwinRouter(FeatureRouter):
 
     def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the frequencies of a sample, then W and b, then the map in front."""
-        if self.sampling is not None and self.waves is not None:
+        if self.sampling is not None and self.waves is not None and not self.waves.is_meta:
             self.waves.copy_(sample_frequencies(self.circuit, self.sampling, generator))
         super().reset_parameters(generator)
         if self.projection is not None:
             self.projection.reset_parameters(generator)
+
+    def config(self) -> dict[str, Any]:
+        """The circuit, what was left out of its functions, and a hash of those that are left."""
+        own = {name: getattr(self, name) for name in ("circuit", "n_experts", "in_features", "max_weight", "without")}
+        own["sampling"] = None if self.sampling is None else dataclasses.asdict(self.sampling)
+        # The certificate is that of the noise that the circuit had, which the twin does not keep.
+        bounds = (self.certificate, self.why_no_certificate, self.rms)
+        return {**own, "functions": self.described().get("functions"), "bounds": bounds}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], **making: Any) -> Self:
+        """The twin of what `config` gave.
+
+        Raises:
+            ConfigError: for options that the constructor refuses, and where the functions are others than those written.
+        """
+        options = dict(config)
+        functions, bounds = options.pop("functions", None), options.pop("bounds", (None, None, None))
+        if options.get("sampling") is not None:
+            options["sampling"] = Sampling(**options["sampling"])
+        twin = super().from_config(options, **making)
+        if (found := twin.described().get("functions")) != functions:
+            raise ConfigError(
+                f"The twin has {found}, and was written with {functions}: its weights would belong to other functions; read "
+                "it with the qmoe that wrote it."
+            )
+        twin.certificate, twin.why_no_certificate, twin.rms = bounds
+        return twin
 
     def described(self) -> dict[str, str]:
         """The functions, by a hash of their names; those of a sample stand in a buffer."""
@@ -201,6 +232,8 @@ class TwinRouter(FeatureRouter):
 
     def _combined(self, x: Tensor) -> Tensor:
         """The logits: in compiled code, by bilinear forms where the functions are many, or from all their values."""
+        if torch.compiler.is_dynamo_compiling():
+            self._prepare()
         if self._products is None:
             return super()._combined(x)
         weight, bias, centre, scale = self.weight, self.bias, self.centre, self.scale
@@ -211,6 +244,13 @@ class TwinRouter(FeatureRouter):
         if self._sums is not None and compiles(self._sums, x, weight, bias, centre, scale):
             return sum_up(self._sums, self._written, x, weight, bias, centre, scale)
         return self._written(x, weight, bias, centre, scale)
+
+    @torch.compiler.assume_constant_result
+    def _prepare(self) -> bool:
+        """Makes what is kept from call to call, into whose making torch.compile does not look."""
+        if self._basis is not None and self._blocks is None:
+            self._basis.values(torch.ones(1, self.circuit.in_features, device="cpu"))
+        return self._sums is not None
 
     def _written(self, x: Tensor, weight: Tensor, bias: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
         """The same in operations of torch, of what the circuit would encode."""
@@ -231,22 +271,11 @@ class TwinRouter(FeatureRouter):
         assert self._basis is not None
         holds = "all that the circuit computes" if self._basis.complete else "with functions left out, not a superset"
         if self.max_weight is not None and not self._basis.complete:
-            bound = (
-                "no certificate found" if self.certificate is None else f"mean square left out {self.certificate:.2g}"
-            )
+            bound = "no certificate found"
+            if self.certificate is not None:
+                bound = f"mean square left out {self.certificate:.2g}"
             holds = f"of up to {self.max_weight} feature(s), not a superset ({bound})"
         return f"{super().extra_repr()}, {self._basis.kind}, {holds}"
-
-
-def _certificate(
-    circuit: Circuit, basis: Basis | None, max_weight: int | None, left_out: tuple[object, ...]
-) -> tuple[float | None, str | None]:
-    """What a twin's functions leave out of every read-out at most, or why that is not known."""
-    if basis is None:
-        return None, "the functions are a random sample"
-    if left_out:
-        return None, "functions were left out by name"
-    return (0.0, None) if max_weight is None or basis.complete else weight_certificate(circuit, max_weight)
 
 
 def twin(

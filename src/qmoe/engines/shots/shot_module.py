@@ -78,6 +78,12 @@ class ShotModule(Stackable):
         with torch.no_grad():
             stream.copy_(begun(seed, is_given=True))
 
+    def shot_options(self) -> dict[str, Any]:
+        """The arguments that say how many shots there are, and which stream; its calls so far are in ``state_dict``."""
+        stream = self._buffers.get(SHOT_STREAM)
+        seed = None if stream is None else int(stream.reshape(-1, 3)[0, SEED])
+        return {"shots": self._shots, "shot_seed": seed, "shot_gradient": self._shot_gradient}
+
     def _begin_shots(self, shots: int | None, seed: int | None, gradient: Gradient) -> None:
         """Takes the arguments of the constructor; seeds that follow from weights come once these are drawn."""
         self.shot_gradient = gradient

@@ -118,13 +118,13 @@ class Basis:
         waves = torch.tensor(rows, dtype=x.dtype, device=x.device)
         sine = [isinstance(term, WaveTerm) and term.function == "sin" for term in self.terms]
         angles = x @ waves.mT
-        return torch.where(torch.tensor(sine, device=x.device), angles.sin(), angles.cos())
+        return torch.where(torch.as_tensor(sine, device=x.device), angles.sin(), angles.cos())
 
     def _forms(self, x: Tensor) -> Tensor:
         y = x / torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         rows, columns, mix = self._entries
-        picked = [y.index_select(-1, torch.tensor(places, device=x.device)) for places in (rows, columns)]
-        pairs, factors = picked[0] * picked[1], torch.tensor(mix, dtype=x.dtype, device=x.device)
+        picked = [y.index_select(-1, torch.as_tensor(places, device=x.device)) for places in (rows, columns)]
+        pairs, factors = picked[0] * picked[1], torch.as_tensor(mix, dtype=x.dtype, device=x.device)
         return pairs * factors if factors.dim() == 1 else pairs @ factors
 
     # What is kept are arrays: a tensor made while torch records operations would hold no values, and outlive the recording.

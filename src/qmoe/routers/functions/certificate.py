@@ -29,6 +29,7 @@ import numpy as np
 from qmoe.circuits import Born, Circuit, Disturb, Gate
 from qmoe.errors import QMoEError, UnsupportedError
 from qmoe.routers.functions.bare import is_unital
+from qmoe.routers.functions.basis import Basis
 from qmoe.routers.functions.propagation.cones import measured
 from qmoe.routers.functions.propagation.moves import moves_of
 from qmoe.routers.functions.propagation.rotations import check_followed
@@ -60,6 +61,24 @@ def weight_certificate(circuit: Circuit, max_weight: int) -> tuple[float | None,
 
 
 @functools.lru_cache(maxsize=64)
+def left_out_certificate(
+    circuit: Circuit, basis: Basis | None, max_weight: int | None, left_out: tuple[object, ...]
+) -> tuple[float | None, str | None]:
+    """What a twin's functions leave out of every read-out at most, or why that is not known.
+
+    Args:
+        circuit: what they are the functions of, with its noise.
+        basis: the functions; None for a random sample.
+        max_weight: of how many features their products are at most.
+        left_out: names of functions that were taken out besides.
+    """
+    if basis is None:
+        return None, "the functions are a random sample"
+    if left_out:
+        return None, "functions were left out by name"
+    return (0.0, None) if max_weight is None or basis.complete else weight_certificate(circuit, max_weight)
+
+
 def why_no_certificate(circuit: Circuit) -> str | None:
     """Why the conditions in the docstring of this module are not met; None where they are."""
     if circuit.prepares:
