@@ -162,13 +162,12 @@ def test_compiled_whole_it_computes_all_experts_with_the_same_result(options: di
     torch.testing.assert_close(compiled(inputs(20)), moe(inputs(20)), rtol=0, atol=1e-14)
 
 
-def test_exported_it_computes_all_experts_with_the_same_result() -> None:
-    moe = pair("mlp", top_k=2)[1].eval()
-    before = moe(inputs(20))
-    rows = torch.export.Dim("rows")
-    program = torch.export.export(moe, (inputs(20),), dynamic_shapes=({0: rows},))
-    torch.testing.assert_close(program.module()(inputs(20)), before, rtol=0, atol=1e-14)
-    torch.testing.assert_close(program.module()(inputs(7)), moe(inputs(7)), rtol=0, atol=1e-14)
+@pytest.mark.parametrize("way", ["top 2", "capacity", "expert choice"])
+def test_exported_it_computes_all_experts_with_the_same_result(way: str) -> None:
+    moe = pair("mlp", **WAYS[way])[1].eval()
+    program = torch.export.export(moe, (inputs(20),), dynamic_shapes=({0: torch.export.Dim("rows")},))
+    for n_rows in (20, 7, 33):
+        torch.testing.assert_close(program.module()(inputs(n_rows)), moe(inputs(n_rows)), rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("n_models", [1, 3])

@@ -10,13 +10,15 @@ from torch import Tensor
 
 def chosen_by_rows(indices: Tensor, n_experts: int) -> Tensor:
     """``(N, E)``, True at the experts ``(N, K)`` of each row."""
-    return torch.zeros(len(indices), n_experts, dtype=torch.bool, device=indices.device).scatter(-1, indices, True)
+    return torch.zeros(indices.shape[0], n_experts, dtype=torch.bool, device=indices.device).scatter(-1, indices, True)
 
 
 def chosen_by_experts(weights: Tensor, places: int) -> Tensor:
     """``(N, E)``, True at the ``places`` rows of largest weight for each expert, of weights ``(N, E)``."""
-    rows = weights.detach().topk(places, 0).indices
-    return torch.zeros_like(weights, dtype=torch.bool).scatter(0, rows, True)
+    rows = weights.detach().argsort(dim=0, descending=True, stable=True)
+    # Not topk(places): a number of rows that torch.export leaves open.
+    is_first = torch.arange(weights.shape[0], device=weights.device).unsqueeze(-1) < places
+    return torch.zeros_like(weights, dtype=torch.bool).scatter(0, rows, is_first.expand_as(rows))
 
 
 def in_turn(n_rows: int, k: int, n_experts: int, device: torch.device) -> Tensor:

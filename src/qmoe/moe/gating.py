@@ -259,7 +259,7 @@ class Gating(Stackable):
 
     def _losses(self, of: Scored, weights: Tensor, chosen: Tensor) -> dict[str, Tensor]:
         factors, found = self.losses, {}
-        if len(weights) == 0:
+        if weights.shape[0] == 0:
             return {}
         if factors.balance > 0:
             found["balance"] = balance_loss(of.scores, chosen=None if self.top_k is None else chosen)

@@ -105,7 +105,7 @@ class ExpertChoice:
 
     def places(self, n_rows: int, n_experts: int) -> int:
         """Rows that one expert takes of ``n_rows``."""
-        return min(n_rows, math.ceil(self.factor * n_rows / n_experts))
+        return math.ceil(self.factor * n_rows / n_experts) if self.factor < n_experts else n_rows
 
 
 @dataclass(frozen=True)
