@@ -214,6 +214,27 @@ def steps_with_shots(
             Console(markup=False, emoji=False).print(line, highlight=False, soft_wrap=True)
 
 
+@app.command("dispatch")
+def steps_of_mixtures(
+    threads: Annotated[int, typer.Option(min=1, help="Threads of both ways.")] = 1,
+    rounds: Annotated[int, typer.Option(min=3, help="Rounds of each way.")] = 7,
+) -> None:
+    """Time training steps of mixtures of experts with sparse and with dense dispatch.
+
+    Example: python -m benchmarks dispatch
+    """
+    limit_threads(threads)
+    import torch
+
+    from benchmarks.dispatch import SIZES as MIXTURES
+    from benchmarks.dispatch import measure_dispatch, text
+
+    torch.set_num_threads(threads)
+    for size in MIXTURES:
+        for found in measure_dispatch([size], rounds):
+            Console(markup=False, emoji=False).print(text(found), highlight=False, soft_wrap=True)
+
+
 def _measure_trainings_again(n_threads: int, out: Path | None) -> None:
     """Puts whole trainings in place of those in a record; the rest of a run takes three times as long."""
     limit_threads(n_threads)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Unpack
 
 from torch import Tensor
 
 from qmoe.compilable import CompilablePart, ExpertParts
-from qmoe.errors import check_sizes
+from qmoe.errors import UnsupportedError, check_sizes
 from qmoe.part_spec import Drawn, PartSpec
 
 
@@ -39,6 +40,18 @@ class Experts(CompilablePart[ExpertParts]):
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """``(..., F)`` features to ``(..., E, O)`` outputs of every expert."""
+
+    def grouped(self, x: Tensor, counts: Sequence[int]) -> Tensor:
+        """Each expert on rows of its own, as sparse dispatch needs; of one set of experts, not of a stack.
+
+        Args:
+            x: ``(N, F)`` features: first the rows of expert 0, then those of expert 1, and so on.
+            counts: number of rows of each expert.
+
+        Returns:
+            ``(N, O)`` outputs, in the same order.
+        """
+        raise UnsupportedError(f"{type(self).__name__} computes all experts at once; define grouped(x, counts).")
 
     def extra_repr(self) -> str:
         """Sizes."""

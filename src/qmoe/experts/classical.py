@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Unpack
 
+import torch
 from torch import Tensor
 
 from qmoe.compilable import ExpertParts, HiddenLayer, Layer
@@ -54,6 +56,11 @@ class LinearExperts(Experts):
         # All experts as one wide linear layer: one matrix product instead of E.
         wide = affine(x, self.weight.flatten(-3, -2), self.bias.flatten(-2))
         return wide.unflatten(-1, (self.n_experts, self.out_features))
+
+    def grouped(self, x: Tensor, counts: Sequence[int]) -> Tensor:
+        """``(N, F)`` rows, sorted by expert, to ``(N, O)``: one matrix product per expert that has rows."""
+        self.validate_input(x)
+        return _apart(x, counts, [(self.weight, self.bias)])
 
     def own_parts(self) -> ExpertParts:
         """Linear layers."""
@@ -108,6 +115,12 @@ class MLPExperts(Experts):
         place = self.layer2.weight.dim() - 3
         return self.layer2(hidden.movedim(-2, place)).movedim(place, -2)
 
+    def grouped(self, x: Tensor, counts: Sequence[int]) -> Tensor:
+        """``(N, F)`` rows, sorted by expert, to ``(N, O)``: two matrix products per expert that has rows."""
+        self.validate_input(x)
+        layers = [(layer.weight, layer.bias) for layer in (self.layer1, self.layer2)]
+        return _apart(x, counts, layers, ACTIVATIONS[self.activation])
+
     def own_parts(self) -> ExpertParts:
         """Hidden layers, and linear layers on them."""
         hidden = HiddenLayer(self.layer1.weight, self.layer1.bias, self.activation)
@@ -116,6 +129,26 @@ class MLPExperts(Experts):
     def extra_repr(self) -> str:
         """Sizes and activation."""
         return f"{super().extra_repr()}, hidden={self.hidden}, activation={self.activation!r}"
+
+
+def _apart(
+    x: Tensor,
+    counts: Sequence[int],
+    layers: Sequence[tuple[Tensor, Tensor]],
+    activation: Callable[[Tensor], Tensor] = torch.relu,
+) -> Tensor:
+    """Layers ``(E, O, I)`` and ``(E, O)`` with an activation between them, expert by expert on rows sorted by expert."""
+    # unbind, since the gradient of E separate weight[e] would be E tensors of the size of all weights.
+    of_expert = zip(*(zip(weight.unbind(0), bias.unbind(0), strict=True) for weight, bias in layers), strict=True)
+    found = []
+    for rows, (first, *others) in zip(x.split(list(counts)), of_expert, strict=True):
+        if len(rows) == 0:
+            continue
+        out = affine(rows, *first)
+        for layer in others:
+            out = affine(activation(out), *layer)
+        found.append(out)
+    return torch.cat(found) if found else x.new_zeros(0, layers[-1][1].shape[-1])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, Unpack
 
+import torch
 from torch import Tensor
 
 from qmoe.circuits import Ansatz, Circuit, Encoding, Gate, NoiseModel, Readout, as_encoding
@@ -120,6 +121,30 @@ class QuantumExperts(HasShots, Experts):
         x = self.take(x)
         self.validate_input(x)
         return self.quantum(self.spread(x)).movedim(self.axis, -2)
+
+    def grouped(self, x: Tensor, counts: Sequence[int]) -> Tensor:
+        """``(N, F)`` rows, sorted by expert, to ``(N, O)``: one call of the engine per expert that has rows.
+
+        With shots the circuits run side by side, each on as many rows as the busiest one has.
+        """
+        self.validate_input(x)
+        if len(x) == 0:
+            return x.new_zeros(0, self.out_features)
+        if self.shots is not None:
+            return self._side_by_side(x, counts)
+        module = self.quantum
+        engine, _ = module.engine_for(x.device)
+        strengths = [None] * len(counts) if module.noise_strength is None else module.noise_strength.unbind(0)
+        each = zip(x.split(list(counts)), module.weights.unbind(0), strengths, strict=True)
+        return torch.cat([engine.evaluate(self.circuit, rows, w, s) for rows, w, s in each if len(rows) > 0])
+
+    def _side_by_side(self, x: Tensor, counts: Sequence[int]) -> Tensor:
+        sizes = torch.tensor(counts, device=x.device)
+        place = torch.arange(max(counts), device=x.device)
+        # An expert with fewer rows repeats its last one, or one of another: a row that can be encoded.
+        first = sizes.cumsum(0) - sizes
+        rows = (first[:, None] + place.minimum((sizes - 1).clamp_min(0)[:, None])).clamp_max(len(x) - 1)
+        return self.quantum(x[rows])[place < sizes[:, None]]
 
     def own_parts(self) -> ExpertParts:
         """The circuits."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qmoe.errors import ConfigError, ShapeError
+from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.moe import MixtureOfExperts
 from qmoe.training.stack import ModelStack
 from qmoe.training.trainer import Part
@@ -22,12 +22,14 @@ def checked_parts(
     Raises:
         ShapeError: when the data do not fit the models, or hold values that are not finite.
         ConfigError: under `torch.inference_mode`, or when nothing is trainable.
+        UnsupportedError: for a mixture of experts whose routing has more to train than the loss of the labels.
     """
     if torch.is_inference_mode_enabled():
         raise ConfigError("Training needs gradients, which torch.inference_mode() rules out; call this outside of it.")
     # Compiled code reads memory, where the view of a negative holds the opposite.
     x, x_test = x.resolve_neg(), None if x_test is None else x_test.resolve_neg()
     stack = ModelStack(models)
+    _check_routing(stack.models[0])
     if (x_test is None) != (y_test is None):
         raise ShapeError("Got one of x_test and y_test; pass both, or neither.")
     _check_data(stack, "x", x, "y", y)
@@ -57,6 +59,16 @@ def check_weights(train: Part, sample_weight: Tensor | None) -> Part:
     if not bool((values.isfinite() & (values >= 0)).all()) or not bool((values > 0).any(1).all()):
         raise ShapeError("sample_weight must hold finite numbers of at least 0, and one above 0 for each model.")
     return Part(train.x, train.y, values)
+
+
+def _check_routing(model: nn.Module) -> None:
+    """Refuses options of routing that only a loop of the user's own can serve."""
+    for module in model.modules():
+        if isinstance(module, MixtureOfExperts) and module.gating is not None and not module.gating.only_routes:
+            raise UnsupportedError(
+                f"This mixture routes with {module.gating}, and training here adds no auxiliary loss, updates no bias, and "
+                "knows neither noise nor capacity; train it in a loop of your own, as in docs/mixtures.md."
+            )
 
 
 @torch.no_grad()

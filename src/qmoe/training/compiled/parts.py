@@ -111,6 +111,8 @@ def parts_of(module: nn.Module | None, n_models: int) -> MixtureParts | None:
     """
     if type(module) is not MixtureOfExperts or module.top_k not in (None, module.router.n_experts):
         return None
+    if module.gating is not None or module.shared is not None:
+        return None
     tensors = [*module.parameters(), *module.buffers()]
     if any(t.device.type != "cpu" or (t.is_floating_point() and t.dtype not in _DTYPES) for t in tensors):
         return None
