@@ -13,6 +13,7 @@ from torch import nn
 import qmoe
 from helpers import generator, run_python
 from qmoe.circuits import AmplitudeDamping, AngleEncoding, Computed, Depolarizing, Feature, Pauli, ReadoutError
+from qmoe.engines import TrajectoryEngine
 from qmoe.engines.pennylane import PennyLaneEngine
 from qmoe.layers import Linear, Stackable
 from qmoe.routers import (
@@ -275,9 +276,18 @@ def test_files_of_distilled_routers_are_read_too(tmp_path: Path) -> None:
         assert torch.equal(qmoe.load(tmp_path / name)(x), small(x))
 
 
-def test_pennylane_devices_go_by_their_name_and_options_of_their_own_are_refused(tmp_path: Path) -> None:
-    qmoe.save(quantum(engine="pennylane:lightning.qubit"), tmp_path / "router.safetensors")
-    assert "engine=pennylane" in repr(qmoe.load(tmp_path / "router.safetensors"))
+@pytest.mark.parametrize("name", ["native", "torch", "pennylane:lightning.qubit", "trajectories", "trajectories:100"])
+def test_engines_go_by_their_name(name: str, tmp_path: Path) -> None:
+    router = quantum(engine=name)
+    qmoe.save(router, tmp_path / "router.safetensors")
+    loaded = qmoe.load(tmp_path / "router.safetensors")
+    assert loaded.config()["engine"] == name
+    assert torch.equal(loaded(torch.ones(3, 2)), router(torch.ones(3, 2)))
+
+
+def test_engines_with_options_of_their_own_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(qmoe.UnsupportedError, match=r"engine TrajectoryEngine .*options of its own"):
+        qmoe.save(quantum(engine=TrajectoryEngine(100, seed=3)), tmp_path / "router.safetensors")
     with pytest.raises(qmoe.UnsupportedError, match=r"engine PennyLaneEngine .*options of its own.*pennylane:DEVICE"):
         qmoe.save(quantum(engine=PennyLaneEngine(shots=5)), tmp_path / "router.safetensors")
 
