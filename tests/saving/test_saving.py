@@ -16,6 +16,7 @@ from qmoe.circuits import AmplitudeDamping, AngleEncoding, Computed, Depolarizin
 from qmoe.engines import TrajectoryEngine
 from qmoe.engines.pennylane import PennyLaneEngine
 from qmoe.layers import Linear, Stackable
+from qmoe.moe import Capacity, LossCoefficients
 from qmoe.routers import (
     ChebyshevRouter,
     ConstantRouter,
@@ -118,6 +119,15 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "layer of numbers": lambda: Linear(2, 3, copies=4, trainable=False),
     "mixture": lambda: mixture(top_k=2, norm_topk_prob=False),
     "mixture, head of torch": lambda: mixture(standardised(), head=nn.Sequential(nn.LayerNorm(3), nn.Linear(3, 2))),
+    "mixture, sparse": lambda: mixture(top_k=1, dispatch="sparse", shared=nn.Linear(2, 3)),
+    "mixture, all options": lambda: mixture(
+        top_k=1,
+        noise=True,
+        capacity=Capacity(1.5, "weight"),
+        bias=0.01,
+        losses=LossCoefficients(balance=0.1, load=0.01),
+    ),
+    "mixture, expert choice": lambda: mixture(expert_choice=1.0, losses=LossCoefficients(z=0.1)),
     "mixture, distilled": lambda: mixture(qmoe.distill(quantum(2))),
     "quantum everywhere": lambda: qmoe.MixtureOfExperts(quantum(4), qmoe.QuantumExperts(4, 2), head=Linear(2, 2)),
     "sequence": lambda: nn.Sequential(nn.Linear(2, 2), nn.Tanh(), qmoe.QuantumLayer(qmoe.Circuit(2, 3)), nn.GELU()),
@@ -186,7 +196,7 @@ def test_every_module_of_qmoe_is_known_or_named_here() -> None:
         if kind.__module__.startswith("qmoe.") and not kind.__module__.startswith("qmoe.testing"):
             found.add(kind.__name__.split("[")[0])
     bases = {"Stackable", "CompilablePart", "Router", "SoftmaxRouter", "FeatureRouter", "Rerouting", "Experts"}
-    inside = {"ShotModule", "CircuitModule"}  # parts of what is known
+    inside = {"ShotModule", "CircuitModule", "Gating"}  # parts of what is known
     assert found - set(KNOWN) <= bases | inside
     assert {name for name in KNOWN if not name.startswith("torch.")} <= found
 
@@ -358,3 +368,20 @@ def test_another_default_dtype_does_not_matter(tmp_path: Path) -> None:
     finally:
         torch.set_default_dtype(torch.float32)
     assert torch.equal(loaded(x), router(x))
+
+
+def test_options_of_the_routing_come_back_as_they_were(tmp_path: Path) -> None:
+    module = mixture(
+        top_k=1, noise=0.3, capacity=Capacity(1.5, "weight", 2.0), bias=0.01, losses=LossCoefficients(z=0.1)
+    )
+    qmoe.save(module, tmp_path / "m.safetensors")
+    assert qmoe.load(tmp_path / "m.safetensors").config() | {"router": 0, "experts": 0} == module.config() | {
+        "router": 0,
+        "experts": 0,
+    }
+
+
+def test_an_option_of_the_routing_with_another_field_is_refused() -> None:
+    config = mixture(capacity=1.5, top_k=1).config()
+    with pytest.raises(qmoe.ConfigError, match="Unknown field of capacity 'faktor'; did you mean 'factor'"):
+        qmoe.MixtureOfExperts.from_config({**config, "capacity": {"faktor": 2.0}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -145,15 +146,16 @@ def name_of(engine: Engine | None) -> str:
     """
     if engine is None:
         return "auto"
-    option = getattr(engine, "device", None) or getattr(engine, "n_trajectories", None)
-    name = engine.name if option is None else f"{engine.name}:{option}"
-    if engine.name in ENGINES or option is not None:
-        named = get_engine(name)
-        if type(named) is type(engine) and _plain_state(named) == _plain_state(engine):
-            return name
+    state = _plain_state(engine)
+    details = [f"{engine.name}:{value}" for value in state.values() if isinstance(value, int | str)]
+    for name in (engine.name, *details) if engine.name in ENGINES else ():
+        with contextlib.suppress(ConfigError):  # a detail of another kind than the name has
+            named = get_engine(name)
+            if named == engine or (type(named) is type(engine) and _plain_state(named) == state):
+                return name
     raise UnsupportedError(
         f"The engine {type(engine).__name__} is of a class of your own, or has options of its own, which no name says; use "
-        f"one of auto, {', '.join(ENGINES)}, pennylane:DEVICE, trajectories:N."
+        f"one of auto, {', '.join(ENGINES)}, pennylane:DEVICE, aer:SNAPSHOT, trajectories:N."
     )
 
 

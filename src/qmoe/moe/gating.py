@@ -164,12 +164,11 @@ class Gating(Stackable):
             for value in (self.bias, self.noise_weight, self.assigned, self.dropped, self.unbalanced):
                 if value is not None:
                     value.zero_()
-            if self.noise is not None:
+            if self.noise is not None and not self.noise_stream.is_meta:
                 seed = torch.randint(
                     2**62, (), generator=generator, device="cpu" if generator is None else generator.device
                 )
-                if not self.noise_stream.is_meta:
-                    self.noise_stream.copy_(begun(int(seed), is_given=False))
+                self.noise_stream.copy_(begun(int(seed), is_given=False))
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         kept = self.bias

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,16 @@ class Diagnostics:
     tokens_per_expert: Tensor
     drop_rate: Tensor
     unrouted: Tensor
+
+
+#: Options of the routing, which a mixture takes as data.
+_OPTIONS: dict[str, type[Any]] = {
+    "noise": RouterNoise,
+    "capacity": Capacity,
+    "expert_choice": ExpertChoice,
+    "bias": BiasCorrection,
+    "losses": LossCoefficients,
+}
 
 
 class MixtureOfExperts(Recording, Stackable):
@@ -138,6 +149,26 @@ class MixtureOfExperts(Recording, Stackable):
         _check_dispatch(dispatch, experts, top_k is not None or options["expert_choice"] is not None)
         routes = dispatch == "sparse" or any(option is not None for option in options.values())
         self.gating = Gating(router, top_k, self._normalises, **options, generator=generator) if routes else None
+
+    def config(self) -> dict[str, Any]:
+        """The router, the experts and what stands beside them, and the options of the routing as dicts."""
+        kept: dict[str, Any] = {}
+        if (gating := self.gating) is not None:
+            kept = {"noise": gating.noise, "capacity": gating.capacity, "expert_choice": gating.expert_choice}
+            kept |= {"bias": gating.correction, "losses": gating.losses}
+        plain = ("router", "experts", "head", "top_k", "norm_topk_prob", "dispatch", "shared")
+        options = {name: dataclasses.asdict(kept[name]) if kept.get(name) is not None else None for name in _OPTIONS}
+        return {**{name: getattr(self, name) for name in plain}, **options}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], **making: Any) -> Self:
+        """As of every module; options of the routing are dicts of their fields.
+
+        Raises:
+            ConfigError: as of every module, and for an option with other fields.
+        """
+        options = {name: _option(name, value) for name, value in config.items() if name in _OPTIONS}
+        return super().from_config({**config, **options}, **making)
 
     @property
     def _normalises(self) -> bool:
@@ -299,6 +330,18 @@ class MixtureOfExperts(Recording, Stackable):
         top = weights.topk(self.top_k, -1)
         kept = torch.zeros_like(weights).scatter(-1, top.indices, top.values)
         return kept / kept.sum(-1, keepdim=True) if self._normalises else kept
+
+
+def _option(name: str, value: Any) -> Any:
+    """An option of the routing from its fields, or as it is."""
+    if not isinstance(value, Mapping):
+        return value
+    kind = _OPTIONS[name]
+    fields = [f.name for f in dataclasses.fields(kind)]
+    for key in value:
+        if key not in fields:
+            raise unknown(f"field of {name}", key, fields)
+    return kind(**value)
 
 
 def _check_parts(router: Router, experts: Experts, shared: nn.Module | None) -> None:
