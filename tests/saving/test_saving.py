@@ -265,6 +265,22 @@ def test_a_loaded_module_does_not_hang_on_its_file(tmp_path: Path) -> None:
     assert torch.equal(loaded(x), router(x))
 
 
+def test_a_mixture_goes_on_with_its_bias_its_counters_and_its_noise(tmp_path: Path) -> None:
+    moe, x = mixture(top_k=1, bias=0.5, noise=0.3), rows_for(mixture())
+    moe(x)
+    moe.update_bias()
+    assert float(moe.gating.bias.abs().max()) == 0.5
+    moe(x)
+    qmoe.save(moe, tmp_path / "moe.safetensors")
+    loaded = qmoe.load(tmp_path / "moe.safetensors")
+    for _ in range(2):
+        assert torch.equal(loaded(x), moe(x))
+    for one in (moe, loaded):
+        one.update_bias()
+    assert torch.equal(loaded.gating.bias, moe.gating.bias)
+    assert torch.equal(loaded.gating.assigned, moe.gating.assigned)
+
+
 def test_a_loaded_module_trains_and_its_first_values_can_be_drawn_anew(tmp_path: Path) -> None:
     moe = mixture()
     qmoe.save(moe, tmp_path / "moe.safetensors")

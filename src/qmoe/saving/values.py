@@ -103,7 +103,9 @@ def decode_module(data: Any, tensors: Mapping[str, Tensor], n_numbers: int) -> n
     if name in TORCH_PARTS:
         return torch_module(kind, config, "meta")
     assert issubclass(kind, Stackable)
-    return kind.from_config(config, device="meta", dtype=torch.float32, max_functions=max(1, n_numbers))
+    # What is drawn is replaced by what the file holds, so it is drawn from a generator of its own.
+    making = {"device": "meta", "dtype": torch.float32, "generator": torch.Generator()}
+    return kind.from_config(config, **making, max_functions=max(1, n_numbers))
 
 
 def _decode(value: Any, tensors: Mapping[str, Tensor], n_numbers: int) -> Any:
