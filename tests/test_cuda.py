@@ -17,6 +17,7 @@ from qmoe.circuits import Circuit, Computed, Feature, Gate, Hamiltonian, Pauli, 
 from qmoe.engines import TorchEngine, choose_engine
 from qmoe.engines.pennylane import PennyLaneEngine
 from qmoe.errors import ShapeError, UnsupportedError
+from qmoe.moe import LossCoefficients
 from qmoe.routers import Router, TwinRouter
 from qmoe.testing import RouterConformance, random_inputs
 from qmoe.training import LBFGSConfig, TrainingConfig, minimize_stack, train_stack
@@ -305,3 +306,52 @@ def test_a_twin_with_a_certificate_moves_to_the_gpu() -> None:
     x = torch.rand(6, 4, generator=generator(), dtype=torch.float64)
     expected = twin(x)
     torch.testing.assert_close(copy.deepcopy(twin).to(DEVICE)(x.to(DEVICE)).cpu(), expected, rtol=0, atol=1e-10)
+
+
+# --- mixtures that choose ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dispatch", ["dense", "sparse"])
+@pytest.mark.parametrize(
+    "options",
+    [{"top_k": 2}, {"top_k": 2, "noise": True, "bias": 0.1, "capacity": 0.5}, {"expert_choice": 1.5}],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["mlp", "quantum"])
+def test_a_mixture_chooses_and_trains_as_on_the_cpu(kind: str, options: dict[str, Any], dispatch: Any) -> None:
+    experts: Any = qmoe.MLPExperts(3, 3, 8, generator=generator(1), dtype=torch.float64)
+    if kind == "quantum":
+        experts = qmoe.QuantumExperts(3, 8, encoding="angle", generator=generator(1), dtype=torch.float64)
+    router = qmoe.QuantumRouter(3, 8, generator=generator(0), dtype=torch.float64)
+    here = qmoe.MixtureOfExperts(
+        router, experts, dispatch=dispatch, losses=LossCoefficients(z=0.1, importance=0.1), **options
+    )
+    there = copy.deepcopy(here).to(DEVICE)
+    x, mask = torch.rand(40, 3, generator=generator(), dtype=torch.float64), torch.arange(40) % 3 > 0
+    for moe, rows, real in ((here, x, mask), (there, x.to(DEVICE), mask.to(DEVICE))):
+        out, routing = moe.routed(rows, mask=real, generator=generator(7))
+        (out.square().sum() + routing.loss).backward()
+        if "bias" in options:
+            moe.update_bias()
+        moe.train(False)
+    assert torch.equal(there.tokens_per_expert.cpu(), here.tokens_per_expert)
+    torch.testing.assert_close(there(x.to(DEVICE)).cpu(), here(x), rtol=0, atol=1e-10)
+    for mine, theirs in zip(here.parameters(), there.parameters(), strict=True):
+        assert mine.grad is not None
+        assert theirs.grad is not None
+        torch.testing.assert_close(theirs.grad.cpu(), mine.grad, rtol=0, atol=1e-10)
+
+
+def test_a_mixture_routes_in_its_own_precision_inside_autocast_on_the_gpu() -> None:
+    router, experts = (
+        qmoe.LinearRouter(64, 8, generator=generator(0)),
+        qmoe.MLPExperts(64, 64, 8, generator=generator(1)),
+    )
+    moe = qmoe.MixtureOfExperts(router, experts, top_k=2, dispatch="sparse").to(DEVICE)
+    x = torch.rand(256, 64, generator=generator()).to(DEVICE).bfloat16()
+    expected = moe.routed(x.float())[1]
+    with torch.autocast(DEVICE, torch.bfloat16):
+        out, found = moe.routed(x)
+    assert torch.equal(found.scores, expected.scores)
+    assert torch.equal(found.kept, expected.kept)
+    torch.testing.assert_close(out.float(), moe(x.float()), rtol=0.05, atol=0.05)
