@@ -167,3 +167,13 @@ def test_each_tensor_is_copied_to_its_place() -> None:
     targets = [torch.zeros(2), torch.zeros(3)]
     internals.copy_all(targets, [torch.ones(2), torch.full((3,), 2.0)])
     assert [target.tolist() for target in targets] == [[1, 1], [2, 2, 2]]
+
+
+def test_a_constant_is_marked_as_torch_itself_does() -> None:
+    def ours() -> None: ...
+    def theirs() -> None: ...
+
+    internals.constant_when_compiled(ours)
+    torch.compiler.assume_constant_result(theirs)
+    assert vars(ours) == vars(theirs)
+    assert vars(ours) != {}

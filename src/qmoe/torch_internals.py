@@ -6,12 +6,15 @@ Nothing here computes. Most of it says how torch runs the code around a call: by
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 # --- how code runs -----------------------------------------------------------------------------------------------------
 
@@ -73,6 +76,12 @@ def is_symbolic_zero(tensor: Tensor) -> bool:
 def copy_all(targets: list[Any], sources: list[Any]) -> None:
     """Copies each tensor of ``sources`` to the one at its place in ``targets``."""
     torch._foreach_copy_(targets, sources)
+
+
+def constant_when_compiled(function: Function) -> Function:
+    """As `torch.compiler.assume_constant_result`, which imports the whole compiler, and makes a folder for it, to say so."""
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
 
 
 def program_of_any_sizes(function: Any, *examples: torch.Tensor) -> torch.fx.GraphModule:

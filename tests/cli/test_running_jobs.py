@@ -19,6 +19,7 @@ from qmoe.cli.jobs import FAILED
 from qmoe.errors import ConfigError, StoreError, UnsupportedError
 from qmoe.studies import Store, make_trials, run_stack, run_studies
 from qmoe.studies.admission.plan import PROCESS_BYTES, predict
+from qmoe.studies.run import executors
 from qmoe.studies.run.stack_run import failed
 from qmoe.studies.store import status_of
 from tiny_study import TINY_TOML
@@ -228,7 +229,7 @@ def test_what_does_not_fit_is_refused_before_there_is_a_store_and_yes_goes_on(tm
 
 
 def test_as_many_workers_are_taken_as_fit_and_a_given_number_is_kept_or_refused(tiny, free, monkeypatch):
-    monkeypatch.setattr(computing, "default_workers", lambda: 8)
+    monkeypatch.setattr(executors, "default_workers", lambda: 8)
     prediction = predict([tiny])
     each = PROCESS_BYTES + prediction.stack
     free(prediction.here + 3 * each)

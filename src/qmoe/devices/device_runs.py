@@ -75,7 +75,7 @@ def trained_models(
     if not study.data.holds_out:
         raise ConfigError(f"{study.name} holds no rows out; use its protocol with held-out data.")
     seeds = study.seeds.model_copy(update={"per_data": 1})
-    alone = study.model_copy(update={"arms": (arms[arm],), "seeds": seeds})
+    alone = study.model_copy(update={"arms": (arms[arm],), "seeds": seeds, "noise": None})
     trials = [member.trial for member in make_trials(alone)]
     if len(trials) != seeds.data:
         raise ConfigError(f"The arm {arm} trains at several strengths of noise, and devices bring their own noise.")

@@ -24,6 +24,7 @@ from qmoe.routers.functions.feature_blocks import Blocks
 from qmoe.routers.functions.products import Products, outer, wave_table
 from qmoe.routers.functions.terms import Variable
 from qmoe.routers.quantum import check_encoded, no_logits
+from qmoe.torch_internals import constant_when_compiled
 
 _FORMAT = "qmoe-distilled-router"
 #: Of files with groups, and with products.
@@ -194,7 +195,7 @@ class DistilledRouter(SoftmaxRouter):
             return affine(self.products.values(x), coefficients, constant)
         return self._blocks.sums(x, self._blocks.spread(coefficients, constant))
 
-    @torch.compiler.assume_constant_result
+    @constant_when_compiled
     def _prepare(self) -> bool:
         """Makes what is kept from call to call, into whose making torch.compile does not look."""
         if self.products is not None and self._blocks is None:

@@ -32,6 +32,7 @@ from qmoe.routers.functions.terms import WaveTerm
 from qmoe.routers.quantum import QuantumRouter, check_encoded
 from qmoe.routers.sums.product_sums import ProductSums
 from qmoe.routers.sums.sum_autograd import compiles, sum_up
+from qmoe.torch_internals import constant_when_compiled
 
 #: Values of products that are held at once where rows are measured, rows at once, and coefficients that are rounding.
 _MAX_VALUES, _CHUNK, _ROUNDING = 2**22, 256, 1e-14
@@ -245,7 +246,7 @@ class TwinRouter(FeatureRouter):
             return sum_up(self._sums, self._written, x, weight, bias, centre, scale)
         return self._written(x, weight, bias, centre, scale)
 
-    @torch.compiler.assume_constant_result
+    @constant_when_compiled
     def _prepare(self) -> bool:
         """Makes what is kept from call to call, into whose making torch.compile does not look."""
         if self._basis is not None and self._blocks is None:
