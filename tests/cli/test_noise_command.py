@@ -4,7 +4,9 @@ import json
 
 import pandas
 import pytest
+import torch
 
+import qmoe as qmoe_package
 from helpers import qmoe_command as qmoe
 from qmoe.studies import Store, parse_study, run_studies
 from tiny_study import tiny_values
@@ -98,6 +100,67 @@ def test_a_model_of_a_store_is_measured_over_its_draws_or_on_one_of_them(store):
     assert {point["criterion"] for point in found["all"]["breakdown"]} == {"margin", "half"}
 
 
+@pytest.fixture
+def saved(tmp_path):
+    """A saved mixture, and tables of 30 rows that it may be used on and fitted to."""
+    generator = torch.Generator().manual_seed(0)
+    experts = qmoe_package.LinearExperts(2, 2, n_experts=2, generator=generator)
+    model = qmoe_package.MixtureOfExperts(qmoe_package.QuantumRouter(2, 2, generator=generator), experts)
+    qmoe_package.save(model, tmp_path / "m.safetensors")
+    for name in ("test", "train"):
+        x = torch.rand(30, 2, generator=generator) * 3
+        rows = [f"{a:.6f},{b:.6f},{'above' if a > b else 'below'}" for a, b in x.tolist()]
+        (tmp_path / f"{name}.csv").write_text("a,b,class\n" + "\n".join(rows) + "\n")
+    (tmp_path / "wide.csv").write_text("a,b,c,class\n0.1,0.2,0.5,above\n1.5,0.3,0.7,below\n")
+    return tmp_path, model
+
+
+def test_a_saved_model_is_measured_on_the_rows_of_a_table(saved):
+    folder, model = saved
+    options = (
+        "--data",
+        "test.csv",
+        "--target",
+        "class",
+        "--train",
+        "train.csv",
+        "--strength",
+        0.1,
+        "--shots",
+        20,
+        "--json",
+    )
+    done = qmoe("noise", "m.safetensors", *options, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {cell["protocol"] for cell in found["accuracy"]} == {"evaluated", "recalibrated", "mitigated"}
+    table = pandas.read_csv(folder / "test.csv")
+    with torch.no_grad():
+        said = model(torch.tensor(table[["a", "b"]].to_numpy(), dtype=torch.float32)).argmax(-1).numpy()
+    right = float((said == (table["class"] == "below")).mean())
+    clean = [c for c in found["accuracy"] if (c["protocol"], c["strength"], c["shots"]) == ("evaluated", 0.0, None)]
+    assert [cell["accuracy"] for cell in clean] == [pytest.approx(right)]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ((), "say on which rows it is used: --data FILE.csv --target COLUMN"),
+        (
+            ("--data", "test.csv", "--target", "class", "--arm", "quantum"),
+            "--arm decides nothing where SOURCE is a saved model",
+        ),
+        (("--data", "wide.csv", "--target", "class"), "does not run on rows of shape (2, 3)"),
+        (("--data", "none.csv", "--target", "class"), "none.csv cannot be read"),
+    ],
+)
+def test_what_a_saved_model_lacks_is_named(saved, more, words):
+    folder, _ = saved
+    done = qmoe("noise", "m.safetensors", *more, cwd=folder)
+    assert done.returncode == 2
+    assert words in " ".join(done.stderr.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -108,6 +171,8 @@ def test_a_model_of_a_store_is_measured_over_its_draws_or_on_one_of_them(store):
         (("mine.py:three", "--allow-import", "--protocol", "retrained"), "trains at every strength"),
         (("mine.py:three", "--allow-import", "--protocol", "evaluatd"), "did you mean 'evaluated'"),
         (("mine.py:three", "--allow-import", "--strength", 1.5), "expected probabilities from 0 to 1"),
+        (("mine.py:three", "--allow-import", "--strength", "nan"), "expected probabilities from 0 to 1"),
+        (("mine.py:three", "--allow-import", "--draw", 0), "--draw decides nothing where SOURCE is your function"),
         (("mine.py:born", "--allow-import", "--protocol", "recalibrated"), "no adapter to recalibrate"),
     ],
 )
@@ -123,6 +188,7 @@ def test_what_cannot_be_measured_is_named(folder, arguments, words):
         (("--study", "tyni"), "did you mean 'tiny'"),
         (("--study", "tiny", "--arm", "quantm"), "did you mean 'quantum'"),
         (("--study", "tiny", "--draw", 9), "has the draws 0 to 2"),
+        (("--study", "tiny", "--data", "x.csv"), "--data decides nothing where SOURCE is a results folder"),
     ],
 )
 def test_what_a_store_does_not_have_is_named(store, more, words):

@@ -21,39 +21,56 @@ if TYPE_CHECKING:
     from qmoe.analysis.robustness import NoiseSurface
     from qmoe.cli.own_models.noise_inputs import NoiseInput
 
+_STUDY, _ARM = "phase3b-heldout", "quantum"
 _STRENGTHS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
 _SHOTS = (64, 256, 1024, 4096)
 #: Those that train nothing anew.
 _PROTOCOLS = ("evaluated", "recalibrated", "mitigated")
+
+_Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="Of a saved model: a CSV file with held-out rows.", show_default=False),
+]
+_Target = Annotated[
+    str | None, typer.Option("--target", help="Of a saved model: the label column.", show_default=False)
+]
+_Train = Annotated[
+    Path | None,
+    typer.Option("--train", help="Of a saved model: a CSV file with training rows.", show_default=False),
+]
+_StudyName = Annotated[str | None, typer.Option("--study", help="Of a results folder: the study.", show_default=_STUDY)]
+_ArmName = Annotated[str | None, typer.Option("--arm", help="Of a results folder: the arm.", show_default=_ARM)]
+_Draw = Annotated[
+    int | None,
+    typer.Option(
+        "--draw", min=0, help="Of a results folder: one draw of the data; all by default.", show_default=False
+    ),
+]
+_Against = Annotated[
+    str | None,
+    typer.Option("--against", help="Of a results folder: the arm to beat; by default the study's.", show_default=False),
+]
 
 
 def noise(
     source: Annotated[
         str,
         typer.Argument(
-            help="A results folder, or your function, FILE.py:NAME or MODULE:NAME, that returns a trained model, X and y.",
+            help="A results folder; a model that qmoe.save wrote; or your function, FILE.py:NAME or MODULE:NAME, that "
+            "returns a trained model, X and y.",
             metavar="SOURCE",
         ),
     ],
     allow_import: Annotated[
         bool, typer.Option("--allow-import", help="Let qmoe run that code; without it nothing is imported.")
     ] = False,
-    study: Annotated[
-        str, typer.Option("--study", help="Of a results folder: the study.", show_default=False)
-    ] = "phase3b-heldout",
-    arm: Annotated[str, typer.Option("--arm", help="Of a results folder: the arm.")] = "quantum",
-    draw: Annotated[
-        int | None,
-        typer.Option(
-            "--draw", min=0, help="Of a results folder: one draw of the data; all by default.", show_default=False
-        ),
-    ] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against", help="Of a results folder: the arm to beat; by default the study's.", show_default=False
-        ),
-    ] = None,
+    data: _Data = None,
+    target: _Target = None,
+    train: _Train = None,
+    study: _StudyName = None,
+    arm: _ArmName = None,
+    draw: _Draw = None,
+    against: _Against = None,
     strength: Annotated[
         list[float] | None,
         typer.Option("--strength", help="Depolarizing probability; may be repeated.", show_default="0 to 0.3"),
@@ -81,15 +98,12 @@ def noise(
 
     Example: qmoe noise results --study phase3b-heldout --arm quantum --out noise
     """
-    with starting():
-        from qmoe.cli.own_models.noise_inputs import from_function, from_store
     strengths = sorted({0.0, *(strength or _STRENGTHS)})
-    if strengths[-1] > 1 or strengths[0] < 0:
+    if not all(0 <= p <= 1 for p in strengths):
         raise ConfigError(f"--strength lists {strengths}, expected probabilities from 0 to 1.")
-    if Path(source).is_dir():
-        given = from_store(Path(source), study, arm, draw, against, placement)
-    else:
-        given = from_function(source, allow_import, placement)
+    of_folder = {"--study": study, "--arm": arm, "--draw": draw, "--against": against}
+    of_file = {"--data": data, "--target": target, "--train": train}
+    given = _given(source, allow_import, placement, of_folder, of_file)
     console = make_console(stderr=as_json)
     chosen, left_out = _applicable(protocol, given)
     for name, why in left_out.items():
@@ -103,6 +117,31 @@ def noise(
     if out is not None:
         _write(out, plain, surfaces, given.rival)
         say(console, f"Written: {out}/noise.csv, breakdown.csv, noise.json, and a picture of each protocol")
+
+
+def _given(
+    source: str, allow_import: bool, placement: str, of_folder: dict[str, Any], of_file: dict[str, Any]
+) -> NoiseInput:
+    """The models and rows of a source, with the options that are of its kind; others are refused."""
+    with starting():
+        from qmoe.cli.own_models.noise_inputs import from_file, from_function, from_store
+    if Path(source).is_dir():
+        _refuse("a results folder", of_file)
+        study, arm, draw, against = of_folder.values()
+        return from_store(Path(source), study or _STUDY, arm or _ARM, draw, against, placement)
+    if Path(source).is_file():
+        _refuse("a saved model", of_folder)
+        data, target, train = of_file.values()
+        return from_file(Path(source), data, target, train, placement)
+    _refuse("your function", of_folder | of_file)
+    return from_function(source, allow_import, placement)
+
+
+def _refuse(source: str, options: dict[str, Any]) -> None:
+    """Raises `ConfigError` for options that say nothing of such a source."""
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise ConfigError(f"{', '.join(given)} decides nothing where SOURCE is {source}; leave it out.")
 
 
 def _measured(

@@ -1,4 +1,4 @@
-"""Trained models with held-out data for `qmoe noise`: from a function of the user's own, or from a store."""
+"""Trained models with held-out data for `qmoe noise`: from a store, a saved model, or a function of the user's own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from qmoe.circuits import NoiseModel
 from qmoe.cli.jobs import STORE
 from qmoe.cli.own_models.user_function import returned_by
 from qmoe.data.sources import only_from
+from qmoe.data.tables.table import UserTable
 from qmoe.errors import ConfigError, unknown
+from qmoe.saving import load
 from qmoe.studies import Store, StudyResults
 from qmoe.studies.assembly import prepare_data
 from qmoe.studies.boundary_measures import trained_model
@@ -73,22 +75,74 @@ def from_function(source: str, allowed: bool, placement: str) -> NoiseInput:
         raise ConfigError(
             f"The dict of {source} lacks {lacking}; it needs {', '.join(_POSITIONS)}, and both or neither."
         )
-    model = returned["model"]
+    return _one(returned, source, placement)
+
+
+def from_file(path: Path, data: Path | None, target: str | None, train: Path | None, placement: str) -> NoiseInput:
+    """A model that `qmoe.save` wrote, on the rows of a table.
+
+    Args:
+        path: the model.
+        data: a table with held-out rows, features scaled as the model takes them.
+        target: its label column, whose values in order are the classes.
+        train: a table with training rows, for recalibration; None for none.
+        placement: where noise strikes in circuits that have none.
+
+    Raises:
+        ConfigError: without a table or a label column, or for tables that do not fit.
+    """
+    if data is None or target is None:
+        raise ConfigError(f"{path} is a saved model; say on which rows it is used: --data FILE.csv --target COLUMN.")
+    held_out = UserTable(data, target)
+    rows = held_out.sample(0)
+    given = {"model": load(path), "X": rows.x, "y": rows.y}
+    if train is not None:
+        training = UserTable(train, target)
+        if (training.classes, training.columns) != (held_out.classes, held_out.columns):
+            raise ConfigError(f"{train} has other columns or other classes than {data}; give both the same.")
+        rows = training.sample(0)
+        given |= {"X_train": rows.x, "y_train": rows.y}
+    return _one(given, str(path), placement)
+
+
+def _one(given: Mapping[str, Any], source: str, placement: str) -> NoiseInput:
+    """One model, on rows that are checked to be what it takes."""
+    model = given["model"]
     if not isinstance(model, nn.Module):
         raise ConfigError(
             f"{source} gives a {type(model).__name__} as its model, expected a torch module that is trained."
         )
+    circuits_of(model)  # refuses one without, which has nothing that noise could change
     dtype = next(model.parameters()).dtype
-    x, y = _rows(returned["X"], returned["y"], dtype, source)
-    training = None
-    if "X_train" in returned:
-        training = _rows(returned["X_train"], returned["y_train"], dtype, source)
-    rival = None
-    if "rival" in returned:
-        with torch.no_grad():
-            rival = (returned["rival"](x[0]).argmax(-1) == y[0]).double().numpy()
+    x, y = _rows(given["X"], given["y"], dtype, source)
+    training = _rows(given["X_train"], given["y_train"], dtype, source) if "X_train" in given else None
+    rival = _right(given["rival"], x, y, f"the rival of {source}") if "rival" in given else None
+    _right(model, x, y, f"the model of {source}")
     chance = float(y[0].bincount().max()) / y.shape[1]
-    return NoiseInput([_with_noise(model, returned.get("noise"), placement)], x, y, training, None, chance, rival)
+    return NoiseInput([_with_noise(model, given.get("noise"), placement)], x, y, training, None, chance, rival)
+
+
+def _right(model: Any, x: Tensor, y: Tensor, what: str) -> np.ndarray:
+    """``(N,)``: 1 for each row that a model is right on.
+
+    Raises:
+        ConfigError: for one that does not run on the rows, or has fewer outputs than there are classes.
+    """
+    try:
+        with torch.no_grad():
+            outputs = model(x[0])
+    except Exception as error:  # whatever a model of the user's raises
+        raise ConfigError(
+            f"{what[:1].upper()}{what[1:]} does not run on rows of shape {tuple(x[0].shape)}. It raised "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(outputs, Tensor) or outputs.dim() != 2 or outputs.shape[1] <= int(y.max()):
+        found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise ConfigError(
+            f"{what[:1].upper()}{what[1:]} gives {found}, expected (N, C) numbers for the classes 0 to {int(y.max())}."
+        )
+    right: np.ndarray = (outputs.argmax(-1) == y[0]).double().numpy()
+    return right
 
 
 def from_store(folder: Path, study: str, arm: str, draw: int | None, against: str | None, placement: str) -> NoiseInput:
@@ -128,6 +182,8 @@ def from_store(folder: Path, study: str, arm: str, draw: int | None, against: st
 
 def _rows(x: Any, y: Any, dtype: torch.dtype, source: str) -> tuple[Tensor, Tensor]:
     features, labels = torch.as_tensor(x, dtype=dtype), torch.as_tensor(y).long()
+    if not bool(features.isfinite().all()):
+        raise ConfigError(f"{source} gives features that are not finite; drop such rows.")
     if features.dim() != 2 or labels.shape != features.shape[:1] or not len(labels):
         raise ConfigError(
             f"{source} gives features of shape {tuple(features.shape)} and labels of {tuple(labels.shape)}, expected (N, F) "
@@ -160,12 +216,20 @@ def _records(results: StudyResults, arm: str, draw: int | None) -> list[Record]:
     return chosen
 
 
-def _rival(records: list[Record], rivals: list[Record], x: Tensor, y: Tensor, several: bool) -> np.ndarray | None:
-    """Accuracies of the arm to beat on the seeds of the models, or on the rows of their one draw; None where one lacks."""
+def _rival(records: list[Record], rivals: list[Record], x: Tensor, y: Tensor, several: bool) -> np.ndarray:
+    """Accuracies of the arm to beat on the seeds of the models, or on the rows of their one draw.
+
+    Raises:
+        ConfigError: where a model has no rival of its seeds.
+    """
     at = {(r.trial.data_seed, r.trial.init_seed): r for r in rivals}
     keys = [(r.trial.data_seed, r.trial.init_seed) for r in records]
-    if any(key not in at for key in keys):
-        return None
+    missing = [key for key in keys if key not in at]
+    if missing:
+        raise ConfigError(
+            f"The arm to beat lacks {len(missing)} of {len(keys)} runs, that of draw {missing[0][0]}, initialisation "
+            f"{missing[0][1]}, for one; run the study to its end first."
+        )
     if several:
         return np.array([at[key].metrics["test_accuracy"] for key in keys])
     with torch.no_grad():
