@@ -118,6 +118,15 @@ def test_what_makes_no_table_is_refused(models) -> None:
         trained_models(load_preset("phase2-published").resized(2, True))
     with pytest.raises(ConfigError, match="trains at several strengths of noise"):
         trained_models(load_preset("phase3b-heldout").resized(2, True))
+    with pytest.raises(ConfigError, match="has noise or dephasing of its own"):
+        trained_models(load_preset("ladder-moons").resized(2, True), "dephased-all")
+    with pytest.raises(ConfigError, match="has no quantum router"):
+        trained_models(load_preset("ladder-moons").resized(2, True), "linear")
+    with pytest.raises(ConfigError, match="models is empty"):
+        device_table([], ("fake_lima",))
+    for margin in (-0.1, 0.0, float("nan")):
+        with pytest.raises(ConfigError, match="margin is"):
+            device_table(models, ("fake_lima",), margin=margin)
     with pytest.raises(ConfigError, match="holds no circuit"):
         device_table([TrainedModel(torch.nn.Linear(2, 2), models[0].x, models[0].y, 0, 0)], ("fake_lima",))
 

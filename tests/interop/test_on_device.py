@@ -272,3 +272,12 @@ def test_an_engine_that_drops_the_error_of_the_measurement_is_seen() -> None:
 
     with pytest.raises(UnsupportedError, match="fails a check with a known answer"):
         on_device(QuantumRouter(2, 2, generator=torch.Generator()), "fake_manila", engine=Blind())
+
+
+def test_what_qiskit_cannot_compile_is_told_with_its_remedy():
+    circuit = Circuit(2, 1)
+    with pytest.raises(ConfigError, match=r"cannot compile the circuit for the qubits \(0, 3\).*route through"):
+        on_device(circuit, "fake_manila", qubits=[0, 3])
+    for seed in (-1, "a"):
+        with pytest.raises(ConfigError, match="seed is"):
+            on_device(circuit, "fake_manila", seed=seed)

@@ -5,6 +5,7 @@ import types
 from collections.abc import Callable
 from pathlib import Path
 
+import pennylane as qml
 import pytest
 import safetensors.torch
 import torch
@@ -401,3 +402,9 @@ def test_an_option_of_the_routing_with_another_field_is_refused() -> None:
     config = mixture(capacity=1.5, top_k=1).config()
     with pytest.raises(qmoe.ConfigError, match="Unknown field of capacity 'faktor'; did you mean 'factor'"):
         qmoe.MixtureOfExperts.from_config({**config, "capacity": {"faktor": 2.0}})
+
+
+def test_a_device_of_a_users_own_is_not_replaced_by_another_of_its_name(tmp_path: Path) -> None:
+    device = qml.device("default.mixed", wires=2)
+    with pytest.raises(qmoe.UnsupportedError, match=r"engine PennyLaneEngine .*options of its own"):
+        qmoe.save(quantum(engine=PennyLaneEngine(device)), tmp_path / "router.safetensors")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qmoe.circuits.angles.expressions import Computed, Feature, Weight, indices_of
 from qmoe.circuits.angles.traced import AngleFunction
@@ -19,7 +19,10 @@ from qmoe.circuits.gates import NOISE, Gate, Operation, Prepare
 from qmoe.circuits.noise import NoiseModel
 from qmoe.circuits.placing import wires_of
 from qmoe.circuits.readouts import Born, Expval, Hamiltonian, Parity, Pauli, Probs, Readout, Readouts
-from qmoe.errors import ConfigError
+from qmoe.errors import ConfigError, UnsupportedError
+
+if TYPE_CHECKING:
+    from qmoe.circuits.circuit import Circuit
 
 _ENCODINGS = (AngleEncoding, AmplitudeEncoding)
 _ANSATZE = (StronglyEntangling, BasicEntangler, NoEntangler, CustomAnsatz)
@@ -117,6 +120,21 @@ def check_noise(noise: NoiseModel | None, n_qubits: int) -> None:
         for wire in placed.wires or ():
             if wire >= n_qubits:
                 raise ConfigError(f"{placed!r} strikes wire {wire}, but the circuit has wires 0 to {n_qubits - 1}.")
+
+
+def refuse_noisy_encoding(circuit: Circuit) -> None:
+    """Refuses a template whose encoding holds channels, where noise is to be taken away or made more.
+
+    Raises:
+        UnsupportedError: for such an encoding; its channels stand in no noise model.
+    """
+    if circuit.encoding is None:
+        return
+    if any(isinstance(op, NOISE) for op in circuit.encoding.operations(circuit.n_qubits)):
+        raise UnsupportedError(
+            f"The encoding {type(circuit.encoding).__name__} holds channels of its own, which no noise model says; make the "
+            "circuit by Circuit.from_operations, or place them by NoiseModel(channels=[...])."
+        )
 
 
 def check_operations(operations: Iterable[Any]) -> tuple[Operation, ...]:

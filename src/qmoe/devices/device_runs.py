@@ -9,10 +9,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.errors import ConfigError, TrainingError, unknown
 from qmoe.studies import Study
 from qmoe.studies.assembly import build_model, prepare_data
 from qmoe.studies.run.stack_run import run_stack
+from qmoe.studies.specs.imported import ImportedRouterSpec
 from qmoe.studies.trials import make_trials
 
 #: Snapshots of 5 to 133 qubits, with CNOT, ECR and CZ, quiet ones and one that is not.
@@ -74,6 +76,11 @@ def trained_models(
         raise unknown(f"arm of {study.name}", arm, arms)
     if not study.data.holds_out:
         raise ConfigError(f"{study.name} holds no rows out; use its protocol with held-out data.")
+    router = arms[arm].model.router
+    if isinstance(router, QuantumSpec) and router.mixed:
+        raise ConfigError(f"The arm {arm} has noise or dephasing of its own, and devices bring their own noise.")
+    if not isinstance(router, QuantumSpec | ImportedRouterSpec):
+        raise ConfigError(f"The arm {arm} has no quantum router, so there is no circuit to run on a device.")
     seeds = study.seeds.model_copy(update={"per_data": 1})
     alone = study.model_copy(update={"arms": (arms[arm],), "seeds": seeds, "noise": None})
     trials = [member.trial for member in make_trials(alone)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -130,6 +131,10 @@ def device_table(
         ConfigError: for no devices, one twice or unknown, or models with several circuits.
         UnsupportedError: where Qiskit is missing, or a circuit does not fit.
     """
+    if not models:
+        raise ConfigError("models is empty, expected trained models, such as trained_models(study) gives.")
+    if isinstance(margin, bool) or not isinstance(margin, Real) or not 0 < float(margin) < 1:
+        raise ConfigError(f"margin is {margin!r}, expected a loss of accuracy between 0 and 1, such as 0.02.")
     if not devices or len(set(devices)) < len(devices):
         raise ConfigError(f"devices is {list(devices)!r}, expected different names of snapshots, at least one.")
     clean = np.array([one.accuracy() for one in models])

@@ -37,6 +37,7 @@ from qmoe.circuits import (
 )
 from qmoe.circuits.noise.channel import pauli_words
 from qmoe.circuits.noise.noise_dicts import noise_from_dict, noise_to_dict
+from qmoe.errors import ConfigError
 from qmoe.testing import random_channel, random_placed
 
 SEEDS = st.integers(0, 10**6)
@@ -249,3 +250,26 @@ def test_gates_turn_too_far_where_that_is_said() -> None:
     limited = fixed.with_noise(NoiseModel(channels=[error.after("gate", [0])]))
     assert [op.angles for op in both.operations[:2]] == [(1.1 + 0.02,), (1.1 * Weight(0) + 0.02,)]
     assert limited.operations[1].angles == (Weight(0),)  # a gate with a wire beside those named is left alone
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: BitFlip(0.1).after("gate", gates=[]), "gates is empty"),
+        (lambda: BitFlip(0.1).after("one_qubit_gate", gates=["CNOT"]), "names CNOT, which is no one qubit gate"),
+        (lambda: BitFlip(0.1).after("two_qubit_gate", gates=["RX"]), "names RX, which is no two qubit gate"),
+        (lambda: OverRotation(0.1).after("gate", gates=["CNOT"]), "CNOT, which has no angle"),
+        (lambda: OverRotation(0.1).after("two_qubit_gate", wires=[0]), "turns too far on both"),
+        (lambda: ReadoutError(0.02, -1), "one_as_zero is -1, expected a probability"),
+        (lambda: Depolarizing(0.1, n_wires=2.0), "n_wires is 2.0, expected 1 or 2"),
+    ],
+)
+def test_what_would_strike_nowhere_or_mean_nothing_is_refused(make, told):
+    with pytest.raises(ConfigError, match=told):
+        make()
+
+
+def test_a_sum_keeps_the_placement_of_a_strength_that_is_to_be_swept():
+    readout = NoiseModel(channels=[ReadoutError(0.1).before_readout()])
+    for found in (readout + NoiseModel(0.0, "gate"), NoiseModel(0.0, "gate") + readout):
+        assert (found.placement, found.channels) == ("gate", readout.channels)

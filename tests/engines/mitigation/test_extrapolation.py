@@ -8,6 +8,7 @@ import torch
 
 from qmoe.circuits import (
     AmplitudeDamping,
+    AngleEncoding,
     Circuit,
     Depolarizing,
     Disturb,
@@ -23,6 +24,7 @@ from qmoe.circuits import (
 from qmoe.engines import get_engine
 from qmoe.engines.mitigation import Extrapolation, Measuring, amplified, amplified_strength, mitigated
 from qmoe.errors import ConfigError, UnsupportedError
+from qmoe.routers.functions.bare import bare
 
 REFERENCE = get_engine("reference")
 PAIR = [[0.9, 0.05, 0.03, 0.02], [0.1, 0.8, 0.05, 0.05], [0.02, 0.03, 0.9, 0.05], [0.0, 0.1, 0.1, 0.8]]
@@ -168,3 +170,31 @@ def test_an_engine_that_measures_leaves_circuits_without_noise_unextrapolated():
     x, weights = inputs(circuit)
     found = Measuring(extrapolation=Extrapolation()).evaluate(circuit, x, weights)
     assert torch.allclose(found, REFERENCE.evaluate(circuit, x, weights), rtol=0, atol=1e-12)
+
+
+class _Relaxing(AngleEncoding):
+    """An encoding after which a qubit relaxes."""
+
+    def operations(self, n_qubits):
+        return (*super().operations(n_qubits), Disturb(AmplitudeDamping(0.1), (0,)))
+
+
+def test_channels_of_an_encoding_are_not_left_behind_without_a_word():
+    circuit = Circuit(2, 1, encoding=_Relaxing(), noise=NoiseModel(0.1))
+    with pytest.raises(UnsupportedError, match="_Relaxing holds channels of its own"):
+        amplified(circuit, 3)
+    with pytest.raises(UnsupportedError, match="_Relaxing holds channels of its own"):
+        bare(circuit)
+
+
+@pytest.mark.parametrize("options", [{"scales": 3}, {"degree": 1.5}, {"degree": "1"}, {"degree": True}])
+def test_scales_and_degrees_of_other_types_are_refused(options):
+    with pytest.raises(ConfigError, match="expected"):
+        Extrapolation(**options)
+
+
+def test_an_extrapolation_is_no_list_of_scales():
+    circuit = Circuit(2, 1, noise=0.1)
+    x, weights = torch.rand(3, 2), torch.rand(*circuit.weight_shape)
+    with pytest.raises(ConfigError, match=r"extrapolation is \(1, 2, 3\), expected Extrapolation"):
+        mitigated(get_engine("native"), circuit, x, weights, extrapolation=(1, 2, 3))

@@ -7,6 +7,8 @@ from scipy.stats import chisquare
 
 from qmoe.circuits import Circuit, Hamiltonian, NoiseModel, Parity, Pauli, Probs, ReadoutError
 from qmoe.engines import ReferenceEngine, TorchEngine, get_engine, sampled
+from qmoe.engines.aer import AerEngine
+from qmoe.engines.pennylane import PennyLaneEngine
 from qmoe.errors import ConfigError, UnsupportedError
 
 READOUTS = {
@@ -132,3 +134,11 @@ def test_a_readout_of_a_users_own_is_refused():
     circuit, x, weights = problem(Mine())
     with pytest.raises(UnsupportedError, match="Mine"):
         sampled(TorchEngine(), circuit, x, weights, shots=10, generator=seeded(0))
+
+
+def test_shots_of_an_engine_that_takes_shots_are_refused():
+    circuit = Circuit(2, 1)
+    x, weights = torch.rand(3, 2), torch.rand(*circuit.weight_shape)
+    for engine in (AerEngine(shots=1, seed=0), PennyLaneEngine(shots=1)):
+        with pytest.raises(ConfigError, match="takes shots itself"):
+            sampled(engine, circuit, x, weights, shots=10, generator=seeded(0))

@@ -54,7 +54,7 @@ class Depolarizing(_PauliMixture):
 
     def __post_init__(self) -> None:
         check_probability(self, "p")
-        if self.n_wires not in (1, 2) or isinstance(self.n_wires, bool):
+        if not isinstance(self.n_wires, int) or isinstance(self.n_wires, bool) or self.n_wires not in (1, 2):
             raise ConfigError(f"Depolarizing: n_wires is {self.n_wires!r}, expected 1 or 2.")
 
     def pauli_probabilities(self) -> np.ndarray:

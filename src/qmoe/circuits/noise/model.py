@@ -137,7 +137,8 @@ class NoiseModel:
             raise ConfigError(
                 f"The models are those of {self.device.name} and of {other.device.name}; take one of them."
             )
-        strong = other if other.depolarizing else self
+        # At strength 0 too, as where strengths are to be swept, a placement that somebody chose is kept.
+        strong = other if other.depolarizing or (not self.depolarizing and self.placement == PLACEMENTS[0]) else self
         dephasing = other if other.dephasing != "none" else self
         return NoiseModel(
             strong.depolarizing,

@@ -101,6 +101,8 @@ class Placed:
         wires = tuple(self.wires) if isinstance(self.wires, Iterable) else (self.wires,)
         if not wires or not all(is_wire(wire) for wire in wires) or len(set(wires)) < len(wires):
             raise ConfigError(f"wires is {self.wires!r}, expected different non-negative integers.")
+        if isinstance(self.channel, OverRotation) and self.place == "two_qubit_gate" and len(wires) < 2:
+            raise ConfigError(f"A gate on two qubits turns too far on both, got wires={wires!r}.")
         if self.channel.n_wires == 2 and len(wires) != 2:
             raise ConfigError(f"{self.channel.name} acts on a pair, got wires={wires!r}.")
         object.__setattr__(self, "wires", tuple(int(wire) for wire in wires))
@@ -116,7 +118,14 @@ class Placed:
         for name in names:
             if not isinstance(name, str) or name not in GATES:
                 raise unknown("gate", name, GATES)
+        if not names:
+            raise ConfigError("gates is empty, so the channel strikes nothing; leave it out for all gates.")
         object.__setattr__(self, "gates", names)
+        for name in names:
+            if not self.concerns(name):
+                raise ConfigError(f"gates names {name}, which is no {self.place.replace('_', ' ')}.")
+            if isinstance(self.channel, OverRotation) and not GATES[name][1]:
+                raise ConfigError(f"gates names {name}, which has no angle that could be too large.")
 
     def _only_pairs(self) -> bool:
         named = self.gates is not None and all(GATES[name][0] == 2 for name in self.gates)

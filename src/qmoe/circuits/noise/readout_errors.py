@@ -42,12 +42,12 @@ class ReadoutError(_Misreading):
     """
 
     zero_as_one: float
-    one_as_zero: float = -1.0
+    one_as_zero: float | None = None
 
     name: ClassVar[str] = "readout_error"
 
     def __post_init__(self) -> None:
-        if self.one_as_zero == -1.0:
+        if self.one_as_zero is None:
             object.__setattr__(self, "one_as_zero", self.zero_as_one)
         check_probability(self, "zero_as_one")
         check_probability(self, "one_as_zero")
@@ -55,6 +55,7 @@ class ReadoutError(_Misreading):
     def confusion(self) -> np.ndarray:
         """Two by two."""
         a, b = self.zero_as_one, self.one_as_zero
+        assert b is not None  # it was given, or set to the other
         return np.array([[1 - a, a], [b, 1 - b]])
 
 

@@ -9,9 +9,8 @@ import numpy as np
 
 from qmoe.circuits import Channel, Circuit, Dephase, Depolarize, Depolarizing, Disturb, Gate, PauliError
 from qmoe.circuits.noise.channels import pauli_words
+from qmoe.circuits.noise.ibm_snapshots import INSTALL
 from qmoe.errors import UnsupportedError, needed
-
-INSTALL = "qmoe[ibm]"
 
 
 def channels_in(circuit: Circuit) -> tuple[Channel, ...]:

@@ -22,9 +22,9 @@ from qmoe.circuits import (
 )
 from qmoe.circuits import Channel as NoiseChannel
 from qmoe.circuits.gates import QISKIT_METHODS
+from qmoe.circuits.noise.ibm_snapshots import INSTALL
 from qmoe.errors import UnsupportedError, needed
 
-INSTALL = "qmoe[ibm]"
 #: Gates that the simulator does not know, and that Qiskit writes out.
 _UNKNOWN = ["iswap", "crx", "cry", "crz"]
 

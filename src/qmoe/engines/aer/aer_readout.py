@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from qmoe.circuits.noise.ibm_snapshots import INSTALL
 from qmoe.errors import needed
-
-INSTALL = "qmoe[ibm]"
 
 
 @dataclass(frozen=True, eq=False)

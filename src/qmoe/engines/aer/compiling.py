@@ -25,8 +25,8 @@ from qmoe.circuits import (
 from qmoe.circuits.angles.expressions import Feature, Weight
 from qmoe.circuits.angles.symbolic import polynomial_of
 from qmoe.circuits.noise.ibm_noise import gate_name
-from qmoe.circuits.noise.ibm_snapshots import as_backend, as_qubits, backend_name, narrowed
-from qmoe.engines.aer.aer_program import INSTALL, add_gate
+from qmoe.circuits.noise.ibm_snapshots import INSTALL, as_backend, as_qubits, backend_name, narrowed
+from qmoe.engines.aer.aer_program import add_gate
 from qmoe.engines.rewriting import is_linear
 from qmoe.engines.rewriting.measuring import measured
 from qmoe.errors import ConfigError, UnsupportedError, needed
@@ -69,6 +69,8 @@ def compiled(
             f"The circuit has {circuit.n_qubits} qubit(s), and there are {room} of {backend_name(found)} for it; give more "
             "in qubits=, or a larger device."
         )
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise ConfigError(f"seed is {seed!r}, expected an integer from 0 to 2**32 - 1.")
     key = found if not isinstance(backend, str) else backend
     return _compiled(circuit, key, chosen, optimization_level, seed)
 
@@ -83,7 +85,13 @@ def _compiled(circuit: Circuit, backend: Any, chosen: tuple[int, ...] | None, le
     everywhere = tuple(range(found.num_qubits)) if chosen is None else chosen
     target = narrowed(found.target, everywhere, _WITHOUT)
     layout = None if chosen is None else list(range(n))
-    done = transpile(made, target=target, initial_layout=layout, optimization_level=level, seed_transpiler=seed)
+    try:
+        done = transpile(made, target=target, initial_layout=layout, optimization_level=level, seed_transpiler=seed)
+    except needed("qiskit.exceptions", INSTALL).QiskitError as error:
+        raise ConfigError(
+            f"Qiskit cannot compile the circuit for the qubits {everywhere} of {backend_name(found)}: {error} Where they "
+            "are not coupled, leave out qubits=, or give more of them to route through."
+        ) from error
     ends = list(range(n)) if done.layout is None else done.layout.final_index_layout()[:n]
     used = {done.find_bit(bit).index for one in done.data if one.operation.name != "barrier" for bit in one.qubits}
     order = [*ends, *sorted(used - set(ends))]

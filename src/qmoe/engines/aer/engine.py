@@ -21,15 +21,16 @@ from qmoe.circuits import (
     Readouts,
     split_readout,
 )
-from qmoe.circuits.noise.ibm_snapshots import as_backend, backend_name
+from qmoe.circuits.noise.ibm_snapshots import INSTALL, as_backend, backend_name
 from qmoe.circuits.placing import wires_of
 from qmoe.engines.aer.aer_canary import channels_in, check_channel, check_excitation, known_excitation_of
-from qmoe.engines.aer.aer_program import INSTALL, AerProgram, program_for
+from qmoe.engines.aer.aer_program import AerProgram, program_for
 from qmoe.engines.aer.aer_readout import Confusion, confused, confusions_in, confusions_of, reading_noise
 from qmoe.engines.aer.compiling import compiled
 from qmoe.engines.protocol import Engine, too_large
 from qmoe.engines.rewriting import Abilities, Rewriting, rewriting_for
-from qmoe.errors import ConfigError, UnsupportedError, needed
+from qmoe.engines.shots.outcome_counts import as_shots
+from qmoe.errors import UnsupportedError, needed
 from qmoe.seeding import Seed, numpy_generator
 from qmoe.torch_internals import is_wrapped
 
@@ -60,8 +61,7 @@ class AerEngine(Engine):
     takes_expressions: ClassVar[bool] = True
 
     def __init__(self, backend: Any = None, shots: int | None = None, seed: Seed | None = None) -> None:
-        if shots is not None and (not isinstance(shots, int) or isinstance(shots, bool) or shots < 1):
-            raise ConfigError(f"shots is {shots!r}, expected an integer of at least 1, or None for exact numbers.")
+        as_shots(shots)
         simulator = needed("qiskit_aer", INSTALL).AerSimulator
         if backend is not None:
             as_backend(backend)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from qmoe.circuits.checks import refuse_noisy_encoding
 from qmoe.circuits.circuit import Circuit
 from qmoe.circuits.gates import Disturb, Operation
 from qmoe.circuits.noise.model import NoiseModel
@@ -28,10 +29,12 @@ def amplified(circuit: Circuit, times: int) -> Circuit:
 
     Raises:
         ConfigError: for ``times`` below 1.
+        UnsupportedError: for channels that an encoding of your own holds, which no noise model says.
     """
     check_sizes(times=times)
     if circuit.noise is None or times == 1:
         return circuit
+    refuse_noisy_encoding(circuit)
     found = circuit.with_noise(_model(circuit.noise, times))
     if found.body is None:
         return found

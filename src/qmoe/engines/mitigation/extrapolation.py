@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,13 +42,16 @@ class Extrapolation:
     degree: int | None = None
 
     def __post_init__(self) -> None:
-        scales = tuple(self.scales)
+        scales = tuple(self.scales) if isinstance(self.scales, Iterable) else ()
         whole = all(isinstance(s, int) and not isinstance(s, bool) and s >= 1 for s in scales)
         if not whole or len(set(scales)) < len(scales) or len(scales) < 2:
             raise ConfigError(
                 f"scales is {self.scales!r}, expected at least two different integers from 1, as (1, 2, 3)."
             )
-        if self.degree is not None and not 1 <= self.degree < len(scales):
+        degree = self.degree
+        if degree is not None and (
+            not isinstance(degree, int) or isinstance(degree, bool) or not 1 <= degree < len(scales)
+        ):
             raise ConfigError(
                 f"degree is {self.degree!r}, expected None or a number from 1 to {len(scales) - 1} for {len(scales)} scales."
             )
@@ -119,6 +122,8 @@ def mitigated(
         raise ConfigError(
             "The circuit has no noise, so there is nothing to extrapolate; give it noise=NoiseModel(...)."
         )
+    if not isinstance(extrapolation, Extrapolation | None):
+        raise ConfigError(f"extrapolation is {extrapolation!r}, expected Extrapolation((1, 2, 3)), for example.")
     asked = extrapolation or Extrapolation()
     plain = measured_plainly(circuit)
     split: Sequence[int | None] = [None] * len(asked.scales) if shots is None else asked.split(shots)

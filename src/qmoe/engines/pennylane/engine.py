@@ -29,6 +29,7 @@ from qmoe.engines.pennylane.density import read_density
 from qmoe.engines.pennylane.given_devices import checked_device, fitted, missing_device
 from qmoe.engines.pennylane.program import has_probabilities, measured_widths, program_of
 from qmoe.engines.protocol import Engine, too_large
+from qmoe.engines.shots.outcome_counts import as_shots
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError, unknown
 from qmoe.seeding import child
 from qmoe.torch_internals import is_wrapped
@@ -79,18 +80,15 @@ class PennyLaneEngine(Engine):
         seed: int | np.random.SeedSequence | None = None,
         **device_options: Any,
     ) -> None:
-        self._given = (
-            None if device is None or isinstance(device, str) else checked_device(device, seed, device_options)
-        )
+        self.given = None if device is None or isinstance(device, str) else checked_device(device, seed, device_options)
         if isinstance(device, str) and device not in qml.plugin_devices:
             raise missing_device(device)
         if diff_method not in DIFF_METHODS:
             raise unknown("differentiation method", diff_method, DIFF_METHODS)
-        if shots is not None and (not isinstance(shots, int) or isinstance(shots, bool) or shots < 1):
-            raise ConfigError(f"shots is {shots!r}, expected an integer of at least 1, or None for exact numbers.")
+        as_shots(shots)
         if "wires" in device_options:
             raise ConfigError("wires was given as a device option, but the circuit sets the wires; drop it.")
-        name: str | None = device if self._given is None else self._given.name
+        name: str | None = device if self.given is None else self.given.name
         self.device, self.diff_method, self.shots, self.seed = name, diff_method, shots, seed
         self.device_options = device_options
         self._devices: dict[Any, Any] = {}
@@ -209,8 +207,8 @@ class PennyLaneEngine(Engine):
 
     def _device(self, name: str, circuit: Circuit, dtype: torch.dtype) -> Any:
         key = name, circuit.n_qubits, dtype
-        if key not in self._devices and self._given is not None:
-            self._devices[key] = fitted(self._given, circuit.n_qubits)
+        if key not in self._devices and self.given is not None:
+            self._devices[key] = fitted(self.given, circuit.n_qubits)
             _keep_float64(self._devices[key])
         if key not in self._devices:
             lightning, options = name.startswith("lightning."), dict(self.device_options)

@@ -22,16 +22,14 @@ class Slot:
 
     Attributes:
         gate: name of the gate.
-        per_sample: whether it differs between samples.
+        per_sample: whether it differs between samples: a feature is in it.
         index: its number among the features of the circuit with separate angles where it does, else among the weights.
-        has_feature: whether a feature is in it.
         has_weight: whether a weight is.
     """
 
     gate: str
     per_sample: bool
     index: int
-    has_feature: bool
     has_weight: bool
 
 
@@ -87,7 +85,7 @@ def separated(circuit: Circuit) -> Separated:
         assert isinstance(whole, Expression)
         computed = any(index >= circuit.in_features for index in whole.features)
         found = of_samples if whole.features else of_models
-        slot = Slot(gate, bool(whole.features), len(found), bool(whole.features), bool(whole.weights) or computed)
+        slot = Slot(gate, bool(whole.features), len(found), bool(whole.weights) or computed)
         found.append(whole)
         slots.append(slot)
         return Feature(slot.index) if slot.per_sample else Weight(slot.index)

@@ -17,7 +17,7 @@ from qmoe.engines.shots.outcome_counts import Generators, Outcomes, counted
 from qmoe.engines.shots.separate_angles import Separated, Slot, separated
 from qmoe.engines.shots.shift_rules import rule_of
 from qmoe.engines.tracing import traced
-from qmoe.errors import UnsupportedError, unknown
+from qmoe.errors import ConfigError, UnsupportedError, unknown
 from qmoe.layers import in_autocast
 from qmoe.torch_internals import is_in_dual_level, is_transformed
 
@@ -43,7 +43,8 @@ def sampled(
     that takes three bases is estimated from three times as many samples.
 
     Args:
-        engine: computes the exact probabilities, with the noise of the circuit.
+        engine: computes the exact probabilities, with the noise of the circuit. One of trajectories estimates them, and its
+            error is in what is drawn.
         circuit: what to run, with any read-out of qmoe.
         x: ``(...S, ...B, F)`` features, as of `Engine.evaluate`.
         weights: ``(...S, *circuit.weight_shape)``.
@@ -59,7 +60,8 @@ def sampled(
         ``(...S, ...B, n_outputs)`` estimates, with the dtype and device of ``x``.
 
     Raises:
-        ConfigError: for a number of shots that is none, or of generators that does not divide the models.
+        ConfigError: for a number of shots that is none, or of generators that does not divide the models, or an engine
+            that takes shots itself.
         UnsupportedError: for a read-out of your own, a circuit that the engine does not run, a gradient that no
             parameter-shift rule gives, or inside `torch.func` and programs that torch records.
         ShapeError: as of `Engine.evaluate`.
@@ -67,6 +69,10 @@ def sampled(
     if gradient not in GRADIENTS:
         raise unknown("gradient", gradient, GRADIENTS)
     check_plain_call()
+    if getattr(engine, "shots", None) is not None:
+        raise ConfigError(
+            f"The engine {engine!r} takes shots itself, and shots of shots mean nothing; give shots to one of them."
+        )
     n_stack = math.prod(fitting(engine, circuit, x, weights).axes.stack)
     outcomes = counted(shots, generator, n_stack)
     return estimated(engine, circuit, x, weights, noise_strength, outcomes, gradient)
@@ -113,7 +119,7 @@ def estimated(
 
 def asked_slots(apart: Separated, of_features: bool, of_weights: bool) -> tuple[Slot, ...]:
     """The angles that are shifted for gradients of features, of weights or of both."""
-    return tuple(slot for slot in apart.slots if (of_features and slot.has_feature) or (of_weights and slot.has_weight))
+    return tuple(slot for slot in apart.slots if (of_features and slot.per_sample) or (of_weights and slot.has_weight))
 
 
 def check_rules(circuit: Circuit, of_features: bool, slots: tuple[Slot, ...]) -> None:

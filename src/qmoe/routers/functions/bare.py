@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from qmoe.circuits import NOISE, Channel, Circuit, Disturb, NoiseModel, OverRotation, Placed
+from qmoe.circuits.checks import refuse_noisy_encoding
 from qmoe.circuits.noise.channel import DUST
 
 
@@ -18,6 +19,7 @@ def bare(circuit: Circuit) -> Circuit:
     """
     if circuit.noise is None:
         return circuit
+    refuse_noisy_encoding(circuit)
     placed = tuple(one for one in circuit.noise.channels if _counts(one))
     listed = () if circuit.body is None else circuit.body.operations
     ops = tuple(
