@@ -161,6 +161,12 @@ def test_what_a_protocol_lacks_is_named(trained):
     born = mixture(0, readout="born")
     with pytest.raises(UnsupportedError, match="no adapter to recalibrate"):
         noisy_accuracy([born], x[:1], y[:1], 0.1, "recalibrated", calibration=(x[:1], y[:1]))
+    shared = qmoe.MixtureOfExperts(
+        qmoe.QuantumRouter(2, 2), qmoe.LinearExperts(2, 2, n_experts=2), shared=torch.nn.Linear(2, 2)
+    )
+    assert "shared experts" in recalibration_obstacle(shared)
+    choosing = qmoe.MixtureOfExperts(qmoe.QuantumRouter(2, 2), qmoe.LinearExperts(2, 2, n_experts=2), expert_choice=1.0)
+    assert "does not mix all experts" in recalibration_obstacle(choosing)
     assert "needs a QuantumRouter" in recalibration_obstacle(
         qmoe.MixtureOfExperts(qmoe.LinearRouter(2, 2), qmoe.LinearExperts(2, 2, n_experts=2))
     )

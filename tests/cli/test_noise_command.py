@@ -33,6 +33,16 @@ def half():
     return {"model": model(), "X": X, "y": y, "X_train": X}
 def shape():
     return model(), X, y[:3]
+def text():
+    return model(), X, ["a", "b"] * 20
+def negative():
+    return model(), X, y - 1
+def fractions():
+    return model(), X, y + 0.5
+def training():
+    return {"model": model(), "X": X, "y": y, "X_train": X, "y_train": y + 1}
+def noisy():
+    return model(noise=0.1), X, y
 def classical():
     return torch.nn.Linear(2, 2), X, y
 """
@@ -168,6 +178,15 @@ def test_what_a_saved_model_lacks_is_named(saved, more, words):
         (("mine.py:half", "--allow-import"), "lacks one of X_train and y_train"),
         (("mine.py:shape", "--allow-import"), "labels of (3,), expected (N, F) and (N,)"),
         (("mine.py:classical", "--allow-import"), "has no circuit"),
+        (("mine.py:text", "--allow-import"), "rows or labels that are no numbers"),
+        (("mine.py:negative", "--allow-import"), "no classes, expected whole numbers from 0"),
+        (("mine.py:fractions", "--allow-import"), "no classes, expected whole numbers from 0"),
+        (("mine.py:training", "--allow-import"), "expected (N, C) numbers for the classes 0 to 2"),
+        (
+            ("mine.py:noisy", "--allow-import", "--placement", "gate"),
+            "--placement decides nothing where noise is given",
+        ),
+        (("mine.py:three", "--allow-import", "--placement", "gat"), "did you mean 'gate'"),
         (("mine.py:three", "--allow-import", "--protocol", "retrained"), "trains at every strength"),
         (("mine.py:three", "--allow-import", "--protocol", "evaluatd"), "did you mean 'evaluated'"),
         (("mine.py:three", "--allow-import", "--strength", 1.5), "expected probabilities from 0 to 1"),

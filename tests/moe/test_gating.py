@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import qmoe
 from helpers import generator
 from qmoe import (
     ConfigError,
@@ -626,3 +627,18 @@ def test_quantum_experts_may_be_shared() -> None:
     shared = QuantumExperts(3, 1, n_qubits=2, encoding="amplitude", generator=generator(1), **F64)
     moe = MixtureOfExperts(QuantumRouter(3, 2, **F64), experts, top_k=1, shared=shared, dispatch="sparse")
     assert moe(inputs()).shape == (40, 2)
+
+
+def test_balance_is_not_forced_where_experts_choose() -> None:
+    moe = qmoe.MixtureOfExperts(qmoe.LinearRouter(3, 4), qmoe.LinearExperts(3, 2, n_experts=4), expert_choice=1.0)
+    with pytest.raises(qmoe.UnsupportedError, match="balanced already"), moe.forced_balance():
+        pass
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_shared_experts_of_another_width_are_refused(width: int) -> None:
+    moe = qmoe.MixtureOfExperts(
+        qmoe.LinearRouter(3, 4), qmoe.LinearExperts(3, 2, n_experts=4), shared=torch.nn.Linear(3, width)
+    )
+    with pytest.raises(qmoe.ShapeError, match=rf"shared experts give shape \(5, {width}\), the others \(5, 2\)"):
+        moe(torch.rand(5, 3))

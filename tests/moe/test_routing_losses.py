@@ -170,3 +170,13 @@ def test_a_mask_is_of_booleans_one_per_row(mask: Any, found: str) -> None:
 def test_an_impossible_number_of_experts_is_refused() -> None:
     with pytest.raises(ShapeError, match="top_k is 5, expected an integer from 1 to 4"):
         load_loss(torch.zeros(3, 4), torch.zeros(3, 4), torch.ones(()), 5)
+
+
+def test_losses_refuse_what_fits_no_rows() -> None:
+    weights = torch.full((4, 3), 1 / 3)
+    with pytest.raises(ShapeError, match=r"chosen has shape \(5, 3\)"):
+        balance_loss(weights, chosen=torch.ones(5, 3, dtype=torch.bool))
+    with pytest.raises(ShapeError, match=r"top_k is 1\.5"):
+        expert_load(weights, 1.5)
+    with pytest.raises(ShapeError, match="at least one row"):
+        z_loss(weights, torch.zeros(4, dtype=torch.bool))

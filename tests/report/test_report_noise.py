@@ -41,7 +41,7 @@ def found(folder):
 
 def test_the_page_has_a_picture_of_each_protocol_and_the_points_as_a_table(folder):
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert "Noise and shots, by four protocols" in page
+    assert "Noise and shots, by protocol" in page
     for name in ("retrained", "evaluated", "recalibrated", "mitigated", "protocols-exact", "protocols-256"):
         assert (folder / "figures" / f"noisy-quantum-{name}.svg").stat().st_size > 1000
     table = (folder / "tables" / "noisy-quantum-breakdown.csv").read_text(encoding="utf-8").splitlines()

@@ -408,3 +408,14 @@ def test_a_device_of_a_users_own_is_not_replaced_by_another_of_its_name(tmp_path
     device = qml.device("default.mixed", wires=2)
     with pytest.raises(qmoe.UnsupportedError, match=r"engine PennyLaneEngine .*options of its own"):
         qmoe.save(quantum(engine=PennyLaneEngine(device)), tmp_path / "router.safetensors")
+
+
+def test_parts_in_another_mode_than_the_whole_come_back_in_theirs(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.BatchNorm1d(2), nn.Dropout(0.5), quantum())
+    module[0].eval()
+    module[1].eval()
+    qmoe.save(module, tmp_path / "m.safetensors")
+    loaded = qmoe.load(tmp_path / "m.safetensors")
+    assert [part.training for part in loaded.modules()] == [part.training for part in module.modules()]
+    x = torch.rand(5, 2, generator=generator())
+    assert torch.equal(loaded(x), module(x))

@@ -95,7 +95,8 @@ CHANGED: dict[str, tuple[Callable[[Any], None], str]] = {
     "circuit of many qubits": (put(*CIRCUIT, "n_qubits", value=10**7), r"beyond 1000000 gates"),
     "circuit that is none": (put(*CIRCUIT[:-1], value={"circuit": 3}), r"a circuit is '3'"),
     "frozen parameter that is not there": (put("frozen", value=["nowhere"]), r"nowhere"),
-    "mode that is none": (put("training", value="yes"), r"broken"),
+    "mode that is none": (put("training", value="yes"), r"modules that there are not"),
+    "mode of no module": (put("training", value=["nowhere"]), r"modules that there are not"),
     "no module": (put("module", value=None), r"described by its class and its config"),
     "line feeds in names": (put("module", "class", value="a\nb\x1b[31m"), r"Unknown class"),
 }

@@ -136,6 +136,7 @@ def test_a_study_that_keeps_figures_keeps_the_weights_that_are_measured():
         (noisy_values(noise={"shots": [8, 8]}), "shots lists one twice"),
         (noisy_values(noise={"shots": [2]}), "'mitigated' runs 3 circuits"),
         (noisy_values(noise={"scales": [1]}), "at least two different integers"),
+        (noisy_values(noise={"protocols": ["evaluated"], "scales": [1, 3]}), "scales is of 'mitigated'"),
         (noisy_values(noise={"against": "lienar"}), "no arm without noise is called 'lienar'; did you mean 'linear'"),
         (noisy_values(noise={"against": "quantum"}), "no arm without noise is called 'quantum'"),
         (noisy_values({"readout": "born"}), "'recalibrated' fits the adapter"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from qmoe.circuits.noise.ibm_snapshots import as_backend
 from qmoe.claims import ArmKey, StudyRuns, Verdict, judge, parse_claims
 from qmoe.claims.runs import ArmRuns
 from qmoe.devices.device_runs import TrainedModel
@@ -105,6 +106,20 @@ def _cells(row: DeviceRow) -> tuple[str, ...]:
     return (row.device, qubits, *counts, f"{row.accuracy:.4f}", f"{row.clean:.4f}", difference, row.verdict)
 
 
+def check_asked(devices: Sequence[str], margin: float) -> None:
+    """Refuses what makes no table, before anything is trained for it.
+
+    Raises:
+        ConfigError: for no devices, one twice or unknown, or a margin that is none.
+    """
+    if isinstance(margin, bool) or not isinstance(margin, Real) or not 0 < float(margin) < 1:
+        raise ConfigError(f"margin is {margin!r}, expected a loss of accuracy between 0 and 1, such as 0.02.")
+    if not devices or len(set(devices)) < len(devices):
+        raise ConfigError(f"devices is {list(devices)!r}, expected different names of snapshots, at least one.")
+    for name in devices:
+        as_backend(name)
+
+
 def device_table(
     models: Sequence[TrainedModel],
     devices: Sequence[str],
@@ -133,10 +148,7 @@ def device_table(
     """
     if not models:
         raise ConfigError("models is empty, expected trained models, such as trained_models(study) gives.")
-    if isinstance(margin, bool) or not isinstance(margin, Real) or not 0 < float(margin) < 1:
-        raise ConfigError(f"margin is {margin!r}, expected a loss of accuracy between 0 and 1, such as 0.02.")
-    if not devices or len(set(devices)) < len(devices):
-        raise ConfigError(f"devices is {list(devices)!r}, expected different names of snapshots, at least one.")
+    check_asked(devices, margin)
     clean = np.array([one.accuracy() for one in models])
     scores: dict[str, np.ndarray] = {}
     facts: dict[str, Compiled] = {}

@@ -26,7 +26,7 @@ def expert_load(weights: Tensor, top_k: int = 1, mask: Tensor | None = None) -> 
     """
     weights = real_rows(weights, mask)
     n_experts = weights.shape[-1]
-    if weights.numel() == 0 or isinstance(top_k, bool) or not 1 <= top_k <= n_experts:
+    if weights.numel() == 0 or not isinstance(top_k, int) or isinstance(top_k, bool) or not 1 <= top_k <= n_experts:
         raise ShapeError(
             f"weights have shape {tuple(weights.shape)} and top_k is {top_k!r}; expected at least one row, and top_k from 1 "
             f"to {n_experts}."
@@ -52,6 +52,8 @@ def balance_loss(
     Returns:
         A scalar, differentiable through P.
     """
+    if chosen is not None and chosen.shape != weights.shape:
+        raise ShapeError(f"chosen has shape {tuple(chosen.shape)}, expected that of weights, {tuple(weights.shape)}.")
     weights = real_rows(weights, mask)
     n_experts = weights.shape[-1]
     mean = weights.reshape(-1, n_experts).mean(0)
@@ -61,7 +63,10 @@ def balance_loss(
 
 def z_loss(logits: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean squared log-partition of the routing logits ``(..., E)`` (Zoph et al. 2022, ST-MoE, eq. 5)."""
-    return real_rows(logits, mask).logsumexp(-1).square().mean()
+    rows = real_rows(logits, mask)
+    if rows.numel() == 0:
+        raise ShapeError(f"logits have shape {tuple(rows.shape)} after the mask, expected at least one row.")
+    return rows.logsumexp(-1).square().mean()
 
 
 def importance_loss(weights: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -18,7 +18,16 @@ from qmoe.moe.expert_sums import combined_dense, combined_sparse
 from qmoe.moe.gating import Gating, scored
 from qmoe.moe.losses import balance_loss, check_mask, expert_load, importance_loss, z_loss
 from qmoe.moe.routing import Recording, Routing, shares, spread
-from qmoe.moe.routing_options import BiasCorrection, Capacity, ExpertChoice, LossCoefficients, RouterNoise, as_option
+from qmoe.moe.routing_options import (
+    OPTIONS,
+    BiasCorrection,
+    Capacity,
+    ExpertChoice,
+    LossCoefficients,
+    RouterNoise,
+    as_option,
+    option_of,
+)
 from qmoe.routers import Router, require_router
 from qmoe.torch_internals import is_transformed
 
@@ -55,16 +64,6 @@ class Diagnostics:
     tokens_per_expert: Tensor
     drop_rate: Tensor
     unrouted: Tensor
-
-
-#: Options of the routing, which a mixture takes as data.
-_OPTIONS: dict[str, type[Any]] = {
-    "noise": RouterNoise,
-    "capacity": Capacity,
-    "expert_choice": ExpertChoice,
-    "bias": BiasCorrection,
-    "losses": LossCoefficients,
-}
 
 
 class MixtureOfExperts(Recording, Stackable):
@@ -157,7 +156,7 @@ class MixtureOfExperts(Recording, Stackable):
             kept = {"noise": gating.noise, "capacity": gating.capacity, "expert_choice": gating.expert_choice}
             kept |= {"bias": gating.correction, "losses": gating.losses}
         plain = ("router", "experts", "head", "top_k", "norm_topk_prob", "dispatch", "shared")
-        options = {name: dataclasses.asdict(kept[name]) if kept.get(name) is not None else None for name in _OPTIONS}
+        options = {name: dataclasses.asdict(kept[name]) if kept.get(name) is not None else None for name in OPTIONS}
         return {**{name: getattr(self, name) for name in plain}, **options}
 
     @classmethod
@@ -167,7 +166,7 @@ class MixtureOfExperts(Recording, Stackable):
         Raises:
             ConfigError: as of every module, and for an option with other fields.
         """
-        options = {name: _option(name, value) for name, value in config.items() if name in _OPTIONS}
+        options = {name: option_of(name, value) for name, value in config.items() if name in OPTIONS}
         return super().from_config({**config, **options}, **making)
 
     @property
@@ -281,6 +280,8 @@ class MixtureOfExperts(Recording, Stackable):
         gating = self._gating("forced balance")
         if gating.chooses_all:
             raise UnsupportedError("All experts compute every row here, which is balanced; choose some, by top_k.")
+        if gating.expert_choice is not None:
+            raise UnsupportedError("Experts choose equal numbers of rows here, which is balanced already.")
         before, gating.forced = gating.forced, True
         try:
             yield
@@ -321,7 +322,12 @@ class MixtureOfExperts(Recording, Stackable):
             mixed = combined_dense(self.experts, x, weights)
         if self.shared is not None:
             more = self.shared(x)
-            mixed = mixed + (more.sum(-2) if isinstance(self.shared, Experts) else more)
+            more = more.sum(-2) if isinstance(self.shared, Experts) else more
+            if more.shape != mixed.shape:
+                raise ShapeError(
+                    f"The shared experts give shape {tuple(more.shape)}, the others {tuple(mixed.shape)}; make them alike."
+                )
+            mixed = mixed + more
         return mixed if self.head is None else self.head(mixed)
 
     def _dispatch(self, weights: Tensor) -> Tensor:
@@ -330,18 +336,6 @@ class MixtureOfExperts(Recording, Stackable):
         top = weights.topk(self.top_k, -1)
         kept = torch.zeros_like(weights).scatter(-1, top.indices, top.values)
         return kept / kept.sum(-1, keepdim=True) if self._normalises else kept
-
-
-def _option(name: str, value: Any) -> Any:
-    """An option of the routing from its fields, or as it is."""
-    if not isinstance(value, Mapping):
-        return value
-    kind = _OPTIONS[name]
-    fields = [f.name for f in dataclasses.fields(kind)]
-    for key in value:
-        if key not in fields:
-            raise unknown(f"field of {name}", key, fields)
-    return kind(**value)
 
 
 def _check_parts(router: Router, experts: Experts, shared: nn.Module | None) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from qmoe.errors import ConfigError, unknown
 
@@ -144,3 +145,29 @@ class LossCoefficients:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             check_number(f"{field.name} of the loss coefficients", getattr(self, field.name))
+
+
+#: Options of the routing, by the arguments of a mixture.
+OPTIONS: dict[str, type[Any]] = {
+    "noise": RouterNoise,
+    "capacity": Capacity,
+    "expert_choice": ExpertChoice,
+    "bias": BiasCorrection,
+    "losses": LossCoefficients,
+}
+
+
+def option_of(name: str, value: Any) -> Any:
+    """An option of the routing from a dict of its fields; anything else as it is.
+
+    Raises:
+        ConfigError: for a field that it does not have, or a value that it refuses.
+    """
+    if not isinstance(value, Mapping):
+        return value
+    kind = OPTIONS[name]
+    fields = [f.name for f in dataclasses.fields(kind)]
+    for key in value:
+        if key not in fields:
+            raise unknown(f"field of {name}", key, fields)
+    return kind(**value)

@@ -52,7 +52,8 @@ def save(module: nn.Module, path: str | Path) -> None:
     described = encode_module(module, tensors)
     tensors |= _state(module)
     frozen = [name for name, value in module.named_parameters() if not value.requires_grad]
-    content = {"version": VERSION, "module": described, "frozen": frozen, "training": module.training}
+    training = [name for name, part in module.named_modules() if part.training]
+    content = {"version": VERSION, "module": described, "frozen": frozen, "training": training}
     text = json.dumps(content, allow_nan=False)
     _check_whole(module, tensors, text)
     held = {name: value.detach().cpu().contiguous() for name, value in sorted(tensors.items())}
@@ -187,7 +188,13 @@ def _read(file: Any, content: dict[str, Any]) -> nn.Module:
     parameters = dict(module.named_parameters())
     for name in content["frozen"]:
         parameters[name].requires_grad_(False)
-    return module.train(content["training"])
+    parts = dict(module.named_modules())
+    training = content["training"]
+    if not isinstance(training, list) or not set(training) <= parts.keys():
+        raise ConfigError("it says of modules that there are not that they train")
+    for name, part in parts.items():
+        part.training = name in training
+    return module
 
 
 def _fill(module: nn.Module, state: dict[str, Tensor]) -> None:

@@ -152,7 +152,7 @@ def _bootstrapped(means: tuple[float, ...], level: float, seed: int) -> tuple[fl
     """The interval of `mean_interval`, remembered: a report shows the same arms in several places."""
     x = np.array(means)
     middle = float(x.mean())
-    drawn = _resampled_means(x, seed)
+    drawn = resampled_means(x, seed)
     # Sums of the same values in another order are ties.
     slack = 1e-12 * float(np.abs(x).max())
     share = (np.count_nonzero(drawn < middle - slack) + np.count_nonzero(drawn <= middle + slack)) / (2 * RESAMPLES)
@@ -185,8 +185,8 @@ def _in_closed_form(x: np.ndarray, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _resampled_means(x: np.ndarray, seed: int) -> np.ndarray:
-    """``(RESAMPLES,)``: the mean of each resample of ``(n,)`` values."""
+def resampled_means(x: np.ndarray, seed: int) -> np.ndarray:
+    """``(RESAMPLES, ...)``: the mean of each resample of ``(n, ...)`` values of n clusters."""
     n, rng = len(x), np.random.default_rng(seed)
     if n <= _FEW:
         return _few_counts(n, seed) @ x / n
@@ -194,14 +194,6 @@ def _resampled_means(x: np.ndarray, seed: int) -> np.ndarray:
     rows = max(1, _AT_ONCE // n)
     sizes = [min(rows, RESAMPLES - first) for first in range(0, RESAMPLES, rows)]
     return np.concatenate([_drawn_counts(n, size, rng) @ x / n for size in sizes])
-
-
-def resample_counts(n: int, seed: int = 0) -> np.ndarray:
-    """``(RESAMPLES, n)`` how often each of n clusters is in each resample, for statistics other than a mean.
-
-    The resamples of up to a hundred clusters are those of `mean_interval`.
-    """
-    return _few_counts(n, seed) if n <= _FEW else _drawn_counts(n, RESAMPLES, np.random.default_rng(seed))
 
 
 @functools.lru_cache(maxsize=16)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qmoe.errors import ConfigError, ShapeError
-from qmoe.statistics.bootstrap import Clusters, OverClusters, cluster_means, resample_counts
+from qmoe.statistics.bootstrap import Clusters, OverClusters, cluster_means, resampled_means
 from qmoe.statistics.conventions import LEVEL
 
 
@@ -72,7 +72,7 @@ def crossing(
     at = float(_fallen(means.mean(axis=0)[None], points)[0])
     if len(means) < 2:
         return Crossing(at, math.nan, math.nan, float(math.isfinite(at)), len(means))
-    drawn = _fallen(resample_counts(len(means), seed) @ means / len(means), points)
+    drawn = _fallen(resampled_means(means, seed), points)
     # Of infinite places none may be averaged with another.
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     return Crossing(at, float(low), float(high), float(np.isfinite(drawn).mean()), len(means))

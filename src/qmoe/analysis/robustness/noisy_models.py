@@ -61,6 +61,10 @@ def recalibration_obstacle(model: nn.Module) -> str:
         return "the Born read-out has no adapter to recalibrate"
     if model.top_k is not None and model.top_k < model.router.n_experts:
         return f"top_k = {model.top_k} leaves out experts, which no gradient crosses"
+    if model.gating is not None and not model.gating.chooses_all:
+        return "the mixture does not mix all experts, and no gradient crosses a choice"
+    if model.shared is not None:
+        return "the mixture has shared experts beside the routed ones"
     if not isinstance(model.head, Linear | nn.Linear | None):
         return f"the head is a {type(model.head).__name__}, and recalibration needs a linear one"
     return ""

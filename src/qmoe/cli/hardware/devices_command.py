@@ -41,11 +41,11 @@ def devices(
     """
     with starting():
         from qmoe.cli.registering import study_of
-        from qmoe.devices import DEVICES, device_table, trained_models
+        from qmoe.devices import DEVICES, check_asked, device_table, trained_models
     if out is not None and not out.parent.is_dir():
         raise ConfigError(f"--out is {out}, and there is no folder {out.parent}; make it first.")
     chosen = tuple(names or DEVICES)
-    check_names(chosen)
+    check_asked(chosen, margin)
     console = make_console(stderr=as_json)
     with make_progress(console) as progress:
         training, running = (progress.add_task(name, total=None) for name in ("training", "devices"))
@@ -72,11 +72,3 @@ def devices(
         except OSError as error:
             raise QMoEError(f"{out} cannot be written: {error.strerror}; choose another file with --out.") from None
         say(console, f"Table: {out}")
-
-
-def check_names(names: tuple[str, ...]) -> None:
-    """Refuses a snapshot that there is not before anything is trained."""
-    from qmoe.circuits.noise.ibm_snapshots import as_backend
-
-    for name in names:
-        as_backend(name)

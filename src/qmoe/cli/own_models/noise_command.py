@@ -84,8 +84,11 @@ def noise(
         typer.Option("--protocol", help=f"{', '.join(_PROTOCOLS)}; may be repeated.", show_default="all that apply"),
     ] = None,
     placement: Annotated[
-        str, typer.Option("--placement", help="Where noise strikes in a circuit without any: block or gate.")
-    ] = "block",
+        str | None,
+        typer.Option(
+            "--placement", help="Where noise strikes in a circuit without any: block or gate.", show_default="block"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the shots.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", help="A folder for table, figures and pictures.", show_default=False)
@@ -120,7 +123,7 @@ def noise(
 
 
 def _given(
-    source: str, allow_import: bool, placement: str, of_folder: dict[str, Any], of_file: dict[str, Any]
+    source: str, allow_import: bool, placement: str | None, of_folder: dict[str, Any], of_file: dict[str, Any]
 ) -> NoiseInput:
     """The models and rows of a source, with the options that are of its kind; others are refused."""
     with starting():
@@ -185,7 +188,7 @@ def _applicable(asked: Sequence[str] | None, given: NoiseInput) -> tuple[list[st
     for name, why in left_out.items():
         if name in (asked or ()):
             raise ConfigError(f"--protocol {name} cannot be: {why}.")
-    return [name for name in asked or _PROTOCOLS if name not in left_out], {} if asked else left_out
+    return [name for name in dict.fromkeys(asked or _PROTOCOLS) if name not in left_out], {} if asked else left_out
 
 
 def _plain(given: NoiseInput, surfaces: Sequence[NoiseSurface], left_out: dict[str, str]) -> dict[str, Any]:

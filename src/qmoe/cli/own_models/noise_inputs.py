@@ -52,7 +52,7 @@ class NoiseInput:
     rival: np.ndarray | None
 
 
-def from_function(source: str, allowed: bool, placement: str) -> NoiseInput:
+def from_function(source: str, allowed: bool, placement: str | None) -> NoiseInput:
     """What a function of the user's own returns: ``(model, X, y)``, or a dict with these and more.
 
     Raises:
@@ -78,7 +78,9 @@ def from_function(source: str, allowed: bool, placement: str) -> NoiseInput:
     return _one(returned, source, placement)
 
 
-def from_file(path: Path, data: Path | None, target: str | None, train: Path | None, placement: str) -> NoiseInput:
+def from_file(
+    path: Path, data: Path | None, target: str | None, train: Path | None, placement: str | None
+) -> NoiseInput:
     """A model that `qmoe.save` wrote, on the rows of a table.
 
     Args:
@@ -105,7 +107,7 @@ def from_file(path: Path, data: Path | None, target: str | None, train: Path | N
     return _one(given, str(path), placement)
 
 
-def _one(given: Mapping[str, Any], source: str, placement: str) -> NoiseInput:
+def _one(given: Mapping[str, Any], source: str, placement: str | None) -> NoiseInput:
     """One model, on rows that are checked to be what it takes."""
     model = given["model"]
     if not isinstance(model, nn.Module):
@@ -116,6 +118,8 @@ def _one(given: Mapping[str, Any], source: str, placement: str) -> NoiseInput:
     dtype = next(model.parameters()).dtype
     x, y = _rows(given["X"], given["y"], dtype, source)
     training = _rows(given["X_train"], given["y_train"], dtype, source) if "X_train" in given else None
+    if training is not None:
+        _right(model, *training, f"the model of {source}")
     rival = _right(given["rival"], x, y, f"the rival of {source}") if "rival" in given else None
     _right(model, x, y, f"the model of {source}")
     chance = float(y[0].bincount().max()) / y.shape[1]
@@ -145,7 +149,9 @@ def _right(model: Any, x: Tensor, y: Tensor, what: str) -> np.ndarray:
     return right
 
 
-def from_store(folder: Path, study: str, arm: str, draw: int | None, against: str | None, placement: str) -> NoiseInput:
+def from_store(
+    folder: Path, study: str, arm: str, draw: int | None, against: str | None, placement: str | None
+) -> NoiseInput:
     """The trained models of an arm in a results folder, on the held-out rows of their draws.
 
     Args:
@@ -181,7 +187,13 @@ def from_store(folder: Path, study: str, arm: str, draw: int | None, against: st
 
 
 def _rows(x: Any, y: Any, dtype: torch.dtype, source: str) -> tuple[Tensor, Tensor]:
-    features, labels = torch.as_tensor(x, dtype=dtype), torch.as_tensor(y).long()
+    try:
+        features, given = torch.as_tensor(x, dtype=dtype), torch.as_tensor(y)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{source} gives rows or labels that are no numbers: {error}.") from error
+    labels = given.long()
+    if not bool((labels == given).all()) or bool((labels < 0).any()):
+        raise ConfigError(f"{source} gives labels that are no classes, expected whole numbers from 0.")
     if not bool(features.isfinite().all()):
         raise ConfigError(f"{source} gives features that are not finite; drop such rows.")
     if features.dim() != 2 or labels.shape != features.shape[:1] or not len(labels):
@@ -192,11 +204,18 @@ def _rows(x: Any, y: Any, dtype: torch.dtype, source: str) -> tuple[Tensor, Tens
     return features.unsqueeze(0), labels.unsqueeze(0)
 
 
-def _with_noise(model: nn.Module, noise: Any, placement: str) -> nn.Module:
-    """The model with a noise model in each circuit, as given or without any strength."""
-    if noise is None and all(part.circuit.noise is not None for part in circuits_of(model)):
+def _with_noise(model: nn.Module, noise: Any, placement: str | None) -> nn.Module:
+    """The model with a noise model in each circuit, as given or without any strength.
+
+    Raises:
+        ConfigError: for a placement where the noise has one already.
+    """
+    has_noise = all(part.circuit.noise is not None for part in circuits_of(model))
+    if placement is not None and (noise is not None or has_noise):
+        raise ConfigError("--placement decides nothing where noise is given, or circuits have it; leave it out.")
+    if noise is None and has_noise:
         return model
-    return noisy_copy(model, NoiseModel(0.0, placement) if noise is None else noise)
+    return noisy_copy(model, NoiseModel(0.0, placement or "block") if noise is None else noise)
 
 
 def _records(results: StudyResults, arm: str, draw: int | None) -> list[Record]:

@@ -56,19 +56,23 @@ def surface_plot(surface: NoiseSurface, linear: float | None, bounds: tuple[floa
 
 
 def protocol_plot(
-    surfaces: Sequence[NoiseSurface], shots: int | None, linear: tuple[float, float, float] | None
+    surfaces: Sequence[NoiseSurface],
+    shots: int | None,
+    linear: tuple[float, float, float] | None,
+    rival: str = "linear router",
 ) -> Figure:
     """Mean accuracy against noise strength, a line for each protocol with its 95% intervals.
 
     Args:
         surfaces: of one arm.
         shots: number of shots; None for exact expectation values.
-        linear: mean accuracy of the linear router with its interval.
+        linear: mean accuracy of the router to beat with its interval.
+        rival: what that is called.
     """
     figure, axes = new_axes((COLUMN[0], 2.9))
     if linear is not None:
         axes.axhspan(linear[1], linear[2], color=MUTED, alpha=0.15, linewidth=0)
-        axes.axhline(linear[0], color=MUTED, linewidth=1.0, label="linear router")
+        axes.axhline(linear[0], color=MUTED, linewidth=1.0, label=rival)
     for number, surface in enumerate(surfaces):
         label, colour, marker, line = _LOOKS[surface.protocol]
         place = surface.shots.index(shots)

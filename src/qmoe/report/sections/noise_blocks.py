@@ -47,7 +47,7 @@ def _of_arm(study: str, found: Sequence[NoiseFinding]) -> list[Block]:
         caption += f"Dashed line: above the {first.rival}, {100 * linear:.1f}. "
     caption += "Shots are those of one read-out, all circuits of an extrapolation together."
     blocks: list[Block] = [
-        Text(tuple(finding.sentence for finding in found), points=True, title="Noise and shots, by four protocols"),
+        Text(tuple(finding.sentence for finding in found), points=True, title="Noise and shots, by protocol"),
         FigureBlock(panels, caption),
     ]
     numbers = [None] if first.few is None else [None, first.few]
@@ -57,12 +57,12 @@ def _of_arm(study: str, found: Sequence[NoiseFinding]) -> list[Block]:
     curves = tuple(
         Panel(
             f"{stem}-protocols-{'exact' if n is None else n}",
-            protocol_plot([finding.surface for finding in found], n, interval),
+            protocol_plot([finding.surface for finding in found], n, interval, first.rival),
             f"Held-out accuracy against noise strength by protocol, {shots_words(n)}.",
         )
         for n in numbers
     )
-    band = " The grey band is the linear router." if interval is not None else ""
+    band = f" The grey band is the {first.rival}." if interval is not None else ""
     blocks.append(FigureBlock(curves, f"Means over the draws of the data with their 95% intervals.{band}"))
     blocks.append(_table(stem, found))
     return blocks

@@ -60,6 +60,8 @@ class NoiseSpec(Spec):
             Extrapolation(self.scales)
         except ConfigError as error:
             raise PydanticCustomError("scales", "{message}", {"message": str(error)}) from error
+        if "mitigated" not in self.protocols and self.scales != SCALES:
+            raise PydanticCustomError("scales", "scales is of 'mitigated', which protocols does not list; leave it out")
         if "mitigated" in self.protocols and self.shots and min(self.shots) < len(self.scales):
             raise PydanticCustomError(
                 "shots",
