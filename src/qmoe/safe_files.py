@@ -76,8 +76,10 @@ def write_whole(path: Path, content: str | bytes) -> None:
     What stood in its place, such as a link or a pipe, is replaced; nothing is written through it.
 
     Raises:
-        OSError: when that is not possible; nothing is left then.
+        OSError: when that is not possible, such as where a folder has the name; nothing is left then.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder, expected the name of a file", os.fspath(path))
     beside = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}")
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:

@@ -248,6 +248,8 @@ def test_update_moves_the_bias_by_the_sign_of_the_imbalance() -> None:
     assert moe.gating.bias.tolist() == [-0.5, 0, 0.5]
     moe.update_bias()  # nothing was routed since
     assert moe.gating.bias.tolist() == [-0.5, 0, 0.5]
+    with moe.forced_balance():  # which is not what the router chose
+        moe(torch.eye(3, **F64)[[0, 1]])
     moe.eval()(torch.eye(3, **F64)[[0, 0, 0]])
     moe.diagnostics(torch.eye(3, **F64)[[0, 0, 0]])
     moe.update_bias()

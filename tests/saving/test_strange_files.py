@@ -232,6 +232,13 @@ def test_a_missing_file_a_folder_and_a_pipe_are_errors_of_the_system(tmp_path: P
             qmoe.load(tmp_path / name)
 
 
+def test_a_folder_in_place_of_the_file_is_told_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"it is a folder, expected the name of a file: '.*models'"):
+        qmoe.save(qmoe.LinearRouter(2, 2), tmp_path / "models")
+    assert [path.name for path in tmp_path.iterdir()] == ["models"]
+
+
 def test_a_device_that_is_not_there_is_refused_before_the_file_is_read(tmp_path: Path) -> None:
     with pytest.raises(qmoe.ConfigError, match=r"device is 'cuda:99', which cannot be used here"):
         qmoe.load(tmp_path / "missing", device="cuda:99")

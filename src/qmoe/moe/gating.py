@@ -71,7 +71,7 @@ class Gating(Stackable):
         noise_weight: ``(E, F)`` of the trained standard deviation; None without.
         assigned: ``(E,)`` assignments to each expert since `reset_counters`.
         dropped: ``(E,)`` those of them that found no place.
-        unbalanced: ``(E,)`` assignments in training mode since the last `update_bias`.
+        unbalanced: ``(E,)`` assignments in training mode since the last `update_bias`, without those in turn.
         forced: whether rows are assigned in turn, whatever the router says.
     """
 
@@ -276,7 +276,7 @@ class Gating(Stackable):
         self.assigned += assigned
         if kept is not chosen:
             self.dropped += assigned - kept.sum(0)
-        if self.training:
+        if self.training and not self.forced:  # the bias answers to what the router chose
             self.unbalanced += assigned
 
     @torch.no_grad()
