@@ -6,6 +6,7 @@ import itertools
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -18,6 +19,7 @@ from qmoe.engines import ReferenceEngine
 from qmoe.engines.reference import gate_matrix
 from qmoe.routers import circuit_basis
 from qmoe.routers.functions import span as span_module
+from qmoe.routers.functions.ranks import misfit
 from qmoe.testing import random_circuit
 
 
@@ -256,3 +258,21 @@ def test_ranks_too_large_to_compute_are_said_not_to_be(monkeypatch: pytest.Monke
 def test_bad_requests_are_refused_with_the_remedy(make: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+# --- what is left of columns that a design does not hold ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", ["independent", "one twice", "a zero"])
+def test_the_misfit_is_that_of_least_squares(columns: str) -> None:
+    draw = np.random.default_rng(0)
+    design = draw.normal(size=(50, 6))
+    if columns == "one twice":
+        design[:, 5] = design[:, 0]
+    elif columns == "a zero":
+        design[:, 5] = 0
+    held = design @ draw.normal(size=(6, 3))
+    assert misfit(design, held) < 1e-12
+    beside = draw.normal(size=(50, 1))
+    beside -= design @ np.linalg.lstsq(design, beside, rcond=None)[0]  # orthogonal to the design
+    assert misfit(design, held + 1e-6 * beside) == pytest.approx(1e-6 * np.abs(beside).max(), rel=1e-6)

@@ -16,6 +16,7 @@ from qmoe.routers.functions.basis import Basis
 from qmoe.routers.functions.declared import check_declared, is_ours, random_points
 from qmoe.routers.functions.propagation.letters import LETTERS, word_matrix
 from qmoe.routers.functions.propagation.reached import reached_products, reached_words
+from qmoe.routers.functions.ranks import misfit
 from qmoe.routers.functions.terms import QuadraticTerm
 
 #: Functions in the largest basis that is listed, unless another limit is given.
@@ -93,7 +94,7 @@ def _check_holds(circuit: Circuit, n_experts: int, basis: Basis) -> None:
         out = routing_readouts(runner.evaluate(circuit, x.expand(4, *x.shape), weights), circuit, n_experts)
         design = torch.cat([torch.ones_like(x[:, :1]), basis.values(x)], -1).numpy()
     columns = out.transpose(0, 1).reshape(len(x), -1).numpy()
-    off = float(np.abs(columns - design @ np.linalg.lstsq(design, columns, rcond=None)[0]).max())
+    off = misfit(design, columns)
     if not off <= _AGREES:
         raise ConfigError(
             f"The read-outs of random circuits with {circuit.encoding!r} differ by {off:.2g} from all functions that it "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from qmoe.circuits import Circuit
@@ -16,7 +15,7 @@ from qmoe.routers.base import Router
 from qmoe.routers.functions.bare import bare
 from qmoe.routers.functions.basis import Basis
 from qmoe.routers.functions.information import Information, information
-from qmoe.routers.functions.ranks import moved, random_inputs, rank_of
+from qmoe.routers.functions.ranks import misfit, moved, random_inputs, rank_of
 from qmoe.routers.functions.reach import MAX_FUNCTIONS, circuit_basis, routing_readouts
 from qmoe.routers.quantum import QuantumRouter
 from qmoe.routers.twin import TwinRouter
@@ -216,8 +215,7 @@ def _measured(
         logits = out @ adapters / math.sqrt(circuit.n_outputs)
     design = torch.cat([torch.ones(n_points, 1, dtype=torch.float64), basis.values(x)], -1).numpy()
     columns = logits.transpose(0, 1).reshape(n_points, -1).numpy()
-    fitted = design @ np.linalg.lstsq(design, columns, rcond=None)[0]
-    residual = float(np.abs(columns - fitted).max())
+    residual = misfit(design, columns)
     if not ranked:
         return None, residual, n_circuits
     rows = read.transpose(1, 2).reshape(-1, n_points).numpy()
