@@ -124,7 +124,7 @@ def _page(contents: Contents, out: Path, step: OnStep, executor: Executor) -> st
         .get_template("page.html.j2")
         .render(
             title="Quantum routers for mixtures of experts: what was seen",
-            style=Markup(_asset("style.css")),
+            style=Markup(_asset("palette.css") + _asset("style.css")),
             script=Markup(_asset("page.js")),
             paper=paper(),
             has_paper=table is not None or any(card.verdict.claim.id in CLAIMS for card in cards),
