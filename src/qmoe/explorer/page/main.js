@@ -36,7 +36,7 @@ function recolour() {
   colours = palette();
   tables = {
     routing: ramp(colours.qnn, colours.sheet, colours.other, 0.92),
-    decision: ramp(colours.class0, colours.sheet, colours.class1, 0.62),
+    decision: ramp(colours.class0, colours.sheet, colours.class1, 0.46),
   };
 }
 
@@ -131,8 +131,8 @@ function setArms(next) {
   schedule();
 }
 
-function startTraining() {
-  training = { step: 0, optimisers: Object.fromEntries(ARMS.map((name) => [name, optimiser(name, arms[name])])) };
+function startTraining(steps = STEPS) {
+  training = { step: 0, steps, optimisers: Object.fromEntries(ARMS.map((name) => [name, optimiser(name, arms[name])])) };
   byId("train").textContent = "Stop training";
   schedule();
 }
@@ -156,11 +156,11 @@ function trainSome() {
       losses[name] = loss;
     }
     training.step += 1;
-  } while (training.step < STEPS && (still || performance.now() - begin < 7));
+  } while (training.step < training.steps && (still || performance.now() - begin < 7));
   arms = next;
   showWeights(arms.quantum);
-  byId("training-note").textContent = `Step ${training.step} of ${STEPS}: loss ${ARMS.map((name) => `${name} ${losses[name].toFixed(3)}`).join(", ")}`;
-  if (training.step >= STEPS) stopTraining(true);
+  byId("training-note").textContent = `Step ${training.step} of ${training.steps}: loss ${ARMS.map((name) => `${name} ${losses[name].toFixed(3)}`).join(", ")}`;
+  if (training.step >= training.steps) stopTraining(true);
 }
 
 // First weights as torch.nn.Linear has them, and angles from a whole turn.
@@ -230,5 +230,6 @@ window.explorer = {
   grid: (name) => ({ x: [...raw[0]], y: [...raw[1]], share: [...grids[name].share], output: [...grids[name].output] }),
   set: (patch) => { change(patch); compute(); },
   redraw: frame,
+  train: startTraining,
   settled: () => new Promise((done) => { const wait = () => (pending || training ? setTimeout(wait, 4) : done(true)); wait(); }),
 };
