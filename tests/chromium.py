@@ -1,4 +1,4 @@
-"""A headless Chromium that tests drive: real keys, screens of any size, pictures. Its DevTools protocol goes over two pipes."""
+"""A headless Chromium that tests drive: real keys, screens of any size, pictures. Commands go over two pipes."""
 
 import base64
 import json

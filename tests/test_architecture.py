@@ -31,6 +31,7 @@ FLOORS = (
     ("claims",),
     ("auditing", "devices"),
     ("report",),
+    ("explorer",),
     ("notebook",),
     ("cli",),
     ("__main__",),

@@ -148,7 +148,9 @@ def binomial(n: int, p: float, u: float) -> int:
     if p >= 1:
         return n
     k = np.arange(n + 1)
-    chance = np.exp(LOG_FACTORIAL[n] - LOG_FACTORIAL[k] - LOG_FACTORIAL[n - k] + k * math.log(p) + (n - k) * math.log1p(-p))
+    chance = np.exp(
+        LOG_FACTORIAL[n] - LOG_FACTORIAL[k] - LOG_FACTORIAL[n - k] + k * math.log(p) + (n - k) * math.log1p(-p)
+    )
     mode = min(n, math.floor((n + 1) * p))
     order = sorted(range(n + 1), key=lambda outcome: (abs(outcome - mode), outcome < mode))
     return order[int(np.searchsorted(np.cumsum(chance[order]), u, side="right"))]

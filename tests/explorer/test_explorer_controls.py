@@ -2,7 +2,7 @@
 
 import pytest
 
-from explorer.conftest import put
+from explorer.conftest import HELPERS, put, text
 
 QUANTUM, ALL, NOTHING = {"quantum"}, {"quantum", "twin", "linear"}, set()
 #: Controls that change numbers: the key, which models change, and what has to be set before.
@@ -21,7 +21,12 @@ DRIVEN = {
     "train": ("Enter", ALL, {}),
     "random-weights": ("Enter", ALL, {}),
     "copy-twin": ("Enter", {"twin"}, {}),
-    **{f"angle-{layer}-{qubit}-{k}": ("Right", QUANTUM, {}) for layer in range(3) for qubit in range(2) for k in range(3)},
+    **{
+        f"angle-{layer}-{qubit}-{k}": ("Right", QUANTUM, {})
+        for layer in range(3)
+        for qubit in range(2)
+        for k in range(3)
+    },
     **{f"adapter-{expert}-{k}": ("Right", QUANTUM, {}) for expert in range(2) for k in range(2)},
     **{f"bias-{expert}": ("Right", QUANTUM, {}) for expert in range(2)},
     # What is turned about Z just before the CNOTs and the measurement is not seen by it.
@@ -44,8 +49,6 @@ def driven(browser, page):
     """What every control in `DRIVEN` changes: the page before and after its key."""
     browser.screen(1280, 900)
     browser.open(page)
-    from explorer.conftest import HELPERS
-
     browser.run(HELPERS)
     found = {}
     for name, (key, _, first) in DRIVEN.items():
@@ -106,7 +109,7 @@ def test_controls_of_the_point_move_it_on_every_map_and_the_stage_moves_the_arro
     after = opened.run("check.seen()")
     assert before["bloch"] != after["bloch"]
     assert before["quantum"] == after["quantum"]
-    assert opened.run("document.getElementById('stage-value').textContent") == "after layer 2"
+    assert text(opened, "stage-value") == "after layer 2"
 
 
 def test_a_mouse_over_a_map_moves_the_point(opened):
@@ -136,11 +139,11 @@ def test_a_training_can_be_stopped_and_says_its_losses(opened):
     focus(opened, "train")
     opened.press("Enter")
     opened.run("new Promise((done) => setTimeout(done, 40))")
-    assert opened.run("document.getElementById('training-note').textContent").startswith("Step ")
+    assert text(opened, "training-note").startswith("Step ")
     opened.press("Enter")
     assert not opened.run("explorer.state().training")
-    assert opened.run("document.getElementById('training-note').textContent").startswith("Stopped after ")
-    assert opened.run("document.getElementById('train').textContent") == "Train from here"
+    assert text(opened, "training-note").startswith("Stopped after ")
+    assert text(opened, "train") == "Train from here"
 
 
 EXPERIMENTS = {
@@ -158,17 +161,30 @@ EXPERIMENTS = {
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_sets_controls_and_says_what_to_look_at(opened, name):
     before = opened.run("check.seen()")
-    said = opened.run("document.getElementById('says').textContent")
+    said = text(opened, "says")
     opened.run(f"document.querySelector('[data-experiment={name}]').focus()")
     opened.press("Enter")
     after = opened.run("check.seen()")
     assert {arm for arm in ALL if before[arm]["numbers"] != after[arm]["numbers"]} == EXPERIMENTS[name]
-    assert opened.run("document.getElementById('says').textContent") not in (said, "")
+    assert text(opened, "says") not in (said, "")
     share = opened.run("(({share}) => Math.max(...share) - Math.min(...share))(explorer.grid('quantum'))")
     assert (share < 1e-12) == (name == "dephased")
 
 
 def test_every_control_of_the_page_is_driven_here(opened):
-    ids = opened.run("[...document.querySelectorAll('input, select, button, summary')].map((e) => e.id || e.dataset.experiment)")
-    others = {"axis-Y", "axis-Z", "point0", "point1", "stage", "rows", "errors", "theme", "reset-weights", "reset-all", None}
+    controls = "document.querySelectorAll('input, select, button, summary')"
+    ids = opened.run(f"[...{controls}].map((e) => e.id || e.dataset.experiment)")
+    others = {
+        "axis-Y",
+        "axis-Z",
+        "point0",
+        "point1",
+        "stage",
+        "rows",
+        "errors",
+        "theme",
+        "reset-weights",
+        "reset-all",
+        None,
+    }
     assert set(ids) - set(DRIVEN) - others - set(EXPERIMENTS) == set()

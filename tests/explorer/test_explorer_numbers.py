@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import qmoe
-from explorer.conftest import put, untrained
+from explorer.conftest import put, text, untrained
 from explorer.page_numbers import binomial, bloch_of, evaluated, exactly, measured, model_of, scaled, trained
 from qmoe.circuits import Circuit, Pauli, Readouts
 
@@ -72,7 +72,8 @@ def compared(opened, exact, seed):
                 labels = (split.y_train, split.y_test)[stream]
                 part = ("train", "heldOut")[stream]
                 assert results[part] == np.mean((output > 0) == labels)
-                assert opened.run(f"document.getElementById('{name}-{part}').textContent") == f"{100 * results[part]:.1f}%"
+                shown = text(opened, f"{name}-{part}")
+                assert shown == ("100%" if results[part] == 1 else f"{100 * results[part]:.1f}%")
         x = scaled([state["settings"]["point"]], state, data)
         share, output = exactly(model, x) if draws is None else draws(model, state, x, 3, [0])
         probability = 1 / (1 + np.exp(-output[0]))

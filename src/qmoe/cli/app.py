@@ -16,6 +16,7 @@ from qmoe.cli.audit_command import audit
 from qmoe.cli.computing import Computing
 from qmoe.cli.console import plain_warnings
 from qmoe.cli.hardware.devices_command import devices
+from qmoe.cli.own_models.explore_command import explore
 from qmoe.cli.own_models.noise_command import noise
 from qmoe.cli.packages import starting
 from qmoe.cli.results_commands import add_to
@@ -248,6 +249,7 @@ def report(
 app.command()(audit)
 app.command()(devices)
 app.command()(noise)
+app.command()(explore)
 add_to(app)
 
 

@@ -21,6 +21,7 @@ from qmoe.training import TrainingConfig, train_stack
 
 #: The most layers whose weights the page shows as sliders.
 MAX_LAYERS = 6
+LAYERS = range(1, MAX_LAYERS + 1)
 #: As in the paper's notebooks.
 TRAINING = TrainingConfig(epochs=50, batch_size=32, lr=0.1, evaluate="end")
 #: Scaling that the models are trained with.
@@ -121,7 +122,7 @@ def _obstacle(model: nn.Module) -> str:
         f"its circuit has {circuit.n_qubits} qubits": circuit.n_qubits == 2,
         "it encodes the features otherwise": isinstance(encoding, AngleEncoding) and encoding.uploads == 1,
         "its layers are others": type(circuit.ansatz) in (StronglyEntangling, NoEntangler),
-        f"it has {circuit.n_layers} layers, and the page shows 1 to {MAX_LAYERS}": 1 <= circuit.n_layers <= MAX_LAYERS,
+        f"it has {circuit.n_layers} layers, and the page shows 1 to {MAX_LAYERS}": circuit.n_layers in LAYERS,
         "it measures something else than Z of both qubits": type(circuit.readout) is Expval and circuit.n_outputs == 2,
         "its noise has channels of its own": noise is None or not noise.channels,
         "its experts are not linear": type(experts) is LinearExperts,

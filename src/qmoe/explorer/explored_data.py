@@ -48,8 +48,8 @@ def explored_data(source: str | PathLike[str], target: str | None, seed: int) ->
         seed: of the rows and of their split.
 
     Raises:
-        ConfigError: for an unknown data set, other than two features or classes, a feature that is constant, or more rows than
-            a page shows.
+        ConfigError: for an unknown data set, other than two features or classes, a feature that is constant, or more rows
+            than a page shows.
     """
     dataset, features, classes = _dataset(fspath(source), target)
     split = dataset.split(seed, _TEST_FRACTION)
@@ -88,6 +88,6 @@ def _dataset(source: str, target: str | None) -> tuple[Dataset, tuple[str, str],
 def _check_sizes(source: str, dataset: Dataset) -> None:
     if (dataset.n_features, dataset.n_classes) != (2, 2):
         raise ConfigError(
-            f"{source} has {dataset.n_features} features and {dataset.n_classes} classes, and the page shows a plane with two "
-            "classes; expected two of each, such as --data moons."
+            f"{source} has {dataset.n_features} features and {dataset.n_classes} classes, and the page shows a plane with "
+            "two classes; expected two of each, such as --data moons."
         )

@@ -46,15 +46,15 @@ def build_explorer(
         seed: of the data, of first weights and of the order of the batches.
         model: a trained mixture of a quantum router on two qubits and two linear experts, to show in place of one that is
             trained here. The twin and the linear router are trained.
-        scaling: ``"minmax_pi"``, ``"minmax_centred"``, ``"standard"`` or ``"none"``: what scales the features, also those that
-            ``model`` takes.
+        scaling: ``"minmax_pi"``, ``"minmax_centred"``, ``"standard"`` or ``"none"``: what scales the features, also those
+            that ``model`` takes.
 
     Returns:
         Path of the page.
 
     Raises:
-        ConfigError: for an unknown data set or scaling, other than two features or classes, or a model that the page does not
-            simulate.
+        ConfigError: for an unknown data set or scaling, other than two features or classes, or a model that the page does
+            not simulate.
         QMoEError: when the file cannot be written.
     """
     if scaling not in SCALINGS:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from qmoe.circuits.ansatze import NoEntangler
 from qmoe.data import Scaler
+from qmoe.experts import LinearExperts
 from qmoe.explorer.explored_arms import ExploredArms
 from qmoe.explorer.explored_data import ExploredData
 from qmoe.moe import MixtureOfExperts
@@ -63,6 +64,7 @@ def _settings(arms: ExploredArms) -> dict[str, Any]:
 
 
 def _experts(model: MixtureOfExperts) -> Mapping[str, Any]:
+    assert isinstance(model.experts, LinearExperts)
     return {"expertWeight": _list(model.experts.weight), "expertBias": _list(model.experts.bias)}
 
 

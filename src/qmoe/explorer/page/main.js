@@ -64,16 +64,16 @@ function compute() {
   results.bloch = blochPaths(program(settings, arms.quantum.angles), settings.axis, at[0].scaled[0], at[1].scaled[0]);
 }
 
-const percent = (share) => `${(100 * share).toFixed(1)}%`;
+const percent = (share) => `${share === 1 ? "100" : (100 * share).toFixed(1)}%`;
 
 function paint() {
   const point = inUnit(settings.point), shown = settings.rows === "both" ? parts : parts.filter((part) => part === settings.rows);
   for (const name of ARMS) {
     const sampled = name === "quantum" && settings.shots > 0, { share, output } = grids[name], line = sampled ? exact : grids[name];
     views[name].routing.paint(share, tables.routing, false, sampled);
-    views[name].routing.cross(views[name].routing.line(line.share, 0.5, colours.ink, 1.2, sampled), point, colours);
+    views[name].routing.cross(views[name].routing.line(line.share, 0.5, colours.ink, 1.2), point, colours);
     views[name].decision.paint(output, tables.decision, true, sampled);
-    const brush = views[name].decision.line(line.output, 0, colours.ink, 2, sampled);
+    const brush = views[name].decision.line(line.output, 0, colours.ink, 2);
     for (const part of shown) {
       const { labels } = rows[part], found = results[name].rows[part].output;
       views[name].decision.rows(brush, places[part], labels, settings.errors && labels.map((label, i) => (found[i] > 0 ? 1 : 0) !== label), colours);

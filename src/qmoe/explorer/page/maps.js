@@ -40,21 +40,19 @@ export class MapView {
   }
 
   // Begins the layer above: the line where `values` cross a level, then whatever marks there are.
-  line(values, level, colour, width, dashed) {
+  line(values, level, colour, width) {
     const brush = this.overlay.getContext("2d"), scale = this.overlay.width / GRID;
     brush.setTransform(1, 0, 0, 1, 0, 0);
     brush.clearRect(0, 0, this.overlay.width, this.overlay.height);
     brush.lineWidth = width * this.fine;
     brush.strokeStyle = colour;
     brush.lineCap = "round";
-    brush.setLineDash(dashed ? [4 * this.fine, 3 * this.fine] : []);
     brush.beginPath();
     contour(values, level, (x0, y0, x1, y1) => {
       brush.moveTo((x0 + 0.5) * scale, (y0 + 0.5) * scale);
       brush.lineTo((x1 + 0.5) * scale, (y1 + 0.5) * scale);
     });
     brush.stroke();
-    brush.setLineDash([]);
     return brush;
   }
 
