@@ -152,5 +152,5 @@ def binomial(n: int, p: float, u: float) -> int:
         LOG_FACTORIAL[n] - LOG_FACTORIAL[k] - LOG_FACTORIAL[n - k] + k * math.log(p) + (n - k) * math.log1p(-p)
     )
     mode = min(n, math.floor((n + 1) * p))
-    order = sorted(range(n + 1), key=lambda outcome: (abs(outcome - mode), outcome < mode))
-    return order[int(np.searchsorted(np.cumsum(chance[order]), u, side="right"))]
+    order = np.lexsort((k < mode, np.abs(k - mode)))
+    return int(order[int(np.searchsorted(np.cumsum(chance[order]), u, side="right"))])

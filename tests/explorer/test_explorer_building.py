@@ -50,12 +50,9 @@ def test_a_model_and_a_table_of_your_own_are_shown_as_they_are(browser, built, t
     browser.open(path)
     browser.run("explorer.settled()")
     state, data = browser.run("explorer.state()"), explored_data(table, "side", 0)
-    settings = {
-        key: state["settings"][key] for key in ("axis", "entangler", "strength", "placement", "dephasing", "scaling")
-    }
-    assert settings == {
-        "axis": "Y", "entangler": False, "strength": 0.1, "placement": "gate", "dephasing": "encoding", "scaling": "standard",
-    }  # fmt: skip
+    wanted = {"axis": "Y", "entangler": False, "strength": 0.1, "placement": "gate", "dephasing": "encoding"}
+    wanted["scaling"] = "standard"
+    assert {key: state["settings"][key] for key in wanted} == wanted
     share, output = exactly(model.double(), scaled(data.split.x_test, state, data))
     found = state["results"]["quantum"]["rows"]["heldOut"]
     assert np.abs(share - found["share"]).max() < 1e-9
@@ -67,6 +64,18 @@ def test_a_model_and_a_table_of_your_own_are_shown_as_they_are(browser, built, t
         "The quantum router is the model that was given. Data: sides.csv, 30 training rows"
     )
     assert browser.complaints == []
+
+
+def test_the_twin_has_all_waves_and_follows_a_model_of_your_own_when_its_entangler_is_switched_on(browser, built):
+    browser.screen(1280, 900)
+    browser.open(built[0])
+    browser.run("(explorer.set({entangler: true, strength: 0}), document.getElementById('copy-twin').click())")
+    browser.run("explorer.settled()")
+    quantum, twin = (np.array(browser.run(f"explorer.grid('{name}').output")) for name in ("quantum", "twin"))
+    assert np.abs(quantum - twin).max() < 1e-10
+    assert np.ptp(quantum) > 0.1
+    waves = numbers_of(built[0])["arms"]["twin"]["functions"]
+    assert sorted(map(tuple, waves)) == [(a, b) for a in range(3) for b in range(3)][1:]
 
 
 def test_trained_models_are_the_same_for_the_same_seed(built, table):

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-import qmoe
-from qmoe.circuits import AngleEncoding, Expval
+from qmoe.circuits import AngleEncoding, Circuit, Expval
 from qmoe.circuits.ansatze import NoEntangler, StronglyEntangling
 from qmoe.errors import ConfigError, TrainingError
 from qmoe.experts import LinearExperts
 from qmoe.explorer.explored_data import ExploredData
 from qmoe.moe import MixtureOfExperts
-from qmoe.routers import LinearRouter, QuantumRouter, Router
+from qmoe.routers import LinearRouter, QuantumRouter, Router, TwinRouter
 from qmoe.seeding import child, torch_generator
 from qmoe.training import TrainingConfig, train_stack
 
@@ -27,6 +26,8 @@ TRAINING = TrainingConfig(epochs=50, batch_size=32, lr=0.1, evaluate="end")
 #: Scaling that the models are trained with.
 SCALING = "minmax_pi"
 _ARMS = ("quantum", "twin", "linear")
+#: Whatever the page's controls make of a circuit is among the functions of this one, so its twin can always follow.
+_ALL_WAVES = Circuit(n_qubits=2, n_layers=3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +73,7 @@ def explored_arms(
         if name == "quantum":
             router: Router = QuantumRouter(2, 2, n_qubits=2, n_layers=3, generator=generator, dtype=torch.float64)
         elif name == "twin":
-            twin = qmoe.twin(_router(made["quantum"]), generator=generator).double()
-            router = twin.standardise(x)
+            router = TwinRouter(_ALL_WAVES, 2, generator=generator, dtype=torch.float64).standardise(x)
         else:
             router = LinearRouter(2, 2, generator=generator, dtype=torch.float64)
         experts = LinearExperts(2, 2, n_experts=2, generator=generator, dtype=torch.float64)
