@@ -57,7 +57,9 @@ def test_a_model_and_a_table_of_your_own_are_shown_as_they_are(browser, built, t
     found = state["results"]["quantum"]["rows"]["heldOut"]
     assert np.abs(share - found["share"]).max() < 1e-9
     assert np.abs(output - found["output"]).max() < 1e-9
-    assert browser.run("[...document.querySelectorAll('.numbers thead th')].map((e) => e.textContent)")[1] == "b has"
+    assert (
+        browser.run("[...document.querySelectorAll('.numbers thead th')].map((e) => e.textContent)")[1] == "chance of b"
+    )
     assert browser.run("document.querySelector('label[for=point0]').textContent") == "left"
     assert browser.run("document.querySelectorAll('#weights .weight').length") == 12
     assert text(browser, "about").startswith(

@@ -33,17 +33,18 @@ def test_screens_of_all_sizes_show_three_models_side_by_side(opened, tmp_path, w
     assert opened.run(pixel)[3] == 255
 
 
-def test_pictures_stay_in_view_on_a_phone(opened):
-    opened.screen(390, 844)
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1440, 900)])
+def test_the_data_and_its_boundary_stay_in_view_at_the_last_control(opened, width, height):
+    opened.screen(width, height)
     slider = "document.getElementById('bias-1')"
     opened.run(f"({slider}.closest('details').open = true, {slider}.focus())")
-    map_, slider = opened.run(
-        "['.map[data-map=decision] .canvas', '#bias-1'].map((s) => (({top, bottom}) => [top, bottom])"
-        "(document.querySelector(s).getBoundingClientRect()))"
+    shown, moved = opened.run(
+        "['.map[data-map=decision] .canvas', '#bias-1'].map((s) => document.querySelector(s).getBoundingClientRect())"
+        ".map(({left, right, top, bottom}) => [left, right, top, bottom])"
     )
-    assert map_[0] >= 0
-    assert map_[1] < slider[0]
-    assert slider[1] <= 844
+    assert 0 <= shown[2] < shown[3] <= height
+    assert 0 <= moved[2] < moved[3] <= height
+    assert shown[3] < moved[2] or moved[1] < shown[0]  # one below the other, or side by side
 
 
 def test_tab_reaches_every_control_in_reading_order_with_a_visible_focus(opened):

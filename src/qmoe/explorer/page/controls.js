@@ -5,13 +5,15 @@ import { SHOTS, wrapped } from "./settings.js";
 export const byId = (id) => document.getElementById(id);
 const ANGLES = ["φ", "θ", "ω"], SAID = ["phi", "theta", "omega"];
 
+export const plainNumber = (text) => text.replace("-", "−");
+
 const SHOWN = {
   strength: (s) => s.strength.toFixed(3),
   stretch: (s) => `× ${s.stretch.toFixed(2)}`,
   shots: (s) => (s.shots ? s.shots.toLocaleString("en") : "exact"),
   stage: (s) => (s.stage ? `after layer ${s.stage}` : "after the encoding"),
-  point0: (s) => s.point[0].toPrecision(3),
-  point1: (s) => s.point[1].toPrecision(3),
+  point0: (s) => plainNumber(s.point[0].toPrecision(3)),
+  point1: (s) => plainNumber(s.point[1].toPrecision(3)),
 };
 
 // Controls whose value is that of a setting: how it is read from the element, and how it is shown there.
@@ -77,7 +79,7 @@ export function weightSliders(arm, change) {
       const now = read(found);
       if (Math.abs(now) > slider.max) [slider.min, slider.max] = [-Math.ceil(Math.abs(now)), Math.ceil(Math.abs(now))];
       slider.value = now;
-      value.textContent = now.toFixed(2).replace("-", "−");
+      value.textContent = plainNumber(now.toFixed(2));
     });
   };
   arm.angles.forEach((layer, l) => layer.forEach((angles, qubit) => angles.forEach((_, k) => add(
@@ -86,10 +88,10 @@ export function weightSliders(arm, change) {
   ))));
   [0, 1].forEach((e) => {
     [0, 1].forEach((k) => add(
-      "adapter", `adapter-${e}-${k}`, `expert ${e + 1} ⟨Z${"₀₁"[k]}⟩`, `Adapter, expert ${e + 1}, qubit ${k}`, 8,
+      "adapter", `adapter-${e}-${k}`, `expert ${e + 1} ⟨Z${"₀₁"[k]}⟩`, `Adapter, expert ${e + 1}, qubit ${k}`, 12,
       (found) => found.adapter[e][k], (found, now) => { found.adapter[e][k] = now; },
     ));
-    add("adapter", `bias-${e}`, `expert ${e + 1} bias`, `Adapter, bias of expert ${e + 1}`, 8, (found) => found.bias[e], (found, now) => { found.bias[e] = now; });
+    add("adapter", `bias-${e}`, `expert ${e + 1} bias`, `Adapter, bias of expert ${e + 1}`, 12, (found) => found.bias[e], (found, now) => { found.bias[e] = now; });
   });
   return (found) => sliders.forEach((show) => show(found));
 }

@@ -8,7 +8,7 @@ import { palette, ramp } from "./colours.js";
 import { GRID, MapView, gridValues } from "./maps.js";
 import { blochView } from "./bloch.js";
 import { EXPERIMENTS, initialSettings } from "./settings.js";
-import { byId, listen, showSettings, weightSliders } from "./controls.js";
+import { byId, listen, plainNumber, showSettings, weightSliders } from "./controls.js";
 
 const numbers = JSON.parse(byId("numbers").textContent);
 const settings = initialSettings(numbers);
@@ -86,7 +86,7 @@ function paint() {
   results.bloch.forEach((path, qubit) => {
     spheres[qubit](path, settings.stage);
     const [x, y, z] = path[settings.stage];
-    byId(`bloch-${qubit}-says`).textContent = `⟨Z⟩ = ${z.toFixed(2).replace("-", "−")}, length ${Math.hypot(x, y, z).toFixed(2)}`;
+    byId(`bloch-${qubit}-says`).textContent = `⟨Z⟩ = ${plainNumber(z.toFixed(2))}, length ${Math.hypot(x, y, z).toFixed(2)}`;
   });
 }
 
