@@ -25,7 +25,7 @@ FLOORS = (
     ("data",),
     ("training",),
     ("analysis", "saving"),
-    ("estimator",),
+    ("estimators",),
     ("",),
     ("testing", "studies"),
     ("claims",),
@@ -122,7 +122,7 @@ def test_imports_go_downwards() -> None:
         ("moe.mixture", "from qmoe import QuantumRouter"),
         ("training.loop", "import qmoe"),
         ("analysis.dimension", "import torch, qmoe.studies.store"),
-        ("estimator", "from qmoe.studies.specs.study import Study"),
+        ("estimators.base", "from qmoe.studies.specs.study import Study"),
         ("statistics.tests", "from qmoe.circuits import Circuit"),
         ("data.base", "from qmoe.training import train_stack"),
         ("studies.running", "from qmoe.testing import random_circuit"),
@@ -143,12 +143,12 @@ def test_a_forbidden_import_is_seen(module: str, source: str) -> None:
     [
         ("layers", "from qmoe.errors import ConfigError"),
         ("engines.native", "from qmoe.engines.protocol import Engine\nfrom qmoe.circuits import Circuit"),
-        ("estimator", "from qmoe.training import train_stack\nimport sklearn"),
+        ("estimators.base", "from qmoe.training import train_stack\nimport sklearn"),
         ("statistics.tests", "from qmoe.errors import ShapeError"),
         ("testing.routers", "from qmoe.routers import Router"),
         ("studies.running", "import qmoe\nfrom qmoe import __version__"),
         ("cli", "from qmoe.report import build_report"),
-        ("", "from qmoe.estimator import QMoEClassifier"),
+        ("", "from qmoe.estimators import QMoEClassifier"),
         ("", "if TYPE_CHECKING:\n    from qmoe.auditing import audit"),
     ],
 )
@@ -158,7 +158,7 @@ def test_an_import_from_below_is_allowed(module: str, source: str) -> None:
 
 def test_every_module_is_found() -> None:
     found = [name for name, _ in modules()]
-    assert {"", "errors", "routers", "routers.quantum", "engines.batched.engine", "estimator"} <= set(found)
+    assert {"", "errors", "routers", "routers.quantum", "engines.batched.engine", "estimators.base"} <= set(found)
 
 
 def large_folders(paths: Iterable[Path]) -> list[str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         StoreError,
         UnsupportedError,
     )
-    from qmoe.estimator import QMoEClassifier
+    from qmoe.estimators import CircuitOptions, QMoEClassifier, QMoERegressor
     from qmoe.experts import Experts, LinearExperts, MLPExperts, QuantumExperts
     from qmoe.moe import MixtureOfExperts
     from qmoe.quantum_layer import QuantumLayer
@@ -42,6 +42,7 @@ __all__ = [
     "AmplitudeEncoding",
     "AngleEncoding",
     "Circuit",
+    "CircuitOptions",
     "ConfigError",
     "DistilledRouter",
     "EncodingRangeWarning",
@@ -56,6 +57,7 @@ __all__ = [
     "PerformanceWarning",
     "QMoEClassifier",
     "QMoEError",
+    "QMoERegressor",
     "QuantumExperts",
     "QuantumLayer",
     "QuantumRouter",
@@ -81,6 +83,7 @@ _HOMES = {
     "AmplitudeEncoding": "qmoe.circuits",
     "AngleEncoding": "qmoe.circuits",
     "Circuit": "qmoe.circuits",
+    "CircuitOptions": "qmoe.estimators",
     "ConfigError": "qmoe.errors",
     "DistilledRouter": "qmoe.routers",
     "EncodingRangeWarning": "qmoe.errors",
@@ -93,8 +96,9 @@ _HOMES = {
     "MixtureOfExperts": "qmoe.moe",
     "NoiseModel": "qmoe.circuits",
     "PerformanceWarning": "qmoe.errors",
-    "QMoEClassifier": "qmoe.estimator",
+    "QMoEClassifier": "qmoe.estimators",
     "QMoEError": "qmoe.errors",
+    "QMoERegressor": "qmoe.estimators",
     "QuantumExperts": "qmoe.experts",
     "QuantumLayer": "qmoe.quantum_layer",
     "QuantumRouter": "qmoe.routers",

@@ -159,6 +159,14 @@ class Standard(Scaler):
             mean, deviation = rows.mean(axis=0), np.where(varies, rows.std(axis=0), 0.0)
         return cls(_within_range(cls.name, mean[None])[0], _within_range(cls.name, deviation[None])[0])
 
+    @classmethod
+    def fit_weighted(cls, x_train: np.ndarray, weights: np.ndarray) -> Self:
+        """Takes mean and standard deviation of each feature over rows that count ``weights`` ``(N,)``, above 0."""
+        scaler, shares = cls.fit(x_train), weights / weights.sum()
+        mean = shares @ x_train
+        deviation = np.sqrt(shares @ (x_train - mean) ** 2)
+        return cls(mean, np.where(scaler.deviation > 0.0, deviation, 0.0))
+
     def _width(self) -> int:
         return len(self.mean)
 
@@ -232,13 +240,16 @@ class PrincipalComponents(Scaler):
 SCALINGS: dict[str, type[Scaler]] = {cls.name: cls for cls in (Identity, MinMaxPi, MinMaxCentred, Standard, UnitNorm)}
 
 
-def fit_scaling(name: str, x_train: np.ndarray, components: int | None = None) -> Scaler:
+def fit_scaling(
+    name: str, x_train: np.ndarray, components: int | None = None, weights: np.ndarray | None = None
+) -> Scaler:
     """Returns the scaling ``name``, fitted on the training features ``(N, F)``.
 
     Args:
         name: a key of `SCALINGS`.
         x_train: the training features.
         components: how many principal components to keep first; None scales the features themselves.
+        weights: ``(N,)`` how much each row counts, above 0; None for equal weights. Components do not take them.
 
     Raises:
         ConfigError: there is no such scaling, or there are fewer features than components.
@@ -247,6 +258,8 @@ def fit_scaling(name: str, x_train: np.ndarray, components: int | None = None) -
     if name not in SCALINGS:
         raise unknown("scaling", name, SCALINGS)
     scaling = SCALINGS[name]
+    if weights is not None and components is None and issubclass(scaling, Standard):
+        return scaling.fit_weighted(x_train, weights)
     return scaling.fit(x_train) if components is None else PrincipalComponents.fit(x_train, components, scaling)
 
 

@@ -119,7 +119,7 @@ class FeatureRouter(SoftmaxRouter):
         return RouterParts(Functions(self.n_functions, self.functions), Layer(self.weight, self.bias))
 
     @torch.no_grad()
-    def standardise(self, x: Tensor, keep: bool = False) -> Self:
+    def standardise(self, x: Tensor, keep: bool = False, weights: Tensor | None = None) -> Self:
         """Fits centre and scale, so that each function has mean 0 and standard deviation 1 over the rows ``x``.
 
         A function that is constant over them, up to `CONSTANT_ROUNDINGS`, keeps scale 1. The result depends on ``x`` alone,
@@ -129,6 +129,7 @@ class FeatureRouter(SoftmaxRouter):
             x: ``(N, F)`` rows to train on, scaled as the router will see them; ``(M, N, F)`` for a stack.
             keep: whether W and b change as well, so that the router computes the same as before. Otherwise they stay, and
                 the router computes another function: for a router that has yet to be trained.
+            weights: ``(N,)`` or ``(M, N)`` how much each row counts; None for equal weights.
 
         Returns:
             The router itself.
@@ -149,7 +150,7 @@ class FeatureRouter(SoftmaxRouter):
             expected = ", ".join((*map(str, stack), "N", str(self.in_features)))
             raise ShapeError(f"x has shape {tuple(x.shape)}, expected ({expected}), N at least 1: rows to train on.")
         # What is stored has the router's precision, and that is what the weights are fitted to.
-        centre, spread, largest = (value.to(self.scale.dtype) for value in self._moments(x))
+        centre, spread, largest = (value.to(self.scale.dtype) for value in self._moments(x, weights))
         odd = (~(centre + spread).isfinite()).nonzero()
         if len(odd):
             raise ShapeError(
@@ -171,14 +172,19 @@ class FeatureRouter(SoftmaxRouter):
         """Whether centre or scale is anything but 0 and 1."""
         return bool(self.centre.any() or (self.scale != 1).any())
 
-    def _moments(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _moments(self, x: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Mean, standard deviation (with 1/N) and largest value of each function, ``(*S, K)`` in float64."""
         parts, n = x.split(_CHUNK, -2), x.shape[-2]
-        mean = torch.stack([self._declared(part).double().sum(-2) for part in parts]).sum(0) / n
+        shares: list[Tensor | None] = [None] * len(parts)
+        if weights is not None:
+            whole = weights.double() * n / weights.double().sum(-1, keepdim=True)
+            shares = list(whole.unsqueeze(-1).split(_CHUNK, -2))
+        sums = [_total(self._declared(part).double(), share) for part, share in zip(parts, shares, strict=True)]
+        mean = torch.stack(sums).sum(0) / n
         squares, largest = torch.zeros_like(mean), torch.zeros_like(mean)
-        for part in parts:
+        for part, share in zip(parts, shares, strict=True):
             found = self._declared(part).double()
-            squares += (found - mean.unsqueeze(-2)).square().sum(-2)
+            squares += _total((found - mean.unsqueeze(-2)).square(), share)
             largest = torch.maximum(largest, found.abs().amax(-2))
         return mean, (squares / n).sqrt(), largest
 
@@ -214,6 +220,11 @@ class FeatureRouter(SoftmaxRouter):
         """Sizes, the number of functions, and whether they are standardised."""
         standardised = "" if self.centre.is_meta or not self.is_standardised else ", standardised"
         return f"{super().extra_repr()}, n_functions={self.n_functions}{standardised}"
+
+
+def _total(values: Tensor, shares: Tensor | None) -> Tensor:
+    """The sum over rows, each of which counts its share."""
+    return (values if shares is None else values * shares).sum(-2)
 
 
 def standardised(found: Tensor, centre: Tensor, scale: Tensor) -> Tensor:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from qmoe.training.loss import CROSS_ENTROPY, Loss
 from qmoe.training.orders import Orders
 from qmoe.training.stack import ModelStack
 from qmoe.training.trainer import Histories, Part, Trainer, TrainingConfig
@@ -31,7 +31,7 @@ class AutogradTrainer(Trainer):
 
     def __init__(self, stack: ModelStack, train: Part, test: Part | None, config: TrainingConfig) -> None:
         self._stack, self._train, self._test, self._batch_size = stack, train, test, config.batch_size
-        self._each_epoch = config.evaluate == "epoch"
+        self._each_epoch, self._loss = config.evaluate == "epoch", config.loss
         leaves = trainable(stack)
         # An optimiser costs by the tensor, not by the element. Modules of someone else may leave a parameter without a
         # gradient for a while, which Adam then passes over; such parameters stay apart.
@@ -47,21 +47,21 @@ class AutogradTrainer(Trainer):
 
         Args:
             x: ``(M, B, F)`` features.
-            y: ``(M, B)`` labels from 0 to C - 1.
-            weight: ``(M, B)`` factors of the cross-entropies, or None.
+            y: ``(M, B)`` labels from 0 to C - 1, or what else the loss takes.
+            weight: ``(M, B)`` factors of the rows' losses, or None.
 
         Returns:
-            Logits ``(M, B, C)`` and cross-entropies ``(M, B)`` times their factors, detached. The gradients of each model's
-            mean of these stand in the stack's parameters, in place of those of the last batch.
+            Outputs ``(M, B, C)`` and losses ``(M, B)`` times their factors, detached. The gradients of each model's mean of
+            these stand in the stack's parameters, in place of those of the last batch.
         """
-        logits = self._stack(x)
-        entropy = cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none")
+        outputs = self._stack(x)
+        losses = self._loss.of_rows(outputs, y)
         if weight is not None:
-            entropy = entropy * weight.flatten()
+            losses = losses * weight
         self._optimizer.zero_grad(set_to_none=self._vector is None)
         # The mean over the batch, summed over models: each model's gradient is that of its own mean.
-        (entropy.sum() / y.shape[1]).backward()
-        return logits.detach(), entropy.detach().view(y.shape)
+        (losses.sum() / y.shape[1]).backward()
+        return outputs.detach(), losses.detach()
 
     def update(self) -> None:
         """Adam's step along the gradients."""
@@ -74,51 +74,51 @@ class AutogradTrainer(Trainer):
 
     def _epoch(self, order: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         x, y, weight = self._train.x, self._train.y, self._train.weight
-        n_models, n = y.shape
-        rows, labels = x.reshape(-1, x.shape[-1]), y.flatten()
+        n_models, n = y.shape[:2]
+        rows, targets = x.reshape(-1, x.shape[-1]), y.flatten(0, 1)
         picked = (order + n * torch.arange(n_models).unsqueeze(1)).to(x.device)
-        right = torch.zeros(n_models, dtype=torch.int64, device=x.device)
+        score = torch.zeros(n_models, dtype=torch.float64, device=x.device)
         loss = torch.zeros(n_models, dtype=torch.float64, device=x.device)
         # Batch by batch: what is small enough, torch does on one thread, and threads that wait for each other cost more than
         # they save.
         for batch in picked.split(self._batch_size, 1):
             chosen = batch.flatten()
-            yb = labels.index_select(0, chosen).view(batch.shape)
+            yb = targets.index_select(0, chosen).unflatten(0, batch.shape)
             wb = None if weight is None else weight.flatten().index_select(0, chosen).view(batch.shape)
-            logits, entropy = self.differentiate(rows.index_select(0, chosen).view(*batch.shape, -1), yb, wb)
+            outputs, losses = self.differentiate(rows.index_select(0, chosen).view(*batch.shape, -1), yb, wb)
             self.update()
-            right += (logits.argmax(-1) == yb).sum(1)
-            loss += entropy.double().mean(1)
+            score += self._loss.score(outputs, yb)
+            loss += losses.double().mean(1)
         test = self.test_accuracy() if self._each_epoch else np.full(n_models, np.nan)
-        return loss.cpu().numpy(), right.cpu().numpy() / n, test
+        return loss.cpu().numpy(), score.cpu().numpy() / n, test
 
     def train_accuracy(self) -> np.ndarray:
         """Accuracies on the training part."""
-        return accuracy(self._stack, self._train.x, self._train.y)
+        return accuracy(self._stack, self._train.x, self._train.y, self._loss)
 
     def test_accuracy(self) -> np.ndarray:
         """Accuracies on the test part."""
         if self._test is None:
             return np.full(len(self._train.y), np.nan)
-        return accuracy(self._stack, self._test.x, self._test.y)
+        return accuracy(self._stack, self._test.x, self._test.y, self._loss)
 
     def write_back(self) -> None:
         """They stand in the stack's parameters already."""
 
 
 @torch.no_grad()
-def accuracy(stack: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> np.ndarray:
+def accuracy(stack: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, loss: Loss = CROSS_ENTROPY) -> np.ndarray:
     """Share of ``x`` ``(M, N, F)`` that each model of a stack classifies as ``y`` ``(M, N)``: ``(M,)``.
 
-    NaN for a model with an output that is not finite, which is no classification.
+    Of another loss, its mean score. NaN for a model with an output that is not finite, which is no classification.
     """
-    right = x.new_zeros(len(x), dtype=torch.int64)
+    score = x.new_zeros(len(x), dtype=torch.float64)
     finite = x.new_ones(len(x), dtype=torch.bool)
     for i in range(0, x.shape[1], EVALUATION_ROWS):
-        logits = stack(x[:, i : i + EVALUATION_ROWS])
-        right += (logits.argmax(-1) == y[:, i : i + EVALUATION_ROWS]).sum(1)
-        finite &= logits.isfinite().flatten(1).all(1)
-    return (right.double() / x.shape[1]).masked_fill(~finite, torch.nan).cpu().numpy()
+        outputs = stack(x[:, i : i + EVALUATION_ROWS])
+        score += loss.score(outputs, y[:, i : i + EVALUATION_ROWS])
+        finite &= outputs.isfinite().flatten(1).all(1)
+    return (score / x.shape[1]).masked_fill(~finite, torch.nan).cpu().numpy()
 
 
 def trainable(stack: ModelStack) -> list[Tensor]:

@@ -10,12 +10,18 @@ from torch import Tensor, nn
 
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.moe import MixtureOfExperts
+from qmoe.training.loss import CROSS_ENTROPY, Loss
 from qmoe.training.stack import ModelStack
 from qmoe.training.trainer import Part
 
 
 def checked_parts(
-    models: Sequence[nn.Module], x: Tensor, y: Tensor, x_test: Tensor | None, y_test: Tensor | None
+    models: Sequence[nn.Module],
+    x: Tensor,
+    y: Tensor,
+    x_test: Tensor | None,
+    y_test: Tensor | None,
+    loss: Loss = CROSS_ENTROPY,
 ) -> tuple[ModelStack, Part, Part | None]:
     """The models as a stack, the training part, and the test part where there are rows in it.
 
@@ -32,10 +38,10 @@ def checked_parts(
     _check_routing(stack.models[0])
     if (x_test is None) != (y_test is None):
         raise ShapeError("Got one of x_test and y_test; pass both, or neither.")
-    _check_data(stack, "x", x, "y", y)
+    _check_data(stack, "x", x, "y", y, loss)
     test: Part | None = None
     if x_test is not None and y_test is not None and x_test.shape[1] > 0:
-        _check_data(stack, "x_test", x_test, "y_test", y_test)
+        _check_data(stack, "x_test", x_test, "y_test", y_test, loss)
         test = Part(x_test.detach(), y_test)
     if not any(value.requires_grad for value in stack.parameters.values()):
         raise ConfigError("Every parameter of the models is frozen, so there is nothing to train; unfreeze some.")
@@ -50,10 +56,10 @@ def check_weights(train: Part, sample_weight: Tensor | None) -> Part:
     """
     if sample_weight is None:
         return train
-    if sample_weight.shape != train.y.shape or sample_weight.dtype != train.x.dtype:
+    if sample_weight.shape != train.y.shape[:2] or sample_weight.dtype != train.x.dtype:
         raise ShapeError(
             f"sample_weight is {sample_weight.dtype} of shape {tuple(sample_weight.shape)}, expected {train.x.dtype} of "
-            f"{tuple(train.y.shape)}: a number for each row."
+            f"{tuple(train.y.shape[:2])}: a number for each row."
         )
     values = sample_weight.detach()
     if not bool((values.isfinite() & (values >= 0)).all()) or not bool((values > 0).any(1).all()):
@@ -72,14 +78,10 @@ def _check_routing(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _check_data(stack: ModelStack, x_name: str, x: Tensor, y_name: str, y: Tensor) -> None:
+def _check_data(stack: ModelStack, x_name: str, x: Tensor, y_name: str, y: Tensor, loss: Loss) -> None:
     n_models = len(stack)
     if x.dim() != 3 or x.shape[0] != n_models or x.shape[1] < 1:
         raise ShapeError(f"{x_name} has shape {tuple(x.shape)}, expected ({n_models}, N, F) with N of at least 1.")
-    if y.shape != x.shape[:2] or y.dtype != torch.int64:
-        raise ShapeError(
-            f"{y_name} is {y.dtype} of shape {tuple(y.shape)}, expected torch.int64 of {tuple(x.shape[:2])}."
-        )
     for name, parameter in stack.parameters.items():
         if parameter.dtype != x.dtype:
             raise ShapeError(
@@ -100,11 +102,4 @@ def _check_data(stack: ModelStack, x_name: str, x: Tensor, y_name: str, y: Tenso
         # Rows that cannot be encoded, in any of the models' data: inside the stack nobody looks at values.
         first.router.validate_input(x)
         first.experts.validate_input(x)
-    n_classes = first(x[0, :1]).shape[-1]
-    labels = y.cpu().numpy()
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= n_classes:
-        raise ShapeError(
-            f"{y_name} runs from {low} to {high}, but the models have {n_classes} output(s): labels run from 0 to "
-            f"{n_classes - 1}."
-        )
+    loss.check(x_name, x, y_name, y, first(x[0, :1]).shape[-1])

@@ -27,7 +27,7 @@ OnEpoch = Callable[[int, np.ndarray, np.ndarray], bool | None]
 class TrainingResult(StackResult):
     """What training a stack of M models gave. Arrays have a row per model and a column per epoch.
 
-    A model that failed has NaN in all of them from then on.
+    A model that failed has NaN in all of them from then on. With another loss than cross-entropy, accuracies are its scores.
 
     Attributes:
         loss: ``(M, epochs)`` cross-entropy summed over the batches of the epoch, as the paper prints it.
@@ -56,25 +56,25 @@ def train_stack(
     on_epoch: OnEpoch | None = None,
     sample_weight: Tensor | None = None,
 ) -> TrainingResult:
-    """Trains M models side by side with Adam on cross-entropy, each on data and batches of its own.
+    """Trains M models side by side with Adam, each on data and batches of its own.
 
     Every operation acts on each model separately, so a model ends with the same numbers alone and in any stack. A model
     whose loss stops being finite is reported and set aside, with its first weights; the others go on.
 
     Args:
-        models: M modules of one shape, ``(B, F)`` to ``(B, C)`` logits; trained in place.
+        models: M modules of one shape, ``(B, F)`` to ``(B, C)`` logits, or outputs; trained in place.
         x: ``(M, N, F)`` training features.
-        y: ``(M, N)`` class labels from 0, int64.
-        config: epochs, batch size, learning rate, when to evaluate.
+        y: ``(M, N)`` class labels from 0, int64; for ``loss=SquaredError()`` ``(M, N, C)`` numbers.
+        config: epochs, batch size, learning rate, when to evaluate, and the loss: cross-entropy by default.
         order_seeds: M seeds of the batch orders.
         x_test: ``(M, T, F)`` test features, or None.
-        y_test: ``(M, T)`` test labels, or None.
+        y_test: test labels or numbers, as ``y``, or None.
         on_epoch: called after every epoch, with the number of finished epochs, the ``(M,)`` losses of the last of them, and
             the ``(M,)`` accuracies after it: those on the test part where there is one that is evaluated every epoch, else
             the running accuracies of the training rows. Once it returns True, training stops as if it had been asked for no
             more epochs. What it raises comes through, and the models then have their first weights. No number depends on it.
-        sample_weight: ``(M, N)`` factors of the rows' losses, in the models' dtype; None where all are 1. With factors, and
-            with a stack that does not compile, training goes through autograd.
+        sample_weight: ``(M, N)`` factors of the rows' losses, in the models' dtype; None where all are 1. With factors, with
+            another loss, and with a stack that does not compile, training goes through autograd.
 
     Returns:
         Histories and final accuracies.
@@ -84,13 +84,13 @@ def train_stack(
         ConfigError: under `torch.inference_mode`, when nothing is trainable, or where models are to stop by a test part
             that is not there.
     """
-    stack, train, test = checked_parts(models, x, y, x_test, y_test)
+    stack, train, test = checked_parts(models, x, y, x_test, y_test, config.loss)
     train = check_weights(train, sample_weight)
     if config.patience is not None and test is None:
         raise ConfigError(
             f"patience is {config.patience}, but there is no test part to stop by; pass x_test and y_test."
         )
-    n_models, n = train.y.shape
+    n_models, n = train.y.shape[:2]
     if len(order_seeds) != n_models:
         raise ShapeError(f"Got {len(order_seeds)} order_seeds for {n_models} model(s); pass one each.")
     trainer = _trainer(stack, train, test, config)
@@ -110,7 +110,7 @@ def train_stack(
         train_accuracy = trainer.train_accuracy()
     else:
         best.restore()
-        train_accuracy = accuracy(stack, train.x, train.y)
+        train_accuracy = accuracy(stack, train.x, train.y, config.loss)
     failures = _failures(loss, failed_in, train_accuracy)
     # A failed model may have gone on beside others; what it gave must not depend on that.
     train_accuracy[list(failures)] = np.nan
@@ -141,7 +141,8 @@ def _trainer(stack: ModelStack, train: Part, test: Part | None, config: Training
     What does not compile is tabled in docs/training.md. It is decided by `qmoe.training.compiled.parts.parts_of` (the parts
     of the mixture), `compiled_parts` (its size) and `qmoe.engines.Engine.compiled` (its circuit); None means autograd.
     """
-    parts = compiled_parts(stack, train.y.shape[1], config.batch_size) if train.weight is None else None
+    compiles = train.weight is None and config.loss.compiles
+    parts = compiled_parts(stack, train.y.shape[1], config.batch_size) if compiles else None
     if parts is None:
         return AutogradTrainer(stack, train, test, config)
     return CompiledTrainer(stack, parts, train, test, config)

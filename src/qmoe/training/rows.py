@@ -48,8 +48,8 @@ def weigh(
     return X, y, None if (weights == weights[0]).all() else weights
 
 
-def held_out(labels: np.ndarray, fraction: Any, seed: Seed) -> np.ndarray:
-    """``(N,)``: which rows are set aside to stop by, a share of each class.
+def held_out(n_rows: int, fraction: Any, seed: Seed, labels: np.ndarray | None = None) -> np.ndarray:
+    """``(N,)``: which rows are set aside to stop by; where there are labels, a share of each class.
 
     Raises:
         ConfigError: for a share outside (0, 1), or too few rows of a class for both parts.
@@ -58,14 +58,14 @@ def held_out(labels: np.ndarray, fraction: Any, seed: Seed) -> np.ndarray:
         raise ConfigError(f"validation_fraction is {fraction!r}, expected a number between 0 and 1, such as 0.1.")
     try:
         _, aside = train_test_split(
-            np.arange(len(labels)), test_size=fraction, stratify=labels, random_state=random_state(seed)
+            np.arange(n_rows), test_size=fraction, stratify=labels, random_state=random_state(seed)
         )
     except ValueError as error:
         raise ConfigError(
-            f"validation_fraction={fraction!r} of {len(labels)} rows cannot be set aside for early stopping: {error} Give "
+            f"validation_fraction={fraction!r} of {n_rows} rows cannot be set aside for early stopping: {error} Give "
             "more rows, another share, or early_stopping=False."
         ) from error
-    held = np.zeros(len(labels), dtype=bool)
+    held = np.zeros(n_rows, dtype=bool)
     held[aside] = True
     return held
 

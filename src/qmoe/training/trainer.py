@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from qmoe.errors import ConfigError, check_sizes
+from qmoe.training.loss import CROSS_ENTROPY, Loss
 from qmoe.training.orders import Orders
 
 
@@ -25,6 +26,8 @@ class TrainingConfig:
             than so many epochs, and goes back to its best epoch; None trains for all epochs.
         tolerance: by how much the accuracy must rise to count.
         evaluate: when the accuracy on the test part is found: after every ``"epoch"``, or at the ``"end"`` alone.
+        loss: what is minimised: `CrossEntropy` of class labels, or `SquaredError` of numbers. What stands for an accuracy,
+            here and in the results, is then the score of the loss.
 
     Raises:
         ConfigError: for sizes below 1, a learning rate that is not positive, a tolerance that is negative, or patience
@@ -37,11 +40,16 @@ class TrainingConfig:
     patience: int | None = None
     tolerance: float = 1e-4
     evaluate: Literal["epoch", "end"] = "epoch"
+    loss: Loss = CROSS_ENTROPY
 
     def __post_init__(self) -> None:
         check_sizes(epochs=self.epochs, batch_size=self.batch_size)
         if self.patience is not None:
             check_sizes(patience=self.patience)
+        if not isinstance(self.loss, Loss):
+            raise ConfigError(
+                f"loss is {self.loss!r}, expected one of qmoe.training: CrossEntropy() or SquaredError()."
+            )
         if self.evaluate not in ("epoch", "end"):
             raise ConfigError(f"evaluate is {self.evaluate!r}, expected 'epoch' or 'end'.")
         if self.patience is not None and self.evaluate == "end":
@@ -61,7 +69,7 @@ class Part:
 
     Attributes:
         x: ``(M, N, F)`` features.
-        y: ``(M, N)`` class labels from 0, int64.
+        y: targets as the loss takes them: ``(M, N)`` class labels from 0, int64; or ``(M, N, O)`` numbers.
         weight: ``(M, N)`` factors of the rows' losses; None where all are 1.
     """
 

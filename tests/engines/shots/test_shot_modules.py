@@ -214,7 +214,7 @@ def test_a_router_with_shots_trains_on_two_moons_by_plain_torch():
 
 def test_the_estimator_trains_with_shots_and_repeats_itself():
     x, y = make_moons(200, noise=0.1, random_state=0)
-    options = {"random_state": 0, "epochs": 15, "shots": 200}
+    options = {"random_state": 0, "epochs": 15, "circuit": {"shots": 200}}
     fits = [qmoe.QMoEClassifier(**options).fit(x, y) for _ in range(2)]
     assert fits[0].score(x, y) > 0.9
     assert fits[0].module_.router.shots == 200
@@ -223,7 +223,7 @@ def test_the_estimator_trains_with_shots_and_repeats_itself():
     exact = qmoe.QMoEClassifier(random_state=0, epochs=15).fit(x, y)
     assert (fits[0].predict_proba(x) != exact.predict_proba(x)).any()
     with pytest.raises(ConfigError, match="shots is 0"):
-        qmoe.QMoEClassifier(shots=0, router="linear").fit(x, y)
+        qmoe.QMoEClassifier(circuit__shots=0, router="linear").fit(x, y)
 
 
 # --- what torch does around it ----------------------------------------------------------------------------------------

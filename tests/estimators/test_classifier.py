@@ -1,4 +1,4 @@
-"""The scikit-learn estimator: scikit-learn's own checks, then what they do not look at."""
+"""The classifier, where scikit-learn's own checks do not look: what is trained, results, refusals."""
 
 import math
 import pickle
@@ -13,42 +13,22 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
-from sklearn.utils.estimator_checks import check_sample_weight_equivalence_on_dense_data, parametrize_with_checks
 
 import qmoe
-from qmoe import AngleEncoding, ConfigError, Gate, LinearRouter, MixtureOfExperts, NoiseModel, QuantumRouter, Weight
+from qmoe import (
+    AngleEncoding,
+    ConfigError,
+    Gate,
+    LinearRouter,
+    MixtureOfExperts,
+    NoiseModel,
+    QuantumExperts,
+    QuantumRouter,
+    Weight,
+)
 from qmoe.circuits import BasicEntangler
 from qmoe.errors import EncodingRangeWarning, ShapeError, TrainingError
-from qmoe.estimator import QMoEClassifier
-
-# Together, every part of a mixture that has parameters.
-CHECKED = [
-    QMoEClassifier(epochs=20, lr=0.1, batch_size=48),
-    QMoEClassifier("linear", "mlp", epochs=20, lr=0.1, dtype="float64"),
-    QMoEClassifier("mlp", "linear", n_experts=3, top_k=2, epochs=20, lr=0.1),
-    # Not scaled to positive numbers, of which amplitudes see one quarter of the directions.
-    QMoEClassifier("mlp", "quantum", n_experts=4, n_layers=2, epochs=20, batch_size=48, lr=0.15, scaling="none"),
-]
-
-
-def impossible(estimator: QMoEClassifier) -> dict[str, str]:
-    found = {}
-    if estimator.experts == "quantum":
-        found["check_estimators_dtypes"] = "feeds a row of zeros, which has no amplitudes"
-    if estimator.dtype == "float32":
-        found["check_sample_weight_equivalence_on_dense_data"] = "asks for 1e-7 where float32 rounds; float64 passes"
-    return found
-
-
-@parametrize_with_checks(CHECKED, expected_failed_checks=impossible)
-def test_scikit_learn_check(estimator: QMoEClassifier, check: Any) -> None:
-    check(estimator)
-
-
-@pytest.mark.parametrize("estimator", [e for e in CHECKED if e.dtype == "float32"], ids=lambda e: e.router)
-def test_weights_of_rows_are_repetitions_where_rounding_is_small(estimator: QMoEClassifier) -> None:
-    check_sample_weight_equivalence_on_dense_data("QMoEClassifier", clone(estimator).set_params(dtype="float64"))
-
+from qmoe.estimators import QMoEClassifier
 
 # --- what is trained ------------------------------------------------------------------------------------------------
 
@@ -87,28 +67,28 @@ def test_every_router_goes_with_every_kind_of_experts(router: str, experts: str)
         ({}, 3, 3),
         ({}, 4, 4),
         ({}, 7, 4),
-        ({"n_qubits": 2}, 4, 2),
-        ({"n_qubits": np.int64(3)}, 7, 3),
-        ({"encoding": "amplitude"}, 7, 3),
-        ({"readout": "born", "n_experts": 20}, 7, 5),
-        ({"readout": "born", "n_experts": 8}, 2, 3),
+        ({"circuit__n_qubits": 2}, 4, 2),
+        ({"circuit__n_qubits": np.int64(3)}, 7, 3),
+        ({"circuit__encoding": "amplitude"}, 7, 3),
+        ({"circuit__readout": "born", "n_experts": 20}, 7, 5),
+        ({"circuit__readout": "born", "n_experts": 8}, 2, 3),
     ],
 )
 def test_number_of_qubits(options: dict[str, Any], n_features: int, n_qubits: int) -> None:
     x = np.random.default_rng(0).uniform(1, 2, (12, n_features))
-    clf = quick(n_layers=1, epochs=1, **options).fit(x, np.arange(12) % 2)
+    clf = quick(circuit__n_layers=1, epochs=1, **options).fit(x, np.arange(12) % 2)
     assert clf.module_.router.circuit.n_qubits == n_qubits
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"encoding": AngleEncoding("Y", uploads=2)},
-        {"ansatz": BasicEntangler("Y")},
-        {"ansatz": [Gate("RY", (0,), (Weight(0),)), Gate("CZ", (0, 1))]},
-        {"readout": "born", "noise": 0.1},
-        {"noise": NoiseModel(0.1, "gate"), "engine": "torch"},
-        {"dtype": "float64", "top_k": 1},
+        {"circuit__encoding": AngleEncoding("Y", uploads=2)},
+        {"circuit__ansatz": BasicEntangler("Y")},
+        {"circuit__ansatz": [Gate("RY", (0,), (Weight(0),)), Gate("CZ", (0, 1))]},
+        {"circuit__readout": "born", "circuit__noise": 0.1},
+        {"circuit__noise": NoiseModel(0.1, "gate"), "circuit__engine": "torch"},
+        {"dtype": "float32", "top_k": 1},
     ],
 )
 def test_options_survive_clone_and_pickle(options: dict[str, Any]) -> None:
@@ -124,16 +104,16 @@ def test_a_given_router_is_copied_and_starts_from_its_weights() -> None:
     clf = quick(router, lr=1e-9, epochs=1).fit(X, Y)
     assert clf.module_.router is not router
     for name, value in clf.module_.router.state_dict().items():
-        torch.testing.assert_close(value, before[name], rtol=0, atol=1e-6)
+        torch.testing.assert_close(value, before[name].double(), rtol=0, atol=1e-6)
     quick(router).fit(X, Y)
     assert all(torch.equal(value, before[name]) for name, value in router.state_dict().items())
-    double = quick(router, dtype="float64").fit(X, Y)
-    assert {p.dtype for p in double.module_.parameters()} == {torch.float64}
+    single = quick(router, dtype="float32").fit(X, Y)
+    assert {p.dtype for p in single.module_.parameters()} == {torch.float32}
 
 
 def test_dtype_is_that_of_the_parameters() -> None:
-    assert {p.dtype for p in quick().fit(X, Y).module_.parameters()} == {torch.float32}
-    assert {p.dtype for p in quick(dtype="float64").fit(X, Y).module_.parameters()} == {torch.float64}
+    assert {p.dtype for p in quick().fit(X, Y).module_.parameters()} == {torch.float64}
+    assert {p.dtype for p in quick(dtype="float32").fit(X, Y).module_.parameters()} == {torch.float32}
 
 
 # --- results --------------------------------------------------------------------------------------------------------
@@ -162,7 +142,7 @@ def test_scores_are_those_of_the_module_on_scaled_features() -> None:
 def test_predictions_in_chunks_equal_predictions_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     clf = quick().fit(X, Y)
     expected = clf.predict_proba(X)
-    monkeypatch.setattr("qmoe.estimator.PREDICTION_CHUNK", 7)
+    monkeypatch.setattr("qmoe.estimators.base.PREDICTION_CHUNK", 7)
     np.testing.assert_allclose(clf.predict_proba(X), expected, rtol=0, atol=1e-14)
 
 
@@ -215,7 +195,11 @@ def test_global_random_states_are_left_alone() -> None:
 
 
 def test_grid_search_takes_numpy_numbers() -> None:
-    grid = {"n_layers": np.array([1, 2]), "lr": np.array([0.05, 0.1]), "noise": [None, np.float64(0.1)]}
+    grid = {
+        "circuit__n_layers": np.array([1, 2]),
+        "lr": np.array([0.05, 0.1]),
+        "circuit__noise": [None, np.float64(0.1)],
+    }
     search = GridSearchCV(quick(epochs=1), grid, cv=2).fit(X, Y)
     assert len(search.cv_results_["params"]) == 8
     assert search.best_estimator_.predict(X).shape == Y.shape
@@ -248,15 +232,15 @@ def test_feature_names_are_kept_and_checked() -> None:
         ({"experts": "liner"}, "Unknown experts 'liner'; did you mean 'linear'"),
         ({"scaling": "minmax"}, "did you mean 'minmax_pi'"),
         ({"dtype": "float16"}, "Unknown dtype 'float16'"),
-        ({"encoding": "angles"}, "did you mean 'angle'"),
-        ({"ansatz": "basic"}, "did you mean 'basic_entangler'"),
-        ({"readout": "burn"}, "did you mean 'born'"),
-        ({"engine": "torsh"}, "did you mean 'torch'"),
+        ({"circuit__encoding": "angles"}, "did you mean 'angle'"),
+        ({"circuit__ansatz": "basic"}, "did you mean 'basic_entangler'"),
+        ({"circuit__readout": "burn"}, "did you mean 'born'"),
+        ({"circuit__engine": "torsh"}, "did you mean 'torch'"),
         ({"n_experts": 0}, "n_experts is 0"),
         ({"n_experts": "two"}, "n_experts is 'two'"),
-        ({"n_qubits": 1.5}, "n_qubits is 1.5"),
-        ({"n_layers": -1}, "n_layers is -1"),
-        ({"noise": 2}, "not a probability"),
+        ({"circuit__n_qubits": 1.5}, "n_qubits is 1.5"),
+        ({"circuit__n_layers": -1}, "n_layers is -1"),
+        ({"circuit__noise": 2}, "not a probability"),
         ({"router": "mlp", "hidden": 0}, "hidden is 0"),
         ({"top_k": 3}, "top_k is 3"),
         ({"epochs": 0}, "epochs is 0"),
@@ -264,7 +248,7 @@ def test_feature_names_are_kept_and_checked() -> None:
         ({"lr": -1}, "lr is -1"),
         ({"router": LinearRouter(2, 3)}, "router has n_experts=3, the experts n_experts=2"),
         ({"router": LinearRouter(4, 2)}, "router has in_features=4, the experts in_features=2"),
-        ({"readout": "born", "n_experts": 9, "n_qubits": 2}, "use n_qubits=4 or more"),
+        ({"circuit__readout": "born", "n_experts": 9, "circuit__n_qubits": 2}, "use n_qubits=4 or more"),
     ],
 )
 def test_bad_options_are_refused_by_fit(options: dict[str, Any], message: str) -> None:
@@ -279,20 +263,47 @@ def test_a_single_class_is_refused() -> None:
 
 
 def test_amplitudes_of_a_single_feature_are_refused() -> None:
-    for options in ({"encoding": "amplitude"}, {"experts": "quantum"}):
+    for options in ({"circuit__encoding": "amplitude"}, {"experts": "quantum"}):
         with pytest.raises(ConfigError, match="same state for every row"):
             quick(**options).fit(X[:, :1], Y)
 
 
-def test_rows_that_cannot_be_encoded_are_named_before_training() -> None:
+@pytest.mark.parametrize("scaling", ["none", "unit_norm"])
+@pytest.mark.parametrize("options", [{"circuit__encoding": "amplitude"}, {"router": "linear", "experts": "quantum"}])
+def test_rows_of_zeros_are_encoded_as_rows_of_equal_features(options: dict[str, Any], scaling: str) -> None:
     zeros = np.where(np.arange(60)[:, None] == 7, 0, X)
-    with pytest.raises(ShapeError, match="Row 7 of x is all zeros"):
-        quick(encoding="amplitude", scaling="none").fit(zeros, Y)
+    clf = quick(scaling=scaling, **options).fit(zeros, Y)
+    given = np.array([[0.0, 0.0], [2.0, 2.0], [2.0, -2.0]])
+    zero, equal, other = (probed(clf, rows) for rows in given[:, None])
+    torch.testing.assert_close(zero, equal, rtol=0, atol=1e-12)
+    assert float((zero - other).abs().max()) > 1e-3
+
+
+def probed(clf: QMoEClassifier, rows: np.ndarray) -> torch.Tensor:
+    """What the part that encodes amplitudes makes of rows."""
+    parts = clf.module_.experts, clf.module_.router
+    part = parts[0] if isinstance(parts[0], QuantumExperts) else parts[1]
+    with torch.no_grad():
+        return part(torch.from_numpy(clf._scaled(rows)))
+
+
+def test_modules_still_refuse_rows_of_zeros() -> None:
+    clf = quick("linear", "quantum", scaling="none").fit(X, Y)
+    with pytest.raises(ShapeError, match="Row 0 of x is all zeros"):
+        clf.module_(torch.zeros(1, 2, dtype=torch.float64))
+
+
+def test_rows_of_zeros_stay_zeros_where_nothing_is_an_amplitude() -> None:
+    zeros = np.where(np.arange(60)[:, None] == 7, 0, X)
+    clf = quick("linear", scaling="unit_norm").fit(zeros, Y)
+    with torch.no_grad():
+        expected = clf.module_(torch.zeros(1, 2, dtype=torch.float64)).softmax(-1)
+    np.testing.assert_allclose(clf.predict_proba([[0.0, 0.0]]), expected, rtol=0, atol=1e-15)
 
 
 def test_a_loss_that_is_not_finite_is_an_error() -> None:
     with pytest.raises(TrainingError, match=r"the loss was .* try a lower lr"):
-        quick("linear", "mlp", lr=1e30).fit(X, Y)
+        quick("linear", "mlp", lr=1e30, dtype="float32").fit(X, Y)
 
 
 def test_predicting_before_fitting_is_an_error() -> None:
