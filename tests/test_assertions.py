@@ -8,7 +8,7 @@ TESTS = Path(__file__).parent
 ASSERTING = ("raises", "warns", "fail", "gradcheck")
 PREFIXES = ("assert_", "_assert_", "test_")
 #: Tests of scikit-learn's checks, which assert.
-OF_LIBRARIES = {"test_scikit_learn_check", "test_weights_of_rows_are_repetitions_where_rounding_is_small"}
+OF_LIBRARIES = {"test_scikit_learn_check"}
 
 
 def asserts(test: ast.AST) -> bool:
