@@ -13,7 +13,7 @@ from qmoe.errors import ConfigError, ShapeError
 from qmoe.seeding import Seed
 from qmoe.training.autograd_trainer import AutogradTrainer, accuracy
 from qmoe.training.checked import check_weights, checked_parts
-from qmoe.training.compiled import CompiledTrainer, compiled_parts
+from qmoe.training.compiled import CompiledTrainer, compiled_parts, compiles
 from qmoe.training.orders import Orders
 from qmoe.training.stack import ModelStack
 from qmoe.training.stopping import Best
@@ -74,7 +74,7 @@ def train_stack(
             the running accuracies of the training rows. Once it returns True, training stops as if it had been asked for no
             more epochs. What it raises comes through, and the models then have their first weights. No number depends on it.
         sample_weight: ``(M, N)`` factors of the rows' losses, in the models' dtype; None where all are 1. With factors, with
-            another loss, and with a stack that does not compile, training goes through autograd.
+            a loss of your own, and with a stack that does not compile, training goes through autograd.
 
     Returns:
         Histories and final accuracies.
@@ -141,8 +141,8 @@ def _trainer(stack: ModelStack, train: Part, test: Part | None, config: Training
     What does not compile is tabled in docs/training.md. It is decided by `qmoe.training.compiled.parts.parts_of` (the parts
     of the mixture), `compiled_parts` (its size) and `qmoe.engines.Engine.compiled` (its circuit); None means autograd.
     """
-    compiles = train.weight is None and config.loss.compiles
-    parts = compiled_parts(stack, train.y.shape[1], config.batch_size) if compiles else None
+    is_known = train.weight is None and compiles(config.loss)
+    parts = compiled_parts(stack, train.y.shape[1], config.batch_size) if is_known else None
     if parts is None:
         return AutogradTrainer(stack, train, test, config)
     return CompiledTrainer(stack, parts, train, test, config)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,11 +16,8 @@ from qmoe.errors import ShapeError
 class Loss(ABC):
     """A loss of rows, and a score of which more is better.
 
-    Attributes:
-        compiles: whether training in machine code has it; autograd has every loss.
+    A subclass trains by autograd; machine code has `CrossEntropy` and `SquaredError`.
     """
-
-    compiles: ClassVar[bool] = False
 
     @abstractmethod
     def check(self, x_name: str, x: Tensor, y_name: str, y: Tensor, n_outputs: int) -> None:
@@ -39,8 +35,6 @@ class Loss(ABC):
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
     """Cross-entropy of logits and class labels ``(M, N)`` from 0, int64; the score is the accuracy."""
-
-    compiles: ClassVar[bool] = True
 
     def check(self, x_name: str, x: Tensor, y_name: str, y: Tensor, n_outputs: int) -> None:
         """Raises `qmoe.ShapeError` for targets that are no labels of the ``n_outputs`` classes."""

@@ -5,6 +5,6 @@
 memory, and are imported only to compile.
 """
 
-from qmoe.training.compiled.step import CompiledTrainer, compiled_parts
+from qmoe.training.compiled.step import CompiledTrainer, compiled_parts, compiles
 
-__all__ = ["CompiledTrainer", "compiled_parts"]
+__all__ = ["CompiledTrainer", "compiled_parts", "compiles"]

@@ -67,6 +67,16 @@ def _sum_of_differences(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @numba.njit(**OPTIONS, fastmath={"reassoc"})
+def _sum_of_squares(a: np.ndarray, b: np.ndarray) -> float:
+    """Sum of ``(a - b)**2``, in doubles."""
+    total = 0.0
+    for i in range(len(a)):
+        difference = np.float64(a[i]) - np.float64(b[i])
+        total += difference * difference
+    return total
+
+
+@numba.njit(**OPTIONS, fastmath={"reassoc"})
 def _product(a: np.ndarray) -> float:
     """In doubles."""
     product = 1.0
@@ -319,6 +329,24 @@ def cross_entropy(gradient, logits, labels, own, largest, total):
     for first in range(0, n_samples, _PRODUCT):
         loss += math.log(_product(total[first : first + _PRODUCT]))
     return loss / n_samples
+
+
+@inner
+def squared_error(outputs, targets):
+    """Mean squared error of ``(O, B)`` outputs, as a double."""
+    total = 0.0
+    for c in range(outputs.shape[0]):
+        total += _sum_of_squares(outputs[c], targets[c])
+    return total / (outputs.shape[0] * outputs.shape[1])
+
+
+@inner
+def differentiate_squared_error(gradient, outputs):
+    """Puts the gradient of the mean squared error in the place of the targets, which ``gradient`` ``(O, B)`` holds."""
+    share = gradient.dtype.type(2 / (outputs.shape[0] * outputs.shape[1]))
+    for c in range(outputs.shape[0]):
+        for b in range(outputs.shape[1]):
+            gradient[c, b] = (outputs[c, b] - gradient[c, b]) * share
 
 
 @inner

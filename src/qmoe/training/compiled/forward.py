@@ -39,7 +39,7 @@ def gather(one, out, address, row_stride, feature_stride, order, first, permutat
 
 @inner
 def load(one, plan, rows, shape, memory, model, order, first, n_samples):
-    """Brings a batch into the columns of the features, of what the router looks at, and the labels."""
+    """Brings a batch into the columns of the features, of what the router looks at, and the labels or targets."""
     n_features, n_inputs = integer(plan, at.N_FEATURES), integer(plan, at.N_INPUTS)
     x = place_of(one, integer(rows, at.X), model * integer(rows, at.X_MODEL))
     x_row, x_feature, permutation = integer(rows, at.X_ROW), integer(rows, at.X_FEATURE), integer(shape, at.PERMUTATION)
@@ -66,6 +66,12 @@ def load(one, plan, rows, shape, memory, model, order, first, n_samples):
     elif permutation != 0:
         own = views.columns(one, plan, memory, at.AT_ROUTER_X, n_features, n_samples)
         gather(one, own, x, x_row, x_feature, order, first, permutation)
+    if integer(plan, at.LOSS_KIND) == at.SQUARED_ERROR:
+        # Targets stand where the loss leaves its gradient.
+        targets = views.columns(one, plan, memory, at.AT_LOGIT_GRADIENT, integer(plan, at.N_CLASSES), n_samples)
+        place = place_of(one, integer(rows, at.Y), model * integer(rows, at.Y_MODEL))
+        gather(one, targets, place, integer(rows, at.Y_ROW), integer(rows, at.Y_OUTPUT), order, first, 0)
+        return
     labels = views.vector(one, plan, memory, at.AT_LABEL, n_samples)
     y = carray(pointer_integer(integer(rows, at.Y), one), 1)
     for b in range(n_samples):

@@ -14,7 +14,13 @@ import qmoe.training.compiled.layout as at
 from qmoe.compiled.addresses import double, inner, integer, pointer_like, put_double, take_number
 from qmoe.training.compiled.backward import differentiate_mixture
 from qmoe.training.compiled.circuit_calls import place_of
-from qmoe.training.compiled.column_operations import all_finite, count_right, cross_entropy
+from qmoe.training.compiled.column_operations import (
+    all_finite,
+    count_right,
+    cross_entropy,
+    differentiate_squared_error,
+    squared_error,
+)
 from qmoe.training.compiled.forward import load, run_mixture
 from qmoe.training.compiled.views import columns, vector
 from qmoe.training.shuffling import shuffle
@@ -35,19 +41,42 @@ def _shape(rows, n_samples):
 
 
 @inner
+def _score(one, plan, memory, logits, n_samples):
+    """How many columns of ``logits`` are classified right; of targets, their number minus their squared errors."""
+    if integer(plan, at.LOSS_KIND) == at.SQUARED_ERROR:
+        targets = columns(one, plan, memory, at.AT_LOGIT_GRADIENT, integer(plan, at.N_CLASSES), n_samples)
+        return n_samples * (1.0 - squared_error(logits, targets))
+    labels, choice = (
+        vector(one, plan, memory, at.AT_LABEL, n_samples),
+        vector(one, plan, memory, at.AT_CHOICE, n_samples),
+    )
+    return 1.0 * count_right(logits, labels, choice, vector(one, plan, memory, at.AT_LARGEST, n_samples))
+
+
+@inner
 def _differentiate(one, plan, memory, model, order, first, n_samples):
-    """Mean cross-entropy of a batch, and how many of it are classified right; leaves the gradients in the memory."""
+    """Mean loss of a batch, and its score, summed over the rows; leaves the gradients in the memory."""
     rows, row = integer(plan, at.BATCHES), _row(one, plan, model)
     shape = _shape(rows, n_samples)
     load(one, plan, rows, shape, memory, model, order, first, n_samples)
     logits = run_mixture(one, plan, shape, memory, row, n_samples, True)
-    labels, own = vector(one, plan, memory, at.AT_LABEL, n_samples), vector(one, plan, memory, at.AT_CHOICE, n_samples)
-    largest = vector(one, plan, memory, at.AT_LARGEST, n_samples)
-    right = count_right(logits, labels, own, largest)
+    score = _score(one, plan, memory, logits, n_samples)
     given = columns(one, plan, memory, at.AT_LOGIT_GRADIENT, integer(plan, at.N_CLASSES), n_samples)
-    loss = cross_entropy(given, logits, labels, own, largest, vector(one, plan, memory, at.AT_TOTAL, n_samples))
+    if integer(plan, at.LOSS_KIND) == at.SQUARED_ERROR:
+        loss = squared_error(logits, given)
+        differentiate_squared_error(given, logits)
+    else:
+        labels, own = (
+            vector(one, plan, memory, at.AT_LABEL, n_samples),
+            vector(one, plan, memory, at.AT_CHOICE, n_samples),
+        )
+        largest, total = (
+            vector(one, plan, memory, at.AT_LARGEST, n_samples),
+            vector(one, plan, memory, at.AT_TOTAL, n_samples),
+        )
+        loss = cross_entropy(given, logits, labels, own, largest, total)
     differentiate_mixture(one, plan, shape, memory, row, n_samples)
-    return loss, right
+    return loss, score
 
 
 @inner
@@ -70,19 +99,14 @@ def _update(one, plan, memory, model, step):
 
 @inner
 def _accuracy(one, plan, rows, memory, model):
-    """Share of rows that are classified right; NaN where an output is not finite."""
-    n_rows, piece, right, finite = integer(rows, at.N_ROWS), integer(rows, at.PIECE), 0, True
+    """Share of rows that are classified right, or the mean score; NaN where an output is not finite."""
+    n_rows, piece, right, finite = integer(rows, at.N_ROWS), integer(rows, at.PIECE), 0.0, True
     for first in range(0, n_rows, piece):
         n_samples = min(piece, n_rows - first)
         shape = _shape(rows, n_samples)
         load(one, plan, rows, shape, memory, model, 0, first, n_samples)
         logits = run_mixture(one, plan, shape, memory, _row(one, plan, model), n_samples, False)
-        labels = vector(one, plan, memory, at.AT_LABEL, n_samples)
-        choice, largest = (
-            vector(one, plan, memory, at.AT_CHOICE, n_samples),
-            vector(one, plan, memory, at.AT_LARGEST, n_samples),
-        )
-        right += count_right(logits, labels, choice, largest)
+        right += _score(one, plan, memory, logits, n_samples)
         finite = finite and all_finite(logits)
     return right / n_rows if finite else np.nan
 
@@ -95,7 +119,7 @@ def _train(one, plan, memory, model):
     order = integer(memory, at.ORDER)
     for epoch in range(n_epochs):
         shuffle(integer(plan, at.ORDERS) + 48 * model, order, n_rows)
-        total, right, place = 0.0, 0, model * n_epochs + epoch
+        total, right, place = 0.0, 0.0, model * n_epochs + epoch
         for first in range(0, n_rows, batch):
             loss, hits = _differentiate(one, plan, memory, model, order, first, min(batch, n_rows - first))
             _update(one, plan, memory, model, step)
@@ -114,9 +138,9 @@ def run_models(one, plan, memory, task, subject, out):
         plan: address of the plan, shared by all threads.
         memory: address of the memory of this thread.
         task: ``TRAIN`` trains for the epochs of the plan; ``FIND_ACCURACY`` finds the accuracy on a pass over rows;
-            ``FIND_GRADIENT`` finds the mean cross-entropy of one model on all rows, and leaves its gradient in the memory.
+            ``FIND_GRADIENT`` finds the mean loss of one model on all rows, and leaves its gradient in the memory.
         subject: address of the pass, or number of the model.
-        out: address of doubles ``(M,)`` for accuracies, or of one for the cross-entropy.
+        out: address of doubles ``(M,)`` for accuracies, or of one for the loss.
     """
     if task == at.FIND_GRADIENT:
         loss, _ = _differentiate(one, plan, memory, subject, 0, 0, integer(integer(plan, at.BATCHES), at.N_ROWS))

@@ -17,7 +17,7 @@ TRAIN, FIND_ACCURACY, FIND_GRADIENT = range(3)
     N_MODELS, N_EPOCHS, N_FEATURES, N_INPUTS, N_EXPERTS, N_OUT, N_CLASSES,
     ROUTER_WIDTH, EXPERT_WIDTH, N_ENCODED, N_CIRCUITS,
     # Kinds, of the lists below.
-    SOURCE, WEIGHING, ROUTING, ROUTER_ACTIVATION, EXPERT_ACTIVATION,
+    SOURCE, WEIGHING, ROUTING, ROUTER_ACTIVATION, EXPERT_ACTIVATION, LOSS_KIND,
     # A row of values holds the numbers of one model: first those that are trained, then those that are not.
     VALUES, N_VALUES, N_TRAINED, FIRST_MOMENTS, SECOND_MOMENTS, FACTORS,
     # Where in a row the parts of a model begin.
@@ -38,7 +38,7 @@ TRAIN, FIND_ACCURACY, FIND_GRADIENT = range(3)
     # The next model that no thread has taken yet.
     NEXT,
     PLAN,
-) = range(54)  # fmt: skip
+) = range(55)  # fmt: skip
 
 #: Values of a row that are places of parameters, in the order of their names above.
 PARTS = tuple(range(GATE_WEIGHT, HEAD_BIAS + 1))
@@ -51,11 +51,13 @@ SOFTMAX, CONSTANT, BORN = range(3)
 # Whose weights a sample gets: its own, the mean of the batch, another's.
 OWN, MEAN, PERMUTED = range(3)
 RELU, TANH, SILU = range(3)
+# What is minimised.
+CROSS_ENTROPY, SQUARED_ERROR = range(2)
 
 # --- a pass: all rows of one part of the data, so many at a time --------------------------------------------------------
 (
-    N_ROWS, PIECE, SHAPE, LAST_SHAPE, X, X_MODEL, X_ROW, X_FEATURE, Y, Y_MODEL, Y_ROW, GIVEN, PASS,
-) = range(13)  # fmt: skip
+    N_ROWS, PIECE, SHAPE, LAST_SHAPE, X, X_MODEL, X_ROW, X_FEATURE, Y, Y_MODEL, Y_ROW, Y_OUTPUT, GIVEN, PASS,
+) = range(14)  # fmt: skip
 
 # --- a shape: how circuits run on so many rows, and who gets whose weights ----------------------------------------------
 PERMUTATION, ROUTER_CODE = 0, 1

@@ -34,7 +34,7 @@ class Rows:
 
     Args:
         x: ``(M, N, F)`` features.
-        y: ``(M, N)`` labels, int64.
+        y: ``(M, N)`` labels, int64, or ``(M, N, O)`` numbers of the type of the features.
         functions: ``(M, N, n_given)`` functions of them, contiguous, or None.
         piece: rows that are handled at once.
     """
@@ -146,7 +146,7 @@ def make_pass(rows: Rows, shapes: dict[int, np.ndarray], kept: list[object]) -> 
     values: dict[int, int | np.ndarray] = {
         at.N_ROWS: rows.x.shape[1], at.PIECE: size, at.SHAPE: shapes[size], at.X: rows.x.data_ptr(), at.Y: rows.y.data_ptr(),
         **dict(zip((at.X_MODEL, at.X_ROW, at.X_FEATURE), rows.x.stride(), strict=True)),
-        **dict(zip((at.Y_MODEL, at.Y_ROW), rows.y.stride(), strict=True)),
+        **dict(zip((at.Y_MODEL, at.Y_ROW, at.Y_OUTPUT), rows.y.stride(), strict=False)),
     }  # fmt: skip
     if rest:
         values[at.LAST_SHAPE] = shapes[rest]

@@ -31,6 +31,7 @@ from qmoe.training.compiled.records import (
     make_plan,
     make_shape,
 )
+from qmoe.training.loss import CrossEntropy, Loss, SquaredError
 from qmoe.training.orders import Orders
 from qmoe.training.stack import ModelStack
 from qmoe.training.trainer import Histories, Part, Trainer, TrainingConfig
@@ -47,6 +48,13 @@ MAX_BATCH_OPERATIONS = THREAD_OPERATIONS
 CALL_OPERATIONS = 8e8
 #: Rows that one evaluation handles at once.
 _PIECE = 128
+#: The losses of the kernel; a subclass may compute something else.
+_LOSSES: dict[type[Loss], int] = {CrossEntropy: at.CROSS_ENTROPY, SquaredError: at.SQUARED_ERROR}
+
+
+def compiles(loss: Loss) -> bool:
+    """Whether the kernel has a loss."""
+    return type(loss) in _LOSSES
 
 
 def compiled_parts(stack: ModelStack, n_rows: int, batch_size: int) -> MixtureParts | None:
@@ -94,11 +102,12 @@ class CompiledTrainer(Trainer):
         piece = evaluation_piece(parts, config.batch_size)
         runner = Runner(stack, parts, [(train, config.batch_size), (train, piece), *([(test, piece)] if test else [])])
         self._runner, self._plan, self._has_test = runner, runner.plan, test is not None
-        self._n_models, self._n_rows = train.y.shape
+        self._n_models, self._n_rows = train.y.shape[:2]
         self._n_batches = math.ceil(self._n_rows / config.batch_size)
         shape = self._n_models, runner.values.n_trained
         self._moments = np.zeros(shape, runner.dtype), np.zeros(shape, runner.dtype)
         self._plan[at.FIRST_MOMENTS], self._plan[at.SECOND_MOMENTS] = (m.ctypes.data for m in self._moments)
+        self._plan[at.LOSS_KIND] = _LOSSES[type(config.loss)]
         self._plan[at.BATCHES] = runner.passes[0].ctypes.data
         if test is not None and config.evaluate == "epoch":
             self._plan[at.TEST_ROWS] = runner.passes[2].ctypes.data
