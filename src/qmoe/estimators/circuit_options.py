@@ -51,7 +51,8 @@ class CircuitOptions(BaseEstimator):
             read-outs. Predictions of the same rows repeat: they draw the same numbers.
         engine: what runs the circuit: an engine, its name, or ``"auto"``.
         circuit: a `qmoe.Circuit`, or what `qmoe.interop` imported, in place of the options from ``n_qubits`` to ``noise``,
-            which keep their defaults. Another number of features than it takes puts a trainable linear map in front.
+            which keep their defaults. Another number of features than it takes puts a trainable linear map in front, and
+            first values of imported weights are those of a quantum router.
 
     Example:
         >>> CircuitOptions(n_layers=2, noise=0.01).get_params()["noise"]
