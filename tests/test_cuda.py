@@ -184,6 +184,13 @@ def test_the_classifier_trains_and_predicts(options: dict[str, Any]) -> None:
     assert clf.score(x, y) > 0.8
 
 
+def test_the_regressor_trains_and_predicts() -> None:
+    x = moons(200)[0].numpy()
+    reg = qmoe.QMoERegressor(device=DEVICE, epochs=10, random_state=0).fit(x, x[:, 0] + x[:, 1] ** 2)
+    assert {p.device.type for p in reg.module_.parameters()} == {DEVICE}
+    assert reg.score(x, x[:, 0] + x[:, 1] ** 2) > 0.5
+
+
 def test_distilled_from_a_router_on_the_gpu() -> None:
     router = qmoe.QuantumRouter(2, 2, generator=generator(), dtype=torch.float64)
     x = moons()[0]
