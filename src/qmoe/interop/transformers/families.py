@@ -1,0 +1,97 @@
+"""The families of models whose rule of routing is known: where their routers keep what a swap changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from qmoe.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Family:
+    """A class of routers of transformers: it multiplies hidden states by a weight, then routes by a rule of its own.
+
+    A swap leaves the rule alone. The router of qmoe gives the logits, and the weight becomes an identity.
+
+    Attributes:
+        name: of the family, in messages.
+        router: the full name of the class, such as ``"transformers.models.olmoe.modeling_olmoe.OlmoeTopKRouter"``. Its
+            subclasses belong to the family too.
+        weight: the attribute that hidden states are multiplied by, ``(E, F)``.
+        bias: the attribute that is added to the logits, ``(E,)``; None where there is none.
+        width: the attribute with the number of features F, by which the class reshapes its input; None where there is none.
+        n_experts: the attribute with the number of experts E.
+        logits_dtype: what logits are computed in; None for the dtype of the hidden states.
+        adjusted: buffers ``(E,)`` of the rule that training changes, such as a bias that balances the load. They stay in the
+            model, and files of gates hold them too.
+    """
+
+    name: str
+    router: str
+    weight: str = "weight"
+    bias: str | None = None
+    width: str | None = "hidden_dim"
+    n_experts: str = "num_experts"
+    logits_dtype: torch.dtype | None = None
+    adjusted: tuple[str, ...] = ()
+
+
+def _of(module: str, router: str) -> str:
+    return f"transformers.models.{module}.modeling_{module}.{router}"
+
+
+#: The families by the full names of their routers.
+FAMILIES: dict[str, Family] = {}
+
+
+def register_family(family: Family) -> None:
+    """Makes a family known to `swap_gates`, or replaces the one with that class of routers.
+
+    Args:
+        family: where its routers keep what a swap changes. The first swap of a model tries the rule on random rows, and
+            raises where this description is wrong.
+
+    Raises:
+        ConfigError: for anything but a `Family` whose ``router`` is the full name of a class.
+
+    Example:
+        >>> from qmoe.interop.transformers import Family, register_family
+        >>> register_family(Family("FlexOlmo", "transformers.models.flex_olmo.modeling_flex_olmo.FlexOlmoTopKRouter"))
+    """
+    if not isinstance(family, Family) or "." not in family.router:
+        raise ConfigError(
+            f"Got {family!r}, expected a Family with the full name of a class: Family('Mine', 'my_models.routing.MyRouter')."
+        )
+    FAMILIES[family.router] = family
+
+
+for _family in (
+    Family("Mixtral", _of("mixtral", "MixtralTopKRouter")),
+    Family("Qwen3-MoE", _of("qwen3_moe", "Qwen3MoeTopKRouter")),
+    Family("OLMoE", _of("olmoe", "OlmoeTopKRouter")),
+    Family("GPT-OSS", _of("gpt_oss", "GptOssTopKRouter"), bias="bias"),
+    Family(
+        "DeepSeek-V3",
+        _of("deepseek_v3", "DeepseekV3TopkRouter"),
+        logits_dtype=torch.float32,
+        adjusted=("e_score_correction_bias",),
+    ),
+):
+    register_family(_family)
+
+
+def family_of(module: nn.Module) -> Family | None:
+    """The family of a router of transformers; None for any other module."""
+    for cls in type(module).__mro__:
+        found = FAMILIES.get(f"{cls.__module__}.{cls.__qualname__}")
+        if found is not None:
+            return found
+    return None
+
+
+def known_families() -> str:
+    """The names of all families, for messages."""
+    return ", ".join(sorted(family.name for family in FAMILIES.values()))

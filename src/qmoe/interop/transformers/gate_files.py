@@ -1,0 +1,114 @@
+"""The gates of a model in a file of their own: one safetensors file with weights and with what the gates are made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from qmoe.errors import ConfigError, UnsupportedError, did_you_mean
+from qmoe.interop.transformers.families import Family
+from qmoe.interop.transformers.swapped_gate import SwappedGate, enter
+from qmoe.interop.transformers.swapping import _prepare_models, gates_of, plain_gates
+from qmoe.routers import ConstantRouter, Router
+from qmoe.saving import load, save
+
+
+def save_gates(model: nn.Module, path: str | Path) -> None:
+    """Writes the swapped gates of a model to one file, without the rest of the model.
+
+    The file is one of `qmoe.save`: weights, and as data what each gate is made of. It also holds what the model's rule of
+    routing has learned beside, such as the correction bias of DeepSeek-V3.
+
+    Args:
+        model: a model with swapped gates.
+        path: the file, replaced where there is one. Its name should end in ``.safetensors``.
+
+    Raises:
+        ConfigError: where no gate is swapped.
+        UnsupportedError: for gates of your own classes, which a file cannot describe.
+    """
+    gates = gates_of(model)
+    if not gates:
+        raise ConfigError("No gate of this model is swapped, so there is none to save; call swap_gates first.")
+    held = nn.Sequential()
+    for name, gate in gates.items():
+        parts = nn.Sequential()
+        parts.add_module("router", gate.router)
+        for adjusted in gate.family.adjusted:
+            parts.add_module(adjusted, _constant(getattr(gate, adjusted)))
+        held.add_module(name.replace(".", "/"), parts)
+    try:
+        save(held, path)
+    except UnsupportedError as error:
+        raise UnsupportedError(
+            f"{error} Gates of your own are kept with the whole model: a class made by qmoe.interop.transformers.swapped has "
+            "save_pretrained and from_pretrained."
+        ) from error
+
+
+def load_gates(model: nn.Module, path: str | Path) -> nn.Module:
+    """Reads gates that `save_gates` wrote into a model, in the place of those that it has.
+
+    Args:
+        model: a model of the same sizes, with its own gates or with swapped ones. It is changed in place.
+        path: the file.
+
+    Returns:
+        The model.
+
+    Raises:
+        ConfigError: for a file of something else, or of a model with other layers or sizes. The model is then as it was.
+        OSError: when there is no such file.
+    """
+    held = load(path)
+    gates = plain_gates(model)
+    found: list[tuple[nn.Module, Family, nn.Sequential]] = []
+    for key, parts in held.named_children() if isinstance(held, nn.Sequential) else ():
+        name = key.replace("/", ".")
+        if not isinstance(parts, nn.Sequential) or not hasattr(parts, "router"):
+            continue
+        if name not in gates:
+            raise ConfigError(f"{path} has a gate for {name!r}, and the model has none there{did_you_mean(name, gates)}")
+        gate, family = gates[name]
+        _check_sizes(path, name, gate, family, parts)
+        found.append((gate, family, parts))
+    if not found:
+        raise ConfigError(f"{path} holds a {type(held).__name__} and no gates; save_gates writes a file of gates.")
+    for gate, family, parts in found:
+        if isinstance(gate, SwappedGate):
+            gate.take_router(parts.router)
+        else:
+            gate = enter(gate, family, parts.router)
+        with torch.no_grad():
+            for adjusted in family.adjusted:
+                getattr(gate, adjusted).copy_(getattr(parts, adjusted).bias)
+    _prepare_models(model)
+    return model
+
+
+def _check_sizes(path: str | Path, name: str, gate: nn.Module, family: Family, parts: nn.Sequential) -> None:
+    if isinstance(gate, SwappedGate):
+        sizes = (gate.in_features, gate.n_experts)
+    else:
+        n_experts, in_features = getattr(gate, family.weight).shape
+        sizes = (in_features, n_experts)
+    router = parts.router
+    if isinstance(router, Router) and (router.in_features, router.n_experts) != sizes:
+        raise ConfigError(
+            f"{path} has a gate for {name!r} from {router.in_features} features to {router.n_experts} experts, and the model "
+            f"has {sizes[0]} features and {sizes[1]} experts there."
+        )
+    missing = [adjusted for adjusted in family.adjusted if not hasattr(parts, adjusted)]
+    if missing:
+        raise ConfigError(f"{path} has no {missing[0]} for {name!r}: it was written for another family of models.")
+
+
+def _constant(value: torch.Tensor) -> ConstantRouter:
+    """A vector with an entry for each expert, as a module that files know."""
+    dtype = torch.float64 if value.dtype == torch.float64 else torch.float32
+    found = ConstantRouter(1, len(value), dtype=dtype, device="cpu", generator=torch.Generator())  # draws from its own
+    with torch.no_grad():
+        found.bias.copy_(value)
+    return found.requires_grad_(False)

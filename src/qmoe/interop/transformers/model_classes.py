@@ -1,0 +1,116 @@
+"""Classes of models that have their gates from the start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+
+from qmoe.errors import ConfigError, needed
+from qmoe.interop.transformers.swapping import Make, gates_of, swap_gates
+from qmoe.layers import Stackable
+
+#: Where the configuration of a model says what its gates compute.
+_KEY = "qmoe_gates"
+
+
+def swapped(model_class: Any, make: Make, layers: str | Iterable[int] = "all") -> Any:
+    """A subclass of a model's class whose models have gates of your own, for ``save_pretrained`` and ``from_pretrained``.
+
+    The plain class cannot load what such a model saved: it has no place for its gates, and refuses them by the shape of a
+    weight. The subclass loads it to the last bit.
+
+    Args:
+        model_class: a class of transformers, such as ``MixtralForCausalLM``.
+        make: makes a gate, as of `swap_gates`. It is called anew for each model.
+        layers: as of `swap_gates`.
+
+    Returns:
+        The class, called ``Swapped`` and the name of the other.
+
+    Raises:
+        ConfigError: for anything but a class of models. Later by ``from_pretrained``, for a checkpoint of other gates.
+
+    Example:
+        >>> import qmoe
+        >>> from qmoe.interop.transformers import swapped
+        >>> from transformers import MixtralForCausalLM
+        >>> QuantumMixtral = swapped(MixtralForCausalLM, lambda f, e: qmoe.QuantumRouter(f, e, n_qubits=8))
+        >>> QuantumMixtral.__name__
+        'SwappedMixtralForCausalLM'
+    """
+    base = needed("transformers", "qmoe[llm]").PreTrainedModel
+    if not isinstance(model_class, type) or not issubclass(model_class, base):
+        raise ConfigError(
+            f"model_class is {model_class!r}, expected a class of transformers, such as MixtralForCausalLM; of a model that "
+            "is there call swap_gates."
+        )
+    if not isinstance(layers, str):
+        layers = tuple(layers)
+
+    class SwappedModel(model_class):
+        def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+            super().__init__(config, *args, **kwargs)
+            swap_gates(self, make, layers)
+            for gate in gates_of(self).values():
+                gate.__dict__["_before"] = None
+            found = _described(self)
+            _check_described(getattr(self.config, _KEY, None), found)
+            setattr(self.config, _KEY, found)
+
+        @classmethod
+        def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+            wants_info = kwargs.pop("output_loading_info", False)
+            model, info = super().from_pretrained(*args, **kwargs, output_loading_info=True)
+            _check_loaded(model, info)
+            for gate in gates_of(model).values():
+                gate.renew()
+            return (model, info) if wants_info else model
+
+    SwappedModel.__name__ = SwappedModel.__qualname__ = f"Swapped{model_class.__name__}"
+    SwappedModel.__doc__ = f"{model_class.__name__} with gates of its own."
+    return SwappedModel
+
+
+def _described(model: nn.Module) -> dict[str, dict[str, Any]]:
+    """What the numbers of each gate mean, as plain data: its class, and options that shapes do not show."""
+    found = {}
+    for name, gate in gates_of(model).items():
+        options = {
+            ".".join(filter(None, (path, option))): value
+            for path, module in gate.router.named_modules()
+            if isinstance(module, Stackable)
+            for option, value in module.described().items()
+            if option not in module.may_differ
+        }
+        found[name] = {"class": type(gate.router).__name__, **options}
+    return found
+
+
+def _check_described(theirs: Any, ours: dict[str, dict[str, Any]]) -> None:
+    """Raises `ConfigError` where a configuration was written by a model with gates that compute something else."""
+    if theirs is None or theirs == ours:
+        return
+    theirs = theirs if isinstance(theirs, dict) else {}
+    name = next(n for n in (*ours, *theirs) if theirs.get(n) != ours.get(n))
+    there, here = theirs.get(name) or {}, ours.get(name) or {}
+    option = next((o for o in (*here, *there) if there.get(o) != here.get(o)), "class")
+    raise ConfigError(
+        f"The configuration is of a model whose gate {name} has {option} {there.get(option)!r}, and make gives "
+        f"{here.get(option)!r}: the same numbers would mean another routing. Pass the make that the model was built with, or "
+        f"delete config.{_KEY} to begin with new gates."
+    )
+
+
+def _check_loaded(model: nn.Module, info: dict[str, Any]) -> None:
+    """Raises `ConfigError` where a checkpoint lacks weights of a gate, or has some that none took."""
+    prefixes = tuple(f"{name}." for name in gates_of(model))
+    keys = [("lacks", name) for name in info["missing_keys"]] + [("also has", name) for name in info["unexpected_keys"]]
+    keys += [("has in another shape", entry[0]) for entry in info["mismatched_keys"]]
+    for how, name in sorted(keys):
+        if name.startswith(prefixes):
+            raise ConfigError(
+                f"The checkpoint {how} {name}: it was not saved by a model with these gates. To put new gates into a model, "
+                "load its plain class and call swap_gates."
+            )
