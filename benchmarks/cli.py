@@ -235,6 +235,29 @@ def steps_of_mixtures(
             Console(markup=False, emoji=False).print(text(found), highlight=False, soft_wrap=True)
 
 
+@app.command("gates")
+def steps_of_language_models(
+    threads: Annotated[int, typer.Option(min=1, help="Threads of every kind of gate.")] = 1,
+    rounds: Annotated[int, typer.Option(min=3, help="Rounds of every kind of gate.")] = 7,
+    quick: Annotated[bool, typer.Option("--quick", help="A tiny model alone.")] = False,
+) -> None:
+    """Time training steps of a small Mixtral with linear and quantum gates, and with the twins of these.
+
+    Example: python -m benchmarks gates --quick
+    """
+    limit_threads(threads)
+    import torch
+
+    from benchmarks.gates import QUICK_SIZES as TINY_MODELS
+    from benchmarks.gates import SIZES as MODELS
+    from benchmarks.gates import measure_gates, text
+
+    torch.set_num_threads(threads)
+    for size in TINY_MODELS if quick else MODELS:
+        for line in text(*measure_gates([size], rounds)):
+            Console(markup=False, emoji=False).print(line, highlight=False, soft_wrap=True)
+
+
 def _measure_trainings_again(n_threads: int, out: Path | None) -> None:
     """Puts whole trainings in place of those in a record; the rest of a run takes three times as long."""
     limit_threads(n_threads)

@@ -23,7 +23,6 @@ class Family:
         weight: the attribute that hidden states are multiplied by, ``(E, F)``.
         bias: the attribute that is added to the logits, ``(E,)``; None where there is none.
         width: the attribute with the number of features F, by which the class reshapes its input; None where there is none.
-        n_experts: the attribute with the number of experts E.
         logits_dtype: what logits are computed in; None for the dtype of the hidden states.
         adjusted: buffers ``(E,)`` of the rule that training changes, such as a bias that balances the load. They stay in the
             model, and files of gates hold them too.
@@ -34,7 +33,6 @@ class Family:
     weight: str = "weight"
     bias: str | None = None
     width: str | None = "hidden_dim"
-    n_experts: str = "num_experts"
     logits_dtype: torch.dtype | None = None
     adjusted: tuple[str, ...] = ()
 

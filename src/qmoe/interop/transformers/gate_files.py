@@ -10,7 +10,7 @@ from torch import nn
 from qmoe.errors import ConfigError, UnsupportedError, did_you_mean
 from qmoe.interop.transformers.families import Family
 from qmoe.interop.transformers.swapped_gate import SwappedGate, enter
-from qmoe.interop.transformers.swapping import _prepare_models, gates_of, plain_gates
+from qmoe.interop.transformers.swapping import gates_of, plain_gates, prepare_models
 from qmoe.routers import ConstantRouter, Router
 from qmoe.saving import load, save
 
@@ -84,7 +84,7 @@ def load_gates(model: nn.Module, path: str | Path) -> nn.Module:
         with torch.no_grad():
             for adjusted in family.adjusted:
                 getattr(gate, adjusted).copy_(getattr(parts, adjusted).bias)
-    _prepare_models(model)
+    prepare_models(model)
     return model
 
 

@@ -55,18 +55,25 @@ def swapped(model_class: Any, make: Make, layers: str | Iterable[int] = "all") -
             swap_gates(self, make, layers)
             for gate in gates_of(self).values():
                 gate.__dict__["_before"] = None
-            found = _described(self)
-            _check_described(getattr(self.config, _KEY, None), found)
-            setattr(self.config, _KEY, found)
+            # Of a checkpoint that is being loaded; it is written by `save_pretrained` and stays nowhere else.
+            self.__dict__[_KEY] = self.config.__dict__.pop(_KEY, None)
 
         @classmethod
         def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
             wants_info = kwargs.pop("output_loading_info", False)
             model, info = super().from_pretrained(*args, **kwargs, output_loading_info=True)
+            _check_described(model.__dict__.pop(_KEY), _described(model))
             _check_loaded(model, info)
             for gate in gates_of(model).values():
                 gate.renew()
             return (model, info) if wants_info else model
+
+        def save_pretrained(self, *args: Any, **kwargs: Any) -> Any:
+            setattr(self.config, _KEY, _described(self))
+            try:
+                return super().save_pretrained(*args, **kwargs)
+            finally:
+                delattr(self.config, _KEY)
 
     SwappedModel.__name__ = SwappedModel.__qualname__ = f"Swapped{model_class.__name__}"
     SwappedModel.__doc__ = f"{model_class.__name__} with gates of its own."
@@ -98,8 +105,7 @@ def _check_described(theirs: Any, ours: dict[str, dict[str, Any]]) -> None:
     option = next((o for o in (*here, *there) if there.get(o) != here.get(o)), "class")
     raise ConfigError(
         f"The configuration is of a model whose gate {name} has {option} {there.get(option)!r}, and make gives "
-        f"{here.get(option)!r}: the same numbers would mean another routing. Pass the make that the model was built with, or "
-        f"delete config.{_KEY} to begin with new gates."
+        f"{here.get(option)!r}: the same numbers would mean another routing. Pass the make that the model was built with."
     )
 
 

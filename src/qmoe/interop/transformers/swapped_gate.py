@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any, Self
@@ -11,11 +12,13 @@ from torch import Tensor, nn
 
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.interop.transformers.families import Family
-from qmoe.layers import own_tensor
+from qmoe.layers import in_autocast, own_tensor
 from qmoe.routers import Router
 
 #: What gates are not lowered to: angles and routing need their digits.
 _LOW = (torch.float16, torch.bfloat16)
+#: Modules without this mark get new first weights when transformers loads or initialises a model.
+_DRAWN = "_is_hf_initialized"
 
 
 class SwappedGate(nn.Module):
@@ -44,7 +47,7 @@ class SwappedGate(nn.Module):
         """``(..., F)`` hidden states to ``(..., E)`` logits, in the dtype that the family has them in."""
         own = own_tensor(self.router)
         x = hidden_states.to(torch.float32 if own is None else own.dtype)
-        with torch.autocast(x.device.type, enabled=False):
+        with torch.autocast(x.device.type, enabled=False) if in_autocast(x.device) else contextlib.nullcontext():
             logits = _logits(self.router, x)
         if logits.shape != (*x.shape[:-1], self.n_experts):
             raise ShapeError(
@@ -71,7 +74,7 @@ class SwappedGate(nn.Module):
         if not weight.is_meta:
             router.to(weight.device)
         for module in self.modules():
-            module._is_hf_initialized = True  # type: ignore[assignment]  # transformers draws weights anew that lack it
+            module.__dict__[_DRAWN] = True
         self.__dict__["_unsaved"] = {
             name: value.detach().clone()
             for name, value in router.named_buffers()
@@ -144,6 +147,7 @@ def enter(gate: nn.Module, family: Family, router: nn.Module) -> SwappedGate:
     gate.__class__ = gate_class(parent)
     assert isinstance(gate, SwappedGate)
     gate.__dict__["_before"] = before  # not a module of the gate, so no part of its state_dict
+    gate.__dict__["_was_drawn"] = gate.__dict__.get(_DRAWN, False)
     gate.family, gate.in_features, gate.n_experts = family, in_features, n_experts
     # Persistent: a buffer that is not gets no values from a checkpoint, and a plain model refuses it by its shape.
     gate.register_buffer(family.weight, torch.eye(n_experts, dtype=held.dtype, device=device))
@@ -167,6 +171,8 @@ def leave(gate: SwappedGate) -> None:
             delattr(gate, name)
     gate._modules.pop("router", None)
     in_features = gate.in_features
+    if not gate.__dict__.pop("_was_drawn"):
+        gate.__dict__.pop(_DRAWN, None)
     for name in ("family", "in_features", "n_experts", "_unsaved"):
         gate.__dict__.pop(name, None)
     gate.__class__ = type(gate).__mro__[2]  # type: ignore[assignment]

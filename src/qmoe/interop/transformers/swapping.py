@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from qmoe.errors import ConfigError, UnsupportedError, needed
+from qmoe.errors import ConfigError, UnsupportedError
 from qmoe.interop.transformers.families import Family, family_of, known_families
 from qmoe.interop.transformers.swapped_gate import SwappedGate, enter, leave
 
@@ -78,7 +79,7 @@ def swap_gates(model: nn.Module, make: Make, layers: str | Iterable[int] = "all"
         for swapped in done:
             leave(swapped)
         raise
-    _prepare_models(model)
+    prepare_models(model)
     return model
 
 
@@ -221,9 +222,10 @@ class _Logits(nn.Module):
 
 
 def _other_rule(gate: nn.Module, family: Family, reason: str) -> UnsupportedError:
-    version = needed("transformers", "qmoe[llm]").__version__
+    transformers = sys.modules.get("transformers")
+    version = "" if transformers is None else f" of transformers {transformers.__version__}"
     return UnsupportedError(
-        f"{type(gate).__name__} of transformers {version} does not route as the family {family.name} is described: {reason}. "
+        f"{type(gate).__name__}{version} does not route as the family {family.name} is described: {reason}. "
         "Describe it anew by register_family, or install a version of transformers that qmoe is tested with."
     )
 
@@ -233,11 +235,13 @@ def _other_rule(gate: nn.Module, family: Family, reason: str) -> UnsupportedErro
 
 def _models_of(model: nn.Module) -> list[nn.Module]:
     """The models of transformers in a module, itself included."""
-    base = needed("transformers", "qmoe[llm]").PreTrainedModel
-    return [module for module in model.modules() if isinstance(module, base)]
+    transformers = sys.modules.get("transformers")  # where it was never imported, no model is of it
+    if transformers is None:
+        return []
+    return [module for module in model.modules() if isinstance(module, transformers.PreTrainedModel)]
 
 
-def _prepare_models(model: nn.Module) -> None:
+def prepare_models(model: nn.Module) -> None:
     """Models keep gates in float32 when weights are loaded, and look whether all logits were captured."""
     for each in _models_of(model):
         gates = gates_of(each)
