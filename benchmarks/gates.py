@@ -1,6 +1,7 @@
 """A training step of a small Mixtral with its own linear gates, with quantum gates and with their classical twins.
 
 A step is 4,096 tokens forward and backward to all weights, with the loss that balances experts. All else is the same model.
+What a gate costs is compared by processor time, which other processes change less than they change seconds.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import torch
@@ -51,11 +52,15 @@ class GateTimes:
     Attributes:
         of: what was timed.
         step: kind of gate -> seconds of the step.
+        processor: kind -> processor seconds of the step.
+        alone: kind -> processor seconds of its gates in a step, called by themselves forward and backward.
         extra: kind -> what it adds to the step with linear gates, as a share of that step; the median over the rounds.
     """
 
     of: GateSize
     step: dict[str, float]
+    processor: dict[str, float]
+    alone: dict[str, float]
     extra: dict[str, float]
 
 
@@ -73,7 +78,8 @@ def text(found: GateTimes) -> list[str]:
     )
     lines = [
         f"  {kind:8} {1e3 * seconds:9.1f} ms  {of.n_sequences * of.context / seconds:9,.0f} tokens/s  "
-        f"{100 * found.extra[kind]:+6.1f} %"
+        f"processor {1e3 * found.processor[kind]:9.1f} ms  {100 * found.extra[kind]:+6.1f} %  "
+        f"gates alone {1e3 * found.alone[kind]:7.1f} ms"
         for kind, seconds in found.step.items()
     ]
     return [head, *lines]
@@ -112,20 +118,39 @@ def build(size: GateSize, kind: str) -> Any:
 def _measured(size: GateSize, rounds: int) -> GateTimes:
     draw = torch.Generator().manual_seed(1)
     ids = torch.randint(_VOCABULARY, (size.n_sequences, size.context), generator=draw)
-    steps = {kind: _step(build(size, kind), ids) for kind in ("linear", "quantum", "twin")}
-    for step in steps.values():
+    models = {kind: build(size, kind) for kind in ("linear", "quantum", "twin")}
+    steps = {kind: _step(model, ids) for kind, model in models.items()}
+    hidden = torch.randn(ids.numel(), size.hidden, generator=draw)
+    gates = {kind: _step_of_gates(model, hidden) for kind, model in models.items()}
+    for step in (*steps.values(), *gates.values()):
         step()  # kernels are compiled, memory is taken
-    times: dict[str, list[float]] = {kind: [] for kind in steps}
+    wall: dict[str, list[float]] = {kind: [] for kind in steps}
+    processor: dict[str, list[float]] = {kind: [] for kind in steps}
+    alone: dict[str, list[float]] = {kind: [] for kind in steps}
     for _ in range(rounds):
         for kind, step in steps.items():
-            begin = perf_counter()
+            begin, busy = perf_counter(), process_time()
             step()
-            times[kind].append(perf_counter() - begin)
+            wall[kind].append(perf_counter() - begin)
+            processor[kind].append(process_time() - busy)
+            busy = process_time()
+            gates[kind]()
+            alone[kind].append(process_time() - busy)
     extra = {
-        kind: statistics.median(one / linear - 1 for one, linear in zip(found, times["linear"], strict=True))
-        for kind, found in times.items()
+        kind: statistics.median(one / linear - 1 for one, linear in zip(found, processor["linear"], strict=True))
+        for kind, found in processor.items()
     }
-    return GateTimes(size, {kind: statistics.median(found) for kind, found in times.items()}, extra)
+    medians = [{kind: statistics.median(found) for kind, found in times.items()} for times in (wall, processor, alone)]
+    return GateTimes(size, *medians, extra)
+
+
+def _step_of_gates(model: Any, hidden: Tensor) -> Callable[[], None]:
+    def run() -> None:
+        for layer in model.model.layers:
+            logits, weights, _ = layer.mlp.gate(hidden.detach().requires_grad_())
+            (logits.square().mean() + weights[:, 0].mean()).backward()
+
+    return run
 
 
 def _step(model: Any, ids: Tensor) -> Callable[[], None]:

@@ -1,6 +1,6 @@
 """Trains small language models of the Mixtral type with a quantum gate, its twin and others, and has the judge compare them.
 
-Usage: python scripts/train_small_mixtral.py [--seeds N] [--steps N] [--out FILE]
+Usage: python scripts/train_small_mixtral.py [--seeds N] [--steps N] [--out FILE] [--read FILE]
 
 The text is the reference of Python that every Python has in `pydoc_data.topics`, character by character: nothing is fetched.
 A seed stands for a held-out part of the text, an order of batches and first weights; all arms share them, but for the gate.
@@ -30,7 +30,10 @@ from qmoe.claims.runs import ArmRuns, StudyRuns
 from qmoe.interop.transformers import swap_gates
 from qmoe.routers import ConstantRouter
 
-OUT = Path(__file__).resolve().parents[1] / "docs" / "small-mixtral.json"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+OUT, PAGE = DOCS / "small-mixtral.json", DOCS / "transformers.md"
+#: Between these lines of the page stands what the record says.
+MARKS = ("<!-- from small-mixtral.json -->", "<!-- end -->")
 #: The smallest difference of held-out loss that matters, in nats a character; set before any run.
 MARGIN = 0.01
 STUDY = "small-mixtral"
@@ -57,7 +60,7 @@ class Setting:
     """
 
     n_seeds: int = 8
-    steps: int = 500
+    steps: int = 300
     batch: int = 8
     context: int = 64
     lr: float = 3e-3
@@ -105,7 +108,7 @@ CLAIMS = {
             ],
         }
         for identity, a, b, direction, statement in (
-            ("routing", "linear", "mean", "less", "Routing matters: the linear gate gives a lower loss than a constant one."),
+            ("routing", "linear", "mean", "less", "Routing matters: the linear gate gives a lower loss than none."),
             ("better", "quantum", "linear", "less", "The quantum gate gives a lower loss than the linear gate."),
             ("needed", "quantum", "twin", "less", "The quantum gate gives a lower loss than its classical twin."),
         )
@@ -172,7 +175,9 @@ def train(arm: str, setting: Setting, text: Tensor, n_tokens: int, seed: int) ->
     losses = []
     begin = time.perf_counter()
     for _ in range(setting.steps):
-        ids = windows(part, torch.randint(len(part) - setting.context, (setting.batch,), generator=draw), setting.context)
+        ids = windows(
+            part, torch.randint(len(part) - setting.context, (setting.batch,), generator=draw), setting.context
+        )
         out = model(ids, labels=ids)
         optimiser.zero_grad()
         out.loss.backward()
@@ -192,7 +197,9 @@ def train(arm: str, setting: Setting, text: Tensor, n_tokens: int, seed: int) ->
         loss = model(ids, labels=ids, output_router_logits=False).loss
     for hook in hooks:
         hook.remove()
-    shares = torch.stack([torch.bincount(c.flatten(), minlength=setting.n_experts) / c.numel() for c in chosen]).double()
+    shares = torch.stack(
+        [torch.bincount(c.flatten(), minlength=setting.n_experts) / c.numel() for c in chosen]
+    ).double()
     entropy = -(shares * shares.clamp_min(1e-300).log()).sum(-1) / math.log(setting.n_experts)
     recent = [float(np.mean(block)) for block in np.array_split(losses, 10)[-4:]]
     return {
@@ -236,6 +243,7 @@ def judged(setting: Setting, runs: dict[str, list[dict[str, Any]]]) -> list[dict
             "id": verdict.claim.id,
             "statement": verdict.claim.statement,
             "outcome": str(verdict.outcome),
+            "numbers": _numbers(verdict.tests[0].comparisons[0]),
             "reasons": list(verdict.reasons),
             "caveats": list(verdict.caveats),
         }
@@ -243,15 +251,39 @@ def judged(setting: Setting, runs: dict[str, list[dict[str, Any]]]) -> list[dict
     ]
 
 
-def main() -> None:
-    """Trains, judges, prints and writes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=Setting.n_seeds)
-    parser.add_argument("--steps", type=int, default=Setting.steps)
-    parser.add_argument("--out", type=Path, default=OUT)
-    chosen = parser.parse_args()
-    torch.set_num_threads(1)
-    setting = Setting(n_seeds=chosen.seeds, steps=chosen.steps)
+def _numbers(compared: Any) -> str:
+    """Difference and interval of a comparison."""
+    return f"difference {compared.effect:+.3f} [{compared.low:+.3f}, {compared.high:+.3f}]"
+
+
+def table(record: dict[str, Any]) -> str:
+    """What the page says: a row for each arm, and the verdicts."""
+    lines = [
+        "| gate | held-out loss | parameters of a gate | tokens a second | entropy of use | largest, smallest share |",
+        "|---|---|---|---|---|---|",
+    ]
+    for arm, found in record["runs"].items():
+        values = {name: np.array([one[name] for one in found]) for name in found[0] if name != "recent"}
+        lines.append(
+            f"| {ARMS[arm][0]} | {values['test_loss'].mean():.3f} ± {values['test_loss'].std(ddof=1):.3f} | "
+            f"{found[0]['gate_parameters']:,} | {np.median(values['tokens_per_second']):,.0f} | "
+            f"{values['entropy'].mean():.2f} | {values['largest_share'].mean():.2f}, "
+            f"{values['smallest_share'].mean():.3f} |"
+        )
+    lines.append("")
+    for verdict in record["verdicts"]:
+        lines.append(f"* {verdict['statement']} **{verdict['outcome'].capitalize()}**: {verdict['numbers']}.")
+    return "\n".join(lines)
+
+
+def page_with(page: str, record: dict[str, Any]) -> str:
+    """The page with the table of a record."""
+    before, rest = page.split(MARKS[0])
+    return f"{before}{MARKS[0]}\n{table(record)}\n{MARKS[1]}{rest.split(MARKS[1])[1]}"
+
+
+def run(setting: Setting) -> dict[str, Any]:
+    """Trains all arms on all seeds, and says what came out as plain data."""
     text, n_tokens, digest = tokens()
     begin = time.perf_counter()
     runs: dict[str, list[dict[str, Any]]] = {arm: [] for arm in ARMS}
@@ -264,19 +296,36 @@ def main() -> None:
                 f"entropy {found['entropy']:.3f}",
                 flush=True,
             )
-    verdicts = judged(setting, runs)
-    for verdict in verdicts:
-        print(f"{verdict['statement']} {verdict['outcome']}: {' '.join(verdict['reasons'])} {verdict['caveats']}")
-    record = {
+    return {
         "setting": dataclasses.asdict(setting),
         "margin": MARGIN,
         "text": {"characters": len(text), "alphabet": n_tokens, "sha256": digest, "python": sys.version.split()[0]},
         "versions": {name: __import__(name).__version__ for name in ("torch", "transformers")},
         "seconds": round(time.perf_counter() - begin, 1),
         "runs": runs,
-        "verdicts": verdicts,
     }
+
+
+def main() -> None:
+    """Trains, judges, prints and writes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=Setting.n_seeds)
+    parser.add_argument("--steps", type=int, default=Setting.steps)
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--read", type=Path, help="a record; judge it again instead of training")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    if chosen.read:
+        record = json.loads(chosen.read.read_text(encoding="utf-8"))
+    else:
+        record = run(Setting(n_seeds=chosen.seeds, steps=chosen.steps))
+    record["verdicts"] = judged(Setting(**record["setting"]), record["runs"])
+    print(table(record))
+    for verdict in record["verdicts"]:
+        print(verdict["reasons"], verdict["caveats"])
     chosen.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    if chosen.out == OUT:
+        PAGE.write_text(page_with(PAGE.read_text(encoding="utf-8"), record), encoding="utf-8")
 
 
 if __name__ == "__main__":

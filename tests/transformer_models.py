@@ -31,7 +31,13 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "Qwen3-MoE": (
         "Qwen3MoeForCausalLM",
         "Qwen3MoeConfig",
-        {"num_experts": 4, "moe_intermediate_size": 24, "head_dim": 8, "decoder_sparse_step": 1, "norm_topk_prob": True},
+        {
+            "num_experts": 4,
+            "moe_intermediate_size": 24,
+            "head_dim": 8,
+            "decoder_sparse_step": 1,
+            "norm_topk_prob": True,
+        },
     ),
     "OLMoE": ("OlmoeForCausalLM", "OlmoeConfig", {"num_experts": 4}),
     "GPT-OSS": ("GptOssForCausalLM", "GptOssConfig", {"num_local_experts": 4, "head_dim": 8}),

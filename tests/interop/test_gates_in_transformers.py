@@ -15,7 +15,7 @@ import qmoe
 from helpers import generator
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.interop.transformers import FAMILIES, Family, gates_of, register_family, swap_gates, unswap_gates
-from transformer_models import MODELS, Itself, build, ids, quantum
+from transformer_models import MODELS, Itself, build, config_of, ids, quantum
 
 WITH_AUX = [name for name in MODELS if name != "DeepSeek-V3"]
 
@@ -36,7 +36,8 @@ def outputs(model: Any, **options: Any) -> Any:
 
 
 def test_all_five_families_are_tried_here() -> None:
-    assert {family.name for family in FAMILIES.values()} == set(MODELS)
+    shipped = {family.name for router, family in FAMILIES.items() if "flex_olmo" not in router}  # the example of the docs
+    assert shipped == set(MODELS)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -58,9 +59,9 @@ def test_losses_are_finite_and_gradients_reach_every_part_of_the_gate(name: str)
     model = swap_gates(build(name).train(), quantum)
     out = outputs(model)
     out.loss.backward()
-    assert math.isfinite(out.loss)
+    assert math.isfinite(out.loss.item())
     if name in WITH_AUX:
-        assert math.isfinite(out.aux_loss)
+        assert math.isfinite(out.aux_loss.item())
         assert out.aux_loss > 0
     for gate in gates_of(model).values():
         assert gate.router.quantum.weights.grad.abs().sum() > 0
@@ -197,13 +198,13 @@ def test_what_does_not_fit_is_told_and_changes_nothing() -> None:
 class OwnRouter(nn.Module):
     """A router of nobody's family."""
 
-    def __init__(self, factor: float = 1.0) -> None:
+    def __init__(self, shift: float = 0.0) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(4, 16, generator=generator()))
-        self.factor = factor
+        self.shift = shift
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        logits = nn.functional.linear(self.factor * x, self.weight)
+        logits = nn.functional.linear(x + self.shift, self.weight)
         return logits, logits.argmax(-1)
 
 
@@ -216,11 +217,11 @@ def test_a_family_of_your_own_is_registered_and_a_wrong_description_is_found(mon
     x = torch.randn(3, 16, generator=generator())
     swap_gates(model, quantum)
     assert torch.equal(model(x)[0], model[0].router.logits(x))
-    # Here the weight is not all that decides: an identity in its place gives logits three times as large.
+    # Here the weight is not all that decides: with an identity in its place, logits would be shifted.
     with pytest.raises(UnsupportedError, match="through an identity give another routing"):
-        swap_gates(nn.Sequential(OwnRouter(3.0)), quantum)
+        swap_gates(nn.Sequential(OwnRouter(1.0)), quantum)
     register_family(Family("Own", f"{__name__}.OwnRouter"))
-    with pytest.raises(UnsupportedError, match="'OwnRouter' object has no attribute 'hidden_dim'"):
+    with pytest.raises(UnsupportedError, match="has width='hidden_dim', and a OwnRouter here has no hidden_dim"):
         swap_gates(nn.Sequential(OwnRouter()), quantum)
 
 
@@ -260,15 +261,19 @@ def test_gates_stay_in_single_precision_in_a_model_of_bfloat16(name: str) -> Non
     assert {p.dtype for p in half.parameters()} == {torch.float16}
     double = copy.deepcopy(model).double()
     assert {p.dtype for p in double.parameters()} == {torch.float64}
-    assert outputs(double).loss.isfinite()
+    x = torch.rand(3, 16, dtype=torch.float64)
+    for gate in gates_of(double).values():
+        right = type(gate).__mro__[2](config_of(name)).double()
+        assert gate(x)[0].dtype == right(x)[0].dtype
 
 
 def test_gates_are_not_lowered_by_autocast() -> None:
     model = swap_gates(build("Mixtral"), quantum)
     gate = gates_of(model)["model.layers.0.mlp.gate"]
     x = torch.randn(20, 16, generator=generator())
+    right = gate.router.logits(x)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(gate.logits(x), gate.router.logits(x))
+        assert torch.equal(gate.logits(x), right)
         assert outputs(model).loss.isfinite()
 
 

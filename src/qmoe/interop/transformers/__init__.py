@@ -1,8 +1,8 @@
 """Routers of qmoe in the place of the gates of mixtures of experts that transformers has.
 
-`families` lists the models whose rule of routing is known, `swapped_gate` is a gate that asks another router and then follows
-that rule, `swapping` puts it into a model and takes it out, `gate_files` keeps gates in a file of their own, and
-`model_classes` makes classes of models that have their gates from the start, for ``save_pretrained`` and ``from_pretrained``.
+`families` lists the models whose rule of routing is known. `swapped_gate` is a gate that asks another router, then follows
+that rule; `swapping` puts it into a model and takes it out; `gate_files` keeps gates in a file of their own. `model_classes`
+makes classes of models that have their gates from the start, for ``save_pretrained`` and ``from_pretrained``.
 """
 
 from qmoe.interop.transformers.families import FAMILIES, Family, register_family

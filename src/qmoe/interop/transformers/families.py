@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from qmoe.errors import ConfigError
+from qmoe.errors import ConfigError, UnsupportedError
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,28 @@ def family_of(module: nn.Module) -> Family | None:
         if found is not None:
             return found
     return None
+
+
+def sizes_of(gate: nn.Module, family: Family) -> tuple[int, int]:
+    """Features and experts of a gate that is not swapped.
+
+    Raises:
+        UnsupportedError: where the gate is not as the family is described.
+    """
+    for what, name in (("weight", family.weight), ("bias", family.bias), ("width", family.width)):
+        if name is not None and getattr(gate, name, None) is None:
+            raise UnsupportedError(
+                f"The family {family.name} has {what}={name!r}, and a {type(gate).__name__} here has no {name}. Describe it "
+                "anew by register_family, or install a version of transformers that qmoe is tested with."
+            )
+    weight = getattr(gate, family.weight)
+    if weight.dim() != 2:
+        raise UnsupportedError(
+            f"The {family.weight} of this {type(gate).__name__} has the shape {tuple(weight.shape)}, expected experts by "
+            "features; gates whose weights are sharded or packed cannot be swapped."
+        )
+    n_experts, in_features = weight.shape
+    return in_features, n_experts
 
 
 def known_families() -> str:

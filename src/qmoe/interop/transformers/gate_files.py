@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from qmoe.errors import ConfigError, UnsupportedError, did_you_mean
-from qmoe.interop.transformers.families import Family
+from qmoe.interop.transformers.families import Family, sizes_of
 from qmoe.interop.transformers.swapped_gate import SwappedGate, enter
-from qmoe.interop.transformers.swapping import gates_of, plain_gates, prepare_models
+from qmoe.interop.transformers.swapping import gates_of, plain_gates, prepare_models, try_rule
 from qmoe.routers import ConstantRouter, Router
 from qmoe.saving import load, save
 
@@ -43,8 +44,8 @@ def save_gates(model: nn.Module, path: str | Path) -> None:
         save(held, path)
     except UnsupportedError as error:
         raise UnsupportedError(
-            f"{error} Gates of your own are kept with the whole model: a class made by qmoe.interop.transformers.swapped has "
-            "save_pretrained and from_pretrained."
+            f"{error} Gates of your own are kept with the whole model: a class that qmoe.interop.transformers.swapped made "
+            "has save_pretrained and from_pretrained."
         ) from error
 
 
@@ -64,15 +65,17 @@ def load_gates(model: nn.Module, path: str | Path) -> nn.Module:
     """
     held = load(path)
     gates = plain_gates(model)
-    found: list[tuple[nn.Module, Family, nn.Sequential]] = []
+    found: list[tuple[nn.Module, Family, Any]] = []
     for key, parts in held.named_children() if isinstance(held, nn.Sequential) else ():
         name = key.replace("/", ".")
         if not isinstance(parts, nn.Sequential) or not hasattr(parts, "router"):
             continue
         if name not in gates:
-            raise ConfigError(f"{path} has a gate for {name!r}, and the model has none there{did_you_mean(name, gates)}")
+            raise ConfigError(
+                f"{path} has a gate for {name!r}, and the model has none there{did_you_mean(name, gates)}"
+            )
         gate, family = gates[name]
-        _check_sizes(path, name, gate, family, parts)
+        _check_gate(path, name, gate, family, parts)
         found.append((gate, family, parts))
     if not found:
         raise ConfigError(f"{path} holds a {type(held).__name__} and no gates; save_gates writes a file of gates.")
@@ -88,17 +91,17 @@ def load_gates(model: nn.Module, path: str | Path) -> nn.Module:
     return model
 
 
-def _check_sizes(path: str | Path, name: str, gate: nn.Module, family: Family, parts: nn.Sequential) -> None:
+def _check_gate(path: str | Path, name: str, gate: nn.Module, family: Family, parts: nn.Sequential) -> None:
     if isinstance(gate, SwappedGate):
         sizes = (gate.in_features, gate.n_experts)
     else:
-        n_experts, in_features = getattr(gate, family.weight).shape
-        sizes = (in_features, n_experts)
+        sizes = sizes_of(gate, family)
+        try_rule(gate, family)
     router = parts.router
     if isinstance(router, Router) and (router.in_features, router.n_experts) != sizes:
         raise ConfigError(
-            f"{path} has a gate for {name!r} from {router.in_features} features to {router.n_experts} experts, and the model "
-            f"has {sizes[0]} features and {sizes[1]} experts there."
+            f"{path} has a gate for {name!r} from {router.in_features} features to {router.n_experts} experts, and the "
+            f"model has {sizes[0]} features and {sizes[1]} experts there."
         )
     missing = [adjusted for adjusted in family.adjusted if not hasattr(parts, adjusted)]
     if missing:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from qmoe.errors import ConfigError, ShapeError
-from qmoe.interop.transformers.families import Family
+from qmoe.interop.transformers.families import Family, sizes_of
 from qmoe.layers import in_autocast, own_tensor
 from qmoe.routers import Router
 
@@ -41,7 +41,7 @@ class SwappedGate(nn.Module):
 
     def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Routes ``(..., F)`` hidden states as the model's own class does, by the logits of `router`."""
-        return super().forward(self.logits(hidden_states), *args, **kwargs)  # type: ignore[misc]
+        return super().forward(self.logits(hidden_states), *args, **kwargs)
 
     def logits(self, hidden_states: Tensor) -> Tensor:
         """``(..., F)`` hidden states to ``(..., E)`` logits, in the dtype that the family has them in."""
@@ -51,8 +51,8 @@ class SwappedGate(nn.Module):
             logits = _logits(self.router, x)
         if logits.shape != (*x.shape[:-1], self.n_experts):
             raise ShapeError(
-                f"The gate {type(self.router).__name__} gave {tuple(logits.shape)} for hidden states {tuple(x.shape)}, expected "
-                f"{(*x.shape[:-1], self.n_experts)}: one logit for each expert."
+                f"The gate {type(self.router).__name__} gave {tuple(logits.shape)} for hidden states {tuple(x.shape)}, "
+                f"expected {(*x.shape[:-1], self.n_experts)}: one logit for each expert."
             )
         return logits.to(self.family.logits_dtype or hidden_states.dtype).contiguous()
 
@@ -115,11 +115,17 @@ def _not_lowered(fn: Callable[[Tensor], Tensor], value: Tensor) -> Tensor:
     return value.to(made.device) if made.dtype in _LOW and value.dtype not in _LOW else made
 
 
-@functools.cache
+#: Class of routers -> that of swapped gates with its rule, so that there is one of each.
+_CLASSES: dict[type[nn.Module], type[SwappedGate]] = {}
+
+
 def gate_class(parent: type[nn.Module]) -> type[SwappedGate]:
     """The class of a swapped gate whose rule is that of ``parent``."""
+    if parent in _CLASSES:
+        return _CLASSES[parent]
     found = type(f"Swapped{parent.__name__}", (SwappedGate, parent), {"__doc__": SwappedGate.__doc__})
     found.__module__ = parent.__module__
+    _CLASSES[parent] = found
     return found
 
 
@@ -136,7 +142,7 @@ def enter(gate: nn.Module, family: Family, router: nn.Module) -> SwappedGate:
         ConfigError: for a router that does not fit; the gate is then as it was.
     """
     parent, held, width = type(gate), getattr(gate, family.weight), family.width
-    n_experts, in_features = held.shape
+    in_features, n_experts = sizes_of(gate, family)
     # Where the values are without memory, as when transformers loads a model, those of the identity are there already.
     device = torch.device("cpu") if held.is_meta else held.device
     before = nn.ParameterDict()
@@ -175,7 +181,7 @@ def leave(gate: SwappedGate) -> None:
         gate.__dict__.pop(_DRAWN, None)
     for name in ("family", "in_features", "n_experts", "_unsaved"):
         gate.__dict__.pop(name, None)
-    gate.__class__ = type(gate).__mro__[2]  # type: ignore[assignment]
+    gate.__class__ = type(gate).__mro__[2]
     for name, value in before.items():
         gate.register_parameter(name, value)
     if family.width is not None:

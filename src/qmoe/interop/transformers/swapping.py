@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from qmoe.errors import ConfigError, UnsupportedError
-from qmoe.interop.transformers.families import Family, family_of, known_families
+from qmoe.interop.transformers.families import Family, family_of, known_families, sizes_of
 from qmoe.interop.transformers.swapped_gate import SwappedGate, enter, leave
 
 #: Makes a gate of the number of features and of experts; one with an argument ``layer`` gets that of the layer too.
@@ -32,8 +32,8 @@ def swap_gates(model: nn.Module, make: Make, layers: str | Iterable[int] = "all"
 
     Args:
         model: a model of transformers, or a module with one in it. It is changed in place.
-        make: ``make(in_features, n_experts)`` gives a `qmoe.routers.Router`, or any module from ``(..., F)`` hidden states to
-            ``(..., E)`` logits. It is called once for each layer; if it has an argument ``layer``, that gets its number.
+        make: ``make(in_features, n_experts)`` gives a `qmoe.routers.Router`, or any module from ``(..., F)`` hidden states
+            to ``(..., E)`` logits. It is called once for each layer; if it has an argument ``layer``, that gets its number.
         layers: the numbers of the layers to change, counted from 0 as the model counts them; ``"all"`` for all that have a
             gate.
 
@@ -62,7 +62,7 @@ def swap_gates(model: nn.Module, make: Make, layers: str | Iterable[int] = "all"
     made: set[int] = set()
     try:
         for name, gate, family in chosen:
-            n_experts, in_features = getattr(gate, family.weight).shape
+            in_features, n_experts = sizes_of(gate, family)
             with _plain_defaults():
                 extra = {"layer": layer_of(name)} if takes_layer else {}
                 router = make(in_features, n_experts, **extra)
@@ -72,7 +72,7 @@ def swap_gates(model: nn.Module, make: Make, layers: str | Iterable[int] = "all"
                 )
             made.add(id(router))
             if type(gate) not in tried:
-                _try_rule(gate, family)
+                try_rule(gate, family)
                 tried.add(type(gate))
             done.append(enter(gate, family, router))
     except Exception:
@@ -177,7 +177,7 @@ def _plain_defaults() -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def _try_rule(gate: nn.Module, family: Family) -> None:
+def try_rule(gate: nn.Module, family: Family) -> None:
     """Raises `UnsupportedError` unless the class routes logits through an identity as it routes them by its own weight."""
     weight = getattr(gate, family.weight)
     if weight.is_meta:
@@ -190,7 +190,7 @@ def _try_rule(gate: nn.Module, family: Family) -> None:
         with torch.no_grad():
             # Called on the class, so that nobody's hooks see it.
             right = type(gate).forward(gate, x)
-            trial = enter(gate, family, _Logits(weight, getattr(gate, family.bias or "", None)))
+            trial = enter(gate, family, _Logits(gate, family))
             try:
                 found = type(trial).forward(trial, x)
             finally:
@@ -212,9 +212,11 @@ def _try_rule(gate: nn.Module, family: Family) -> None:
 class _Logits(nn.Module):
     """The logits that a gate had itself, in the precision that it had them in."""
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+    def __init__(self, gate: nn.Module, family: Family) -> None:
         super().__init__()
-        self.held = (weight, bias)
+        dtype = family.logits_dtype or getattr(gate, family.weight).dtype
+        bias = None if family.bias is None else getattr(gate, family.bias).to(dtype)
+        self.held: tuple[torch.Tensor, torch.Tensor | None] = (getattr(gate, family.weight).to(dtype), bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight, bias = self.held
@@ -273,7 +275,7 @@ def check_captured(model: Any, args: Any, kwargs: dict[str, Any], output: Any) -
     n_gates, n_found = len(gates_of(model)), len(getattr(output, "router_logits", None) or ())
     if n_found < n_gates:
         raise UnsupportedError(
-            f"{type(model).__name__} was asked for router logits, and captured {n_found} for {n_gates} swapped gate(s), so its "
-            "auxiliary loss would leave gates out. Name the class of its routers in _can_record_outputs of the model, or pass "
-            "output_router_logits=False."
+            f"{type(model).__name__} was asked for router logits, and captured {n_found} for {n_gates} swapped gate(s), so "
+            "its auxiliary loss would leave gates out. Name the class of its routers in _can_record_outputs of the model, "
+            "or pass output_router_logits=False."
         )
