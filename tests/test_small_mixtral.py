@@ -16,7 +16,7 @@ sys.modules["train_small_mixtral"] = script
 _spec.loader.exec_module(script)
 
 TINY = script.Setting(
-    n_seeds=2, steps=2, batch=2, context=8, hidden=8, layers=1, n_experts=3, n_qubits=2, circuit_layers=1, held_out=4
+    n_seeds=2, steps=10, batch=2, context=8, hidden=8, layers=1, n_experts=3, n_qubits=2, circuit_layers=1, held_out=4
 )
 
 

@@ -190,7 +190,7 @@ def try_rule(gate: nn.Module, family: Family) -> None:
         with torch.no_grad():
             # Called on the class, so that nobody's hooks see it.
             right = type(gate).forward(gate, x)
-            trial = enter(gate, family, _Logits(gate, family))
+            trial = enter(gate, family, _OwnLogits(gate, family))
             try:
                 found = type(trial).forward(trial, x)
             finally:
@@ -209,7 +209,7 @@ def try_rule(gate: nn.Module, family: Family) -> None:
         raise _other_rule(gate, family, "its logits through an identity give another routing")
 
 
-class _Logits(nn.Module):
+class _OwnLogits(nn.Module):
     """The logits that a gate had itself, in the precision that it had them in."""
 
     def __init__(self, gate: nn.Module, family: Family) -> None:
