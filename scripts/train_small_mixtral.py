@@ -85,7 +85,7 @@ ARMS: dict[str, tuple[str, Callable[[Setting, torch.Generator], nn.Module] | Non
     "quantum": ("quantum gate", quantum_gate),
     "twin": ("classical twin", lambda s, g: qmoe.twin(quantum_gate(s, torch.Generator()), generator=g)),
     "linear": ("linear gate", None),
-    "mean": ("constant gate", lambda s, g: ConstantRouter(s.hidden, s.n_experts, generator=g)),
+    "mean": ("fixed gate", lambda s, g: ConstantRouter(s.hidden, s.n_experts, generator=g)),
 }
 CLAIMS = {
     "claims": [
@@ -108,7 +108,7 @@ CLAIMS = {
             ],
         }
         for identity, a, b, direction, statement in (
-            ("routing", "linear", "mean", "less", "Routing matters: the linear gate gives a lower loss than none."),
+            ("routing", "linear", "mean", "less", "Routing matters: the linear gate gives a lower loss than a fixed one."),
             ("better", "quantum", "linear", "less", "The quantum gate gives a lower loss than the linear gate."),
             ("needed", "quantum", "twin", "less", "The quantum gate gives a lower loss than its classical twin."),
         )

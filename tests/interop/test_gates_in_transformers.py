@@ -36,7 +36,9 @@ def outputs(model: Any, **options: Any) -> Any:
 
 
 def test_all_five_families_are_tried_here() -> None:
-    shipped = {family.name for router, family in FAMILIES.items() if "flex_olmo" not in router}  # the example of the docs
+    shipped = {
+        family.name for router, family in FAMILIES.items() if "flex_olmo" not in router
+    }  # the example of the docs
     assert shipped == set(MODELS)
 
 
