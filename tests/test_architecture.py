@@ -38,7 +38,7 @@ FLOORS = (
 )
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 #: Packages within a room that stand higher than it, on the floor of another room; the rest of the room does not import them.
-RAISED = {"interop.transformers": "estimator"}
+RAISED = {"interop.transformers": "estimators"}
 FLOOR |= {package: FLOOR[beside] for package, beside in RAISED.items()}
 #: Rooms that see less than their floor would allow.
 ONLY = {"statistics": {"errors", "seeding", "lazy"}}
