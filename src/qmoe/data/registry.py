@@ -10,6 +10,7 @@ from qmoe.data.fourier import TwoCurves
 from qmoe.data.generated import HiddenManifold, Synthetic
 from qmoe.data.parity import Checkerboard, Hyperplanes, Xor
 from qmoe.data.planar import Circles, Moons, Spirals
+from qmoe.data.qml_benchmarks import QML_BENCHMARKS
 from qmoe.data.tables.table import UserTable
 from qmoe.errors import unknown
 
@@ -27,6 +28,7 @@ _ALL: tuple[type[Dataset], ...] = (
     Mnist4x4,
     Mnist4x4Sample,
     Mnist,
+    *QML_BENCHMARKS,
     UserTable,
 )
 
