@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.svm import SVC
 
 from qmoe.data import make_dataset
 from qmoe.data.qml_benchmarks import (
+    QML_BENCHMARKS,
     QmlBarsAndStripes,
     QmlHiddenManifold,
     QmlHiddenManifoldDiff,
@@ -17,6 +19,7 @@ from qmoe.data.qml_benchmarks import (
     QmlTwoCurvesDiff,
     ScriptedSet,
 )
+from qmoe.data.qml_benchmarks.published_scores import published_record
 from qmoe.errors import ConfigError
 from qmoe.studies.assembly import prepare_data
 from qmoe.studies.trials import Draw
@@ -39,7 +42,7 @@ FACTS = [
     (QmlBarsAndStripes(4), 2959246.7, 256949, 45936.6579, 10670),
     (QmlBarsAndStripes(16), 83893444.4, 269230, -1357508.08, 11093),
 ]
-IDS = [f"{fact[0].name.removeprefix('qml_benchmarks_')}-{list(vars(fact[0]).values())[0]}" for fact in FACTS]
+IDS = [f"{fact[0].name.removeprefix('qml_benchmarks_')}-{next(iter(vars(fact[0]).values()))}" for fact in FACTS]
 
 
 def _sums(x: np.ndarray, y: np.ndarray) -> tuple[float, int]:
@@ -99,3 +102,62 @@ def test_bars_are_constant_along_columns_and_stripes_along_rows() -> None:
     images = split.x_train.reshape(-1, 8, 8)
     within_columns, within_rows = images.mean(axis=1).std(axis=1), images.mean(axis=2).std(axis=1)
     assert ((within_rows > within_columns) == (split.y_train == 1)).mean() > 0.98
+
+
+# --- what was published on them ----------------------------------------------------------------------------------------
+
+SVC_SETS = [
+    cls(value)  # type: ignore[call-arg]
+    for cls in QML_BENCHMARKS
+    if "SVC" in published_record()[cls.name]
+    for value in published_record()[cls.name]["values"]
+]
+
+
+def test_the_record_has_a_support_vector_machine_on_every_set_with_rows_of_numbers() -> None:
+    assert len(SVC_SETS) == 6 * 19
+
+
+def test_our_support_vector_machine_equals_the_published_one_on_every_set() -> None:
+    repeated = []
+    for dataset in SVC_SETS:
+        (value,) = vars(dataset).values()
+        table = published_record()[dataset.name]
+        columns, at = table["SVC"], table["values"].index(value)
+        split = dataset.published()
+        fitted = SVC(C=columns["C"][at], gamma=columns["gamma"][at]).fit(split.x_train, split.y_train)
+        (score,) = (score for score in dataset.published_scores() if score.model == "SVC")
+        train, test = fitted.score(split.x_train, split.y_train), fitted.score(split.x_test, split.y_test)
+        assert train == pytest.approx(columns["train"][at], abs=1e-6)
+        if score.repeats_training:
+            # What is published as the test accuracy is that of the training rows.
+            assert train == pytest.approx(score.test_accuracy, abs=1e-6)
+            assert test < score.test_accuracy - 0.06
+            repeated.append((dataset.name, value))
+        else:
+            assert test == pytest.approx(score.test_accuracy, abs=1e-6)
+    assert repeated == [("qml_benchmarks_two_curves_diff", degree) for degree in range(16, 21)]
+
+
+def test_a_score_names_its_file() -> None:
+    (score,) = (s for s in QmlTwoCurves(10).published_scores() if s.model == "IQPKernelClassifier")
+    assert score.test_accuracy == pytest.approx(published_record()[QmlTwoCurves.name]["IQPKernelClassifier"]["test"][8])
+    assert score.where == (
+        "https://github.com/XanaduAI/qml-benchmarks at 0bbf848: paper/results/two_curves/IQPKernelClassifier/"
+        "IQPKernelClassifier_two_curves-5degree-0.1offset-10d_GridSearchCV-best-hyperparams-results.csv"
+    )
+
+
+def test_models_that_were_not_published_on_a_set_are_left_out() -> None:
+    assert "IQPKernelClassifier" not in {score.model for score in QmlLinearlySeparable(20).published_scores()}
+    assert {score.model for score in QmlBarsAndStripes(4).published_scores()} >= {
+        "ConvolutionalNeuralNetwork",
+        "WeiNet",
+    }
+
+
+def test_models_whose_test_accuracy_repeats_that_of_training_are_marked_on_two_curves_diff_alone() -> None:
+    marked = [(d.name, s.model) for d in SVC_SETS for s in d.published_scores() if s.repeats_training]
+    assert {name for name, _ in marked} == {"qml_benchmarks_two_curves_diff"}
+    counts = {"SVC": 5, "MLPClassifier": 8, "SeparableVariationalClassifier": 19}
+    assert {model: marked.count((QmlTwoCurvesDiff.name, model)) for _, model in marked} == counts

@@ -1,8 +1,8 @@
 """The families of Bowles, Ahmed and Schuld (2024), "Better than classical?", arXiv:2403.07059, number for number.
 
-The order in which numbers are drawn is that of the authors' scripts (github.com/XanaduAI/qml-benchmarks, ``paper/benchmarks``,
-commit 0bbf848), so that rows and splits are those of their experiments; the code is our own. Their labels -1 and 1 are 0
-and 1 here.
+The order in which numbers are drawn is that of the authors' scripts (``paper/benchmarks`` of
+github.com/XanaduAI/qml-benchmarks at commit 0bbf848), so that rows and splits are those of their experiments; the code is
+our own. Their labels -1 and 1 are 0 and 1 here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from qmoe.data.base import Split
 from qmoe.data.options import OneOf, Whole
-from qmoe.data.qml_benchmarks.scripted_sets import N_SAMPLES, ScriptedSet, TooFewRows
+from qmoe.data.qml_benchmarks.scripted_sets import N_SAMPLES, ScriptedSet, TooFewRowsError
 
 _SIZES = range(2, 21)  # what every family but bars and stripes runs over
 
@@ -60,7 +60,7 @@ class QmlLinearlySeparable(ScriptedSet):
         sums = x.sum(axis=1)
         kept = np.flatnonzero(np.abs(sums) > 0.02 * self.n_features)[:N_SAMPLES]
         if len(kept) < N_SAMPLES:
-            raise TooFewRows
+            raise TooFewRowsError
         return x[kept], (sums[kept] <= 0.0).astype(np.int64)
 
 
@@ -175,7 +175,7 @@ class QmlHyperplanesDiff(ScriptedSet):
         odd = (points @ normals.T + offsets > 0.0).sum(axis=1) % 2 == 1
         halves = [points[side][: N_SAMPLES // 2] for side in (~odd, odd)]
         if min(map(len, halves)) < N_SAMPLES // 2:
-            raise TooFewRows
+            raise TooFewRowsError
         return _standardised(np.concatenate(halves) @ embedding), _halves()
 
 

@@ -15,6 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from qmoe.data.base import Dataset, Points, Split, check_seed
+from qmoe.data.qml_benchmarks.published_scores import PublishedScore, scores_of
 from qmoe.errors import ConfigError
 from qmoe.seeding import Seed, random_state
 
@@ -23,7 +24,7 @@ _TEST_FRACTION = 0.2  # the default of `Dataset.split`, and what the scripts hol
 _ATTEMPTS = 1000
 
 
-class TooFewRows(Exception):
+class TooFewRowsError(Exception):
     """One class has too few rows in what was drawn."""
 
 
@@ -58,6 +59,11 @@ class ScriptedSet(Dataset):
         """Returns the training and test rows of the published experiments."""
         return self.split(self.script_seed)
 
+    def published_scores(self) -> tuple[PublishedScore, ...]:
+        """Returns what the paper's models reached on the test rows of `published`."""
+        (value,) = vars(self).values()
+        return scores_of(self.name, value)
+
     def sample(self, seed: Seed) -> Points:
         """Returns the training rows and then the test rows of ``split(seed)``."""
         split = self.split(seed)
@@ -85,7 +91,7 @@ class ScriptedSet(Dataset):
         for _ in range(_ATTEMPTS):
             try:
                 return self._draw(random)
-            except TooFewRows:
+            except TooFewRowsError:
                 continue
         raise ConfigError(f"{self.name}: {_ATTEMPTS} problems had too few rows of one class; take another seed.")
 
@@ -102,7 +108,7 @@ class ScriptedSet(Dataset):
         """Draws ``(N, F)`` rows and ``(N,)`` labels 0 and 1.
 
         Raises:
-            TooFewRows: all is drawn, but one class has too few rows.
+            TooFewRowsError: all is drawn, but one class has too few rows.
         """
 
 
@@ -113,7 +119,7 @@ def _scripted(dataset: ScriptedSet, seed: int) -> Split:
     for earlier in dataset._script():
         try:
             split = earlier._draw(random)
-        except TooFewRows:
+        except TooFewRowsError:
             random.permutation(N_SAMPLES)  # what the split would have drawn
             split = None
     if split is None:
