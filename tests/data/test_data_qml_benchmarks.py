@@ -72,9 +72,9 @@ def test_what_is_handed_out_can_be_changed_without_changing_the_next() -> None:
     assert np.abs(QmlTwoCurves(3).published().x_train).min() > 0.0
 
 
-def test_a_study_pinned_to_the_script_seed_has_the_published_parts() -> None:
+def test_a_study_pinned_to_the_published_seed_has_the_published_parts() -> None:
     name = "qml_benchmarks_two_curves_diff"
-    draw = Draw(name, '{"degree": 3}', None, "none", 0.2, root=5, data_seed=0, fixed=QmlTwoCurvesDiff.script_seed)
+    draw = Draw(name, '{"degree": 3}', None, "none", 0.2, root=5, data_seed=0, fixed=QmlTwoCurvesDiff.published_seed)
     published = QmlTwoCurvesDiff(3).published()
     assert torch.equal(prepare_data(draw).x_test, torch.from_numpy(published.x_test))
     assert torch.equal(prepare_data(draw).y_train, torch.from_numpy(published.y_train))

@@ -37,6 +37,7 @@ from qmoe.circuits.noise import (
 )
 from qmoe.circuits.paulis import Sum, Word, as_word, word_text
 from qmoe.circuits.placing import split_readout
+from qmoe.circuits.published_circuits import data_reuploading, dressed, iqp, iqp_kernel
 from qmoe.circuits.readouts import (
     READOUTS,
     Born,
@@ -112,6 +113,10 @@ __all__ = [
     "as_noise",
     "as_readout",
     "as_word",
+    "data_reuploading",
+    "dressed",
+    "iqp",
+    "iqp_kernel",
     "split_readout",
     "word_text",
 ]

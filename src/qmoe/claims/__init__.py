@@ -11,13 +11,22 @@ from qmoe.claims.judge import judge
 from qmoe.claims.planning import DrawPlan, plan
 from qmoe.claims.registration import Departure, Registration, register, root_seed, verify
 from qmoe.claims.runs import ArmKey, ArmRuns, StudyRuns, Universe
-from qmoe.claims.shipped import CLAIMS, Registered, claim_text, registered, shipped_claims
+from qmoe.claims.shipped import (
+    CLAIMS,
+    FURTHER_CLAIMS,
+    Registered,
+    claim_text,
+    further_claims,
+    registered,
+    shipped_claims,
+)
 from qmoe.claims.spec import Claim, load_claims, parse_claims
 from qmoe.claims.verdicts import Comparison, Estimate, TestVerdict, Verdict
 from qmoe.claims.vocabulary import Outcome
 
 __all__ = [
     "CLAIMS",
+    "FURTHER_CLAIMS",
     "ArmKey",
     "ArmRuns",
     "ChoiceEffect",
@@ -43,6 +52,7 @@ __all__ = [
     "ablation_study",
     "claim_text",
     "decide",
+    "further_claims",
     "judge",
     "ladder_claims",
     "load_claims",

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from qmoe.claims import CLAIMS, Claim, Verdict, load_claims
+from qmoe.claims import CLAIMS, FURTHER_CLAIMS, Claim, Verdict, load_claims
 from qmoe.cli.computing import Computing, until_stopped
 from qmoe.cli.console import make_console, make_progress, say
 from qmoe.engines.memory import in_words
@@ -171,7 +171,7 @@ def own_claims(path: Path | None) -> list[Claim]:
     """The user's own claims, refused before anything is trained where they bear a name that is taken."""
     own = [] if path is None else load_claims(path)
     for claim in own:
-        if claim.id in CLAIMS:
+        if claim.id in (*CLAIMS, *FURTHER_CLAIMS):
             raise ConfigError(f"{path}: the claim {claim.id} ships with qmoe; give yours an id of its own.")
     return own
 

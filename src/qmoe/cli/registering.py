@@ -20,25 +20,35 @@ from qmoe.studies.boundary_measures import agreement_on, straightness_on
 from qmoe.studies.files import read_study
 from qmoe.studies.measurements import effective_dimension_on
 from qmoe.studies.overrides import parse_override, with_overrides
-from qmoe.studies.presets import preset_values
+from qmoe.studies.presets import GROUPS, further_presets, preset_values
 
 STORE = "store.sqlite"
 
 
 def study_of(name: str) -> Study:
-    """A study by the name of its preset, or from a TOML file."""
-    (study,) = studies_of(name, ())
-    return study
+    """A study by the name of its preset, or from a TOML file.
+
+    Raises:
+        ConfigError: for the name of a group of studies.
+    """
+    found = studies_of(name, ())
+    if len(found) > 1:
+        raise ConfigError(f"{name!r} names {len(found)} studies; name one of them, such as {found[0].name!r}.")
+    return found[0]
 
 
 def studies_of(name: str, overrides: Sequence[str]) -> list[Study]:
-    """A study by the name of its preset, or from a TOML file; of other options, each combination of a grid."""
-    if name not in preset_names() and not Path(name).suffix and not Path(name).exists():
-        raise unknown("preset", name, preset_names())
-    is_preset = name in preset_names()
-    values = preset_values(name) if is_preset else read_study(Path(name))
-    source = f"{name}.toml" if is_preset else Path(name).name
-    return [parse_study(one, source) for one in with_overrides(values, [parse_override(text) for text in overrides])]
+    """A preset, all presets of a group, or the study of a TOML file; of other options, each combination of a grid."""
+    shipped = [*preset_names(), *further_presets()]
+    if name not in (*shipped, *GROUPS) and not Path(name).suffix and not Path(name).exists():
+        raise unknown("preset", name, [*shipped, *GROUPS])
+    changes = [parse_override(text) for text in overrides]
+    if name in GROUPS:
+        members = further_presets(name)
+        return [parse_study(one, f"{m}.toml") for m in members for one in with_overrides(preset_values(m), changes)]
+    values = preset_values(name) if name in shipped else read_study(Path(name))
+    source = f"{name}.toml" if name in shipped else Path(name).name
+    return [parse_study(one, source) for one in with_overrides(values, changes)]
 
 
 def refuse_download(study: Study, allowed: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self, get_type_hints
 import numpy as np
 
 from qmoe.data.options import OptionRule, Real, Samples
+from qmoe.data.published import PublishedScore
 from qmoe.errors import ConfigError, ShapeError
 from qmoe.seeding import Seed, child, random_state
 
@@ -65,6 +66,8 @@ class Dataset(ABC):
     resampled: ClassVar[bool] = True
     #: Why other seeds give no fresh rows of the same problem, "" for a family that can be sampled without limit.
     limited: ClassVar[str] = ""
+    #: The seed whose split has published results (`published_scores`), None for a set without.
+    published_seed: ClassVar[int | None] = None
     #: The option that says where files of the user's own lie, "" for a set without such files.
     located: ClassVar[str] = ""
 
@@ -151,6 +154,10 @@ class Dataset(ABC):
     def bayes_error(self) -> float | None:
         """Returns the error rate of the best possible classifier, None where it is not known."""
         return None
+
+    def published_scores(self) -> tuple[PublishedScore, ...]:
+        """Returns what others report on the split of `published_seed`; nothing for most sets."""
+        return ()
 
     def posterior(self, x: np.ndarray) -> np.ndarray | None:
         """Returns the ``(N, C)`` class probabilities at the rows of ``x`` ``(N, F)``, None where they are not known."""

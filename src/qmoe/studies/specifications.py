@@ -126,6 +126,7 @@ def _specify(study: Study, multiverse: MultiverseSpec, chosen: dict[str, Any]) -
             "timed": 0,
             "effective_dimension": (),
             "boundaries": (),
+            "baselines": (),
             "keep": "all",
             "ladder": False,
             "quick": {},

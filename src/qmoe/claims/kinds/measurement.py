@@ -10,14 +10,19 @@ from qmoe.claims.kinds.base import ContrastTest, MeasuredTest
 from qmoe.claims.questions import Measurements, Posed, Poser, Question
 from qmoe.claims.runs import ArmKey
 from qmoe.errors import ShapeError
+from qmoe.studies.specs.base import Words
 
 
 class MeasurementTest(MeasuredTest, ContrastTest):
-    """Two measured quantities that are no metric of a trial, such as effective dimensions; b may be a fixed number."""
+    """Two measured quantities that are no metric of a trial, such as effective dimensions; b may be a fixed number.
+
+    ``unit`` says what is paired, in the plural.
+    """
 
     kind: Literal["measurement"]
     a: str
     b: str | float
+    unit: Words = "repeated measurements"
 
     def pose(self, poser: Poser, measured: Measurements, least: int) -> Posed:
         """One question on repeated measurements, paired by position.
@@ -33,7 +38,7 @@ class MeasurementTest(MeasuredTest, ContrastTest):
             return Posed(self, "", [], broken=f"{self.quantity} was not measured for {' and '.join(missing)}")
         label = f"value {self.b:g}" if fixed else str(self.b)
         asked = Question(ArmKey(self.a), ArmKey(label), self.a, label, self.quantity, "", self.contrast)
-        asked.unit = "repeated measurements"
+        asked.unit = self.unit
         a = np.asarray(values[self.a], dtype=np.float64)
         b = np.full(a.shape, self.b) if fixed else np.asarray(values[str(self.b)], dtype=np.float64)
         if a.shape != b.shape or a.ndim != 1 or not (np.isfinite(a).all() and np.isfinite(b).all()):
@@ -42,7 +47,7 @@ class MeasurementTest(MeasuredTest, ContrastTest):
                 "expected (n,) finite numbers each, paired by position."
             )
         if len(a) < least:
-            asked.obstacles = [f"there are {len(a)} repeated measurements, and the claim asks for {least}"]
+            asked.obstacles = [f"there are {len(a)} {self.unit}, and the claim asks for {least}"]
         else:
             poser.weigh_measured(asked, a, b, fixed)
         return Posed(self, "", [asked])

@@ -15,6 +15,8 @@ CLAIMS: tuple[str, ...] = (
     "C1", "C2", "C3", "C4a", "C4b", "C5", "C6a", "C6b", "C7",
     "T1", "T2", "T3", "T4",
 )  # fmt: skip
+#: On studies that are not registered: the groups of `qmoe.studies.presets.GROUPS`.
+FURTHER_CLAIMS: tuple[str, ...] = ("Q1",)
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,17 @@ def shipped_claims(headline: bool | None = None) -> list[Claim]:
     return [claim for claim in claims if headline is None or claim.headline == headline]
 
 
+def further_claims() -> list[Claim]:
+    """The claims that ship and are not registered, on published benchmarks."""
+    return [claim for name in FURTHER_CLAIMS for claim in parse_claims(tomllib.loads(claim_text(name)), f"{name}.toml")]
+
+
 def claim_text(name: str) -> str:
     """The TOML text of a claim that ships with qmoe.
 
     Raises:
         ConfigError: for an unknown name.
     """
-    if name not in CLAIMS:
-        raise unknown("claim", name, CLAIMS)
+    if name not in (*CLAIMS, *FURTHER_CLAIMS):
+        raise unknown("claim", name, (*CLAIMS, *FURTHER_CLAIMS))
     return resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8")

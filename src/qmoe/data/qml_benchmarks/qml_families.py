@@ -48,7 +48,7 @@ class QmlLinearlySeparable(ScriptedSet):
 
     name: ClassVar[str] = "qml_benchmarks_linearly_separable"
     difficulty: ClassVar[str] = ""
-    script_seed: ClassVar[int] = 42
+    published_seed: ClassVar[int] = 42
 
     n_features: Size = 2
 
@@ -72,7 +72,7 @@ class _HiddenManifolds(ScriptedSet):
     is v . tanh(W c), with W and v normal.
     """
 
-    script_seed: ClassVar[int] = 3
+    published_seed: ClassVar[int] = 3
 
     @property
     @abstractmethod
@@ -155,7 +155,7 @@ class QmlHyperplanesDiff(ScriptedSet):
 
     name: ClassVar[str] = "qml_benchmarks_hyperplanes_diff"
     difficulty: ClassVar[str] = "n_hyperplanes"
-    script_seed: ClassVar[int] = 1
+    published_seed: ClassVar[int] = 1
 
     n_hyperplanes: Size = 2
 
@@ -183,7 +183,7 @@ class QmlHyperplanesDiff(ScriptedSet):
 class _CurvePairs(ScriptedSet):
     """Two curves of ``_shape`` (F, degree, offset): Fourier series with noise 0.01, standardised over all rows."""
 
-    script_seed: ClassVar[int] = 3
+    published_seed: ClassVar[int] = 3
 
     @property
     @abstractmethod
@@ -270,7 +270,7 @@ class QmlBarsAndStripes(ScriptedSet):
 
     name: ClassVar[str] = "qml_benchmarks_bars_and_stripes"
     difficulty: ClassVar[str] = ""
-    script_seed: ClassVar[int] = 42
+    published_seed: ClassVar[int] = 42
 
     size: Annotated[int, OneOf((4, 8, 16, 32))] = 4
 

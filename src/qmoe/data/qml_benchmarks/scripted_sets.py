@@ -15,7 +15,8 @@ from typing import ClassVar
 import numpy as np
 
 from qmoe.data.base import Dataset, Points, Split, check_seed
-from qmoe.data.qml_benchmarks.published_scores import PublishedScore, scores_of
+from qmoe.data.published import PublishedScore
+from qmoe.data.qml_benchmarks.published_scores import scores_of
 from qmoe.errors import ConfigError
 from qmoe.seeding import Seed, random_state
 
@@ -33,13 +34,11 @@ class ScriptedSet(Dataset):
     """A set with two classes out of a script that makes several.
 
     A subclass says what the script makes up to it (`_script`) and how one set is drawn (`_rows_and_labels`).
-
-    Attributes:
-        script_seed: the seed of the published script.
     """
 
     limited: ClassVar[str] = "every seed draws another problem"
-    script_seed: ClassVar[int]
+    #: The seed of the published script.
+    published_seed: ClassVar[int]
 
     @property
     def n_classes(self) -> int:
@@ -57,7 +56,7 @@ class ScriptedSet(Dataset):
 
     def published(self) -> Split:
         """Returns the training and test rows of the published experiments."""
-        return self.split(self.script_seed)
+        return self.split(self.published_seed)
 
     def published_scores(self) -> tuple[PublishedScore, ...]:
         """Returns what the paper's models reached on the test rows of `published`."""

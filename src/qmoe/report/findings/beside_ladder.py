@@ -17,7 +17,7 @@ from qmoe.statistics import PairedDifference, paired_difference
 from qmoe.statistics.bootstrap import cluster_means
 from qmoe.studies import Study, TrialSpec
 from qmoe.studies.assembly import build_model
-from qmoe.studies.baselines import BASELINES, baseline_quantity
+from qmoe.studies.baselines import ALL_BASELINES, baseline_quantity
 
 #: Rung -> axis of those that dephase throughout.
 AXES = {"dephased-x": "X", "dephased-y": "Y", "dephased-all": "Z"}
@@ -49,7 +49,7 @@ class Baseline:
 
 
 def baselines_of(study: Study, measurements: Measurements, quantum: ArmRuns | None) -> list[Baseline]:
-    """The baselines of a study that were measured, in the order of `BASELINES`.
+    """The baselines of a study that were measured, in the order of `ALL_BASELINES`.
 
     Args:
         study: the study.
@@ -58,7 +58,7 @@ def baselines_of(study: Study, measurements: Measurements, quantum: ArmRuns | No
     """
     known = measurements.get(baseline_quantity(study), {})
     found = []
-    for name, label in BASELINES.items():
+    for name, label in ALL_BASELINES.items():
         values = np.asarray(known.get(name, ()), dtype=np.float64)
         if not len(values) or not np.isfinite(values).all():
             continue

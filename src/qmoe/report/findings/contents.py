@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from qmoe.claims import ArmRuns, Claim, ladder_claims
+from qmoe.claims import ArmRuns, Claim, further_claims, ladder_claims
 from qmoe.data.sources import only_from
 from qmoe.errors import QMoEError, StoreError
 from qmoe.report.findings.headline import HeadlineRow, headline
 from qmoe.report.findings.judged import Judged, Measurements, judge_all
+from qmoe.report.published.over_sets import accuracies_over_sets
 from qmoe.safe_files import open_regular
 from qmoe.studies import Store, StudyResults, preset_names
 from qmoe.studies.store import Execution
@@ -114,7 +115,10 @@ def read_store(path: str | Path, claims: Sequence[Claim] | None = None) -> Conte
         raise StoreError(f"{path} has no study that can be read. {unreadable[0][1]}")
     own = [study.study for study in results if study.study.name not in preset_names()]
     asked = [claim for number, study in enumerate(own) for claim in ladder_claims(study, 1 + 4 * number)]
-    return Contents(tuple(results), measurements, (*asked, *(claims or ())), tuple(unreadable), Path(path), digest)
+    over_sets = accuracies_over_sets(results, measurements)
+    asked += [claim for claim in further_claims() if not claim.quantities.isdisjoint(over_sets)]
+    measured = {**measurements, **over_sets}
+    return Contents(tuple(results), measured, (*asked, *(claims or ())), tuple(unreadable), Path(path), digest)
 
 
 def study_titles(results: Sequence[StudyResults]) -> dict[str, str]:

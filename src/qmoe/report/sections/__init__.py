@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from qmoe.report.published.published_section import published_section
 from qmoe.report.sections.all_ladders import ladder_sections
 from qmoe.report.sections.blocks import Context, Section
 from qmoe.report.sections.learning_rates import learning_rates_section
@@ -21,6 +22,7 @@ SECTIONS: tuple[Callable[[Context], list[Section]], ...] = (
     phase3a_section,
     phase3b_section,
     ladder_sections,
+    published_section,
     own_study_sections,
     learning_rates_section,
     caveats_section,

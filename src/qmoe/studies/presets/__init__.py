@@ -36,9 +36,20 @@ PHASES: dict[str, tuple[str, ...]] = {
 }
 
 
+#: Groups of further studies, on published benchmarks; they are not among those that are registered.
+GROUPS = ("qml-benchmarks",)
+
+
 def preset_names() -> list[str]:
-    """Names of all presets, in the order of the paper."""
+    """Names of all presets that are registered, in the order of the paper."""
     return [name for names in PHASES.values() for name in names]
+
+
+def further_presets(group: str | None = None) -> list[str]:
+    """Names of the presets that are not registered, of one group or of all."""
+    from qmoe.studies.presets.benchmark_presets import benchmark_presets
+
+    return [name for name, preset in benchmark_presets().items() if group in (None, preset.group)]
 
 
 def load_preset(name: str) -> Study:
@@ -62,7 +73,7 @@ def refuse_borrowed_name(study: Study) -> None:
 
     The name decides what results stand beside; only the number of seeds may differ.
     """
-    if study.name not in preset_names():
+    if study.name not in preset_names() and study.name not in further_presets():
         return
     preset = load_preset(study.name)
     differ = [f for f in type(study).model_fields if f != "seeds" and getattr(study, f) != getattr(preset, f)]
@@ -77,6 +88,10 @@ def refuse_borrowed_name(study: Study) -> None:
 
 def preset_text(name: str) -> str:
     """The TOML text of a preset, with its opening comment."""
+    if name in further_presets():
+        from qmoe.studies.presets.benchmark_presets import benchmark_presets
+
+        return benchmark_presets()[name].text
     if name not in preset_names():
-        raise unknown("preset", name, preset_names())
+        raise unknown("preset", name, [*preset_names(), *further_presets()])
     return resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8")

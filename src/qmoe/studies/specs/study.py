@@ -21,6 +21,8 @@ from qmoe.studies.specs.training import SeedSpec, TrainingSpec
 LADDER_TITLE = "What carries the effect: "
 
 Labels = Literal["true", "random"]
+#: Classifiers of `qmoe.studies.baselines`.
+Baseline = Literal["logistic", "rbf-svm", "random-forest", "mlp", "span-logistic", "bayes", "searched-svm"]
 
 
 class ModelSpec(Spec):
@@ -164,8 +166,9 @@ class Study(Spec):
     ``multiverse`` lists other ways to analyse it, see `qmoe.studies.specifications`. ``noise`` holds trained models against
     noise by several protocols, see `qmoe.studies.noise_measures`. ``effective_dimension`` names arms of
     whose routers the effective dimension is measured on every draw of the data, ``boundaries`` arms of whose trained models
-    the decision boundaries are. The store keeps ``"all"`` of a trial, or its final ``"figures"``, without the course of its
-    training and its weights (but for arms of ``boundaries``), in less room.
+    the decision boundaries are. ``baselines`` names classifiers to fit beside the arms, as a ladder has them without being
+    asked (`qmoe.studies.baselines`). The store keeps ``"all"`` of a trial, or its final ``"figures"``, without the course
+    of its training and its weights (but for arms of ``boundaries``), in less room.
     """
 
     name: Name
@@ -182,6 +185,7 @@ class Study(Spec):
     timed: Annotated[int, Field(ge=0, strict=True)] = 0
     effective_dimension: tuple[str, ...] = ()
     boundaries: tuple[str, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
     keep: Literal["all", "figures"] = "all"
     arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1, max_length=1_000)]
     ladder: bool | tuple[str, ...] = False

@@ -1,0 +1,1 @@
+"""Results that others published on a data set, beside those of studies on the same rows and split."""
