@@ -31,7 +31,7 @@ def _values_and_gradients(model: Callable[[Tensor, Tensor], Tensor], x: Tensor, 
     return [values, *torch.autograd.grad(total, (x, weights))]
 
 
-def _check(circuit: Circuit, theirs: Callable[[Tensor, Tensor], list[object]]) -> None:
+def assert_equal_to(circuit: Circuit, theirs: Callable[[Tensor, Tensor], list[object]]) -> None:
     """Compares values and gradients; ``theirs`` applies gates to one row and returns measurements."""
     x, weights = _data(circuit)
     layer = qmoe.QuantumLayer(circuit, dtype=torch.float64)
@@ -70,7 +70,7 @@ def test_data_reuploading_is_that_of_its_definition(in_features: int, n_layers: 
         n_measured = {"single": 1, "half": max(n_qubits // 2, 1), "full": n_qubits}[measured]
         return [qml.expval(qml.Z(wire)) for wire in range(n_measured)]
 
-    _check(data_reuploading(in_features, n_layers, measured), theirs)  # type: ignore[arg-type]
+    assert_equal_to(data_reuploading(in_features, n_layers, measured), theirs)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("in_features", "n_layers", "n_qubits"), [(2, 1, None), (3, 2, None), (5, 2, 4)])
@@ -90,7 +90,7 @@ def test_dressed_circuit_is_that_of_its_definition(in_features: int, n_layers: i
                 qml.CNOT(wires=(wire, (wire + 1) % q))
         return [qml.expval(qml.Z(wire)) for wire in range(q)]
 
-    _check(dressed(in_features, n_layers, n_qubits), theirs)
+    assert_equal_to(dressed(in_features, n_layers, n_qubits), theirs)
 
 
 @pytest.mark.parametrize(("n_qubits", "n_layers", "repeats"), [(2, 1, 1), (4, 3, 2)])
@@ -101,7 +101,7 @@ def test_iqp_classifier_is_that_of_its_definition(n_qubits: int, n_layers: int, 
         qml.StronglyEntanglingLayers(weights.reshape(n_layers, n_qubits, 3), wires=wires, imprimitive=qml.CZ)
         return [qml.expval(qml.Z(0) @ qml.Z(1))]
 
-    _check(iqp(n_qubits, n_layers, repeats), theirs)
+    assert_equal_to(iqp(n_qubits, n_layers, repeats), theirs)
 
 
 @pytest.mark.parametrize(("n_qubits", "repeats"), [(2, 1), (3, 2)])

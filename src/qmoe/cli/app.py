@@ -24,7 +24,7 @@ from qmoe.cli.shared_options import Claims, Json
 from qmoe.cli.streams import enduring_output
 from qmoe.errors import ConfigError, QMoEError, unknown, visible
 from qmoe.statistics.conventions import POWER
-from qmoe.studies.presets import PHASES, load_preset, preset_names, preset_text, refuse_borrowed_name
+from qmoe.studies.presets import PHASES, further_presets, load_preset, preset_names, preset_text, refuse_borrowed_name
 
 # Torch takes seconds to import: each command imports what it needs when it runs, and --help needs nothing.
 
@@ -323,7 +323,7 @@ def presets(
     if name is not None:
         typer.echo(preset_text(name), nl=False)
         return
-    for known in preset_names():
+    for known in [*preset_names(), *further_presets()]:
         values = tomllib.loads(preset_text(known))  # taking a ladder's quantum router apart may last seconds
         typer.echo(f"{known:28} {values['title']} ({values['protocol']})")
 

@@ -150,25 +150,26 @@ def effect_sentence(
     e = comparison.decision.evidence
     a, b, n = comparison.a, comparison.b, e.n_clusters
     study = (titles or {}).get(comparison.study, comparison.study)
+    units = "repeats" if study or comparison.unit == "repeated measurements" else comparison.unit
     start = f"{capital(metric_words(comparison.metric))}{f' ({study})' if study else ''}: "
     if e.exact:
         return f"{start}{a} {e.mean_a:g}, {b} {e.mean_b:g}."
     if e.contrast.scale == "ratio":
         return (
             f"{start}{a} {e.mean_a:.3g}, {b} {e.mean_b:.3g}. That is {e.effect:.2g} times as much, and {e.low:.2g} to "
-            f"{e.high:.2g} times with 95% confidence, over {n} repeats."
+            f"{e.high:.2g} times with 95% confidence, over {n} {units}."
         )
     if metric_facts(comparison.metric).is_accuracy:
         side = "ahead" if e.effect > 0 else "behind"
         low, high = (signed_number(100 * v, 1) for v in (e.low, e.high))
         return (
             f"{start}{a} {e.mean_a:.1%}, {b} {e.mean_b:.1%}. The {a} is {abs(100 * e.effect):.1f} percentage points {side}; "
-            f"with 95% confidence the difference lies between {low} and {high} points, over {n} repeats."
+            f"with 95% confidence the difference lies between {low} and {high} points, over {n} {units}."
         )
     if to_a_number:
         b, effect = f"{e.mean_b:g}", effect_words(comparison)
-        return f"{start}{a} {e.mean_a:.3g}, set against {b}; difference {effect}, over {n} repeats."
-    return f"{start}{a} {e.mean_a:.3g}, {b} {e.mean_b:.3g}; difference {effect_words(comparison)}, over {n} repeats."
+        return f"{start}{a} {e.mean_a:.3g}, set against {b}; difference {effect}, over {n} {units}."
+    return f"{start}{a} {e.mean_a:.3g}, {b} {e.mean_b:.3g}; difference {effect_words(comparison)}, over {n} {units}."
 
 
 def rates_sentence(judged: Judged, verdict: Verdict) -> str:

@@ -40,11 +40,11 @@ def published_section(context: Context) -> list[Section]:
 
 
 def _sentences(found: Sequence[OnPublishedRows], sources: Sequence[str]) -> tuple[str, ...]:
-    epochs = sorted({each.results.study.training.epochs for each in found})
+    epochs = [str(n) for n in sorted({each.results.study.training.epochs for each in found})]
     lines = [
         f"These data sets have the rows and the split of {join(sources)}. Their figures are test accuracies with the "
-        f"hyperparameters that cross-validation chose on each set. Our arms are not tuned: {join(map(str, epochs))} epochs "
-        "at one learning rate, and a figure is the mean over initialisations."
+        f"hyperparameters that cross-validation chose on each set. Our arms are not tuned: {join(epochs)} epochs at one "
+        "learning rate, and a figure is the mean over initialisations."
     ]
     for ours, theirs in _SAME_MODEL.items():
         pairs = [
@@ -60,7 +60,9 @@ def _sentences(found: Sequence[OnPublishedRows], sources: Sequence[str]) -> tupl
                 f"Our {ours} is trained as their {theirs}. It has their accuracy on {same} of {len(pairs)} sets."
             )
     if any(score.repeats_training for each in found for score in each.published):
-        lines.append("An asterisk marks a published test accuracy that is the accuracy on the training rows.")
+        lines.append(
+            "An asterisk marks a published test accuracy that is that on the training rows; such a model has no mean."
+        )
     return tuple(lines)
 
 
@@ -71,7 +73,7 @@ def _table(found: Sequence[OnPublishedRows]) -> Table:
     keys = [*ours, *(f"published {model}" for model in models)]
     means: dict[str, object] = {"set": f"mean of {len(rows)}"}
     for key in keys:
-        values = [row[key] for row in rows if row.get(key) is not None]
+        values = [row[key] for row in rows if row.get(key) is not None and not row.get(f"{key} starred")]
         means[key] = float(np.mean(values)) if len(values) == len(rows) else None  # type: ignore[arg-type]
     shown = [*ours, *(f"published {model}" for model in _SHOWN if model in models)]
     columns = [Column("data set", ("set",), text, number=False)]
