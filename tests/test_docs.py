@@ -196,7 +196,7 @@ def complaint(line: str) -> str | None:
         case ["qmoe", *arguments]:
             done = qmoe_command(*arguments, "--help")  # runs nothing, and refuses what there is not
             return None if done.returncode == 0 else done.stderr
-        case [".venv/bin/python", "-m", module, *_]:
+        case [(".venv/bin/python" | "python"), "-m", module, *_]:
             return None if importlib.util.find_spec(module) else f"no module {module}"
         case [(".venv/bin/python" | "python"), script, *_]:
             return None if (ROOT / script).is_file() else f"no script {script}"

@@ -9,9 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import resources
 
-from qmoe.data import DATASETS
-from qmoe.data.qml_benchmarks import ScriptedSet
-
 
 @dataclass(frozen=True)
 class BenchmarkPreset:
@@ -22,6 +19,7 @@ class BenchmarkPreset:
         family: the name of the data set without the prefix.
         option: the option of the data set.
         value: its value.
+        seed: the seed of its published rows.
         words: what readers call the data set.
     """
 
@@ -29,6 +27,7 @@ class BenchmarkPreset:
     family: str
     option: str
     value: int
+    seed: int
     words: str
 
     @property
@@ -44,25 +43,23 @@ class BenchmarkPreset:
     @property
     def text(self) -> str:
         """The study as TOML."""
-        kind = DATASETS[self.data]
-        assert issubclass(kind, ScriptedSet)
         title = self.words.format(self.value)
         known = {"name": self.name, "title": title, "data": self.data, "option": self.option, "value": self.value}
         pattern = resources.files(__package__).joinpath(f"{self.group}.toml").read_text(encoding="utf-8")
-        return pattern.format(seed=kind.published_seed, **known)
+        return pattern.format(seed=self.seed, **known)
 
 
-def _sets(family: str, option: str, words: str, *values: int) -> list[BenchmarkPreset]:
-    return [BenchmarkPreset("qml-benchmarks", family, option, value, words) for value in values]
+def _sets(family: str, option: str, seed: int, words: str, *values: int) -> list[BenchmarkPreset]:
+    return [BenchmarkPreset("qml-benchmarks", family, option, value, seed, words) for value in values]
 
 
 _QML = (
-    *_sets("linearly_separable", "n_features", "Linearly separable, {} features", 10),
-    *_sets("hidden_manifold", "n_features", "Hidden manifold, {} features", 4, 10),
-    *_sets("hidden_manifold_diff", "manifold_dim", "Hidden manifold of {} dimensions", 5, 15),
-    *_sets("hyperplanes_diff", "n_hyperplanes", "Hyperplanes and parity, {} hyperplanes", 3, 10),
-    *_sets("two_curves", "n_features", "Two curves, {} features", 4, 10),
-    *_sets("two_curves_diff", "degree", "Two curves of degree {}", 5, 15),
+    *_sets("linearly_separable", "n_features", 42, "Linearly separable, {} features", 10),
+    *_sets("hidden_manifold", "n_features", 3, "Hidden manifold, {} features", 4, 10),
+    *_sets("hidden_manifold_diff", "manifold_dim", 3, "Hidden manifold of {} dimensions", 5, 15),
+    *_sets("hyperplanes_diff", "n_hyperplanes", 1, "Hyperplanes and parity, {} hyperplanes", 3, 10),
+    *_sets("two_curves", "n_features", 3, "Two curves, {} features", 4, 10),
+    *_sets("two_curves_diff", "degree", 3, "Two curves of degree {}", 5, 15),
 )
 
 
