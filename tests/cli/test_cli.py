@@ -17,6 +17,7 @@ import pytest
 from helpers import qmoe_command as qmoe
 from qmoe.data import DATASETS
 from qmoe.studies import load_preset, preset_names, preset_text
+from qmoe.studies.presets import further_presets
 
 QMOE = [sys.executable, "-c", "from qmoe.cli import main; main()"]
 TINY = """
@@ -142,7 +143,7 @@ def test_a_preset_that_was_changed_needs_a_name_of_its_own(tmp_path):
 
 def test_presets_lists_all_and_prints_one(tmp_path):
     listed = qmoe("presets").stdout
-    studies = {name: load_preset(name) for name in preset_names()}
+    studies = {name: load_preset(name) for name in [*preset_names(), *further_presets()]}
     assert listed == "".join(f"{name:28} {study.title} ({study.protocol})\n" for name, study in studies.items())
     assert qmoe("presets", "phase2-heldout").stdout == preset_text("phase2-heldout")
 
