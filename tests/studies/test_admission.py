@@ -321,3 +321,11 @@ def test_a_footprint_does_not_depend_on_seeds_or_strength():
     study = one_arm({"kind": "quantum"}, seeds={"data": 2, "per_data": 2})
     assert len({footprint(m.trial) for m in make_trials(study)}) == 1
     assert list(itertools.islice((footprint(m.trial).lower for m in make_trials(study)), 1)) != [""]
+
+
+@pytest.mark.parametrize("kind", ["twin", "quantum"])
+def test_only_what_cannot_train_in_machine_code_is_predicted_to_take_as_long_as_autograd(kind):
+    own, behind = (first_trial({"kind": kind, "n_qubits": n}) for n in (4, 5))
+    ratio = footprint(behind).operations / footprint(own).operations
+    assert (ratio > 10) == (build_model(behind).router.compiled_parts() is None)
+    assert build_model(own).router.compiled_parts() is not None

@@ -42,6 +42,8 @@ _MAX_KEPT = 1 << 28
 #: States that autograd keeps for each gate, bytes that it takes to begin with, and operations that a gate costs however few
 #: numbers there are.
 _KEPT_GATE, _AUTOGRAD, _GATE_CALL = 0.75, 64 << 20, 2e6
+#: A third of the operations of a batch by autograd beside its arithmetic: what its calls take of a stack of a few models.
+_STEP_CALL = 5e6
 #: A router's circuit is measured at nodes where they are so many times fewer than the rows of a batch.
 _LESS_WORK = 4
 #: Seconds that one of the operations takes on a quick machine, roughly.
@@ -159,7 +161,7 @@ def _footprint(shape: str, once: _Once) -> Footprint:
         "training.epochs": histories,
     }
     lower = max(taken, key=lambda words: taken[words])
-    return Footprint(shared, each + histories, _operations(trial, parts, head, n_train, n_test), lower)
+    return Footprint(shared, each + histories, _operations(trial, parts, head, n_train, n_test, compiles), lower)
 
 
 def part_sizes(model: ModelSpec, data: DataSpec) -> tuple[PartSize, PartSize, int]:
@@ -175,6 +177,8 @@ def part_sizes(model: ModelSpec, data: DataSpec) -> tuple[PartSize, PartSize, in
 def _compiles(model: ModelSpec, parts: tuple[PartSize, ...], n_rows: int, batch: int) -> bool:
     """Whether training is one compiled call, as far as sizes decide it; see `qmoe.training.compiled.step`."""
     if model.top_k not in (None, model.n_experts) or n_rows * parts[0].functions > MAX_GIVEN:
+        return False
+    if not all(part.compiles for part in parts):
         return False
     circuits = [part.circuit for part in parts if part.circuit is not None]
     return all(c.native and _STEP * c.operations * batch <= MAX_BATCH_OPERATIONS for c in circuits)
@@ -196,10 +200,13 @@ def _circuit_bytes(circuit: CircuitSize, batch: int, evaluated: int, size: int) 
     )
 
 
-def _operations(trial: TrialSpec, parts: tuple[PartSize, PartSize], head: int, n_train: int, n_test: int) -> float:
+def _operations(
+    trial: TrialSpec, parts: tuple[PartSize, PartSize], head: int, n_train: int, n_test: int, compiles: bool
+) -> float:
     forward = _ROW + 2.0 * head + sum(part.operations for part in parts)
     slow = sum(part.circuit.n_gates for part in parts if part.circuit is not None and not part.circuit.native)
-    forward += _GATE_CALL * slow / min(trial.training.batch_size, n_train)
+    batch = min(trial.training.batch_size, n_train)
+    forward += (_GATE_CALL * slow + (0.0 if compiles else _STEP_CALL)) / batch
     if trial.training.optimiser == "lbfgs":
         return _ITERATION * _STEP * forward * n_train * min(trial.training.max_iterations, _ITERATIONS)
     tested = n_test if trial.data.test_samples is None else 0

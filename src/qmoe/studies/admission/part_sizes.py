@@ -52,12 +52,14 @@ class PartSize:
         per_row: numbers that stand for each row while the part runs.
         functions: fixed functions of the features, which are found once for each row.
         circuit: its circuits, if any.
+        compiles: whether it can train in machine code, whatever its size.
     """
 
     numbers: int
     per_row: int
     functions: int = 0
     circuit: CircuitSize | None = None
+    compiles: bool = True
 
     @property
     def operations(self) -> float:
@@ -123,9 +125,9 @@ def _quantum_experts(spec: QuantumSpec, f: int, c: int, e: int) -> PartSize:
     return PartSize(e * spec.n_layers * q * _ANGLES[spec.ansatz], e * (2 * n_out + f), circuit=_circuit(spec, q, e))
 
 
-def _on_functions(k: int, e: int, more: int = 0) -> PartSize:
+def _on_functions(k: int, e: int, more: int = 0, compiles: bool = True) -> PartSize:
     """A linear gate on ``k`` functions, each with a centre and a scale."""
-    return PartSize(e * (k + 1) + 2 * k + more, 2 * k + e, k)
+    return PartSize(e * (k + 1) + 2 * k + more, 2 * k + e, k, compiles=compiles)
 
 
 def _twin(spec: Any, f: int, e: int) -> PartSize:
@@ -133,9 +135,9 @@ def _twin(spec: Any, f: int, e: int) -> PartSize:
     taken = q if spec.encoding == "angle" else f
     projection = taken * (f + 1) if taken != f else 0
     if spec.n_functions is not None:
-        return _on_functions(spec.n_functions, e, spec.n_functions // 2 * taken + projection)
+        return _on_functions(spec.n_functions, e, spec.n_functions // 2 * taken + projection, not projection)
     found = (2 * spec.uploads + 1) ** min(taken, 64) - 1 if spec.encoding == "angle" else f * (f + 1) // 2
-    return _on_functions(min(found, _MAX_TWIN), e, projection)
+    return _on_functions(min(found, _MAX_TWIN), e, projection, not projection)
 
 
 def _stochastic(spec: StochasticSpec, f: int, e: int) -> PartSize:
