@@ -1,0 +1,55 @@
+"""llms.txt: the pages with their links and one sentence about each, for programs that read documentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+from website.sections import FIRST, navigation
+
+
+def write(app: Sphinx, exception: Exception | None) -> None:
+    """Writes the file beside the pages."""
+    if exception is None and app.builder.format == "html":
+        Path(app.outdir, "llms.txt").write_text(text(app), encoding="utf-8")
+
+
+def text(app: Sphinx) -> str:
+    """The file: a title, a summary, and a list for each section."""
+    lines = ["# qmoe", "", f"> {summary(app, FIRST)}", ""]
+    lines += ["The source of page.html, in Markdown or reStructuredText, is in _sources/.", ""]
+    for title, pages in navigation():
+        lines += [f"## {title}", "", *(entry(app, page) for page in with_parts(app, pages)), ""]
+    return "\n".join(lines)
+
+
+def with_parts(app: Sphinx, pages: list[str]) -> list[str]:
+    """The pages, each followed by those that it lists itself."""
+    return [part for page in pages for part in (page, *app.env.toctree_includes.get(page, ()))]
+
+
+def entry(app: Sphinx, page: str) -> str:
+    """A line about a page."""
+    return f"- [{app.env.titles[page].astext()}]({app.builder.get_target_uri(page)}): {summary(app, page)}"
+
+
+def summary(app: Sphinx, page: str) -> str:
+    """The first sentence of the page, outside of pictures and code."""
+    paragraphs = (
+        paragraph.astext()
+        for section in app.env.get_doctree(page).findall(nodes.section)
+        for paragraph in section.children
+        if isinstance(paragraph, nodes.paragraph)
+    )
+    first = " ".join(next((words for words in paragraphs if words.strip()), "").split())
+    end = first.find(". ")
+    return (first if end < 0 else first[: end + 1]).rstrip(":")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Writes the file after the pages."""
+    app.connect("build-finished", write)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
