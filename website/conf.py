@@ -21,6 +21,7 @@ extensions = [
     "sphinx_design",
     "website.extensions.mathml",
     "website.extensions.links",
+    "website.extensions.members",
     "website.extensions.llms",
 ]
 default_role = "qmoe-code"

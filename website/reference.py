@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
+import sys
+
+from qmoe.errors import ConfigError
+from website.extensions.members import escaped
 
 from website.names import GROUPS, PublicName, public_names
 
@@ -30,7 +35,7 @@ def page_of(page: str) -> str:
     names = [name for name in public_names() if name.page == page]
     lines = [*heading(title, "="), "", *introduction(packages), "", *table(names), ""]
     for name in names:
-        lines += [f".. {name.directive}:: {name.name}", *options(name), ""]
+        lines += data(name) if name.directive == "autodata" else [f".. {name.directive}:: {name.name}", *options(name), ""]
     return "\n".join(lines)
 
 
@@ -44,7 +49,16 @@ def options(name: PublicName) -> list[str]:
     """What Sphinx is to show of a name."""
     if name.directive == "autoclass":
         return ["   :members:", "   :show-inheritance:"]
-    return ["   :no-value:"] if name.directive == "autodata" else []
+    return []
+
+
+def data(name: PublicName) -> list[str]:
+    """A name that is neither a class nor a function: what it is, and its keys or values."""
+    lines = [f".. py:data:: {name.name}", "", f"   {summary(name)}", ""]
+    if isinstance(name.value, dict | tuple | list | frozenset):
+        lines += ["   " + ("Keys: " if isinstance(name.value, dict) else "Values: "), ""]
+        lines[-2] += ", ".join(f"``{value!r}``" for value in name.value) + "."
+    return lines
 
 
 def table(names: list[PublicName]) -> list[str]:
@@ -56,11 +70,19 @@ def table(names: list[PublicName]) -> list[str]:
 
 
 def summary(name: PublicName) -> str:
-    """The first sentence about a name."""
-    if name.directive == "autodata":
-        return f"A {type(name.value).__name__}."
-    text = " ".join((inspect.getdoc(name.value) or "").split("\n\n")[0].split())
-    return text
+    """The first paragraph about a name."""
+    text = comment(name) if name.directive == "autodata" else inspect.getdoc(name.value) or ""
+    return escaped(" ".join(text.split("\n\n")[0].split()))
+
+
+def comment(name: PublicName) -> str:
+    """The comment above a name in the module that defines it."""
+    last = name.name.rpartition(".")[2]
+    pattern = re.compile(rf"((?:^#:.*\n)+){last}\b", re.MULTILINE)
+    for module in [module for key, module in sorted(sys.modules.items()) if key.startswith("qmoe")]:
+        if vars(module).get(last) is name.value and (match := pattern.search(inspect.getsource(module))):
+            return match[1].replace("#:", "")
+    raise ConfigError(f"{name.name} has no comment. Write `#: what it is` in the line above it.")
 
 
 def heading(text: str, underline: str) -> list[str]:

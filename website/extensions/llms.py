@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +38,25 @@ def entry(app: Sphinx, page: str) -> str:
 
 
 def summary(app: Sphinx, page: str) -> str:
-    """The first sentence of the page, outside of pictures and code."""
+    """The first sentence of a page."""
+    return app.env.metadata[page].get("summary", "")
+
+
+def note_summary(app: Sphinx, doctree: nodes.document) -> None:
+    """Keeps the first sentence of the page that was read, outside of pictures and code."""
     paragraphs = (
-        paragraph.astext()
-        for section in app.env.get_doctree(page).findall(nodes.section)
+        paragraph
+        for section in doctree.findall(nodes.section)
         for paragraph in section.children
         if isinstance(paragraph, nodes.paragraph)
+        and not all(isinstance(child, nodes.reference | nodes.image) for child in paragraph.children)
     )
-    first = " ".join(next((words for words in paragraphs if words.strip()), "").split())
-    end = first.find(". ")
-    return (first if end < 0 else first[: end + 1]).rstrip(":")
+    first = " ".join(next((words.astext() for words in paragraphs), "").split())
+    app.env.metadata[app.env.docname]["summary"] = re.split(r"(?<=[.?])(?<!al\.) (?=[A-Z])", first)[0].rstrip(":")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Writes the file after the pages."""
+    app.connect("doctree-read", note_summary)
     app.connect("build-finished", write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -156,6 +156,7 @@ def _distinct(gates: Iterable[Gate]) -> set[int]:
     return {index for gate in gates for index in gate.weight_indices}
 
 
+#: Ansatze by name, as `as_ansatz` takes them.
 ANSATZE: dict[str, type[Ansatz]] = {
     "strongly_entangling": StronglyEntangling,
     "basic_entangler": BasicEntangler,

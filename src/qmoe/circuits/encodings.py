@@ -136,6 +136,7 @@ class AmplitudeEncoding(Encoding):
         return None
 
 
+#: Encodings by name, as `as_encoding` takes them.
 ENCODINGS: dict[str, type[Encoding]] = {"angle": AngleEncoding, "amplitude": AmplitudeEncoding}
 
 

@@ -222,4 +222,5 @@ def _unknown_gate(name: object) -> ConfigError:
 #: Operations that leave mixed states.
 NOISE = (Depolarize, Dephase, Disturb)
 
+#: What a circuit is a list of.
 Operation = Gate | Prepare | Depolarize | Dephase | Disturb

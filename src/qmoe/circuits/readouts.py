@@ -245,6 +245,7 @@ class Readouts(Readout):
         return tuple(wire for part in self.parts for wire in part.named_wires())
 
 
+#: Read-outs by name, as `as_readout` takes them.
 READOUTS: dict[str, type[Readout]] = {"expval": Expval, "born": Born}
 
 

@@ -32,6 +32,7 @@ _ALL: tuple[type[Dataset], ...] = (
     UserTable,
 )
 
+#: Data sets by the names that study files and `make_dataset` take.
 DATASETS: dict[str, type[Dataset]] = {cls.name: cls for cls in _ALL}
 
 

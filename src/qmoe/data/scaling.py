@@ -237,6 +237,7 @@ class PrincipalComponents(Scaler):
         return self.then((x - self.mean) @ self.axes.T)
 
 
+#: Scalings by the names that study files and `fit_scaling` take.
 SCALINGS: dict[str, type[Scaler]] = {cls.name: cls for cls in (Identity, MinMaxPi, MinMaxCentred, Standard, UnitNorm)}
 
 

@@ -33,6 +33,7 @@ def _aer(backend: str | None = None) -> Engine:
     return AerEngine(backend)
 
 
+#: Engine -> what makes one, by the names that `get_engine` takes.
 ENGINES: dict[str, Callable[[], Engine]] = {
     "reference": ReferenceEngine,
     "native": NativeEngine,

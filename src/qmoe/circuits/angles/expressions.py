@@ -210,6 +210,7 @@ class Expression(_Arithmetic):
         return "".join(parts) or "0"
 
 
+#: What the angle of a gate can be.
 Angle = Feature | Weight | Expression | Computed | float
 
 

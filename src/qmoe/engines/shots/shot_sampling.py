@@ -23,6 +23,7 @@ from qmoe.torch_internals import is_in_dual_level, is_transformed
 
 #: Where gradients come from: samples of circuits with shifted angles, or exact expectation values.
 Gradient = Literal["parameter-shift", "exact"]
+#: How a circuit with shots can be differentiated.
 GRADIENTS: tuple[Gradient, ...] = get_args(Gradient)
 
 
