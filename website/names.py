@@ -60,7 +60,7 @@ class PublicName:
         """How Sphinx documents it."""
         if inspect.isclass(self.value):
             return "autoclass"
-        return "autofunction" if callable(self.value) else "autodata"
+        return "autofunction" if inspect.isroutine(self.value) else "autodata"
 
 
 @cache
