@@ -14,7 +14,7 @@ FAST := tests/test_architecture.py tests/test_layers.py tests/circuits tests/exp
 # Tests start interpreters, and each compiles every module anew where none is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: reproduce quick test test-fast lint format notebooks bench calibrate endurance clean
+.PHONY: reproduce quick test test-fast lint format notebooks docs bench calibrate endurance clean
 
 reproduce: $(VENV)/.installed
 	$(BIN)/qmoe reproduce --out $(OUT)
@@ -40,6 +40,10 @@ format: $(VENV)/.installed-dev
 
 notebooks: $(VENV)/.installed-dev
 	$(BIN)/python scripts/execute_notebooks.py
+
+# The documentation as a site, in build/site/index.html. It needs no network.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m website
 
 # Measures for about half an hour; what it finds is worth most on a machine that does nothing else. BENCH=--quick for a quick check.
 bench: $(VENV)/.installed-peers

@@ -21,5 +21,15 @@ def build(out: Path, *options: str) -> int:
     """
     source = out.with_name(f"{out.name}-source")
     stage(source / "pages")
-    settings = ["-c", str(Path(__file__).parent), "-d", str(source / "doctrees"), "-W", "--keep-going", "-q", "-b", "html"]
+    settings = [
+        "-c",
+        str(Path(__file__).parent),
+        "-d",
+        str(source / "doctrees"),
+        "-W",
+        "--keep-going",
+        "-q",
+        "-b",
+        "html",
+    ]
     return build_main([*settings, *options, str(source / "pages"), str(out)])

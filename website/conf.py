@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 project = "qmoe"
 author = "The qmoe developers"
-copyright = "The qmoe developers, Apache-2.0"  # noqa: A001
+copyright = "The qmoe developers, Apache-2.0"
 version = release = qmoe.__version__
 
 extensions = [
@@ -46,6 +46,9 @@ napoleon_use_ivar = True
 # Every reference into qmoe has to resolve; what other libraries export is named and not linked, since that needs a network.
 nitpicky = True
 nitpick_ignore_regex = [("py:obj", ".*"), ("py:.*", r"(?!qmoe\.).*")]
+
+toc_object_entries_show_parents = "hide"
+pygments_dark_style = "github-dark"
 
 html_theme = "furo"
 html_title = "qmoe"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import doctest
-import importlib
 import inspect
 import json
 import re
@@ -13,8 +12,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from website.names import PublicName, public_names
+from website.names import by_last_part, public_names
 from website.sections import ROOT
+
+#: Where properties, cached ones and class methods keep their function.
+WRAPPED = ("fget", "func", "__func__")
 
 
 @dataclass
@@ -24,19 +26,21 @@ class Example:
     Attributes:
         where: the page, notebook or module.
         code: all its blocks.
+        known: names that it need not import -> what of `qmoe` they are.
         used: dotted names of `qmoe` that it uses.
         attributes: names of all attributes that it reads.
     """
 
     where: str
     code: str
+    known: dict[str, str] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     attributes: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Reads the code."""
         tree = ast.parse(self.code)
-        bound = imports(tree)
+        bound = self.known | imports(tree)
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute):
                 self.attributes.add(node.attr)
@@ -53,7 +57,9 @@ def imports(tree: ast.AST) -> dict[str, str]:
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "qmoe":
             bound |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
-            bound |= {alias.asname: alias.name for alias in node.names if alias.asname and alias.name.startswith("qmoe")}
+            bound |= {
+                alias.asname: alias.name for alias in node.names if alias.asname and alias.name.startswith("qmoe")
+            }
     return bound
 
 
@@ -92,28 +98,34 @@ def of_docstrings() -> Iterator[Example]:
     for path in sorted((ROOT / "src" / "qmoe").rglob("*.py")):
         text = path.read_text("utf-8")
         if ">>> " in text:
-            for node in ast.walk(ast.parse(text)):
+            tree = ast.parse(text)
+            own = {getattr(node, "name", "") for node in tree.body}
+            known = {last: name for last, name in by_last_part().items() if last in own}
+            for node in ast.walk(tree):
                 if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
                     found = doctest.DocTestParser().get_examples(ast.get_docstring(node) or "")
                     code = "".join(example.source for example in found)
-                    yield Example(f"{path.relative_to(ROOT / 'src').as_posix()}:{getattr(node, 'name', '')}", code)
+                    yield Example(
+                        f"{path.relative_to(ROOT / 'src').as_posix()}:{getattr(node, 'name', '')}", code, known
+                    )
 
 
 @cache
 def shown() -> dict[str, list[str]]:
     """Public name -> where its examples are.
 
-    A name has an example where one uses it, or where one calls what returns it: the result of a function, a method or an
-    attribute that the example reads.
+    A name has an example where one uses it, or gets it from what it uses: as the result of a function or method, or as an
+    attribute that it reads.
     """
-    names = public_names()
-    places = {name.name: [example.where for example in examples() if uses(example, name)] for name in names}
-    while True:
-        more = [(made, place) for name in names for made, place in results(name, places) if not places[made]]
-        if not more:
-            return places
-        for made, place in more:
-            places[made] = [*dict.fromkeys((*places[made], place))]
+    places: dict[str, list[str]] = {name.name: [] for name in public_names()}
+    for example in examples():
+        found, new = set[str](), used_names(example)
+        while new:
+            found |= new
+            new = {made for name in new for made in results(name, example.attributes)} - found
+        for name in found:
+            places[name].append(example.where)
+    return places
 
 
 def without_example() -> list[str]:
@@ -121,22 +133,32 @@ def without_example() -> list[str]:
     return sorted(name for name, places in shown().items() if not places)
 
 
-def uses(example: Example, name: PublicName) -> bool:
-    """Whether an example uses a name, wherever it is exported, or an attribute of it."""
-    return any(used == own or used.startswith(own + ".") for own in (name.name, *name.aliases) for used in example.used)
+def used_names(example: Example) -> set[str]:
+    """The public names that an example uses, wherever they are exported, or attributes of them."""
+    known = {exported: name.name for name in public_names() for exported in (name.name, *name.aliases)}
+    prefixes = {
+        ".".join(parts[:n]) for parts in (used.split(".") for used in example.used) for n in range(2, len(parts) + 1)
+    }
+    return {known[prefix] for prefix in prefixes & known.keys()}
 
 
-def results(name: PublicName, places: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
-    """Public names that the examples of a name get from it, and where."""
-    known = {other.name.rpartition(".")[2]: other.name for other in public_names()}
-    for member, annotation in annotations(name.value):
-        for word in re.findall(r"\w+", annotation):
-            for example in examples():
-                if word in known and example.where in places[name.name] and (not member or member in example.attributes):
-                    yield known[word], example.where
+def results(name: str, attributes: set[str]) -> set[str]:
+    """The public names that come from another: results of the function, or members of the class with these names."""
+    return {made for member, names in types_of(name) if not member or member in attributes for made in names}
 
 
-def annotations(value: Any) -> Iterator[tuple[str, str]]:
+@cache
+def types_of(name: str) -> tuple[tuple[str, frozenset[str]], ...]:
+    """Members of a public class, or "" for a function, with the public names in their types."""
+    known = by_last_part()
+    value = next(public.value for public in public_names() if public.name == name)
+    return tuple(
+        (member, frozenset(known[w] for w in known.keys() & set(re.findall(r"\w+", text))))
+        for member, text in typed(value)
+    )
+
+
+def typed(value: Any) -> Iterator[tuple[str, str]]:
     """What a function returns, or the members of a class return and are: name of the member, and the type as text."""
     if not inspect.isclass(value):
         if inspect.isfunction(value):
@@ -147,6 +169,6 @@ def annotations(value: Any) -> Iterator[tuple[str, str]]:
             for member, annotation in vars(base).get("__annotations__", {}).items():
                 yield member, str(annotation)
             for member, function in vars(base).items():
-                function = getattr(function, "fget", None) or getattr(function, "__func__", function)
+                function = next((getattr(function, kind) for kind in WRAPPED if hasattr(function, kind)), function)
                 if inspect.isfunction(function):
                     yield member, str(function.__annotations__.get("return", ""))

@@ -12,10 +12,7 @@ from typing import Any
 #: first page; names of `qmoe` itself stand where their package is.
 GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "circuits": ("Circuits", ("qmoe.circuits",)),
-    "engines": (
-        "Engines",
-        ("qmoe.engines", "qmoe.engines.shots", "qmoe.engines.mitigation", "qmoe.engines.rewriting"),
-    ),
+    "engines": ("Engines", ("qmoe.engines", "qmoe.engines.shots", "qmoe.engines.mitigation")),
     "routers": ("Routers", ("qmoe.routers",)),
     "experts": ("Experts", ("qmoe.experts",)),
     "moe": ("Mixtures of experts", ("qmoe.moe",)),
@@ -80,3 +77,12 @@ def public_names() -> tuple[PublicName, ...]:
         first, *aliases = sorted(names, key=lambda name: (name.count("."), names.index(name)))
         found.append(PublicName(first, tuple(aliases), page_of[key]))
     return tuple(found)
+
+
+@cache
+def by_last_part() -> dict[str, str]:
+    """Public names by their last part, those of which there is one."""
+    found: dict[str, list[str]] = {}
+    for name in public_names():
+        found.setdefault(name.name.rpartition(".")[2], []).append(name.name)
+    return {last: names[0] for last, names in found.items() if len(names) == 1}

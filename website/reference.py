@@ -9,7 +9,6 @@ import sys
 
 from qmoe.errors import ConfigError
 from website.extensions.members import escaped
-
 from website.names import GROUPS, PublicName, public_names
 
 
@@ -35,7 +34,9 @@ def page_of(page: str) -> str:
     names = [name for name in public_names() if name.page == page]
     lines = [*heading(title, "="), "", *introduction(packages), "", *table(names), ""]
     for name in names:
-        lines += data(name) if name.directive == "autodata" else [f".. {name.directive}:: {name.name}", *options(name), ""]
+        lines += (
+            data(name) if name.directive == "autodata" else [f".. {name.directive}:: {name.name}", *options(name), ""]
+        )
     return "\n".join(lines)
 
 
@@ -65,7 +66,7 @@ def table(names: list[PublicName]) -> list[str]:
     """A table of names with the first sentence about each."""
     lines = [".. list-table::", "   :widths: 1 2", "   :class: names", ""]
     for name in sorted(names, key=lambda name: name.name.lower()):
-        lines += [f"   * - :py:obj:`{name.name}`", f"     - {summary(name)}"]
+        lines += [f"   * - :py:obj:`~{name.name}`", f"     - {summary(name)}"]
     return lines
 
 

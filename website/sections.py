@@ -26,7 +26,8 @@ class Section:
 
 
 SECTIONS = (
-    Section("Start", ("quick-start", "how-to"), notebooks=True),
+    Section("Start", ("quick-start", "how-to")),
+    Section("Tutorials", (), notebooks=True),
     Section(
         "How-to guides",
         (
@@ -50,6 +51,7 @@ SECTIONS = (
             "analysis",
             "explore",
             "qml-benchmarks",
+            "studies-in-python",
             "clusters",
             "extending",
         ),
@@ -93,5 +95,5 @@ def navigation() -> list[tuple[str, list[str]]]:
         pages = [page for page in section.pages if page in there]
         pages += [page for page in written_pages() if page not in named] if section.takes_others else []
         pages += notebooks() if section.notebooks else []
-        found.append((section.title, pages))
+        found += [(section.title, pages)] if pages else []
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 from website import command_line, reference
@@ -23,7 +22,7 @@ def stage(folder: Path) -> list[str]:
     texts = {page: (ROOT / "docs" / f"{page}.md").read_text("utf-8") for page in (FIRST, *written_pages())}
     texts |= {page: from_the_root((ROOT / path).read_text("utf-8")) for page, path in ELSEWHERE.items()}
     texts |= command_line.pages()
-    texts[FIRST] += toctrees()
+    texts[FIRST] = with_parts_of_readme(texts[FIRST]) + toctrees()
     files = {f"{page}.md": relinked(text).encode() for page, text in texts.items()}
     files |= {f"{page}.rst": text.encode() for page, text in reference.pages().items()}
     files |= {f"{page}.ipynb": (ROOT / f"{page}.ipynb").read_bytes() for page in notebooks()}
@@ -43,11 +42,22 @@ def toctrees() -> str:
     return "\n" + "\n\n".join(parts) + "\n"
 
 
+def with_parts_of_readme(text: str) -> str:
+    """The text with the parts of README.md that its comments name: what is measured is written there, by a script."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+
+    def part(match: re.Match[str]) -> str:
+        start, end = (f"<!-- {match[1]}: {side} -->" for side in ("begin", "end"))
+        return readme.partition(start)[2].partition(end)[0].strip()
+
+    return re.sub(r"<!-- from README\.md: (\w+) -->", part, text)
+
+
 def relinked(text: str) -> str:
     """The text with links to where pages are in the site."""
     for old, new in MOVED.items():
         text = text.replace(f"]({old}", f"]({new}")
-    return re.sub(r"\]\(\.\./(\S+?)\)", r"](https://example.invalid/\1)", text)
+    return text
 
 
 def from_the_root(text: str) -> str:
@@ -69,8 +79,3 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
         if not path.is_file() or path.read_bytes() != content:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-
-
-def clear(folder: Path) -> None:
-    """Removes a folder, if it is there."""
-    shutil.rmtree(folder, ignore_errors=True)

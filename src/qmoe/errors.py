@@ -34,14 +34,30 @@ def visible(text: str) -> str:
 
 
 class QMoEError(Exception):
-    """Base of every error that qmoe raises on purpose. Its message shows NumPy's numbers as Python shows its own."""
+    """Base of every error that qmoe raises on purpose. Its message shows NumPy's numbers as Python shows its own.
+
+    Example:
+        >>> try:
+        ...     qmoe.QuantumRouter(2, 2, ansatz="strongly")
+        ... except qmoe.QMoEError as error:
+        ...     type(error).__name__
+        'ConfigError'
+    """
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(visible(_NUMPY.sub(r"\1\2", arg)) if isinstance(arg, str) else arg for arg in args))
 
 
 class ShapeError(QMoEError, ValueError):
-    """A tensor or array has the wrong shape, dtype, device or values."""
+    """A tensor or array has the wrong shape, dtype, device or values.
+
+    Example:
+        >>> try:
+        ...     qmoe.LinearRouter(2, 2)(torch.rand(5, 3))
+        ... except qmoe.ShapeError as error:
+        ...     isinstance(error, ValueError)
+        True
+    """
 
 
 class ConfigError(QMoEError, ValueError):
@@ -53,7 +69,16 @@ class UnsupportedError(QMoEError, NotImplementedError):
 
 
 class StoreError(QMoEError):
-    """A result store cannot be opened, read or written."""
+    """A result store cannot be opened, read or written.
+
+    Example:
+        >>> from qmoe.studies import Store
+        >>> try:
+        ...     Store("nowhere.sqlite", create=False)
+        ... except qmoe.StoreError:
+        ...     print("there is no store")
+        there is no store
+    """
 
 
 class TrainingError(QMoEError):
@@ -61,19 +86,44 @@ class TrainingError(QMoEError):
 
 
 class EncodingRangeWarning(UserWarning):
-    """Angles cover more than one period, so different inputs give the same quantum state."""
+    """Angles cover more than one period, so different inputs give the same quantum state.
+
+    Example:
+        >>> import warnings
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
+        ...     _ = qmoe.QuantumRouter(2, 2)(torch.full((5, 2), 50.0))
+        >>> [issubclass(warning.category, qmoe.EncodingRangeWarning) for warning in caught]
+        [True]
+    """
 
 
 class PerformanceWarning(UserWarning):
-    """The result is right, but there is a much faster way to get it."""
+    """The result is right, but there is a much faster way to get it.
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter("error", qmoe.PerformanceWarning)  # raise instead
+        >>> warnings.simplefilter("default", qmoe.PerformanceWarning)
+    """
 
 
 class StatisticalWarning(UserWarning):
-    """A statistic rests on too little, or on data that break its assumptions."""
+    """A statistic rests on too little, or on data that break its assumptions.
+
+    Example:
+        >>> issubclass(qmoe.StatisticalWarning, UserWarning)
+        True
+    """
 
 
 class StateWarning(UserWarning):
-    """A ``state_dict`` was loaded into a module that computes something else with it."""
+    """A ``state_dict`` was loaded into a module that computes something else with it.
+
+    Example:
+        >>> issubclass(qmoe.StateWarning, UserWarning)
+        True
+    """
 
 
 def warn_caller(message: str, category: type[Warning]) -> None:

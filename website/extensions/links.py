@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-from functools import cache
 from typing import Any
 
 from docutils import nodes
@@ -14,7 +13,7 @@ from sphinx.domains.python import ObjectEntry
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-from website.names import public_names
+from website.names import by_last_part, public_names
 
 #: The dotted name of something of the package, perhaps with the arguments of a call.
 NAME = re.compile(r"(qmoe\.[\w.]+)(?:\(.*\))?", re.DOTALL)
@@ -36,15 +35,6 @@ def code(name: str, rawtext: str, text: str, lineno: int, inliner: Any, options:
     xref["py:module"] = env.ref_context.get("py:module")
     xref["py:class"] = env.ref_context.get("py:class")
     return [xref], []
-
-
-@cache
-def by_last_part() -> dict[str, str]:
-    """Public names by their last part, those of which there is one."""
-    found: dict[str, list[str]] = {}
-    for name in public_names():
-        found.setdefault(name.name.rpartition(".")[2], []).append(name.name)
-    return {last: names[0] for last, names in found.items() if len(names) == 1}
 
 
 def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element) -> nodes.Node | None:
@@ -112,8 +102,9 @@ def note_aliases(app: Sphinx, env: BuildEnvironment) -> list[str]:
     objects = env.domains.python_domain.objects
     for name in public_names():
         entry = objects.get(name.name)
-        for alias in name.aliases if entry else ():
-            objects[alias] = ObjectEntry(entry.docname, entry.node_id, entry.objtype, True)
+        if entry is not None:
+            for alias in name.aliases:
+                objects[alias] = ObjectEntry(entry.docname, entry.node_id, entry.objtype, True)
     return []
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 from docutils import nodes
-from docutils.utils.math import latex2mathml
+from docutils.utils.math import MathError, latex2mathml
 from sphinx.application import Sphinx
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
 
 
 def inline(writer: Any, node: nodes.Element) -> None:
@@ -22,12 +26,12 @@ def block(writer: Any, node: nodes.Element) -> None:
 
 
 def drawn(node: nodes.Element, inline: bool) -> str:
-    """The MathML of a formula.
-
-    Raises:
-        SyntaxError: when it has a command that is not known; the build then fails.
-    """
-    return latex2mathml.tex2mathml(node.astext(), as_block=not inline)
+    """The MathML of a formula, or its text with a warning where that cannot be read; warnings fail the build."""
+    try:
+        return latex2mathml.tex2mathml(node.astext(), as_block=not inline)
+    except MathError as fault:
+        logger.warning("%s In the formula: %s", fault, node.astext(), location=node)
+        return html.escape(node.astext())
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

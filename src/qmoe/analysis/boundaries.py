@@ -99,7 +99,15 @@ def probabilities(models: Sequence[nn.Module], x_grid: Tensor | np.ndarray) -> n
 
 
 def mean_boundary(probability: np.ndarray) -> MeanBoundary:
-    """Averages the probabilities ``(M, N)`` of M models, and counts how many predict class 1."""
+    """Averages the probabilities ``(M, N)`` of M models, and counts how many predict class 1.
+
+    Example:
+        >>> from qmoe.analysis import mean_boundary
+        >>> import numpy as np
+        >>> surface = mean_boundary(np.random.default_rng(0).random((8, 5, 5)))
+        >>> surface.n
+        8
+    """
     return MeanBoundary(probability.mean(axis=0), (probability > 0.5).mean(axis=0), len(probability))
 
 
@@ -115,6 +123,13 @@ def off_a_line(probability: np.ndarray, points: np.ndarray) -> np.ndarray:
 
     Returns:
         ``(M,)`` shares; 0 for a model that predicts one class everywhere.
+
+    Example:
+        >>> from qmoe.analysis import off_a_line
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(200, 2))
+        >>> off_a_line(1 / (1 + np.exp(-x[None, :, 0])), x)
+        array([0.])
     """
     x = (points - points.mean(axis=0)) / points.std(axis=0)
     x = np.concatenate([x, np.ones((len(x), 1))], axis=1)

@@ -162,6 +162,12 @@ def local_effective_dimension(
     Raises:
         ConfigError: as `effective_dimension`, before anything is computed.
         ShapeError: for inputs that do not fit the model.
+
+    Example:
+        >>> from qmoe.analysis import local_effective_dimension
+        >>> found = local_effective_dimension(qmoe.LinearRouter(2, 2), torch.rand(100, 2), n_draws=20)
+        >>> found.n_parameters
+        6
     """
     n = len(x) if n_data is None else n_data
     _kappa(n, gamma, level)

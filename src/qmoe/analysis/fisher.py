@@ -75,6 +75,12 @@ def uniform_draws(
 
     Raises:
         ConfigError: for an empty range, fewer than one draw, or a model without trainable parameters.
+
+    Example:
+        >>> from qmoe.analysis import uniform_draws
+        >>> draws = uniform_draws(qmoe.QuantumRouter(2, 2), n_draws=3)
+        >>> len(draws.parameters)
+        3
     """
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ConfigError(f"The range is {low!r} to {high!r}, expected two finite numbers, the lower one first.")
@@ -93,6 +99,12 @@ def ball_draws(model: nn.Module, radius: float, n_draws: int = 500, seed: Seed =
 
     Raises:
         ConfigError: for a negative radius, fewer than one draw, or a model without trainable parameters.
+
+    Example:
+        >>> from qmoe.analysis import ball_draws
+        >>> draws = ball_draws(qmoe.LinearRouter(2, 2), radius=0.1, n_draws=3)
+        >>> len(draws.parameters)
+        2
     """
     if not (np.isfinite(radius) and radius >= 0):
         raise ConfigError(f"radius is {radius!r}, expected a finite number of at least 0.")

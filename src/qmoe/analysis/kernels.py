@@ -74,6 +74,13 @@ def target_kernel(labels: Tensor | np.ndarray) -> np.ndarray:
     """The ideal kernel of labels ``(N,)``: 1 for rows of one class, else 0, ``(N, N)``.
 
     For two classes it equals ``y y^T`` with y = +-1 once both are centred and scaled.
+
+    Example:
+        >>> from qmoe.analysis import target_kernel
+        >>> target_kernel([0, 1, 1])
+        array([[1., 0., 0.],
+               [0., 1., 1.],
+               [0., 1., 1.]])
     """
     y = np.asarray(labels)
     if y.ndim != 1 or len(y) == 0:
@@ -82,7 +89,13 @@ def target_kernel(labels: Tensor | np.ndarray) -> np.ndarray:
 
 
 def centred(kernel: np.ndarray) -> np.ndarray:
-    """``H K H`` with ``H = I - 1 1^T / N``: the kernel ``(N, N)`` of the features less their mean."""
+    """``H K H`` with ``H = I - 1 1^T / N``: the kernel ``(N, N)`` of the features less their mean.
+
+    Example:
+        >>> from qmoe.analysis import centred, target_kernel
+        >>> centred(target_kernel([0, 1, 1])).sum().round(6)
+        np.float64(0.0)
+    """
     matrix = _kernel(kernel, "kernel")
     return matrix - matrix.mean(axis=0) - matrix.mean(axis=1, keepdims=True) + matrix.mean()
 
@@ -95,6 +108,11 @@ def centred_alignment(one: np.ndarray, other: np.ndarray) -> float:
     Raises:
         ConfigError: for a kernel that is constant, which centring makes 0.
         ShapeError: for matrices that are not symmetric, finite and of one shape.
+
+    Example:
+        >>> from qmoe.analysis import centred_alignment, target_kernel
+        >>> round(centred_alignment(target_kernel([0, 1, 1]), target_kernel([0, 1, 1])), 6)
+        1.0
     """
     first, second = _kernel(one, "one"), _kernel(other, "other")
     _check_same(first, second)

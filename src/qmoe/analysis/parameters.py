@@ -58,6 +58,11 @@ def count_parameters(router: Router, x: Tensor | None = None, seed: Seed = 0) ->
 
     Raises:
         ShapeError: for inputs that the router does not take.
+
+    Example:
+        >>> from qmoe.analysis import count_parameters
+        >>> count_parameters(qmoe.QuantumRouter(2, 2)).rank
+        9
     """
     router = copy.deepcopy(router).double().eval()
     trained = {name: p.detach() for name, p in router.named_parameters() if p.requires_grad}

@@ -100,6 +100,12 @@ def fourier_coefficients(function: Callable[[Tensor], Tensor], n_features: int, 
     Raises:
         ConfigError: for more than a million samples (2R + 1)^F, or sizes below 1.
         ShapeError: for values of another shape, or that are not finite.
+
+    Example:
+        >>> from qmoe.analysis import fourier_coefficients
+        >>> spectrum = fourier_coefficients(lambda x: torch.cos(2 * x), n_features=1, degree=3)
+        >>> abs(spectrum.coefficients).flatten().round(6)
+        array([0. , 0. , 0.5, 0. , 0. , 0.5, 0. ])
     """
     check_sizes(n_features=n_features, degree=degree)
     side = 2 * degree + 1

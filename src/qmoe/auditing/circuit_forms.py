@@ -30,6 +30,14 @@ def as_quantum_layer(module: nn.Module, in_features: int | None = None) -> Quant
         module: any module. A `QuantumLayer` or a `QuantumRouter` is itself; a ``pennylane.qnn.TorchLayer`` and a
             ``TorchConnector`` of qiskit-machine-learning are imported.
         in_features: number of features, where the module does not say it.
+
+    Example:
+        >>> from qmoe.auditing import ARMS, as_quantum_layer
+        >>> part = as_quantum_layer(qmoe.QuantumLayer(qmoe.Circuit(2, 1)))
+        >>> part is not None
+        True
+        >>> sorted(ARMS)[:3]
+        ['base', 'dephased', 'frozen']
     """
     found = quantum_part(module, in_features)
     return None if isinstance(found, str) else found

@@ -14,7 +14,13 @@ from qmoe.errors import ConfigError, unknown
 
 
 class Ansatz(ABC):
-    """Describes one layer of trainable gates. Frozen and hashable; the number of layers belongs to the circuit."""
+    """Describes one layer of trainable gates. Frozen and hashable; the number of layers belongs to the circuit.
+
+    Example:
+        >>> from qmoe.circuits import Ansatz, StronglyEntangling
+        >>> isinstance(StronglyEntangling(), Ansatz), StronglyEntangling().layer_shape(2)
+        (True, (2, 3))
+    """
 
     name: ClassVar[str]
 
@@ -42,6 +48,11 @@ class StronglyEntangling(Ansatz):
     Layer l entangles wire i with wire ``i + r mod Q`` where ``r = l mod (Q - 1) + 1`` (Schuld et al. 2020,
     "Circuit-centric quantum classifiers"; PennyLane's StronglyEntanglingLayers). The paper's router and
     quantum experts use it.
+
+    Example:
+        >>> from qmoe.circuits import StronglyEntangling
+        >>> qmoe.Circuit(2, 3, ansatz=StronglyEntangling()).weight_shape
+        (3, 2, 3)
     """
 
     name: ClassVar[str] = "strongly_entangling"
@@ -65,6 +76,11 @@ class BasicEntangler(Ansatz):
 
     Args:
         rotation: ``"X"``, ``"Y"`` or ``"Z"``.
+
+    Example:
+        >>> from qmoe.circuits import BasicEntangler
+        >>> BasicEntangler(rotation="Y").layer_shape(3)
+        (3,)
     """
 
     rotation: str = "X"
@@ -91,7 +107,13 @@ class BasicEntangler(Ansatz):
 
 @dataclass(frozen=True, slots=True)
 class NoEntangler(Ansatz):
-    """The strongly entangling ansatz without its CNOTs: every qubit stays on its own, the state is a product state."""
+    """The strongly entangling ansatz without its CNOTs: every qubit stays on its own, the state is a product state.
+
+    Example:
+        >>> from qmoe.circuits import NoEntangler
+        >>> NoEntangler().layer_shape(2)
+        (2, 3)
+    """
 
     name: ClassVar[str] = "no_entangler"
 
@@ -114,6 +136,11 @@ class CustomAnsatz(Ansatz):
 
     Raises:
         ConfigError: for an empty list, gaps in the numbering, or a `Feature` (features enter through the encoding).
+
+    Example:
+        >>> from qmoe.circuits import CustomAnsatz, Gate, Weight
+        >>> CustomAnsatz((Gate("RY", (0,), (Weight(0),)), Gate("CNOT", (0, 1)))).layer_shape(2)
+        (1,)
     """
 
     gates: tuple[Gate, ...]
@@ -169,6 +196,11 @@ def as_ansatz(ansatz: str | Ansatz | Iterable[Gate]) -> Ansatz:
 
     Raises:
         ConfigError: for an unknown name, or something else.
+
+    Example:
+        >>> from qmoe.circuits import ANSATZE, as_ansatz
+        >>> as_ansatz("no_entangler"), sorted(ANSATZE)
+        (NoEntangler(), ['basic_entangler', 'no_entangler', 'strongly_entangling'])
     """
     if isinstance(ansatz, Ansatz):
         return ansatz

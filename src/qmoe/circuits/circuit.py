@@ -45,6 +45,11 @@ class Body:
         weight_shape: shape of the weights, over which they number them.
         is_noisy: whether the noise of the circuit stands in the operations already.
         function: what gives the angles that are `Computed`; None where none is.
+
+    Example:
+        >>> from qmoe.circuits import Circuit, Feature, Gate, Weight
+        >>> Circuit.from_operations([Gate("RX", (0,), (Feature(0),)), Gate("RY", (0,), (Weight(0),))]).body.weight_shape
+        (1,)
     """
 
     operations: tuple[Operation, ...]

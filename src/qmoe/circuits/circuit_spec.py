@@ -15,7 +15,13 @@ _Qubits = Annotated[int, Within(ge=1, le=24)]
 
 @dataclass(frozen=True, kw_only=True)
 class CircuitSpec(PartSpec):
-    """What decides which functions of the features a circuit can give, whatever its weights."""
+    """What decides which functions of the features a circuit can give, whatever its weights.
+
+    Example:
+        >>> from qmoe.circuits import CircuitSpec
+        >>> CircuitSpec(n_qubits=2, rotation="Y", n_layers=1).ansatz
+        'strongly_entangling'
+    """
 
     n_qubits: _Qubits | None = None
     n_layers: Annotated[int, Within(ge=0, le=1_000)] = 3

@@ -14,7 +14,13 @@ from qmoe.errors import ConfigError, unknown
 
 
 class Encoding(ABC):
-    """Describes how features enter a circuit. Frozen and hashable."""
+    """Describes how features enter a circuit. Frozen and hashable.
+
+    Example:
+        >>> from qmoe.circuits import ENCODINGS, Encoding
+        >>> isinstance(qmoe.AngleEncoding(), Encoding), sorted(ENCODINGS)
+        (True, ['amplitude', 'angle'])
+    """
 
     name: ClassVar[str]
     #: How often the features are encoded, spread over the layers.
@@ -103,6 +109,10 @@ class AmplitudeEncoding(Encoding):
 
     A zero row has no state and is refused. Expectation values are ``x^T A x / |x|^2``: even in x
     and blind to its length.
+
+    Example:
+        >>> qmoe.QuantumRouter(4, 2, encoding=qmoe.AmplitudeEncoding()).circuit.n_qubits
+        2
     """
 
     name: ClassVar[str] = "amplitude"
@@ -145,5 +155,10 @@ def as_encoding(encoding: str | Encoding) -> Encoding:
 
     Raises:
         ConfigError: for an unknown name.
+
+    Example:
+        >>> from qmoe.circuits import as_encoding
+        >>> as_encoding("amplitude")
+        AmplitudeEncoding()
     """
     return as_part("encoding", encoding, Encoding, ENCODINGS)

@@ -117,6 +117,11 @@ class Gate:
 
     Raises:
         ConfigError: for an unknown name, a wrong number of wires or angles, or values that are neither.
+
+    Example:
+        >>> from qmoe.circuits import GATES, Gate, Weight
+        >>> GATES["CRX"], Gate("CRX", (0, 1), (Weight(0),))
+        ((2, 1), Gate(name='CRX', wires=(0, 1), angles=(Weight(index=0),)))
     """
 
     name: str
@@ -167,14 +172,28 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Prepares the state whose amplitudes are the padded, normalised features (amplitude encoding)."""
+    """Prepares the state whose amplitudes are the padded, normalised features (amplitude encoding).
+
+    Example:
+        >>> from qmoe.circuits import Prepare
+        >>> Prepare(2).n_wires
+        2
+    """
 
     n_wires: int
 
 
 @dataclass(frozen=True, slots=True)
 class Depolarize:
-    """The depolarizing channel, at the circuit's noise strength, on each of ``wires`` in turn."""
+    """The depolarizing channel, at the circuit's noise strength, on each of ``wires`` in turn.
+
+    Example:
+        >>> from qmoe.circuits import Circuit, Depolarize, NOISE
+        >>> [type(op).__name__ for op in Circuit(1, 1, noise=qmoe.NoiseModel(0.1)).operations if isinstance(op, NOISE)]
+        ['Depolarize', 'Depolarize']
+        >>> Depolarize((0,))
+        Depolarize(wires=(0,))
+    """
 
     wires: tuple[int, ...]
 
@@ -185,6 +204,11 @@ class Dephase:
 
     ``rho`` becomes ``(rho + P rho P) / 2`` with the Pauli operator P of that name, as if it were measured and the outcome
     forgotten; along Z PennyLane's ``PhaseFlip(0.5)`` or ``PhaseDamping(1)``, along X its ``BitFlip(0.5)``.
+
+    Example:
+        >>> from qmoe.circuits import Dephase
+        >>> Dephase((0, 1), axis="X").wires
+        (0, 1)
     """
 
     wires: tuple[int, ...]
@@ -197,6 +221,11 @@ class Disturb:
 
     Raises:
         ConfigError: for another number of wires.
+
+    Example:
+        >>> from qmoe.circuits import BitFlip, Disturb
+        >>> Disturb(BitFlip(0.1), (0,)).channel
+        BitFlip(p=0.1)
     """
 
     channel: Channel

@@ -19,6 +19,11 @@ def as_word(text: str) -> Word:
 
     Raises:
         ConfigError: for text that is no word.
+
+    Example:
+        >>> from qmoe.circuits import as_word
+        >>> as_word("Z0 X2")
+        ((0, 'Z'), (2, 'X'))
     """
     if not isinstance(text, str):
         raise ConfigError(f"A Pauli word is {text!r}, expected text such as 'Z0 X2'.")
@@ -37,5 +42,11 @@ def as_word(text: str) -> Word:
 
 
 def word_text(word: Word) -> str:
-    """A word as text: ``"Z0 X2"``; ``"I"`` for the identity."""
+    """A word as text: ``"Z0 X2"``; ``"I"`` for the identity.
+
+    Example:
+        >>> from qmoe.circuits import word_text
+        >>> word_text(((0, "Z"), (2, "X")))
+        'Z0 X2'
+    """
     return " ".join(f"{letter}{wire}" for wire, letter in word) or "I"

@@ -53,7 +53,14 @@ def with_noise_between(operations: Sequence[Operation], noise: NoiseModel, n_qub
 
 
 def split_readout(operations: Sequence[Operation]) -> tuple[tuple[Operation, ...], tuple[Operation, ...]]:
-    """Operations, and the errors of the measurement behind them, which stay behind a change of basis."""
+    """Operations, and the errors of the measurement behind them, which stay behind a change of basis.
+
+    Example:
+        >>> from qmoe.circuits import Circuit, ReadoutError, split_readout
+        >>> circuit = Circuit(1, 1, noise=qmoe.NoiseModel(channels=[ReadoutError(0.01).before_readout()]))
+        >>> [len(part) for part in split_readout(circuit.operations)]
+        [4, 1]
+    """
     n = len(operations)
     while n and isinstance(op := operations[n - 1], Disturb) and op.channel.is_readout:
         n -= 1

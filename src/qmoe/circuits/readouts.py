@@ -35,7 +35,13 @@ class Readout(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Expval(Readout):
-    """The expectation value of Pauli Z on every wire, each in [-1, 1]."""
+    """The expectation value of Pauli Z on every wire, each in [-1, 1].
+
+    Example:
+        >>> from qmoe.circuits import Circuit, Expval
+        >>> Circuit(2, 1, readout=Expval()).n_outputs
+        2
+    """
 
     name: ClassVar[str] = "expval"
 
@@ -50,7 +56,13 @@ class Expval(Readout):
 
 @dataclass(frozen=True, slots=True)
 class Born(Readout):
-    """The probability of every basis state, ``P(i) = |<i|U|psi(x)>|^2``; wire 0 is the most significant bit."""
+    """The probability of every basis state, ``P(i) = |<i|U|psi(x)>|^2``; wire 0 is the most significant bit.
+
+    Example:
+        >>> from qmoe.circuits import Born, Circuit
+        >>> Circuit(2, 1, readout=Born()).n_outputs
+        4
+    """
 
     name: ClassVar[str] = "born"
 
@@ -100,6 +112,12 @@ class Hamiltonian(Readout):
 
     Raises:
         ConfigError: for different numbers of both, or what is no number or word.
+
+    Example:
+        >>> from qmoe.circuits import Circuit, Hamiltonian, Sum
+        >>> word: Sum = ((0.5, ((0, "Z"),)),)
+        >>> Circuit(2, 1, readout=Hamiltonian((0.5, 2.0), ("Z0", "X0 X1"))).n_outputs
+        1
     """
 
     coeffs: tuple[float, ...]
@@ -152,6 +170,11 @@ class Probs(Readout):
 
     Raises:
         ConfigError: for no wires, a wire twice, or what is no wire.
+
+    Example:
+        >>> from qmoe.circuits import Circuit, Probs
+        >>> Circuit(3, 1, readout=Probs((0, 2))).n_outputs
+        4
     """
 
     wires: tuple[int, ...]
@@ -178,6 +201,11 @@ class Parity(Readout):
 
     Raises:
         ConfigError: for no wires, a wire twice, or what is no wire.
+
+    Example:
+        >>> from qmoe.circuits import Circuit, Parity
+        >>> Circuit(3, 1, readout=Parity((0, 2))).n_outputs
+        1
     """
 
     wires: tuple[int, ...] | None = None
@@ -210,6 +238,11 @@ class Readouts(Readout):
 
     Raises:
         ConfigError: for none, or what is no read-out.
+
+    Example:
+        >>> from qmoe.circuits import Circuit, Pauli, Probs, Readouts
+        >>> Circuit(2, 1, readout=Readouts((Pauli("Z0 Z1"), Probs((0,))))).n_outputs
+        3
     """
 
     parts: tuple[Readout, ...]
@@ -254,6 +287,11 @@ def as_readout(readout: str | Readout | Iterable[Any]) -> Readout:
 
     Raises:
         ConfigError: for an unknown name.
+
+    Example:
+        >>> from qmoe.circuits import READOUTS, as_readout
+        >>> as_readout("born"), sorted(READOUTS)
+        (Born(), ['born', 'expval'])
     """
     if isinstance(readout, (list, tuple)):
         return Readouts(tuple(readout))

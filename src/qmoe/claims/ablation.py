@@ -30,7 +30,7 @@ def ablation_study(
     rungs: tuple[str, ...] = (),
     keep: tuple[str, ...] = (),
 ) -> Study:
-    """The study of `qmoe ablate`: a quantum router with linear experts on a table, and the ladder of ablations.
+    r"""The study of `qmoe ablate`: a quantum router with linear experts on a table, and the ladder of ablations.
 
     Args:
         path: a CSV file with a header and numeric features.
@@ -98,6 +98,12 @@ def ladder_claims(study: Study, first: int = 1) -> list[Claim]:
     Args:
         study: one with a ladder; a question is left out where its rung is not among the arms.
         first: number of the first question, for several ladders in one report.
+
+    Example:
+        >>> from qmoe.claims import ladder_claims
+        >>> from qmoe.studies import load_preset
+        >>> [claim.id for claim in ladder_claims(load_preset("ladder-moons"))][:2]
+        ['A1', 'A2']
     """
     if not study.ladder:
         return []

@@ -106,7 +106,13 @@ def digest(claims: Iterable[Claim], studies: Iterable[Study]) -> str:
 
 
 def root_seed(digest: str) -> int:
-    """The root seed that a hash gives: its first 8 hexadecimal digits as an integer."""
+    """The root seed that a hash gives: its first 8 hexadecimal digits as an integer.
+
+    Example:
+        >>> from qmoe.claims import root_seed
+        >>> root_seed("0" * 64) == root_seed("0" * 64)
+        True
+    """
     return int(digest[:8], 16)
 
 
@@ -121,6 +127,14 @@ def register(claims: Sequence[Claim], studies: Sequence[Study], version: str, da
 
     Raises:
         ConfigError: for two claims of one id, two studies of one name, or nothing at all.
+
+    Example:
+        >>> from qmoe.claims import register, shipped_claims, verify
+        >>> from qmoe.studies import load_preset
+        >>> study = load_preset("phase2-heldout")
+        >>> registration = register(shipped_claims()[:1], [study], "1.0", date="2026-01-01")
+        >>> [departure.what for departure in verify(registration, shipped_claims()[:1], [study])]  # it has another seed
+        ['seed']
     """
     if not claims or not studies:
         raise ConfigError(f"There are {len(claims)} claims and {len(studies)} studies; register at least one of each.")

@@ -109,6 +109,13 @@ def load_claims(path: str | Path) -> list[Claim]:
     Raises:
         ConfigError: when there is no such file, it is not TOML, or holds no valid claims; for a folder without claims; for
             two claims of one id.
+
+    Example:
+        >>> from qmoe.claims import CLAIMS, claim_text, load_claims
+        >>> from pathlib import Path
+        >>> _ = Path("claim.toml").write_text(claim_text("C2"))
+        >>> [claim.id for claim in load_claims("claim.toml")], "C2" in CLAIMS
+        (['C2'], True)
     """
     path = Path(path)
     files = sorted(path.glob("*.toml")) if path.is_dir() else [path]

@@ -27,6 +27,11 @@ class Digits(Dataset):
     Attributes:
         classes: the digits to tell apart; the first is class 0, the second class 1, and so on.
         size: pixels along a side: 8, or 4 for the means of 2x2 pixels.
+
+    Example:
+        >>> from qmoe.data import Digits
+        >>> Digits(classes=(3, 5), size=4).split(0, 0.5, 1).x_train.shape[1]
+        16
     """
 
     name: ClassVar[str] = "digits"
@@ -101,6 +106,11 @@ class Mnist4x4(OfficialSplit):
 
     Attributes:
         classes: the digits to tell apart; the first is class 0, the second class 1, and so on.
+
+    Example:
+        >>> from qmoe.data import Mnist4x4
+        >>> Mnist4x4(classes=(0, 1)).split(0, 0.5, 1).x_train.shape[1]
+        16
     """
 
     name: ClassVar[str] = "mnist4x4"
@@ -127,6 +137,11 @@ class Mnist4x4Sample(Dataset):
     Attributes:
         n_samples: how many rows, drawn without replacement.
         classes: the digits to tell apart; the first is class 0, the second class 1, and so on.
+
+    Example:
+        >>> from qmoe.data import Mnist4x4Sample
+        >>> Mnist4x4Sample(n_samples=100).split(0, 0.5, 1).x_train.shape[1]
+        16
     """
 
     name: ClassVar[str] = "mnist4x4_sample"
@@ -180,6 +195,11 @@ class Mnist(OfficialSplit):
         openml: whether to download "mnist_784" through scikit-learn, which keeps it in its own cache.
         digest: the first 16 hexadecimal digits of the SHA-256 of the images in ``folder``, so that results name what they
             came from; a folder with other images is refused. By default any will do.
+
+    Example:
+        >>> from qmoe.data import DATASETS, Mnist
+        >>> Mnist.name in DATASETS, Mnist(folder="mnist").classes[:2]
+        (True, (0, 1))
     """
 
     name: ClassVar[str] = "mnist"

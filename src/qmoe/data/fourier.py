@@ -33,6 +33,11 @@ class TwoCurves(BinaryDataset):
         offset: the shift of class 1 along every axis; less is harder too.
         noise: the standard deviation of each coordinate; more is harder too.
         problem_seed: the seed of the coefficients. Samples of different seeds are of one problem.
+
+    Example:
+        >>> from qmoe.data import TwoCurves
+        >>> TwoCurves(n_samples=100).sample(0).x.shape
+        (100, 4)
     """
 
     name: ClassVar[str] = "two_curves"

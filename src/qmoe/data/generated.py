@@ -31,6 +31,11 @@ class HiddenManifold(BinaryDataset):
         n_features: the number of features F.
         manifold_dim: the dimension m of the manifold. The knob: more is harder.
         problem_seed: the seed of A, b, W and v. Samples of different seeds are of one problem.
+
+    Example:
+        >>> from qmoe.data import HiddenManifold
+        >>> HiddenManifold(n_samples=100, n_features=6).sample(0).x.shape
+        (100, 6)
     """
 
     name: ClassVar[str] = "hidden_manifold"
@@ -95,6 +100,11 @@ class Synthetic(SampledDataset):
         class_sep: half the side of the hypercube. The knob: less is harder.
         n_clusters_per_class: the clusters of each class.
         flip: the share of labels drawn at random (``flip_y`` there).
+
+    Example:
+        >>> from qmoe.data import Synthetic
+        >>> Synthetic(n_samples=100).sample(0).x.shape
+        (100, 16)
     """
 
     name: ClassVar[str] = "synthetic"

@@ -26,6 +26,11 @@ class Xor(BinaryDataset):
         n_samples: the number of rows.
         noise: the standard deviation of each coordinate. The knob: more is harder.
         n_dims: the dimension d; more is harder too.
+
+    Example:
+        >>> from qmoe.data import Xor
+        >>> Xor(n_samples=100, n_dims=3).sample(0).x.shape
+        (100, 3)
     """
 
     name: ClassVar[str] = "xor"
@@ -74,6 +79,11 @@ class Checkerboard(BinaryDataset):
         n_samples: the number of rows.
         cells: the number of cells along a side. The knob: more is harder.
         flip: the probability of a wrong label, which is the Bayes error.
+
+    Example:
+        >>> from qmoe.data import Checkerboard
+        >>> Checkerboard(n_samples=100, cells=3).sample(0).x.shape
+        (100, 2)
     """
 
     name: ClassVar[str] = "checkerboard"

@@ -75,6 +75,11 @@ class Circles(PlanarCurves, BinaryDataset):
         n_samples: the number of rows.
         noise: the standard deviation of each coordinate. The knob: more is harder.
         factor: the radius of the inner circle, class 1.
+
+    Example:
+        >>> from qmoe.data import Circles
+        >>> Circles(n_samples=100).sample(0).x.shape
+        (100, 2)
     """
 
     name: ClassVar[str] = "circles"
@@ -107,6 +112,11 @@ class Spirals(PlanarCurves):
         noise: the standard deviation of each coordinate.
         turns: the number of full turns from centre to rim. The knob: more is harder, the arms get longer and closer.
         n_classes: the number of arms C.
+
+    Example:
+        >>> from qmoe.data import Spirals
+        >>> sorted({*Spirals(n_samples=90, n_classes=3).sample(0).y.tolist()})
+        [0, 1, 2]
     """
 
     name: ClassVar[str] = "spirals"

@@ -66,7 +66,13 @@ class _NothingLearned(Scaler):
 
 @dataclass(frozen=True, eq=False)
 class Identity(_NothingLearned):
-    """The features as they are."""
+    """The features as they are.
+
+    Example:
+        >>> from qmoe.data import Identity
+        >>> Identity.fit([[0.0, 1.0]])([[2.0, 3.0]])
+        array([[2., 3.]])
+    """
 
     name: ClassVar[str] = "none"
 
@@ -125,6 +131,12 @@ class MinMaxCentred(_MinMax):
     Attributes:
         low: ``(F,)`` smallest training values.
         high: ``(F,)`` largest training values.
+
+    Example:
+        >>> from qmoe.data import MinMaxCentred
+        >>> MinMaxCentred.fit([[0.0], [1.0]])([[0.0], [0.5]])
+        array([[-1.57079633],
+               [ 0.        ]])
     """
 
     name: ClassVar[str] = "minmax_centred"
@@ -142,6 +154,12 @@ class Standard(Scaler):
     Attributes:
         mean: ``(F,)`` training means.
         deviation: ``(F,)`` training standard deviations; 0 where a feature is constant.
+
+    Example:
+        >>> from qmoe.data import Standard
+        >>> Standard.fit([[1.0], [3.0]])([[2.0], [4.0]])
+        array([[0.],
+               [2.]])
     """
 
     name: ClassVar[str] = "standard"
@@ -202,6 +220,15 @@ class PrincipalComponents(Scaler):
         mean: ``(F,)`` training means.
         axes: ``(K, F)`` orthonormal directions, of falling variance; the largest entry of each is positive.
         then: the scaling of the K components.
+
+    Example:
+        >>> from qmoe.data import PrincipalComponents, fit_scaling
+        >>> import numpy as np
+        >>> rows = np.random.default_rng(0).normal(size=(20, 5))
+        >>> isinstance(fit_scaling("minmax_pi", rows, components=2), PrincipalComponents)
+        True
+        >>> fit_scaling("minmax_pi", rows, components=2)(rows).shape
+        (20, 2)
     """
 
     name: ClassVar[str] = "principal_components"
@@ -255,6 +282,12 @@ def fit_scaling(
     Raises:
         ConfigError: there is no such scaling, or there are fewer features than components.
         ShapeError: the features have the wrong shape or entries that are not finite.
+
+    Example:
+        >>> from qmoe.data import SCALINGS, fit_scaling
+        >>> import numpy as np
+        >>> sorted(SCALINGS), fit_scaling("minmax_pi", np.array([[0.0], [1.0]]))(np.array([[0.5]]))
+        (['minmax_centred', 'minmax_pi', 'none', 'standard', 'unit_norm'], array([[1.57079633]]))
     """
     if name not in SCALINGS:
         raise unknown("scaling", name, SCALINGS)

@@ -70,6 +70,13 @@ def trained_models(
     Raises:
         ConfigError: for an arm that the study does not have, one with noise, or a study without held-out rows.
         TrainingError: for a model whose training failed.
+
+    Example:
+        >>> from qmoe.devices import trained_models
+        >>> from qmoe.studies import load_preset
+        >>> study = load_preset("phase2-heldout").resized(2, True)
+        >>> [model.data_seed for model in trained_models(study)]
+        [0, 1]
     """
     arms = {one.name: one for one in study.arms}
     if arm not in arms:

@@ -111,6 +111,10 @@ def check_asked(devices: Sequence[str], margin: float) -> None:
 
     Raises:
         ConfigError: for no devices, one twice or unknown, or a margin that is none.
+
+    Example:
+        >>> from qmoe.devices import DEVICES, check_asked
+        >>> check_asked(DEVICES[:1], margin=0.02)
     """
     if isinstance(margin, bool) or not isinstance(margin, Real) or not 0 < float(margin) < 1:
         raise ConfigError(f"margin is {margin!r}, expected a loss of accuracy between 0 and 1, such as 0.02.")
@@ -145,6 +149,14 @@ def device_table(
     Raises:
         ConfigError: for no devices, one twice or unknown, or models with several circuits.
         UnsupportedError: where Qiskit is missing, or a circuit does not fit.
+
+    Example:
+        >>> from qmoe.devices import TrainedModel, device_table
+        >>> points = torch.rand(60, 2) * 3
+        >>> models = [TrainedModel(qmoe.QuantumRouter(2, 2), points, torch.arange(60) % 2, seed, seed) for seed in range(6)]
+        >>> table = device_table(models, ["fake_manila"])
+        >>> table.rows[0].device
+        'fake_manila'
     """
     if not models:
         raise ConfigError("models is empty, expected trained models, such as trained_models(study) gives.")

@@ -26,6 +26,11 @@ def check_values(x: Tensor, in_features: int, module: Stackable | None = None) -
 
     Returns:
         The smallest and largest value of ``x``; None where there are none to look at.
+
+    Example:
+        >>> from qmoe.engines import check_values
+        >>> check_values(torch.tensor([[0.0, 2.0]]), 2)
+        (0.0, 2.0)
     """
     check_features(x, in_features)
     own = None if module is None else own_tensor(module)
@@ -76,6 +81,10 @@ def check_encodable(
     Warns:
         EncodingRangeWarning: when angles reach beyond two pi, or span more than one period within the batch: inputs that
             differ by a period give the same state.
+
+    Example:
+        >>> from qmoe.engines import check_encodable
+        >>> check_encodable(torch.rand(3, 2), 2, qmoe.AngleEncoding())
     """
     bounds = check_values(x, in_features, module)
     if bounds is None:

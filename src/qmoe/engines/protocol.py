@@ -61,6 +61,11 @@ class Engine(ABC):
         couples_features: whether it runs gates on two wires that turn by a feature, and gates that turn by features and
             weights.
         holds_mixed_states: whether noise makes its states density matrices, of ``4**Q`` numbers.
+
+    Example:
+        >>> from qmoe.engines import Engine, get_engine
+        >>> all(isinstance(get_engine(name), Engine) for name in ("reference", "native", "torch"))
+        True
     """
 
     name: ClassVar[str]

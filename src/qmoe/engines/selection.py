@@ -93,7 +93,14 @@ RULES = (
 
 
 def choose_engine(circuit: Circuit, device: torch.device) -> tuple[Engine, str]:
-    """Returns the engine that ``engine="auto"`` uses for ``circuit`` on ``device``, and the reason in words."""
+    """Returns the engine that ``engine="auto"`` uses for ``circuit`` on ``device``, and the reason in words.
+
+    Example:
+        >>> from qmoe.engines import choose_engine
+        >>> engine, reason = choose_engine(qmoe.Circuit(2, 3), torch.device("cpu"))
+        >>> type(engine).__name__
+        'NativeEngine'
+    """
     # Every forward pass asks, so the answer is kept; while torch traces it is another.
     return _choose(circuit, device) if traced() else _kept_choice(circuit, device)
 
@@ -118,6 +125,11 @@ def get_engine(engine: str | Engine) -> Engine | None:
 
     Raises:
         ConfigError: for an unknown name, or a number of trajectories that is none.
+
+    Example:
+        >>> from qmoe.engines import ENGINES, get_engine
+        >>> get_engine("reference").name, "native" in ENGINES
+        ('reference', True)
     """
     if isinstance(engine, Engine):
         return engine

@@ -30,6 +30,10 @@ class Experts(CompilablePart[ExpertParts]):
 
     Raises:
         ConfigError: for sizes below 1.
+
+    Example:
+        >>> isinstance(qmoe.LinearExperts(2, 2, n_experts=3), qmoe.Experts)
+        True
     """
 
     def __init__(self, in_features: int, out_features: int, n_experts: int) -> None:
@@ -60,7 +64,13 @@ class Experts(CompilablePart[ExpertParts]):
 
 @dataclass(frozen=True, kw_only=True)
 class ExpertsSpec(PartSpec, ABC):
-    """The options of experts, beside their sizes. A subclass stands beside the experts, and in `qmoe.experts.EXPERTS`."""
+    """The options of experts, beside their sizes. A subclass stands beside the experts, and in `qmoe.experts.EXPERTS`.
+
+    Example:
+        >>> from qmoe.experts import EXPERTS, ExpertsSpec
+        >>> all(issubclass(spec, ExpertsSpec) for spec in EXPERTS.values())
+        True
+    """
 
     @abstractmethod
     def build(self, in_features: int, n_classes: int, n_experts: int, **drawn: Unpack[Drawn]) -> Experts:

@@ -23,6 +23,11 @@ def expert_load(weights: Tensor, top_k: int = 1, mask: Tensor | None = None) -> 
 
     Returns:
         ``(E,)`` shares that sum to 1; not differentiable.
+
+    Example:
+        >>> from qmoe.moe import expert_load
+        >>> expert_load(torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3]]))
+        tensor([0.7500, 0.2500])
     """
     weights = real_rows(weights, mask)
     n_experts = weights.shape[-1]
@@ -51,6 +56,11 @@ def balance_loss(
 
     Returns:
         A scalar, differentiable through P.
+
+    Example:
+        >>> from qmoe.moe import balance_loss
+        >>> balance_loss(torch.full((8, 4), 0.25))
+        tensor(1.)
     """
     if chosen is not None and chosen.shape != weights.shape:
         raise ShapeError(f"chosen has shape {tuple(chosen.shape)}, expected that of weights, {tuple(weights.shape)}.")
@@ -62,7 +72,13 @@ def balance_loss(
 
 
 def z_loss(logits: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean squared log-partition of the routing logits ``(..., E)`` (Zoph et al. 2022, ST-MoE, eq. 5)."""
+    """Mean squared log-partition of the routing logits ``(..., E)`` (Zoph et al. 2022, ST-MoE, eq. 5).
+
+    Example:
+        >>> from qmoe.moe import z_loss
+        >>> z_loss(torch.zeros(8, 4))  # log(4)**2
+        tensor(1.9218)
+    """
     rows = real_rows(logits, mask)
     if rows.numel() == 0:
         raise ShapeError(f"logits have shape {tuple(rows.shape)} after the mask, expected at least one row.")
@@ -80,6 +96,11 @@ def importance_loss(weights: Tensor, mask: Tensor | None = None) -> Tensor:
 
     Returns:
         A scalar.
+
+    Example:
+        >>> from qmoe.moe import importance_loss
+        >>> importance_loss(torch.full((8, 4), 0.25))
+        tensor(0.)
     """
     weights = real_rows(weights, mask)
     return _squared_variation(weights.reshape(-1, weights.shape[-1]).sum(0))
@@ -100,6 +121,12 @@ def load_loss(logits: Tensor, noisy: Tensor, std: Tensor, top_k: int, mask: Tens
 
     Returns:
         A scalar.
+
+    Example:
+        >>> from qmoe.moe import load_loss
+        >>> logits = torch.zeros(8, 4)
+        >>> load_loss(logits, logits, torch.ones(8, 4), top_k=1)
+        tensor(0.)
     """
     std = std.expand_as(logits)
     logits, noisy, std = (real_rows(value, mask) for value in (logits, noisy, std))

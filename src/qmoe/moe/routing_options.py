@@ -49,6 +49,13 @@ class RouterNoise:
 
     Attributes:
         std: standard deviation; None for ``softplus(W_noise x)``, trained from ``W_noise = 0``.
+
+    Example:
+        >>> from qmoe.moe import RouterNoise
+        >>> router, experts = qmoe.LinearRouter(2, 4), qmoe.LinearExperts(2, 2, 4)
+        >>> moe = qmoe.MixtureOfExperts(router, experts, top_k=1, noise=RouterNoise(0.5))
+        >>> moe(torch.rand(8, 2)).shape
+        torch.Size([8, 2])
     """
 
     std: float | None = None
@@ -69,6 +76,13 @@ class Capacity:
         priority: who gets a place: ``"order"``, the first choices of all rows in their order, then the second choices
             (Switch Transformers, GShard); or ``"weight"``, those of largest routing weight.
         eval_factor: factor in evaluation mode; None for the same.
+
+    Example:
+        >>> from qmoe.moe import Capacity
+        >>> router, experts = qmoe.LinearRouter(2, 4), qmoe.LinearExperts(2, 2, 4)
+        >>> moe = qmoe.MixtureOfExperts(router, experts, top_k=1, capacity=Capacity(1.0))
+        >>> moe(torch.rand(8, 2)).shape
+        torch.Size([8, 2])
     """
 
     factor: float = 1.25
@@ -97,6 +111,12 @@ class ExpertChoice:
 
     Attributes:
         factor: mean number of experts per row.
+
+    Example:
+        >>> from qmoe.moe import ExpertChoice
+        >>> router, experts = qmoe.LinearRouter(2, 4), qmoe.LinearExperts(2, 2, 4)
+        >>> qmoe.MixtureOfExperts(router, experts, expert_choice=ExpertChoice(2.0))(torch.rand(8, 2)).shape
+        torch.Size([8, 2])
     """
 
     factor: float = 2.0
@@ -118,6 +138,13 @@ class BiasCorrection:
 
     Attributes:
         rate: step of the bias; routing weights are between 0 and 1.
+
+    Example:
+        >>> from qmoe.moe import BiasCorrection
+        >>> router, experts = qmoe.LinearRouter(2, 4), qmoe.LinearExperts(2, 2, 4)
+        >>> moe = qmoe.MixtureOfExperts(router, experts, top_k=1, bias=BiasCorrection(0.01))
+        >>> moe(torch.rand(8, 2)).shape
+        torch.Size([8, 2])
     """
 
     rate: float = 1e-3

@@ -129,7 +129,13 @@ def text(value: object) -> str:
 
 
 def outcome_words(outcome: str) -> str:
-    """Shows a verdict as readers call it."""
+    """Shows a verdict as readers call it.
+
+    Example:
+        >>> from qmoe.report import outcome_words
+        >>> outcome_words("depends")
+        'depends on the analysis'
+    """
     return _OUTCOMES.get(outcome, outcome)
 
 

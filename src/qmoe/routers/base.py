@@ -54,6 +54,11 @@ class SoftmaxRouter(Router):
 
     `logits` begins with ``x = self.take(x)`` and ``self.validate_input(x)``. A class with an option that leaves it without
     logits, such as the Born read-out, overrides `as_softmax` and `forward`.
+
+    Example:
+        >>> from qmoe.routers import SoftmaxRouter
+        >>> isinstance(qmoe.LinearRouter(2, 3), SoftmaxRouter)
+        True
     """
 
     @abstractmethod
@@ -76,6 +81,11 @@ class RouterSpec(PartSpec):
     Attributes:
         builds: the class of the router. A subclass names it, or defines a `build` of its own where that class takes
             something else than the options by their names.
+
+    Example:
+        >>> from qmoe.routers import ROUTERS, RouterSpec
+        >>> issubclass(ROUTERS["linear"], RouterSpec)
+        True
     """
 
     builds: ClassVar[Callable[..., Router]]
@@ -92,6 +102,11 @@ def require_router(router: object) -> Router:
 
     Raises:
         ConfigError: for anything else.
+
+    Example:
+        >>> from qmoe.routers import require_router
+        >>> type(require_router(qmoe.LinearRouter(2, 3))).__name__
+        'LinearRouter'
     """
     if not isinstance(router, Router):
         raise ConfigError(

@@ -19,7 +19,12 @@ from qmoe.routers.base import Router, RouterSpec, SoftmaxRouter, require_router,
 
 
 class UniformRouter(SoftmaxRouter):
-    """Gives every expert the same weight, whatever the input. With one expert there is no routing at all."""
+    """Gives every expert the same weight, whatever the input. With one expert there is no routing at all.
+
+    Example:
+        >>> qmoe.UniformRouter(2, 4)(torch.rand(1, 2))
+        tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
+    """
 
     runs_stacked = True
 
@@ -41,6 +46,11 @@ class ConstantRouter(SoftmaxRouter):
         in_features: number of features F.
         n_experts: number of experts E, which is also the number of parameters.
         generator, device, dtype: as of `Router`.
+
+    Example:
+        >>> from qmoe.routers import ConstantRouter
+        >>> ConstantRouter(2, 3)(torch.rand(5, 2)).shape
+        torch.Size([5, 3])
     """
 
     runs_stacked = True
@@ -78,6 +88,11 @@ class SingleExpertRouter(Router):
 
     Raises:
         ConfigError: when there is no such expert.
+
+    Example:
+        >>> from qmoe.routers import SingleExpertRouter
+        >>> SingleExpertRouter(2, 3, expert=1)(torch.rand(1, 2))
+        tensor([[0., 1., 0.]])
     """
 
     runs_stacked = True
@@ -117,6 +132,11 @@ class RandomRouter(SoftmaxRouter):
         n_experts: number of experts E.
         generator: source of the hash's keys, which are a buffer; torch's default generator if None.
         device: where the keys live.
+
+    Example:
+        >>> from qmoe.routers import RandomRouter
+        >>> RandomRouter(2, 3)(torch.rand(5, 2)).sum(-1).round(decimals=4)
+        tensor([1., 1., 1., 1., 1.])
     """
 
     runs_stacked = True
@@ -181,6 +201,13 @@ class MeanRouting(Rerouting):
 
     Args:
         router: any router.
+
+    Example:
+        >>> from qmoe.routers import MeanRouting
+        >>> x = torch.rand(5, 2)
+        >>> mean = MeanRouting(qmoe.LinearRouter(2, 3))(x)
+        >>> torch.allclose(mean[0], mean[1])
+        True
     """
 
     runs_stacked = True
@@ -213,6 +240,11 @@ class PermutedRouting(Rerouting):
 
     Args:
         router: any router.
+
+    Example:
+        >>> from qmoe.routers import PermutedRouting
+        >>> PermutedRouting(qmoe.LinearRouter(2, 3))(torch.rand(5, 2)).shape
+        torch.Size([5, 3])
     """
 
     runs_stacked = True

@@ -136,7 +136,7 @@ class FeatureRouter(SoftmaxRouter):
 
         Example:
             >>> x = torch.rand(100, 2, generator=torch.Generator().manual_seed(0))
-            >>> router = QuadraticRouter(2, 2).standardise(x)
+            >>> router = qmoe.routers.QuadraticRouter(2, 2).standardise(x)
             >>> bool((router.functions(x).std(0, correction=0) - 1).abs().max() < 1e-6)
             True
 
@@ -236,7 +236,13 @@ def standardised(found: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
 
 
 def feature_router(router: Router) -> FeatureRouter | None:
-    """The gate on fixed functions that ``router`` is, or that is inside `MeanRouting` or `PermutedRouting`; else None."""
+    """The gate on fixed functions that ``router`` is, or that is inside `MeanRouting` or `PermutedRouting`; else None.
+
+    Example:
+        >>> from qmoe.routers import feature_router
+        >>> feature_router(qmoe.LinearRouter(2, 3)) is None
+        True
+    """
     while isinstance(router, Rerouting):
         router = router.router
     return router if isinstance(router, FeatureRouter) else None
@@ -244,7 +250,13 @@ def feature_router(router: Router) -> FeatureRouter | None:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSpec(RouterSpec):
-    """A linear gate on fixed functions; ``standardised`` to mean 0 and standard deviation 1 over the training part."""
+    """A linear gate on fixed functions; ``standardised`` to mean 0 and standard deviation 1 over the training part.
+
+    Example:
+        >>> from qmoe.routers import FeatureSpec, ROUTERS
+        >>> issubclass(ROUTERS["quadratic"], FeatureSpec)
+        True
+    """
 
     standardised: bool = True
 

@@ -154,7 +154,13 @@ def _signs(n_bits: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class StochasticSpec(RouterSpec):
-    """A chain of random bits on the same functions, without interference."""
+    """A chain of random bits on the same functions, without interference.
+
+    Example:
+        >>> from qmoe.routers import StochasticSpec
+        >>> StochasticSpec(n_layers=2).n_layers
+        2
+    """
 
     builds = StochasticRouter
 

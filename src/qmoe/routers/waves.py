@@ -75,6 +75,11 @@ class RandomFourierRouter(FeatureRouter):
 
     Raises:
         ConfigError: for a length scale that is not positive and finite.
+
+    Example:
+        >>> from qmoe.routers import RandomFourierRouter
+        >>> RandomFourierRouter(2, 3, n_functions=16).features(torch.rand(5, 2)).shape
+        torch.Size([5, 16])
     """
 
     runs_stacked = True

@@ -102,6 +102,11 @@ def summarize(values: Values) -> Summary:
 
     Raises:
         ShapeError: for no values, more than one axis, or values that are not finite.
+
+    Example:
+        >>> from qmoe.statistics import summarize
+        >>> summarize([0.9, 0.92, 0.94]).median
+        0.92
     """
     x = _vector("values", values)
     q1, median, q3 = np.quantile(x, (0.25, 0.5, 0.75)).tolist()
@@ -128,6 +133,12 @@ def mean_interval(
     Raises:
         ConfigError: for a level outside (0, 1).
         ShapeError: when values and clusters do not fit together, or values are not finite.
+
+    Example:
+        >>> from qmoe.statistics import mean_interval
+        >>> low, high = mean_interval([0.91, 0.93, 0.92, 0.95, 0.9, 0.94])
+        >>> 0.9 < low < 0.925 < high < 0.95
+        True
     """
     if not 0 < level < 1:
         raise ConfigError(f"level is {level!r}, expected a number between 0 and 1, such as {LEVEL:g}.")
@@ -237,6 +248,11 @@ def percentile_of(value: float, sample: Values) -> float:
 
     Raises:
         ShapeError: for a sample that is empty or not finite.
+
+    Example:
+        >>> from qmoe.statistics import percentile_of
+        >>> percentile_of(0.93, [0.9, 0.92, 0.94, 0.96])
+        50.0
     """
     return float(scipy.stats.percentileofscore(_vector("sample", sample), value, kind="mean"))
 

@@ -60,6 +60,13 @@ def crossing(
     Raises:
         ConfigError: for a level outside (0, 1).
         ShapeError: when the arguments do not fit together, or the grid does not rise.
+
+    Example:
+        >>> from qmoe.statistics import crossing
+        >>> import numpy as np
+        >>> curves = np.linspace(0.1, -0.2, 7) + np.random.default_rng(0).normal(0, 0.01, (20, 7))
+        >>> round(crossing(curves, np.linspace(0, 0.6, 7)).at, 1)
+        0.2
     """
     curves, points = np.asarray(values, dtype=np.float64), np.asarray(grid, dtype=np.float64)
     if curves.ndim != 2 or curves.shape[1] != len(points) or points.ndim != 1 or not len(points):

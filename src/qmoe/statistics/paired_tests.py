@@ -79,6 +79,11 @@ def wilcoxon_test(
     Raises:
         ConfigError: for an unknown alternative.
         ShapeError: when the three do not have the same length, or values are not finite.
+
+    Example:
+        >>> from qmoe.statistics import wilcoxon_test
+        >>> wilcoxon_test([0.9, 0.92, 0.94, 0.95, 0.93], [0.8, 0.9, 0.85, 0.9, 0.9]).p_value
+        0.0625
     """
     _check_alternative(alternative)
     d = paired_values(a, b, clusters)

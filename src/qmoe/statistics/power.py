@@ -35,6 +35,11 @@ def t_test_power(sd: float, n: int, effect: float, alpha: float = ALPHA, *, n_co
 
     Raises:
         ConfigError: for a value out of its range.
+
+    Example:
+        >>> from qmoe.statistics import t_test_power
+        >>> round(t_test_power(sd=0.02, n=30, effect=0.02), 2)
+        1.0
     """
     level = _check(sd, alpha, n_comparisons=n_comparisons, n=n)
     if not math.isfinite(effect):
@@ -111,6 +116,11 @@ def equivalence_power(
 
     Raises:
         ConfigError: for a value out of its range.
+
+    Example:
+        >>> from qmoe.statistics import equivalence_power
+        >>> round(equivalence_power(sd=0.02, n=30, margin=0.02), 2)
+        1.0
     """
     level = _check(sd, alpha, n_comparisons=n_comparisons, n=n)
     _check_margin(margin, effect)

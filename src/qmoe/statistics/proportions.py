@@ -48,6 +48,11 @@ def probability_of_superiority(a: Values, b: Values, clusters: Clusters = None, 
     Raises:
         ConfigError: for a level outside (0, 1).
         ShapeError: when the three do not have the same length, or values are not finite.
+
+    Example:
+        >>> from qmoe.statistics import probability_of_superiority
+        >>> probability_of_superiority([0.9, 0.92, 0.94, 0.95], [0.8, 0.93, 0.85, 0.9]).value
+        0.75
     """
     d = paired_values(a, b, clusters)
     return _wilson(float((np.sign(d) + 1).mean() / 2), len(d), level)
@@ -66,6 +71,11 @@ def success_rate(values: Values, threshold: float, clusters: Clusters = None, le
     Raises:
         ConfigError: for a level outside (0, 1), or a threshold that is no number.
         ShapeError: when the two do not have the same length, or values are not finite.
+
+    Example:
+        >>> from qmoe.statistics import success_rate
+        >>> success_rate([0.99, 0.97, 0.8, 0.98], threshold=0.95).value
+        0.75
     """
     if not math.isfinite(threshold):
         raise ConfigError(f"threshold is {threshold!r}, expected a finite number.")

@@ -47,6 +47,11 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
 
     Raises:
         ShapeError: for values that are not probabilities.
+
+    Example:
+        >>> from qmoe.statistics import holm
+        >>> holm([0.01, 0.04, 0.03])
+        array([0.03, 0.06, 0.06])
     """
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or len(p) == 0 or not ((p >= 0) & (p <= 1)).all():
@@ -77,6 +82,13 @@ def critical_difference(
     Raises:
         ShapeError: for fewer than 2 data sets or 3 arms, scores that are not finite, or names that do not fit.
         ConfigError: for alpha outside (0, 1).
+
+    Example:
+        >>> from qmoe.statistics import critical_difference
+        >>> import numpy as np
+        >>> scores = np.array([[0.9, 0.8, 0.7]] * 9 + [[0.8, 0.9, 0.7]])
+        >>> critical_difference(scores, ["a", "b", "c"]).mean_ranks
+        array([1.1, 1.9, 3. ])
     """
     table, arms = np.asarray(scores, dtype=np.float64), tuple(names)
     if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] < 3:

@@ -30,6 +30,12 @@ def parse_study(values: dict[str, Any], source: str = "study") -> Study:
 
     Raises:
         ConfigError: naming ``source``, the place, the value and what was expected.
+
+    Example:
+        >>> from qmoe.studies import parse_study, preset_text
+        >>> import tomllib
+        >>> parse_study(tomllib.loads(preset_text("phase2-heldout"))).name
+        'phase2-heldout'
     """
     check_tables(values, source)
     try:
@@ -58,6 +64,13 @@ def load_study(path: str | Path) -> Study:
 
     Raises:
         ConfigError: when the file is missing, no TOML, or no valid study.
+
+    Example:
+        >>> from qmoe.studies import load_study, preset_text
+        >>> from pathlib import Path
+        >>> _ = Path("mine.toml").write_text(preset_text("phase2-heldout"))
+        >>> load_study("mine.toml").name
+        'phase2-heldout'
     """
     path = Path(path)
     return parse_study(read_study(path), path.name)

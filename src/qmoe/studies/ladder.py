@@ -53,6 +53,11 @@ def with_ladder(study: Study, ladder: bool | Iterable[str] = True) -> Study:
 
     Raises:
         ConfigError: for an unknown rung, or a study without a quantum router or with a single expert behind it.
+
+    Example:
+        >>> from qmoe.studies import load_preset, with_ladder
+        >>> len(with_ladder(load_preset("phase2-heldout"), ["twin"]).arms)
+        3
     """
     names = _names(ladder)
     if not names:
@@ -66,13 +71,24 @@ def ladder_rungs(study: Study) -> list[Rung]:
 
     Raises:
         ConfigError: as `with_ladder`.
+
+    Example:
+        >>> from qmoe.studies import RUNGS, ladder_rungs, load_preset
+        >>> [rung.name for rung in ladder_rungs(load_preset("ladder-moons"))][:2], len(RUNGS) > 10
+        (['no-entangler', 'dephased-encoding'], True)
     """
     names = _names(study.ladder)
     return _climb(study, names)[1] if names else []
 
 
 def ladder_omitted(study: Study) -> list[tuple[str, str]]:
-    """Name and reason of each rung that a study asks for and that does not apply to it."""
+    """Name and reason of each rung that a study asks for and that does not apply to it.
+
+    Example:
+        >>> from qmoe.studies import ladder_omitted, load_preset
+        >>> ladder_omitted(load_preset("ladder-moons"))
+        []
+    """
     return [(rung.name, rung.omitted) for rung in ladder_rungs(study) if rung.omitted]
 
 

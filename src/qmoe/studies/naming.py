@@ -15,6 +15,12 @@ def continues(study: Study, earlier: Study) -> bool:
     """Whether a study trains all that an earlier one trained, so that in its place nothing of that is lost from sight.
 
     How often they are repeated does not matter, nor do words.
+
+    Example:
+        >>> from qmoe.studies import continues, load_preset
+        >>> study = load_preset("phase2-heldout")
+        >>> continues(study.resized(seeds=5), study.resized(seeds=2))
+        True
     """
     return _trials(earlier) <= _trials(study)
 

@@ -47,6 +47,11 @@ def specifications(study: Study) -> tuple[Specification, ...]:
 
     Raises:
         ConfigError: when a file that the study is about has changed since it was read.
+
+    Example:
+        >>> from qmoe.studies import load_preset, specifications
+        >>> len(specifications(load_preset("ladder-moons")))
+        18
     """
     return _specifications(study.canonical) if study.multiverse is not None else ()
 

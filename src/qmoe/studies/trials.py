@@ -210,6 +210,12 @@ def make_trials(study: Study) -> list[Member]:
 
     Raises:
         ConfigError: when a file that the study is about has changed since it was read.
+
+    Example:
+        >>> from qmoe.studies import load_preset, make_trials
+        >>> members = make_trials(load_preset("phase2-heldout").resized(seeds=2))
+        >>> members[0].arm, len(members[0].trial.hash)
+        ('linear', 16)
     """
     return list(_members(study.canonical))
 

@@ -33,6 +33,11 @@ class EngineConformance:
 
     Example:
         ``class TestMyEngine(EngineConformance): make_engine = lambda self: MyEngine()``
+
+    Example:
+        >>> from qmoe.testing import EngineConformance
+        >>> class TestMine(EngineConformance):
+        ...     engine = "reference"
     """
 
     #: where the engine gets its tensors; the reference runs on the CPU.

@@ -63,6 +63,11 @@ def random_circuit(
 
     Raises:
         ConfigError: for an unknown name, or fewer than one qubit.
+
+    Example:
+        >>> from qmoe.testing import random_circuit
+        >>> random_circuit(0, n_qubits=2).n_qubits
+        2
     """
     rng = np.random.default_rng(seed)
     if n_qubits is None:
@@ -104,6 +109,13 @@ def random_inputs(
 
     Angles lie in [-pi, pi]. Amplitudes before normalisation have magnitudes from 0.5 to 1.5, since gradients grow as the
     norm falls. All values are exact in float32, so that float32 and float64 runs see the same numbers.
+
+    Example:
+        >>> from qmoe.testing import random_circuit, random_inputs
+        >>> circuit = random_circuit(0, n_qubits=2)
+        >>> x, weights = random_inputs(circuit, 1, batch=(5,))
+        >>> x.shape[0]
+        5
     """
     rng = np.random.default_rng(seed)
     shape = (*stack, *batch, circuit.in_features)

@@ -34,6 +34,11 @@ def random_channel(seed: Random, n_wires: int | None = None, *, readout: bool | 
         seed: a seed, or a generator to draw from. The same seed gives the same channel.
         n_wires: how many qubits it acts on, 1 or 2; drawn if None.
         readout: whether it is an error of the measurement; either if None.
+
+    Example:
+        >>> from qmoe.testing import random_channel
+        >>> random_channel(0, n_wires=1).n_wires
+        1
     """
     rng = np.random.default_rng(seed)
     n_wires = int(rng.integers(1, 3)) if n_wires is None else n_wires
@@ -65,6 +70,11 @@ def random_placed(seed: Random, n_qubits: int) -> Placed:
     Args:
         seed: a seed, or a generator to draw from. The same seed gives the same channel at the same place.
         n_qubits: number of wires of the circuit.
+
+    Example:
+        >>> from qmoe.testing import random_placed
+        >>> type(random_placed(0, 2)).__name__
+        'Placed'
     """
     rng = np.random.default_rng(seed)
     fate = rng.random()

@@ -53,6 +53,11 @@ def random_operations(
 
     Raises:
         ConfigError: for fewer than one qubit.
+
+    Example:
+        >>> from qmoe.testing import random_operations
+        >>> random_operations(0, n_qubits=2).n_qubits
+        2
     """
     rng = np.random.default_rng(seed)
     if n_qubits is None:

@@ -111,6 +111,12 @@ def accuracy(stack: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, loss: Loss
     """Share of ``x`` ``(M, N, F)`` that each model of a stack classifies as ``y`` ``(M, N)``: ``(M,)``.
 
     Of another loss, its mean score. NaN for a model with an output that is not finite, which is no classification.
+
+    Example:
+        >>> from qmoe.training import accuracy
+        >>> x, y = torch.rand(1, 4, 2), torch.tensor([[0, 1, 1, 0]])
+        >>> accuracy(lambda x: torch.nn.functional.one_hot(y, 2).float(), x, y)
+        array([1.])
     """
     score = x.new_zeros(len(x), dtype=torch.float64)
     finite = x.new_ones(len(x), dtype=torch.bool)

@@ -25,6 +25,12 @@ def balanced_accuracy(models: Sequence[nn.Module], x: Tensor, y: Tensor) -> np.n
 
     Returns:
         ``(M,)`` balanced accuracies; NaN for a model with an output that is not finite.
+
+    Example:
+        >>> from qmoe.training import balanced_accuracy
+        >>> model = torch.nn.Linear(2, 2)
+        >>> balanced_accuracy([model], torch.rand(1, 4, 2), torch.tensor([[0, 1, 1, 0]])).shape
+        (1,)
     """
     stack = ModelStack(models)
     parts = [stack(x[:, i : i + EVALUATION_ROWS]) for i in range(0, x.shape[1], EVALUATION_ROWS)]

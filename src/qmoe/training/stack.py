@@ -35,6 +35,12 @@ class ModelStack:
 
     Raises:
         ConfigError: for an empty list, or models of different shapes or options.
+
+    Example:
+        >>> from qmoe.training import ModelStack
+        >>> stack = ModelStack([qmoe.LinearRouter(2, 3) for _ in range(4)])
+        >>> stack(torch.rand(4, 10, 2)).shape
+        torch.Size([4, 10, 3])
     """
 
     def __init__(self, models: Sequence[nn.Module]) -> None:

@@ -76,7 +76,14 @@ def noisy_answers(
 def noisy_accuracy(
     models: Sequence[nn.Module], x: Tensor, y: Tensor, strength: float, protocol: str = "evaluated", **options: Any
 ) -> np.ndarray:
-    """The accuracies ``(M,)`` of trained models on a noisy device: the means of `noisy_answers`, with its arguments."""
+    """The accuracies ``(M,)`` of trained models on a noisy device: the means of `noisy_answers`, with its arguments.
+
+    Example:
+        >>> from qmoe.analysis import NOISE_PROTOCOLS, noisy_accuracy
+        >>> models = [qmoe.QuantumRouter(2, 2, noise=0.0)]
+        >>> sorted(NOISE_PROTOCOLS), noisy_accuracy(models, torch.rand(1, 8, 2), torch.zeros(1, 8).long(), 0.05).shape
+        (['evaluated', 'mitigated', 'recalibrated', 'retrained'], (1,))
+    """
     found: np.ndarray = noisy_answers(models, x, y, strength, protocol, **options).mean(axis=1)
     return found
 

@@ -139,6 +139,12 @@ class Expression(_Arithmetic):
 
     Raises:
         ConfigError: for a coefficient that is not a finite number, or terms that are none.
+
+    Example:
+        >>> from qmoe.circuits import Expression, Feature, Weight
+        >>> angle = 2 * Weight(0) + Feature(1)
+        >>> isinstance(angle, Expression)
+        True
     """
 
     terms: tuple[tuple[float, tuple[Factor, ...]], ...]
@@ -229,6 +235,11 @@ def angle_value(
         weight: that of a weight.
         number: that of a constant.
         computed: that of an angle by the circuit's function; None where there is none.
+
+    Example:
+        >>> from qmoe.circuits import Weight, angle_value
+        >>> angle_value(2 * Weight(0) + 1, feature=[0.3].__getitem__, weight=[0.5].__getitem__, number=float)
+        2.0
     """
     if isinstance(angle, Feature):
         return feature(angle.index)

@@ -33,6 +33,12 @@ class AngleFunction:
     Raises:
         ConfigError: where it cannot be traced, depends on the size of the batch or on values, is not of that shape, or holds
             tensors that train.
+
+    Example:
+        >>> from qmoe.circuits import AngleFunction
+        >>> turned = AngleFunction(lambda x, weights: x[..., :1] * weights, in_features=1, n_weights=2)
+        >>> turned.n_weights
+        2
     """
 
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor], in_features: int, n_weights: int) -> None:

@@ -30,6 +30,11 @@ class Channel(ABC):
     Attributes:
         name: as in pictures and files.
         is_readout: whether it is an error of the measurement, which can stand at its end alone.
+
+    Example:
+        >>> from qmoe.circuits import CHANNELS, Channel
+        >>> isinstance(CHANNELS["bit_flip"](0.1), Channel)
+        True
     """
 
     name: ClassVar[str]

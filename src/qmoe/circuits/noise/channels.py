@@ -67,7 +67,13 @@ class Depolarizing(_PauliMixture):
 
 @dataclass(frozen=True)
 class BitFlip(_PauliMixture):
-    """X with probability p."""
+    """X with probability p.
+
+    Example:
+        >>> from qmoe.circuits import BitFlip
+        >>> BitFlip(0.1).kraus().shape
+        (2, 2, 2)
+    """
 
     p: float
 
@@ -83,7 +89,13 @@ class BitFlip(_PauliMixture):
 
 @dataclass(frozen=True)
 class PhaseFlip(_PauliMixture):
-    """Z with probability p."""
+    """Z with probability p.
+
+    Example:
+        >>> from qmoe.circuits import PhaseFlip
+        >>> PhaseFlip(0.1).pauli_probabilities()
+        array([0.9, 0. , 0. , 0.1])
+    """
 
     p: float
 
@@ -99,7 +111,13 @@ class PhaseFlip(_PauliMixture):
 
 @dataclass(frozen=True)
 class BitPhaseFlip(_PauliMixture):
-    """Y with probability p."""
+    """Y with probability p.
+
+    Example:
+        >>> from qmoe.circuits import BitPhaseFlip
+        >>> BitPhaseFlip(0.1).pauli_probabilities()
+        array([0.9, 0. , 0.1, 0. ])
+    """
 
     p: float
 
@@ -122,6 +140,11 @@ class PauliError(_PauliMixture):
 
     Raises:
         ConfigError: for other words, a word twice, or probabilities that add up to more than 1.
+
+    Example:
+        >>> from qmoe.circuits import PauliError
+        >>> PauliError((("X", 0.01), ("Z", 0.02))).pauli_probabilities()
+        array([0.97, 0.01, 0.  , 0.02])
     """
 
     errors: tuple[tuple[str, float], ...]
@@ -188,7 +211,13 @@ class AmplitudeDamping(Channel):
 
 @dataclass(frozen=True)
 class PhaseDamping(_PauliMixture):
-    """Loss of coherence: off-diagonal elements shrink by ``sqrt(1 - gamma)``."""
+    """Loss of coherence: off-diagonal elements shrink by ``sqrt(1 - gamma)``.
+
+    Example:
+        >>> from qmoe.circuits import PhaseDamping
+        >>> PhaseDamping(0.36).transfer().diagonal()
+        array([1. , 0.8, 0.8, 1. ])
+    """
 
     gamma: float
 
@@ -261,6 +290,12 @@ class Kraus(Channel):
 
     Raises:
         ConfigError: for other shapes, or operators whose ``sum K^dag K`` is not the identity.
+
+    Example:
+        >>> from qmoe.circuits import Kraus
+        >>> flip = Kraus([[[0.8, 0], [0, 0.8]], [[0, 0.6], [0.6, 0]]])
+        >>> flip.n_wires
+        1
     """
 
     operators: tuple[tuple[tuple[complex, ...], ...], ...]

@@ -191,5 +191,11 @@ def _placed(channels: object) -> tuple[Placed, ...]:
 
 
 def as_noise(noise: float | NoiseModel | None) -> NoiseModel | None:
-    """Returns ``noise`` itself, or a `NoiseModel` of that depolarizing probability."""
+    """Returns ``noise`` itself, or a `NoiseModel` of that depolarizing probability.
+
+    Example:
+        >>> from qmoe.circuits import as_noise
+        >>> as_noise(0.05).depolarizing
+        0.05
+    """
     return noise if noise is None or isinstance(noise, NoiseModel) else NoiseModel(noise)

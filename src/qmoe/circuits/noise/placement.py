@@ -27,6 +27,11 @@ class OverRotation:
 
     Raises:
         ConfigError: for values that are not finite numbers, or both 0.
+
+    Example:
+        >>> from qmoe.circuits import OverRotation
+        >>> OverRotation(angle=0.02).after("one_qubit_gate").place
+        'one_qubit_gate'
     """
 
     relative: float = 0.0

@@ -68,6 +68,11 @@ class ReadoutConfusion(_Misreading):
 
     Raises:
         ConfigError: for other shapes, or rows that are no probabilities.
+
+    Example:
+        >>> from qmoe.circuits import ReadoutConfusion
+        >>> ReadoutConfusion([[0.98, 0.02], [0.05, 0.95]]).n_wires
+        1
     """
 
     matrix: tuple[tuple[float, ...], ...]

@@ -40,7 +40,13 @@ class Registered:
 
 
 def registered() -> Registered:
-    """The registration of what ships."""
+    """The registration of what ships.
+
+    Example:
+        >>> from qmoe.claims import registered
+        >>> len(registered().digest)
+        64
+    """
     text = resources.files(__package__).joinpath("registered.toml").read_text(encoding="utf-8")
     return Registered(**tomllib.loads(text))
 
@@ -65,6 +71,11 @@ def claim_text(name: str) -> str:
 
     Raises:
         ConfigError: for an unknown name.
+
+    Example:
+        >>> from qmoe.claims import claim_text
+        >>> "statement" in claim_text("C6a")
+        True
     """
     if name not in (*CLAIMS, *FURTHER_CLAIMS):
         raise unknown("claim", name, (*CLAIMS, *FURTHER_CLAIMS))

@@ -27,7 +27,7 @@ MAX_BYTES = 2**30
 
 @dataclass(frozen=True)
 class UserTable(Dataset):
-    """A CSV file with a header: numeric columns are the features, ``target`` is the label column.
+    r"""A CSV file with a header: numeric columns are the features, ``target`` is the label column.
 
     The rows are given and the same for every seed; the seed varies the split. Values are separated by commas, semicolons,
     tabs or bars. A value that is missing is refused, and so is a column that numbers the rows.
@@ -38,6 +38,14 @@ class UserTable(Dataset):
         digest: the first 16 hexadecimal digits of the file's SHA-256, so that results name the rows they came from; filled
             in where it is left out, and refused where the file has another.
         keep: columns that are features although they seem to number the rows.
+
+    Example:
+        >>> from qmoe.data import UserTable
+        >>> from pathlib import Path
+        >>> rows = "".join(f"0.{i},0.{9 - i},{'ab'[i % 2]}\n" for i in range(10))
+        >>> _ = Path("wine.csv").write_text("colour,acid,class\n" + rows)
+        >>> UserTable("wine.csv", target="class").split(0, 0.5, 1).x_train.shape[1]
+        2
     """
 
     name: ClassVar[str] = "table"

@@ -30,6 +30,11 @@ def amplified(circuit: Circuit, times: int) -> Circuit:
     Raises:
         ConfigError: for ``times`` below 1.
         UnsupportedError: for channels that an encoding of your own holds, which no noise model says.
+
+    Example:
+        >>> from qmoe.engines.mitigation import SCALES, amplified
+        >>> SCALES, amplified(qmoe.Circuit(1, 1, noise=qmoe.NoiseModel(0.01)), 3).noise
+        ((1, 2, 3), NoiseModel(depolarizing=0.029601777777777727, placement='block', dephasing='none'))
     """
     check_sizes(times=times)
     if circuit.noise is None or times == 1:
@@ -46,6 +51,11 @@ def amplified_strength(strength: Strength, times: int) -> Strength:
     """The probability of a depolarizing channel of probability ``strength`` that acts ``times`` times on a qubit.
 
     It shrinks the Bloch vector by ``1 - 4p/3`` each time.
+
+    Example:
+        >>> from qmoe.engines.mitigation import amplified_strength
+        >>> round(amplified_strength(0.01, 3), 5)
+        0.0296
     """
     return 0.75 * (1 - (1 - 4 * strength / 3) ** times)
 

@@ -18,6 +18,11 @@ class Measuring(Engine):
         shots: samples for each measured basis, in all; None for exact expectation values.
         extrapolation: how to extrapolate circuits with noise to none; None for not at all.
         generator: source of the samples.
+
+    Example:
+        >>> from qmoe.engines.mitigation import Measuring
+        >>> Measuring(shots=1000).shots
+        1000
     """
 
     name = "measuring"

@@ -117,6 +117,13 @@ def mitigated(
     Raises:
         ConfigError: for a circuit without noise, or fewer shots than scales.
         UnsupportedError: for errors of the measurement that cannot be undone.
+
+    Example:
+        >>> from qmoe.engines import get_engine
+        >>> from qmoe.engines.mitigation import mitigated
+        >>> circuit = qmoe.Circuit(2, 1, noise=qmoe.NoiseModel(0.02))
+        >>> mitigated(get_engine("reference"), circuit, torch.rand(4, 2), torch.rand(circuit.weight_shape)).shape
+        torch.Size([4, 2])
     """
     if circuit.noise is None:
         raise ConfigError(

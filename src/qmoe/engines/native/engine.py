@@ -29,6 +29,12 @@ class NativeEngine(Engine):
     Memory for gradients is two states, however deep the circuit. Noise is exact, on the Pauli coefficients of the density
     matrix, up to 7 qubits. Forward-mode and second derivatives are those of the torch engine. Kernels are compiled once for
     a machine and precision, which takes some seconds, and kept on disk.
+
+    Example:
+        >>> from qmoe.engines import NativeEngine
+        >>> circuit = qmoe.Circuit(2, 1)
+        >>> NativeEngine().evaluate(circuit, torch.zeros(5, 2), torch.zeros(circuit.weight_shape)).shape
+        torch.Size([5, 2])
     """
 
     name: ClassVar[str] = "native"

@@ -154,6 +154,11 @@ def as_shots(shots: int | None) -> int | None:
 
     Raises:
         ConfigError: for anything else.
+
+    Example:
+        >>> from qmoe.engines.shots import GRADIENTS, as_shots
+        >>> as_shots(100), GRADIENTS
+        (100, ('parameter-shift', 'exact'))
     """
     if shots is not None:
         check_shots(shots)

@@ -66,6 +66,15 @@ def sampled(
         UnsupportedError: for a read-out of your own, a circuit that the engine does not run, a gradient that no
             parameter-shift rule gives, or inside `torch.func` and programs that torch records.
         ShapeError: as of `Engine.evaluate`.
+
+    Example:
+        >>> from qmoe.engines import sampled
+        >>> from qmoe.engines.shots import Gradient
+        >>> gradient: Gradient = "exact"
+        >>> circuit, x = qmoe.Circuit(2, 1), torch.zeros(5, 2)
+        >>> options = {"shots": 10, "generator": torch.Generator(), "gradient": gradient}
+        >>> sampled(qmoe.engines.get_engine("native"), circuit, x, torch.zeros(circuit.weight_shape), **options).shape
+        torch.Size([5, 2])
     """
     if gradient not in GRADIENTS:
         raise unknown("gradient", gradient, GRADIENTS)

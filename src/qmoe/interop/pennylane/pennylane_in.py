@@ -42,6 +42,17 @@ def from_pennylane(
         ConfigError: for what is no QNode, or arguments that do not fit.
         UnsupportedError: for what a circuit cannot hold, with the place of all of it: measurements inside, channels,
             operations without a decomposition, gates that depend on values, angles that torch cannot trace.
+
+    Example:
+        >>> from qmoe.interop import from_pennylane
+        >>> import pennylane as qml
+        >>> @qml.qnode(qml.device("default.qubit", wires=1))
+        ... def qnode(inputs, weights):
+        ...     qml.RX(inputs[..., 0], 0)
+        ...     qml.RY(weights[0], 0)
+        ...     return qml.expval(qml.Z(0))
+        >>> from_pennylane(qnode, {"weights": (1,)}, in_features=1).circuit.n_weights
+        1
     """
     program = as_program(qnode, weight_shapes)
     if in_features is not None:

@@ -19,6 +19,11 @@ def to_qiskit(circuit: Circuit) -> Any:
     Raises:
         UnsupportedError: for amplitude encoding, whose features are no angles; noise; angles by a function; or where Qiskit
             is missing.
+
+    Example:
+        >>> from qmoe.interop import to_qiskit
+        >>> to_qiskit(qmoe.Circuit(2, 1)).num_qubits
+        2
     """
     qiskit = needed("qiskit.circuit", "qmoe[ibm]")
     operations = plain_gates(circuit, "Qiskit")

@@ -140,6 +140,11 @@ def to_qiskit_observables(circuit: Circuit) -> list[Any]:
 
     Raises:
         UnsupportedError: for probabilities, which ``SamplerQNN`` gives; or where Qiskit is missing.
+
+    Example:
+        >>> from qmoe.interop import to_qiskit_observables
+        >>> [str(observable.paulis[0]) for observable in to_qiskit_observables(qmoe.Circuit(2, 1))]
+        ['IZ', 'ZI']
     """
     check_circuit(circuit)
     info = needed("qiskit.quantum_info", "qmoe[ibm]")

@@ -70,6 +70,11 @@ def sample_frequencies(circuit: Circuit, sampling: Sampling, generator: torch.Ge
         ConfigError: for more distinct frequencies than there are, a step of the grid that is too large, or an encoding of
             your own that is not what it declares.
         UnsupportedError: for amplitude encoding, which has no frequencies.
+
+    Example:
+        >>> from qmoe.routers import Sampling, sample_frequencies
+        >>> sample_frequencies(qmoe.Circuit(3, 1), Sampling(6, "distinct"), torch.Generator().manual_seed(0)).shape
+        torch.Size([3, 3])
     """
     check_declared(circuit)
     top = circuit.template.encoding.max_frequency

@@ -41,7 +41,13 @@ GROUPS = ("qml-benchmarks",)
 
 
 def preset_names() -> list[str]:
-    """Names of all presets that are registered, in the order of the paper."""
+    """Names of all presets that are registered, in the order of the paper.
+
+    Example:
+        >>> from qmoe.studies import PHASES, preset_names
+        >>> preset_names()[:2], sorted(PHASES)
+        (['phase1-synthetic-published', 'phase1-synthetic-heldout'], ['ladder', 'phase1', 'phase2', 'phase3'])
+    """
     return [name for names in PHASES.values() for name in names]
 
 
@@ -72,6 +78,10 @@ def refuse_borrowed_name(study: Study) -> None:
     """Raises `ConfigError` for a study that has a preset's name and asks something else.
 
     The name decides what results stand beside; only the number of seeds may differ.
+
+    Example:
+        >>> from qmoe.studies import load_preset, refuse_borrowed_name
+        >>> refuse_borrowed_name(load_preset("phase2-heldout"))
     """
     if study.name not in preset_names() and study.name not in further_presets():
         return
@@ -87,7 +97,13 @@ def refuse_borrowed_name(study: Study) -> None:
 
 
 def preset_text(name: str) -> str:
-    """The TOML text of a preset, with its opening comment."""
+    """The TOML text of a preset, with its opening comment.
+
+    Example:
+        >>> from qmoe.studies import preset_text
+        >>> "[[arms]]" in preset_text("phase2-heldout")
+        True
+    """
     if name in further_presets():
         from qmoe.studies.presets.benchmark_presets import benchmark_presets
 

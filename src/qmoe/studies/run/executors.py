@@ -35,7 +35,14 @@ class SizedExecutor(Executor):
 
 
 class InProcess(SizedExecutor):
-    """Runs each task at once, in the thread that submits it."""
+    """Runs each task at once, in the thread that submits it.
+
+    Example:
+        >>> from qmoe.studies import InProcess
+        >>> with InProcess() as executor:
+        ...     executor.submit(sum, [1, 2]).result()
+        3
+    """
 
     @property
     def n(self) -> int:
@@ -116,7 +123,13 @@ _AHEAD = 64
 
 
 def default_workers() -> int:
-    """One process per core that this process may use."""
+    """One process per core that this process may use.
+
+    Example:
+        >>> from qmoe.studies import default_workers
+        >>> default_workers() >= 1
+        True
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

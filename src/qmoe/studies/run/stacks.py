@@ -33,6 +33,12 @@ def plan_stacks(studies: Iterable[Study], done: Container[str], together: Contai
         studies: what asks for trials.
         done: hashes of trials that are not to be run again.
         together: those that were trained beside others; of them, what is to be timed is trained once more, alone.
+
+    Example:
+        >>> from qmoe.studies import load_preset, plan_stacks
+        >>> stacks = plan_stacks([load_preset("phase2-heldout").resized(seeds=2)], done=())
+        >>> len(stacks)
+        36
     """
     alone: dict[str, dict[str, TrialSpec]] = {}
     shapes: dict[str, dict[str, TrialSpec]] = {}

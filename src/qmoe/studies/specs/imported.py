@@ -26,6 +26,11 @@ def allow_imports(allowed: bool = True) -> Iterator[None]:
     """Lets studies import routers of your own (``kind = "import"``) within the block, in worker processes too.
 
     Outside of it, as when a report is written of a store that somebody sent, no study runs any code.
+
+    Example:
+        >>> from qmoe.studies import allow_imports, load_preset
+        >>> with allow_imports():
+        ...     study = load_preset("phase2-heldout")
     """
     before = _ALLOWED.set(allowed)
     try:

@@ -17,6 +17,7 @@ from qmoe.errors import StoreError
 from qmoe.studies.store.digests import check_figures, check_history, check_weights
 from qmoe.studies.trials import TrialSpec
 
+#: How a trial fails.
 Failure = Literal["diverged", "error", "memory", "died"]
 
 #: Epochs at the end of training whose losses every row has: they show whether the loss was still falling.
