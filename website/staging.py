@@ -26,6 +26,11 @@ def stage(folder: Path) -> list[str]:
     files = {f"{page}.md": relinked(text).encode() for page, text in texts.items()}
     files |= {f"{page}.rst": text.encode() for page, text in reference.pages().items()}
     files |= {f"{page}.ipynb": (ROOT / f"{page}.ipynb").read_bytes() for page in notebooks()}
+    for path in sorted((ROOT / "docs").iterdir()):
+        if path.is_file() and any(
+            f"]({path.name})" in text for page, text in texts.items() if f"{page}.md" != path.name
+        ):
+            files.setdefault(path.name, path.read_bytes())
     for kept in ("images", "explorer"):
         for path in sorted((ROOT / "docs" / kept).rglob("*")):
             if path.is_file():

@@ -33,7 +33,7 @@ def test_examples_in_docstrings_print_what_they_say(
 
 
 def test_modules_with_examples_are_found() -> None:
-    assert {"qmoe", "qmoe.estimator", "qmoe.moe.routing"} <= set(MODULES)
+    assert {"qmoe", "qmoe.moe.mixture", "qmoe.moe.routing"} <= set(MODULES)
     assert set(MODULES) <= {"qmoe", *(found.name for found in pkgutil.walk_packages(qmoe.__path__, "qmoe."))}
 
 

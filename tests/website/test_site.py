@@ -12,7 +12,7 @@ from sphinx.util.inventory import InventoryFile
 from typer.main import get_command
 from website.command_line import commands
 from website.command_line import page as page_of_commands
-from website.names import public_names
+from website.names import GROUPS, public_names
 from website.sections import FIRST, GENERATED, ROOT, SECTIONS, navigation, notebooks, written_pages
 from website.staging import stage
 
@@ -95,6 +95,12 @@ def test_every_public_name_has_its_place_in_the_reference(site: Path, pages: dic
             path, _, anchor = objects[exported].uri.partition("#")
             assert path == f"reference/{name.page}.html"
             assert anchor.replace("$", exported) in pages[site / path].anchors
+
+
+def test_the_reference_has_every_package_that_users_import_from() -> None:
+    rooms = (ROOT / "src" / "qmoe").glob("*/__init__.py")
+    exporting = {f"qmoe.{path.parent.name}" for path in rooms if "__all__" in path.read_text("utf-8")}
+    assert exporting - {package for _, packages in GROUPS.values() for package in packages} == {"qmoe.cli"}
 
 
 def test_the_list_for_programs_has_every_page(site: Path) -> None:
