@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sphinx.cmd.build import build_main
 
-from website.staging import stage
+from qmoe.explorer import build_explorer
+from website.staging import EXPLORER, stage
 
 
 def build(out: Path, *options: str) -> int:
@@ -32,4 +33,7 @@ def build(out: Path, *options: str) -> int:
         "-b",
         "html",
     ]
-    return build_main([*settings, *options, str(source / "pages"), str(out)])
+    failed = build_main([*settings, *options, str(source / "pages"), str(out)])
+    if not failed:
+        build_explorer(out / EXPLORER)
+    return failed

@@ -19,6 +19,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "training": ("Training", ("qmoe.training",)),
     "saving": ("Saving and loading", ("qmoe.saving",)),
     "interop": ("PennyLane, Qiskit and OpenQASM", ("qmoe.interop",)),
+    "transformers": ("Gates of language models", ("qmoe.interop.transformers",)),
     "data": ("Data sets", ("qmoe.data",)),
     "analysis": ("Analysis of models", ("qmoe.analysis",)),
     "statistics": ("Statistics", ("qmoe.statistics",)),
@@ -26,9 +27,10 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "studies": ("Studies", ("qmoe.studies", "qmoe.studies.store", "qmoe.studies.export")),
     "claims": ("Claims and verdicts", ("qmoe.claims",)),
     "report": ("Reports", ("qmoe.report",)),
+    "explorer": ("The page to play with", ("qmoe.explorer",)),
     "devices": ("Devices", ("qmoe.devices",)),
     "testing": ("Conformance tests", ("qmoe.testing",)),
-    "top": ("Layers, estimators and errors", ("qmoe",)),
+    "top": ("Layers, estimators and errors", ("qmoe", "qmoe.estimators")),
 }
 
 

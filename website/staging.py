@@ -8,6 +8,8 @@ from pathlib import Path
 from website import command_line, reference
 from website.sections import ELSEWHERE, FIRST, ROOT, navigation, notebooks, written_pages
 
+#: The page that `qmoe explore` writes, which stands in the site as it is.
+EXPLORER = "explorer.html"
 #: Where the links of a page lead from a page of the site.
 MOVED = {
     "../CONTRIBUTING.md": "contributing.md",
@@ -23,6 +25,10 @@ def stage(folder: Path) -> list[str]:
     texts |= {page: from_the_root((ROOT / path).read_text("utf-8")) for page, path in ELSEWHERE.items()}
     texts |= command_line.pages()
     texts[FIRST] = with_parts_of_readme(texts[FIRST]) + toctrees()
+    title, _, rest = texts["explore"].partition("\n")
+    texts["explore"] = (
+        f'{title}\n\n<p><a href="{EXPLORER}">Open the page as it comes, trained on two moons.</a></p>\n{rest}'
+    )
     files = {f"{page}.md": relinked(text).encode() for page, text in texts.items()}
     files |= {f"{page}.rst": text.encode() for page, text in reference.pages().items()}
     files |= {f"{page}.ipynb": (ROOT / f"{page}.ipynb").read_bytes() for page in notebooks()}

@@ -34,7 +34,13 @@ class Loss(ABC):
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
-    """Cross-entropy of logits and class labels ``(M, N)`` from 0, int64; the score is the accuracy."""
+    """Cross-entropy of logits and class labels ``(M, N)`` from 0, int64; the score is the accuracy.
+
+    Example:
+        >>> logits, labels = torch.zeros(1, 2, 4), torch.tensor([[0, 3]])
+        >>> CrossEntropy().of_rows(logits, labels).exp()
+        tensor([[4., 4.]])
+    """
 
     def check(self, x_name: str, x: Tensor, y_name: str, y: Tensor, n_outputs: int) -> None:
         """Raises `qmoe.ShapeError` for targets that are no labels of the ``n_outputs`` classes."""

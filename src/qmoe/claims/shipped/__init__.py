@@ -62,7 +62,13 @@ def shipped_claims(headline: bool | None = None) -> list[Claim]:
 
 
 def further_claims() -> list[Claim]:
-    """The claims that ship and are not registered, on published benchmarks."""
+    """The claims that ship and are not registered, on published benchmarks.
+
+    Example:
+        >>> from qmoe.claims import FURTHER_CLAIMS, further_claims
+        >>> [claim.id for claim in further_claims()] == list(FURTHER_CLAIMS)
+        True
+    """
     return [claim for name in FURTHER_CLAIMS for claim in parse_claims(tomllib.loads(claim_text(name)), f"{name}.toml")]
 
 
