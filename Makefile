@@ -14,7 +14,7 @@ FAST := tests/test_architecture.py tests/test_layers.py tests/circuits tests/exp
 # Tests start interpreters, and each compiles every module anew where none is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: reproduce quick test test-fast lint format notebooks docs bench calibrate endurance clean
+.PHONY: reproduce quick test test-fast lint kernels format notebooks docs dist check-wheel bench calibrate endurance clean
 
 reproduce: $(VENV)/.installed
 	$(BIN)/qmoe reproduce --out $(OUT)
@@ -22,7 +22,9 @@ reproduce: $(VENV)/.installed
 quick: $(VENV)/.installed
 	$(BIN)/qmoe reproduce --quick --out $(OUT)-quick
 
-test: lint
+# Types are checked while the kernels are compiled, which each process of the tests would otherwise do for itself.
+test: $(VENV)/.installed-dev
+	$(MAKE) -j 2 lint kernels
 	$(BIN)/pytest -n $(JOBS) --dist worksteal --durations=15
 
 test-fast: $(VENV)/.installed-dev
@@ -34,6 +36,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+kernels: $(VENV)/.installed-dev
+	$(BIN)/python scripts/compile_kernels.py
+
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -44,6 +49,16 @@ notebooks: $(VENV)/.installed-dev
 # The documentation as a site, in build/site/index.html. It needs no network.
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m website
+
+# The wheel and the source distribution, into dist/.
+dist: $(VENV)/.installed-dev
+	rm -rf dist
+	$(BIN)/python scripts/check_wheel.py --no-install --out dist
+
+# The wheel alone, installed into a fresh environment of each Python: make check-wheel PYTHONS="python3.11 python3.12 python3.13"
+PYTHONS ?= $(PYTHON)
+check-wheel: $(VENV)/.installed-dev
+	$(BIN)/python scripts/check_wheel.py $(PYTHONS:%=--python %)
 
 # Measures for about half an hour; what it finds is worth most on a machine that does nothing else. BENCH=--quick for a quick check.
 bench: $(VENV)/.installed-peers
@@ -59,18 +74,23 @@ calibrate: $(VENV)/.installed
 endurance: $(VENV)/.installed-dev
 	$(BIN)/python -m endurance all --write
 
-# constraints.txt pins torch, among others: an unpinned one may be a build several gigabytes large.
+# constraints.txt pins torch, among others: an unpinned one may be a build several gigabytes large. Modules are compiled when
+# they are first imported: pip would spend over a minute on all modules of all packages, most of which nothing here imports.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
+
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(INSTALL) -e .
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $@
+# In one go, because it holds what .installed holds.
+$(VENV)/.installed-dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) -e '.[dev]'
+	touch $(VENV)/.installed $@
 
 $(VENV)/.installed-peers: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
+	$(INSTALL) -e '.[peers]'
 	touch $@
 
 clean:

@@ -109,7 +109,7 @@ def _repeating(results: Sequence[StudyResults]) -> list[str]:
     own = [name for name in names if name not in preset_names()]
     lines = []
     if len(own) < len(names):
-        lines.append("pip install qmoe && qmoe reproduce repeats the paper's studies into a store and makes this page.")
+        lines.append("qmoe reproduce repeats the paper's studies into a store and makes this page.")
     if own:
         lines.append(f"qmoe run FILE.toml repeats a study of your own (here: {', '.join(own)}).")
     lines.append("A run that was interrupted goes on where it stopped when the same command is given again.")
