@@ -1,5 +1,7 @@
 """What pyproject.toml requires, constraints.txt pins, and the script that tries the lower bounds."""
 
+import email
+import importlib.metadata
 import importlib.util
 import re
 import tomllib
@@ -70,3 +72,78 @@ def test_constraints_pin_nothing_else_without_a_reason():
 @pytest.mark.parametrize("line", ["toolz==8.0.1", "typing_extensions==4.16.0", "llvmlite==0.50.0  #"])
 def test_a_foreign_pin_is_seen(line):
     assert unreasoned(f"torch==2.13.0\n{line}\nautoray==0.8.4  # 0.9 drops the torch backend\n") == [line]
+
+
+#: Packages whose metadata name no licence, or that of a part that pip does not install -> their licence, and its source.
+LICENCES = {
+    "docutils": "public domain and BSD; the GPL is that of its Emacs mode, which the wheel does not hold (its COPYING)",
+}
+
+
+def distributions() -> dict[str, importlib.metadata.Distribution | None]:
+    """All that an installation with every extra brings, by canonical name; None where it is not installed."""
+    found: dict[str, importlib.metadata.Distribution | None] = {}
+    done, waiting = set(), [Requirement(line) for line in script.requirements(EXTRAS)]
+    while waiting:
+        one = waiting.pop()
+        key = canonicalize_name(one.name), frozenset(one.extras)
+        if key in done:
+            continue
+        done.add(key)
+        try:
+            found[key[0]] = importlib.metadata.distribution(one.name)
+        except importlib.metadata.PackageNotFoundError:
+            found[key[0]] = None
+            continue
+        for line in found[key[0]].requires or ():
+            next_one = Requirement(line)
+            extras = ("", *one.extras)
+            if next_one.marker is None or any(next_one.marker.evaluate({"extra": extra}) for extra in extras):
+                waiting.append(next_one)
+    return found
+
+
+def licences(metadata) -> list[str]:
+    """What the metadata of a package say of its licence, in any of the three ways."""
+    classifiers = [c.split("::")[-1].strip() for c in metadata.get_all("Classifier", ()) if c.startswith("License ::")]
+    # Some put the whole text into the old field: its first line names it.
+    old = (metadata.get("License") or "").strip().split("\n")[0]
+    said = [metadata.get("License-Expression") or "", *classifiers, old]
+    return [one for one in said if one and one not in ("UNKNOWN", "OSI Approved")]
+
+
+def strict(names: list[str]) -> list[str]:
+    """Those of these licences that bind what uses a package: the GNU ones."""
+    return [name for name in names if re.search(r"GPL|GNU (\w+ )*General Public|General Public Licen[sc]e", name)]
+
+
+def test_no_package_that_an_installation_brings_is_under_a_gnu_licence():
+    # [peers] is for benchmarks alone, and CI does not install it: what is there is checked.
+    peers = {canonicalize_name(Requirement(line).name) for line in script.requirements(["peers"])}
+    found = distributions()
+    assert {name for name, one in found.items() if one is None} <= peers
+    named = {name: licences(one.metadata) for name, one in found.items() if one is not None and name not in LICENCES}
+    assert len(named) > 100
+    assert [name for name, said in named.items() if not said] == [], "look up their licences and add them to LICENCES"
+    assert {name: strict(said) for name, said in named.items() if strict(said)} == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "is_strict"),
+    [
+        ("License-Expression: GPL-3.0-or-later", True),
+        ("Classifier: License :: OSI Approved :: GNU General Public License v3 (GPLv3)", True),
+        ("Classifier: License :: OSI Approved :: GNU Lesser General Public License v3 (LGPLv3)", True),
+        ("License: GNU Affero General Public License", True),
+        ("License-Expression: MPL-2.0 AND MIT", False),
+        ("Classifier: License :: OSI Approved :: BSD License", False),
+    ],
+)
+def test_a_gnu_licence_is_seen_in_each_field(line, is_strict):
+    said = licences(email.message_from_string(f"Name: planted\n{line}\n"))
+    assert len(said) == 1
+    assert bool(strict(said)) is is_strict
+
+
+def test_a_package_without_a_licence_is_seen():
+    assert licences(email.message_from_string("Name: planted\nLicense: UNKNOWN\n")) == []
