@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Phase 1: a baseline on simple data
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/qmoe-project/qmoe/blob/main/notebooks/phase1_baseline.ipynb)
+# To run this on Colab, upload it there together with the wheel of qmoe, which `make dist` builds in a checkout.
 #
 # A *mixture of experts* has two parts. Several small models, the experts, each give an answer, and a *router* decides for
 # every input how much each answer counts. Either part can be a quantum circuit. The paper
@@ -15,16 +15,28 @@
 # two minutes on a laptop.
 
 # %%
-# Installs qmoe where it is missing, as on Colab; does nothing where it is installed.
+# Does nothing where qmoe is installed. Elsewhere, as on Colab, it installs qmoe: from the checkout that this notebook lies
+# in, from a wheel beside it, or from SOURCE. `make dist` builds a wheel; on Colab, upload it in the panel "Files".
 import importlib.util
+from pathlib import Path
+
+SOURCE = ""  # such as "git+" and the address of a repository, or the path of a wheel
 
 if importlib.util.find_spec("qmoe") is None:
-    # %pip install -q qmoe
-    print("qmoe is installed now")
+    here = Path.cwd()
+    checkouts = [folder for folder in (here, here.parent) if (folder / "src" / "qmoe").is_dir()]
+    package = next((str(place) for place in (*checkouts, *sorted(here.glob("qmoe-*.whl"))[-1:], SOURCE) if place), None)
+    if package is None:
+        raise FileNotFoundError(
+            "qmoe is not installed: put its wheel beside this notebook or set SOURCE, then run this again."
+        )
+    if importlib.util.find_spec("torch") is None:
+        print("PyTorch is installed in its small build for CPUs")
+        # %pip install -q torch --index-url https://download.pytorch.org/whl/cpu
+    # %pip install -q "{package}"
 
 # %%
 import os
-from pathlib import Path
 
 import torch
 

@@ -1,9 +1,10 @@
 """Executes the text sources in notebooks/ into the .ipynb files beside them.
 
-Usage: python scripts/execute_notebooks.py [--size small|full] [--check] [--out DIR] [NAME ...]
+Usage: python scripts/execute_notebooks.py [--size small|full] [--check] [--out DIR] [--address] [NAME ...]
 
 With --check, all are executed in the small size into a folder that is deleted again, and nothing in the repository changes.
-Needs `pip install qmoe[notebooks]`.
+With --address, nothing is executed: the notebooks are told the address of the repository that pyproject.toml has under
+[project.urls], as `Repository`. Needs `pip install -e '.[notebooks]'`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ import re
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-#: Where the badges of the notebooks point; a test holds them to it.
-REPOSITORY = "qmoe-project/qmoe"
-FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "notebooks"
+#: What stands below the title as long as the repository has no address on GitHub, which Colab opens notebooks from.
+NO_BADGE = (
+    "To run this on Colab, upload it there together with the wheel of qmoe, which `make dist` builds in a checkout."
+)
 SIZES = ("small", "full")
 #: Seconds that one cell may take.
 TIMEOUT = 1800
@@ -53,9 +58,33 @@ def sources(names: Sequence[str] = ()) -> list[Path]:
     return [found[name] for name in chosen]
 
 
-def badge(name: str) -> str:
-    """The address that the Open-in-Colab badge of a notebook points at."""
-    return f"https://colab.research.google.com/github/{REPOSITORY}/blob/main/notebooks/{name}.ipynb"
+def repository() -> str:
+    """The address of the repository: ``Repository`` of [project.urls] in pyproject.toml; empty where there is none yet."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return str(project.get("urls", {}).get("Repository", ""))
+
+
+def addressed(text: str, name: str, address: str) -> str:
+    """A text source with the address of the repository, in its install cell and in the badge below its title."""
+    below, on_github = NO_BADGE, re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", address)
+    if on_github:
+        opened = f"https://colab.research.google.com/github/{on_github[1]}/blob/main/notebooks/{name}.ipynb"
+        below = f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({opened})"
+    source = f'SOURCE = "{"git+" if address else ""}{address}"'
+    text = re.sub(r"(?<=\A# %% \[markdown\]\n)(# # .*\n#\n)# .*", rf"\1# {below}", text)
+    return re.sub(r'^SOURCE = "[^"]*"', source, text, flags=re.MULTILINE)
+
+
+def address_all(address: str, folder: Path = FOLDER) -> None:
+    """Puts the address of the repository into every notebook, the text and what was executed."""
+    import nbformat
+
+    for path in sorted(folder.glob("*.py")):
+        path.write_text(addressed(path.read_text(encoding="utf-8"), path.stem, address), encoding="utf-8")
+        stored = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+        for cell, source in zip(stored.cells, read_source(path).cells, strict=True):
+            cell.source = source.source
+        write(stored, path.with_suffix(".ipynb"))
 
 
 def read_source(path: Path) -> Any:
@@ -188,8 +217,8 @@ def _installed() -> Iterator[None]:
         yield
     except ImportError as error:
         raise NotebookError(
-            f"{error.name or error} is missing; install what notebooks need: pip install 'qmoe[notebooks]' (in a "
-            "checkout: pip install -e '.[notebooks]')."
+            f"{error.name or error} is missing; install what notebooks need: pip install -e '.[notebooks]' in "
+            "a checkout."
         ) from None
 
 
@@ -200,7 +229,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", choices=SIZES, help="how much is trained (default: full, with --check: small)")
     parser.add_argument("--out", type=Path, help="folder for the .ipynb files (default: notebooks/)")
     parser.add_argument("--check", action="store_true", help="execute only; keep nothing")
+    parser.add_argument("--address", action="store_true", help="only put in the address of the repository")
     options = parser.parse_args(arguments)
+    if options.address:
+        address_all(repository())
+        return 0
     if options.check and options.out:
         parser.error("--check keeps nothing, so --out does not go with it; drop one of the two.")
     if options.size == "small" and not options.check and options.out is None:
