@@ -154,7 +154,8 @@ plt.show()
 # ## With noise
 #
 # A trained model meets a device. Here depolarizing noise of strength p acts after the encoding and again after the layers,
-# as in the paper, and nothing is trained again. The outputs are exact expectation values first, then estimates from 16 shots.
+# as in the paper, and nothing is trained again. The outputs are exact expectation values first, then estimates from 16
+# shots.
 
 # %%
 from qmoe.analysis import noisy_copy
