@@ -138,8 +138,11 @@ def test_resets_bring_everything_back(opened):
 def test_a_training_can_be_stopped_and_says_its_losses(opened):
     focus(opened, "train")
     opened.press("Enter")
-    opened.run("new Promise((done) => setTimeout(done, 40))")
-    assert text(opened, "training-note").startswith("Step ")
+    begun = "document.getElementById('training-note').textContent.startsWith('Step ')"
+    assert opened.run(
+        "new Promise((done) => { const look = (left) => "
+        f"{begun} || left === 0 ? done({begun}) : setTimeout(look, 10, left - 1); look(500); }})"
+    )
     opened.press("Enter")
     assert not opened.run("explorer.state().training")
     assert text(opened, "training-note").startswith("Stopped after ")

@@ -118,7 +118,7 @@ def ladder_claims(study: Study, first: int = 1) -> list[Claim]:
         ("interference", ("dephased-all", "dephased-x", "dephased-y", "stochastic"), "needs interference",
          "Accuracy falls along whichever axis coherence is taken away, and a chain without interference does worse.",
          "A router without any interference does as well."),
-        ("circuit", ("twin",), "needs a quantum circuit", "A linear gate on the same functions does worse.",
+        ("circuit", ("twin",), "beats its classical twin", "A linear gate on the same functions does worse.",
          "A classical linear gate on the same functions does as well."),
     ]  # fmt: skip
     found = [

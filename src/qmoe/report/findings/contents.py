@@ -132,6 +132,7 @@ def provenance(results: Sequence[StudyResults]) -> Provenance:
     seen: set[str] = set()
     executions: dict[int, Execution] = {}
     draws: set[tuple[str, int, int, int | None]] = set()
+    rows_of: dict[str, str] = {}
     dtypes: set[str] = set()
     inits: set[tuple[int, int, int]] = set()
     total = 0.0
@@ -143,7 +144,9 @@ def provenance(results: Sequence[StudyResults]) -> Provenance:
             seen.add(trial.hash)
             executions[id(execution)] = execution
             total += execution.seconds / execution.stack_size
-            draws.add((trial.data.canonical, trial.root, trial.data_seed, trial.fixed))
+            if (data := trial.data.canonical) not in rows_of:  # a draw with random labels is the same draw
+                rows_of[data] = trial.data.model_copy(update={"labels": "true"}).canonical
+            draws.add((rows_of[data], trial.root, trial.data_seed, trial.fixed))
             inits.add((trial.root, trial.data_seed, trial.init_seed))
             dtypes.add(trial.training.dtype)
     found = executions.values()
