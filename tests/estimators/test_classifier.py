@@ -284,7 +284,7 @@ def probed(clf: QMoEClassifier, rows: np.ndarray) -> torch.Tensor:
     parts = clf.module_.experts, clf.module_.router
     part = parts[0] if isinstance(parts[0], QuantumExperts) else parts[1]
     with torch.no_grad():
-        return part(torch.from_numpy(clf._scaled(rows)))
+        return part(torch.from_numpy(clf._scaled(rows, clf.module_)))
 
 
 def test_modules_still_refuse_rows_of_zeros() -> None:

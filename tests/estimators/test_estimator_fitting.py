@@ -11,12 +11,13 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_moons
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.class_weight import compute_sample_weight
 
 import qmoe.training.loop as loop
 from qmoe import ConfigError, LinearRouter
-from qmoe.errors import EncodingRangeWarning
+from qmoe.errors import EncodingRangeWarning, TrainingError
 from qmoe.estimators import QMoEClassifier
 from qmoe.routers import MeanRouting, QuadraticRouter, TwinRouter
 
@@ -59,6 +60,20 @@ def test_only_the_ratios_of_weights_matter(compiled: list[bool]) -> None:
     first, second = (quick(dtype="float64").fit(X, Y, w).predict_proba(X) for w in (weights, 16 * weights))
     np.testing.assert_allclose(first, second, rtol=0, atol=1e-12)
     assert compiled == [False, False]
+
+
+@pytest.mark.parametrize("scaling", ["minmax_pi", "standard"])
+def test_weights_may_be_so_large_that_their_sum_is_infinite(scaling: str) -> None:
+    weights = np.random.default_rng(0).uniform(0.1, 1, 60)
+    first, second = (quick(scaling=scaling).fit(X, Y, w).predict_proba(X) for w in (weights, 2.0**1023 * weights))
+    np.testing.assert_array_equal(first, second)
+    huge = quick(class_weight={0: 1e308, 1: 1.5e308}).fit(X, Y).predict_proba(X)
+    np.testing.assert_allclose(huge, quick(class_weight={0: 2, 1: 3}).fit(X, Y).predict_proba(X), rtol=0, atol=1e-12)
+
+
+def test_weights_of_classes_are_finite() -> None:
+    with pytest.raises(ConfigError, match=r"class_weight is \{0: inf, 1: 1\}, expected weights above 0 and finite"):
+        quick(class_weight={0: np.inf, 1: 1}).fit(X, Y)
 
 
 @pytest.mark.parametrize("router", ["quantum", "linear", "twin"])
@@ -336,3 +351,22 @@ def test_rows_far_outside_are_told_of_once_for_each_model() -> None:
             clf.predict(X * 100)
     assert [w.category for w in caught] == [EncodingRangeWarning]
     assert caught[0].filename == __file__
+
+
+# --- what failed ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "rows"), [({"lr": -1.0}, X), ({"scaling": "none", "router": "linear", "lr": 1e10}, X * 8e307)]
+)
+def test_after_a_fit_that_failed_nothing_is_fitted(options: dict[str, Any], rows: np.ndarray) -> None:
+    model = quick(warm_start=True)
+    for _ in range(2):  # the first call, and one that starts anew
+        model.set_params(**options)
+        with pytest.raises((ConfigError, TrainingError)):
+            model.fit(rows, Y)
+        with pytest.raises(NotFittedError):
+            model.predict(X)
+        model.set_params(lr=0.05, scaling="minmax_pi", router="quantum", warm_start=True)
+        assert model.fit(X, Y).n_iter_ == 3
+        model.set_params(warm_start=False)

@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import make_friedman1
 from sklearn.metrics import r2_score
 
-from qmoe import ConfigError, LinearExperts, MLPRouter, QMoEClassifier, QMoERegressor
+from qmoe import ConfigError, LinearExperts, MLPRouter, QMoEClassifier, QMoERegressor, ShapeError
 from qmoe.routers import ROUTERS
 
 X, Y = make_friedman1(80, n_features=5, noise=0.1, random_state=0)
@@ -128,3 +128,13 @@ def test_a_regressor_has_no_classes() -> None:
     assert not hasattr(quick(), "predict_proba")
     assert not hasattr(quick(), "decision_function")
     assert "class_weight" not in quick().get_params()
+
+
+@pytest.mark.parametrize("factor", [2.0**700, 2.0**-700])
+def test_squares_of_targets_may_leave_the_range_of_floats(factor: float) -> None:
+    np.testing.assert_array_equal(quick().fit(X, Y * factor).predict(X), quick().fit(X, Y).predict(X) * factor)
+
+
+def test_targets_beyond_the_range_of_floats_are_refused() -> None:
+    with pytest.raises(ShapeError, match=r"y holds values of the size 1e\+302, expected at most 1e\+300; rescale y"):
+        quick().fit(X, np.where(Y > 14, 1e302, -1e302))

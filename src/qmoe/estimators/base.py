@@ -150,38 +150,44 @@ class MixtureEstimator(BaseEstimator, ABC):
     def _targets(self, y: np.ndarray, trained: np.ndarray, weights: np.ndarray | None, warm: bool) -> np.ndarray:
         """``y`` as the loss takes it, with what ``trained`` ``(N,)`` rows say of it."""
 
-    def _is_warm(self) -> bool:
-        return bool(self.warm_start) and hasattr(self, "module_")
+    def _start(self) -> bool:
+        """Whether `fit` goes on with the module of the last call; else nothing is fitted until it has trained another."""
+        warm = bool(self.warm_start) and hasattr(self, "module_")
+        if not warm:
+            self.__dict__.pop("module_", None)
+        return warm
 
-    def _train(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None, n_outputs: int) -> Self:
+    def _train(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None, n_outputs: int, warm: bool) -> Self:
         """Trains on rows that are checked and weighed."""
         circuit = as_circuit_options(self.circuit)
         circuit.check()  # also where nothing uses it: a misspelt option is a mistake either way
         dtype, device = _DTYPES[choice("dtype", self.dtype, _DTYPES)], usable_device(self.device)
-        scaling, config, warm = choice("scaling", self.scaling, SCALINGS), self._config(), self._is_warm()
+        scaling, config = choice("scaling", self.scaling, SCALINGS), self._config()
         root = root_seed(self.random_state)
         held = np.zeros(len(X), dtype=bool) if config.patience is None else self._held_out(y, child(root, 2))
         counts = None if weights is None else weights[~held]
         targets = self._targets(y, ~held, weights, warm)
-        if not warm:
+        if warm:
+            module = self.module_
+        else:
             self.scaler_ = fit_scaling(scaling, _with_directions(scaling, X[~held])[0], weights=counts)
             chosen = (self.router, self.experts, self.n_experts, circuit, self.hidden, self.top_k, self.norm_topk_prob)
             drawn: Drawn = {"generator": torch_generator(child(root, 0)), "dtype": dtype}
-            self.module_ = PartChoices(*chosen).build(X.shape[1], n_outputs, drawn)
-        self.module_.to(device, dtype).train()
-        rows = torch.from_numpy(self._scaled(X)).to(device, dtype)
+            module = PartChoices(*chosen).build(X.shape[1], n_outputs, drawn)
+        module.to(device, dtype).train()
+        rows = torch.from_numpy(self._scaled(X, module)).to(device, dtype)
         with torch.no_grad():
             for part in rows.split(PREDICTION_CHUNK):
-                self.module_(part)  # names rows that cannot be encoded, which training cannot look at
+                module(part)  # names rows that cannot be encoded, which training cannot look at
         apart = torch.from_numpy(held).to(device)
         factors = None if counts is None else torch.from_numpy(counts / counts.mean()).to(device, dtype)
-        gate = feature_router(self.module_.router)
+        gate = feature_router(module.router)
         if gate is not None and not warm:
             gate.standardise(rows[~apart], keep=isinstance(self.router, Router), weights=factors)
         target = torch.from_numpy(targets).to(device, dtype if targets.dtype.kind == "f" else torch.int64)
         n_batches = math.ceil(int((~held).sum()) / config.batch_size)
         result = train_stack(
-            [self.module_],
+            [module],
             rows[None, ~apart],
             target[None, ~apart],
             config,
@@ -194,7 +200,7 @@ class MixtureEstimator(BaseEstimator, ABC):
         )
         if result.failures:
             raise TrainingError(f"{type(self).__name__} did not train: {result.failures[0]}")
-        self.module_.eval()
+        self.module_ = module.eval()
         self._remember(result, n_batches, warm)
         return self
 
@@ -216,12 +222,12 @@ class MixtureEstimator(BaseEstimator, ABC):
         self.validation_scores_ = scores
         self.best_validation_score_ = None if scores is None else max(scores)
 
-    def _scaled(self, X: np.ndarray) -> np.ndarray:
+    def _scaled(self, X: np.ndarray, module: MixtureOfExperts) -> np.ndarray:
         """Rows as the module takes them."""
         rows, zero = _with_directions(self.scaler_.name, X)
         scaled = self.scaler_(rows)
         scaled[zero] = 0.0
-        return encodable(self.module_, scaled)
+        return encodable(module, scaled)
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Outputs ``(N, C)`` of the module."""
@@ -230,11 +236,11 @@ class MixtureEstimator(BaseEstimator, ABC):
 
     def _in_double(self, X: Any) -> tuple[MixtureOfExperts, Tensor]:
         """The module in float64, so that rounding does not make a row depend on others of its batch, and rows for it."""
-        check_is_fitted(self)
+        check_is_fitted(self, "module_")
         X = validate_data(self, X, dtype=np.float64, reset=False)
         double = copy.deepcopy(self.module_).double().eval()
         device = next((p.device for p in double.parameters()), torch.device("cpu"))
-        return double, torch.from_numpy(self._scaled(X)).to(device)
+        return double, torch.from_numpy(self._scaled(X, double)).to(device)
 
     @torch.no_grad()
     def _evaluated(self, double: MixtureOfExperts, function: Any, rows: Tensor) -> np.ndarray:

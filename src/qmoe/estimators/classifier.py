@@ -157,7 +157,7 @@ class QMoEClassifier(ClassifierMixin, MixtureEstimator):
             ShapeError: for rows that cannot be scaled or encoded.
             TrainingError: when the loss stops being finite.
         """
-        warm = self._is_warm()
+        warm = self._start()
         X, y = validate_data(self, X, y, dtype=np.float64, reset=not warm)
         check_classification_targets(y)
         X, y, weights = weigh(X, y, sample_weight, self.class_weight)
@@ -167,7 +167,7 @@ class QMoEClassifier(ClassifierMixin, MixtureEstimator):
         if warm:
             check_same("the classes", self.classes_.tolist(), classes.tolist())
         self.classes_ = classes
-        return self._train(X, labels.astype(np.int64), weights, len(classes))
+        return self._train(X, labels.astype(np.int64), weights, len(classes), warm)
 
     def _held_out(self, y: np.ndarray, seed: Seed) -> np.ndarray:
         return held_out(len(y), plain(self.validation_fraction), seed, y)

@@ -8,11 +8,15 @@ import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import validate_data
 
+from qmoe.errors import ShapeError
 from qmoe.estimators.base import MixtureEstimator, check_same
 from qmoe.estimators.plain_options import plain
 from qmoe.seeding import Seed
 from qmoe.training import SquaredError
 from qmoe.training.rows import held_out, weigh
+
+#: Targets of more than this leave the range of float64 when they are summed or predicted.
+LARGEST_TARGET = 1e300
 
 
 class QMoERegressor(MultiOutputMixin, RegressorMixin, MixtureEstimator):
@@ -103,14 +107,14 @@ class QMoERegressor(MultiOutputMixin, RegressorMixin, MixtureEstimator):
             ShapeError: for rows that cannot be scaled or encoded.
             TrainingError: when the loss stops being finite.
         """
-        warm = self._is_warm()
+        warm = self._start()
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=not warm)
         X, y, weights = weigh(X, y.astype(np.float64), sample_weight, None)
         targets = y.reshape(len(y), -1)
         if warm:
             check_same("targets of the shape (N, *)", self._target_shape, y.shape[1:])
         self._target_shape = y.shape[1:]
-        return self._train(X, targets, weights, targets.shape[1])
+        return self._train(X, targets, weights, targets.shape[1], warm)
 
     def _held_out(self, y: np.ndarray, seed: Seed) -> np.ndarray:
         return held_out(len(y), plain(self.validation_fraction), seed)
@@ -118,8 +122,16 @@ class QMoERegressor(MultiOutputMixin, RegressorMixin, MixtureEstimator):
     def _targets(self, y: np.ndarray, trained: np.ndarray, weights: np.ndarray | None, warm: bool) -> np.ndarray:
         if not warm:
             rows, shares = y[trained], None if weights is None else weights[trained]
+            if (size := float(np.abs(rows).max())) > LARGEST_TARGET:
+                raise ShapeError(
+                    f"y holds values of the size {size:.3g}, expected at most {LARGEST_TARGET}; rescale y."
+                )
             self.target_mean_ = np.average(rows, axis=0, weights=shares)
-            spread = np.sqrt(np.average((rows - self.target_mean_) ** 2, axis=0, weights=shares))
+            offsets = rows - self.target_mean_
+            # As shares of the largest: squares of tiny offsets would be 0, and of huge ones infinite.
+            largest = np.abs(offsets).max(axis=0)
+            ratios = offsets / np.where(largest > 0, largest, 1.0)
+            spread = largest * np.sqrt(np.average(ratios**2, axis=0, weights=shares))
             self.target_scale_ = np.where(rows.min(axis=0) < rows.max(axis=0), spread, 1.0)
         return (y - self.target_mean_) / self.target_scale_
 

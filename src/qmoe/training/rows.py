@@ -32,6 +32,7 @@ def weigh(
         raise ConfigError(
             f"sample_weight is {float(weights[row])!r} at row {row}, expected weights of at least 0, and one above 0."
         )
+    weights = weights / weights.max()  # only ratios matter, and sums of huge weights are infinite
     kept = weights > 0
     X, y, weights = X[kept], y[kept], weights[kept]
     if class_weight is not None:
@@ -41,10 +42,11 @@ def weigh(
             raise ConfigError(
                 f"class_weight is {class_weight!r}: {error} Expected None, 'balanced', or a dict from label to weight."
             ) from error
-        if not (weights > 0).all():
+        if not ((weights > 0) & np.isfinite(weights)).all():
             raise ConfigError(
-                f"class_weight is {class_weight!r}, expected weights above 0; leave such rows out instead."
+                f"class_weight is {class_weight!r}, expected weights above 0 and finite; leave such rows out instead."
             )
+        weights = weights / weights.max()
     return X, y, None if (weights == weights[0]).all() else weights
 
 
