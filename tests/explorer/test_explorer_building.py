@@ -166,6 +166,16 @@ def test_circuits_of_operations_are_refused(tmp_path):
         build_explorer(tmp_path / "page.html", model=model)
 
 
+def test_a_feature_whose_slope_would_be_infinite_is_refused(tmp_path):
+    path = tmp_path / "t.csv"
+    rows = [f"{row}e-310,{row % 7},{row % 2}" for row in range(1, 41)]
+    path.write_text("\n".join(["left,right,side", *rows]), encoding="utf-8")
+    with pytest.raises(
+        ConfigError, match=r"'left' varies by .*e-309, expected at least 1e-300; give it in a smaller unit"
+    ):
+        build_explorer(tmp_path / "page.html", data=path, target="side")
+
+
 @pytest.mark.parametrize(("change", "words"), [("constant", "'left' is constant"), ("many", "at most 2000")])
 def test_tables_that_make_no_page_are_refused(tmp_path, change, words):
     path = write_table(tmp_path / "t.csv", rows=2100 if change == "many" else 40)

@@ -17,6 +17,8 @@ from qmoe.errors import ConfigError, unknown
 SCALINGS = ("minmax_pi", "minmax_centred", "standard", "none")
 #: Most rows of a part that go into the page: every one is drawn and classified in every frame.
 MAX_ROWS = 1000
+#: A feature that varies by less cannot be scaled to angles: its slope would be infinite.
+SMALLEST_RANGE = 1e-300
 _N_SAMPLES, _TEST_FRACTION = 600, 0.5
 
 
@@ -58,9 +60,16 @@ def explored_data(source: str | PathLike[str], target: str | None, seed: int) ->
             f"{source} has {len(split.y_train) + len(split.y_test)} rows, and the page draws at most {2 * MAX_ROWS}; give a "
             "file with a sample of them."
         )
-    constant = np.flatnonzero(split.x_train.min(0) == split.x_train.max(0))
+    ranges = split.x_train.max(0) - split.x_train.min(0)
+    constant = np.flatnonzero(ranges == 0)
     if constant.size:
         raise ConfigError(f"{source}: the feature {features[constant[0]]!r} is constant, expected two that vary.")
+    tiny = np.flatnonzero(ranges < SMALLEST_RANGE)
+    if tiny.size:
+        raise ConfigError(
+            f"{source}: the feature {features[tiny[0]]!r} varies by {ranges[tiny[0]]:.3g}, expected at least "
+            f"{SMALLEST_RANGE}; give it in a smaller unit."
+        )
     scalers = {name: fit_scaling(name, split.x_train) for name in SCALINGS}
     name = Path(source).name if target is not None else fspath(source)
     return ExploredData(name, features, classes, split, scalers)
@@ -88,6 +97,6 @@ def _dataset(source: str, target: str | None) -> tuple[Dataset, tuple[str, str],
 def _check_sizes(source: str, dataset: Dataset) -> None:
     if (dataset.n_features, dataset.n_classes) != (2, 2):
         raise ConfigError(
-            f"{source} has {dataset.n_features} features and {dataset.n_classes} classes, and the page shows a plane with "
+            f"{source} has {dataset.n_features} feature(s) and {dataset.n_classes} classes, and the page shows a plane with "
             "two classes; expected two of each, such as --data moons."
         )

@@ -90,7 +90,7 @@ def write_page(path: Path, numbers: dict[str, Any]) -> Path:
 
 def as_json(numbers: dict[str, Any]) -> str:
     """JSON that may stand inside a script element, whatever names of columns are in it."""
-    return json.dumps(numbers, allow_nan=False).replace("<", "\\u003c").replace("\u2028", "\\u2028")
+    return json.dumps(numbers, allow_nan=False).replace("<", "\\u003c")
 
 
 def script() -> str:
