@@ -14,7 +14,7 @@ from torch import nn
 import qmoe
 from helpers import generator
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
-from qmoe.interop.transformers import FAMILIES, Family, gates_of, register_family, swap_gates, unswap_gates
+from qmoe.interop.transformers import FAMILIES, Family, gates_of, register_family, swap_gates, swapped, unswap_gates
 from transformer_models import MODELS, Itself, build, config_of, ids, quantum
 
 WITH_AUX = [name for name in MODELS if name != "DeepSeek-V3"]
@@ -330,3 +330,16 @@ def test_torch_compile_gives_the_same_step() -> None:
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other)
     torch.compiler.reset()
+
+
+@pytest.mark.parametrize("layers", [None, 1, [True], [1.0], ["1"], [[1]]])
+def test_layers_are_whole_numbers(layers: Any) -> None:
+    with pytest.raises(ConfigError, match=r"layers is .*, expected 'all' or numbers of layers, such as \[0, 2\]"):
+        swap_gates(build("Mixtral"), quantum, layers)
+    with pytest.raises(ConfigError, match="expected 'all' or numbers of layers"):
+        swapped(transformers.MixtralForCausalLM, quantum, layers)
+
+
+def test_what_makes_gates_is_a_function() -> None:
+    with pytest.raises(ConfigError, match=r"make is 3, expected a function: make=lambda"):
+        swap_gates(build("Mixtral"), 3)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from qmoe.errors import ConfigError, needed
-from qmoe.interop.transformers.swapping import Make, gates_of, swap_gates
+from qmoe.interop.transformers.swapping import Make, gates_of, numbers_of_layers, swap_gates
 from qmoe.layers import Stackable
 
 #: Where the configuration of a model says what its gates compute.
@@ -47,7 +47,7 @@ def swapped(model_class: Any, make: Make, layers: str | Iterable[int] = "all") -
             "is there call swap_gates."
         )
     if not isinstance(layers, str):
-        layers = tuple(layers)
+        layers = numbers_of_layers(layers)
 
     class SwappedModel(model_class):
         def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import numbers
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -116,8 +117,8 @@ def gates_of(model: nn.Module) -> dict[str, SwappedGate]:
 
 def layer_of(name: str) -> int:
     """The number of the layer in the name of a module: the last number in it; 0 where there is none."""
-    numbers = re.findall(r"(?:^|\.)(\d+)(?=\.|$)", name)
-    return int(numbers[-1]) if numbers else 0
+    found = re.findall(r"(?:^|\.)(\d+)(?=\.|$)", name)
+    return int(found[-1]) if found else 0
 
 
 def plain_gates(model: nn.Module) -> dict[str, tuple[nn.Module, Family]]:
@@ -144,7 +145,7 @@ def _chosen(model: nn.Module, layers: str | Iterable[int]) -> list[tuple[str, nn
             raise ConfigError(f"layers is {layers!r}, expected 'all' or numbers of layers, such as [0, 2].")
         wanted = set(there)
     else:
-        wanted = set(layers)
+        wanted = set(numbers_of_layers(layers))
         missing = sorted(wanted - set(there), key=str)
         if missing or not wanted:
             raise ConfigError(
@@ -157,7 +158,24 @@ def _chosen(model: nn.Module, layers: str | Iterable[int]) -> list[tuple[str, nn
     return chosen
 
 
+def numbers_of_layers(layers: Any) -> tuple[int, ...]:
+    """The numbers that ``layers`` lists.
+
+    Raises:
+        ConfigError: for anything but integers.
+    """
+    listed = tuple(layers) if isinstance(layers, Iterable) else (None,)
+    if not all(isinstance(layer, numbers.Integral) and not isinstance(layer, bool) for layer in listed):
+        raise ConfigError(f"layers is {layers!r}, expected 'all' or numbers of layers, such as [0, 2].")
+    return listed
+
+
 def _takes_layer(make: Make) -> bool:
+    if not callable(make):
+        raise ConfigError(
+            f"make is {make!r}, expected a function: make=lambda in_features, n_experts: "
+            "qmoe.QuantumRouter(in_features, n_experts, n_qubits=8)."
+        )
     try:
         return "layer" in inspect.signature(make).parameters
     except (TypeError, ValueError):
