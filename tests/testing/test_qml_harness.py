@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,3 +103,11 @@ def test_without_their_package_the_error_says_how_to_get_it(monkeypatch: pytest.
 def test_a_missing_script_is_refused(arguments: list[str]) -> None:
     with pytest.raises(ConfigError, match="expected the path of a script of qml-benchmarks"):
         main(arguments)
+
+
+def test_on_the_command_line_an_error_is_a_line_and_no_traceback() -> None:
+    command = [sys.executable, "-m", "qmoe.testing.qml_harness", "no_such_script.py"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert found.returncode == 1
+    assert found.stderr.startswith("qml_harness: Got ['no_such_script.py'], expected the path of a script")
+    assert found.stderr.count("\n") == 1

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import qmoe
-from qmoe.errors import ConfigError, UnsupportedError
+from qmoe.errors import ConfigError, QMoEError, UnsupportedError
 
 #: The default grid of the search: an option of the estimator -> its values.
 GRID: dict[str, tuple[Any, ...]] = {
@@ -81,4 +81,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except QMoEError as error:
+        sys.exit(f"qml_harness: {error}")
