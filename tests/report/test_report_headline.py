@@ -7,7 +7,7 @@ import pytest
 from qmoe.report import headline
 from qmoe.report.findings.doubts import page_caveats
 from qmoe.report.findings.paper import departures, paper
-from qmoe.report.sections.summary import gaps
+from qmoe.report.sections.summary import gaps, quick_check
 from qmoe.studies import Record, StudyResults, load_preset, make_trials
 from qmoe.studies.store import Execution
 
@@ -102,6 +102,14 @@ def test_other_protocols_and_missing_arms_are_said():
     empty = StudyResults.of_records(results.study, results.members, {})
     assert {(r.n, r.note) for r in headline([empty])} == {(0, "not run yet")}
     assert gaps([empty])[0].startswith("4 of 4 trials missing: run the same command again.")
+
+
+def test_a_page_of_few_seeds_says_at_its_top_that_it_decides_nothing():
+    quick, whole = (made("phase2-published", {"linear": 0.9, "quantum": 0.9}, seeds=n) for n in (2, 6))
+    said = "A quick check: 3 seeds or fewer show that everything runs, and decide nothing."
+    assert quick_check([quick]) == [said]
+    assert quick_check([quick, whole]) == [f"{said} (phase2-published)"]
+    assert quick_check([whole]) == []
 
 
 def test_arms_without_a_published_figure_have_rows_too():

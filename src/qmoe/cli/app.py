@@ -201,7 +201,10 @@ def ablate(
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option("--seeds", min=1, help="Splits of the table, each with two initialisations.")
+        int,
+        typer.Option(
+            "--seeds", min=1, help="Splits of the table, each with two initialisations; fewer than 30 decide nothing."
+        ),
     ] = 30,
     out: Out = Path("ablation"),
     workers: Workers = None,
@@ -218,7 +221,12 @@ def ablate(
     """
     with starting():
         from qmoe.claims import ablation_study
+        from qmoe.claims.spec import HEADLINE_SEEDS
         from qmoe.cli.jobs import run_job
+    if seeds < HEADLINE_SEEDS:
+        typer.echo(
+            f"With {seeds} splits every verdict will be inconclusive: claims ask for {HEADLINE_SEEDS}.", err=True
+        )
     study = ablation_study(
         data, target, qubits=qubits, layers=layers, experts=experts, epochs=epochs, lr=lr, seeds=seeds,
         rungs=tuple(rung or ()), keep=tuple(keep or ()),

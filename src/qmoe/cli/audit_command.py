@@ -37,7 +37,13 @@ def audit(
         bool, typer.Option("--allow-import", help="Let qmoe run that code; without it nothing is imported.")
     ] = False,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, help="Splits of the rows; 20 by default.", show_default=False)
+        int | None,
+        typer.Option(
+            "--seeds",
+            min=1,
+            help="Splits of the rows; 20 by default, 6 at least to decide anything.",
+            show_default=False,
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Passes over the rows; 60 by default.", show_default=False)

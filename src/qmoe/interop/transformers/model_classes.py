@@ -89,7 +89,6 @@ def _described(model: nn.Module) -> dict[str, dict[str, Any]]:
             for path, module in gate.router.named_modules()
             if isinstance(module, Stackable)
             for option, value in module.described().items()
-            if option not in module.may_differ
         }
         found[name] = {"class": type(gate.router).__name__, **options}
     return found

@@ -207,6 +207,19 @@ def provenance_items(about: Provenance, digest: str = "") -> list[tuple[str, str
     return items
 
 
+#: As many seeds as ``--quick`` has, which are too few for any test.
+QUICK_SEEDS = 3
+
+
+def quick_check(results: Sequence[StudyResults]) -> list[str]:
+    """That studies with few seeds decide nothing, for the very top of the page."""
+    quick = [r.study.name for r in results if max(r.study.seeds.data, r.study.seeds.per_data) <= QUICK_SEEDS]
+    if not quick:
+        return []
+    which = "" if len(quick) == len(results) else f" ({join(quick)})"
+    return [f"A quick check: {QUICK_SEEDS} seeds or fewer show that everything runs, and decide nothing.{which}"]
+
+
 def gaps(results: Sequence[StudyResults], unreadable: Sequence[tuple[str, str]] = ()) -> list[str]:
     """What is missing, failed or cannot be read, for the very top of the page."""
     total, missing = sum(len(r.members) for r in results), sum(r.n_missing for r in results)
