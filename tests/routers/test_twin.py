@@ -15,6 +15,7 @@ import qmoe
 from qmoe import AngleEncoding, Circuit, ConfigError, LinearRouter, QuantumRouter, ShapeError, UnsupportedError
 from qmoe.engines import Engine
 from qmoe.errors import EncodingRangeWarning
+from qmoe.interop import from_qasm3, to_qasm3
 from qmoe.layers import runs_stacked
 from qmoe.routers import Router, Sampling, TwinRouter, circuit_basis, sample_frequencies
 from qmoe.testing import RouterConformance, random_circuit
@@ -355,3 +356,20 @@ def test_bad_options_are_refused_with_the_remedy(make: Any, message: str) -> Non
 def test_amplitudes_have_no_frequencies_to_sample() -> None:
     with pytest.raises(UnsupportedError, match="amplitude encoding has none"):
         TwinRouter(Circuit(2, 3, "amplitude"), 2, sampling=Sampling(4, "tree"))
+
+
+@pytest.mark.parametrize("make", [qmoe.twin, qmoe.distill, qmoe.span])
+def test_a_layer_is_refused_with_the_router_of_its_circuit_which_is_taken(make: Any) -> None:
+    layer = qmoe.QuantumLayer(Circuit(n_qubits=2, n_layers=1))
+    remedy = r"got a QuantumLayer; .*qmoe\.QuantumRouter\(in_features, n_experts, circuit=layer\.circuit\)"
+    with pytest.raises(ConfigError, match=remedy):
+        make(layer)
+    assert make(QuantumRouter(2, 2, circuit=layer.circuit)).n_experts == 2
+
+
+def test_what_holds_a_circuit_is_no_circuit_and_the_error_is_short() -> None:
+    imported = from_qasm3(to_qasm3(Circuit(n_qubits=2, n_layers=3)), inputs=["x0", "x1"])
+    with pytest.raises(ConfigError, match=r"pass imported\.circuit") as found:
+        QuantumRouter(2, 2, circuit=imported)  # type: ignore[arg-type]
+    assert len(str(found.value)) < 100
+    assert QuantumRouter(2, 2, circuit=imported.circuit).circuit == imported.circuit

@@ -21,8 +21,7 @@ from qmoe.routers.functions.islands import islands
 from qmoe.routers.functions.products import Products
 from qmoe.routers.functions.propagation.masks import Truncation
 from qmoe.routers.functions.propagation.valued import Coefficients, coefficients_of, fits
-from qmoe.routers.quantum import QuantumRouter
-from qmoe.routers.twin import require_quantum
+from qmoe.routers.quantum import QuantumRouter, require_quantum
 
 #: Points of the largest grid on which a circuit is evaluated, for each group of wires that gates join.
 MAX_POINTS = 1_000_000

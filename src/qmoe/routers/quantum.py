@@ -186,6 +186,9 @@ def _circuit(
 def _check_alone(circuit: Circuit, n_experts: int, given: tuple[object, ...], defaults: dict[str, object]) -> None:
     """Raises `ConfigError` unless a circuit is given, and nothing beside it that would make another."""
     if not isinstance(circuit, Circuit):
+        if isinstance(getattr(circuit, "circuit", None), Circuit):
+            kind = type(circuit).__name__
+            raise ConfigError(f"circuit is of type {kind}, expected a qmoe.Circuit; pass {kind.lower()}.circuit.")
         raise ConfigError(f"circuit is {circuit!r}, expected a qmoe.Circuit.")
     names = ("n_qubits", "n_layers", "encoding", "ansatz", "readout", "noise")
     beside = [name for name, value in zip(names, given, strict=True) if value != defaults[name]]
@@ -201,6 +204,27 @@ def _check_outcomes(n_experts: int, n_qubits: int) -> None:
             f"{n_experts} experts need {n_experts} basis states for the Born read-out, but {n_qubits} qubit(s) have "
             f"{2**n_qubits}; use n_qubits={math.ceil(math.log2(n_experts))} or more, or readout='expval'."
         )
+
+
+def remedy(given: object) -> str:
+    """What to give in place of something that is no router: one on its circuit, or that of a mixture."""
+    make = "route with its circuit: qmoe.QuantumRouter(in_features, n_experts, circuit="
+    if isinstance(given, Circuit):
+        return f"{make}circuit)."
+    if isinstance(getattr(given, "circuit", None), Circuit) and not isinstance(given, Router):
+        return f"{make}layer.circuit)."
+    return "of a mixture give its router (moe.router)."
+
+
+def require_quantum(router: object, what: str) -> QuantumRouter:
+    """Returns ``router`` if it is a QuantumRouter, for the function named ``what``.
+
+    Raises:
+        ConfigError: for anything else.
+    """
+    if not isinstance(router, QuantumRouter):
+        raise ConfigError(f"{what} takes a qmoe.QuantumRouter, got a {type(router).__name__}; {remedy(router)}")
+    return router
 
 
 def check_encoded(

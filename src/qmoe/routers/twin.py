@@ -29,7 +29,7 @@ from qmoe.routers.functions.propagation.valued import coefficients_of
 from qmoe.routers.functions.reach import MAX_FUNCTIONS, circuit_basis
 from qmoe.routers.functions.sampling import Sampling, sample_frequencies
 from qmoe.routers.functions.terms import WaveTerm
-from qmoe.routers.quantum import QuantumRouter, check_encoded
+from qmoe.routers.quantum import QuantumRouter, check_encoded, require_quantum
 from qmoe.routers.sums.product_sums import ProductSums
 from qmoe.routers.sums.sum_autograd import compiles, sum_up
 from qmoe.torch_internals import constant_when_compiled
@@ -348,19 +348,6 @@ def _left_out(router: QuantumRouter, max_weight: int, x: Tensor) -> float | None
         missing = products.values(part) @ held.mT if blocks is None or spread is None else blocks.sums(part, spread)
         total += float(missing.square().sum())
     return math.sqrt(total / max(len(rows) * len(held), 1))
-
-
-def require_quantum(router: object, what: str) -> QuantumRouter:
-    """Returns ``router`` if it is a QuantumRouter, for the function named ``what``.
-
-    Raises:
-        ConfigError: for anything else.
-    """
-    if not isinstance(router, QuantumRouter):
-        raise ConfigError(
-            f"{what} takes a qmoe.QuantumRouter, got a {type(router).__name__}; of a mixture give its router (moe.router)."
-        )
-    return router
 
 
 def _listed(without: Iterable[str | Iterable[float]]) -> tuple[str | tuple[float, ...], ...]:

@@ -17,7 +17,7 @@ from qmoe.routers.functions.basis import Basis
 from qmoe.routers.functions.information import Information, information
 from qmoe.routers.functions.ranks import misfit, moved, random_inputs, rank_of
 from qmoe.routers.functions.reach import MAX_FUNCTIONS, circuit_basis, routing_readouts
-from qmoe.routers.quantum import QuantumRouter
+from qmoe.routers.quantum import QuantumRouter, remedy
 from qmoe.routers.twin import TwinRouter
 
 #: Functions up to which the numerical rank is computed: a dense SVD of twice as many rows and columns.
@@ -165,7 +165,9 @@ def span(router: Router, n_circuits: int = 200, seed: int = 0, max_functions: in
     elif isinstance(router, TwinRouter):
         circuit, basis, sampled = router.circuit, router.basis, router.sampling is not None
     else:
-        raise ConfigError(f"span takes a QuantumRouter or a TwinRouter, got a {type(router).__name__}.")
+        raise ConfigError(
+            f"span takes a QuantumRouter or a TwinRouter, got a {type(router).__name__}; {remedy(router)}"
+        )
     generator = torch.Generator().manual_seed(seed)
     told = information(circuit, torch.Generator().manual_seed(seed))
     is_run = circuit.n_qubits <= _most_qubits(circuit)
