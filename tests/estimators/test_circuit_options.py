@@ -119,8 +119,9 @@ def test_what_is_no_circuit_is_refused_by_fit(given: dict[str, Any], message: st
 def test_flat_and_misspelt_options_are_refused_at_once() -> None:
     with pytest.raises(TypeError, match="takes n_layers as an option of its circuit; write circuit__n_layers="):
         QMoEClassifier(n_layers=2)
-    for name in ("circuit__layers", "learning_rate"):
-        with pytest.raises(TypeError, match=f"QMoERegressor got an unexpected keyword argument '{name}'"):
+    for name, meant in (("circuit__layers", "circuit__n_layers"), ("expert", "experts")):
+        message = f"QMoERegressor got an unexpected keyword argument '{name}'; did you mean '{meant}'"
+        with pytest.raises(TypeError, match=re.escape(message)):
             QMoERegressor(**{name: 1})
     with pytest.raises(ValueError, match="Invalid parameter 'layers'"):
         QMoEClassifier().set_params(circuit__layers=1)

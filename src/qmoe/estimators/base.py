@@ -19,7 +19,7 @@ from torch import Tensor
 from qmoe.circuits import Circuit
 from qmoe.data import SCALINGS, fit_scaling
 from qmoe.data.scaling import Scaler, UnitNorm
-from qmoe.errors import ConfigError, TrainingError, check_sizes
+from qmoe.errors import ConfigError, TrainingError, check_sizes, did_you_mean
 from qmoe.estimators.chosen_parts import PartChoices, encodable
 from qmoe.estimators.circuit_options import CircuitOptions, as_circuit_options
 from qmoe.estimators.plain_options import choice, plain, root_seed
@@ -113,7 +113,12 @@ class MixtureEstimator(BaseEstimator, ABC):
             if name in known:
                 raise TypeError(f"{kind} takes {name} as an option of its circuit; write {_CIRCUIT}{name}=...")
             if not name.startswith(_CIRCUIT) or name.removeprefix(_CIRCUIT) not in known:
-                raise TypeError(f"{kind} got an unexpected keyword argument {name!r}")
+                names = (
+                    [f"{_CIRCUIT}{option}" for option in known]
+                    if name.startswith(_CIRCUIT)
+                    else self._get_param_names()
+                )
+                raise TypeError(f"{kind} got an unexpected keyword argument {name!r}{did_you_mean(name, names)}")
         self.circuit = copy.copy(as_circuit_options(self.circuit))
         for name, value in options.items():
             setattr(self.circuit, name.removeprefix(_CIRCUIT), value)
