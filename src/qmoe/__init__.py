@@ -14,7 +14,7 @@ from qmoe.lazy import lazy
 
 if TYPE_CHECKING:
     from qmoe.auditing import audit
-    from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Circuit, Gate, NoiseModel, Weight
+    from qmoe.circuits import AmplitudeEncoding, AngleEncoding, Circuit, Feature, Gate, NoiseModel, Weight
     from qmoe.errors import (
         ConfigError,
         EncodingRangeWarning,
@@ -47,6 +47,7 @@ __all__ = [
     "DistilledRouter",
     "EncodingRangeWarning",
     "Experts",
+    "Feature",
     "Gate",
     "LinearExperts",
     "LinearRouter",
@@ -88,6 +89,7 @@ _HOMES = {
     "DistilledRouter": "qmoe.routers",
     "EncodingRangeWarning": "qmoe.errors",
     "Experts": "qmoe.experts",
+    "Feature": "qmoe.circuits",
     "Gate": "qmoe.circuits",
     "LinearExperts": "qmoe.experts",
     "LinearRouter": "qmoe.routers",
