@@ -108,7 +108,7 @@ class QuantumLayer(CircuitModule):
     def from_pennylane(
         cls,
         qnode: Any,
-        weight_shapes: Mapping[str, int | tuple[int, ...]],
+        weight_shapes: Mapping[str, int | tuple[int, ...]] | None = None,
         init_method: Any = None,
         *,
         in_features: int | None = None,
@@ -117,9 +117,11 @@ class QuantumLayer(CircuitModule):
         """A PennyLane QNode as a layer, with the arguments of ``pennylane.qnn.TorchLayer`` and its names of parameters.
 
         Args:
-            qnode: a QNode with an argument ``inputs``.
-            weight_shapes: the shape of each other argument.
-            init_method: how weights are drawn, as TorchLayer takes it; uniform in [0, 2 pi) if None.
+            qnode: a QNode with an argument ``inputs``; or a TorchLayer, whose weights are then the first values, with their
+                dtype and device.
+            weight_shapes: the shape of each other argument; left out where a TorchLayer is given.
+            init_method: how weights are drawn, as TorchLayer takes it; uniform in [0, 2 pi), or as a TorchLayer has them, if
+                None.
             in_features: the number of inputs; by default found by trying.
             **options: engine, shots, generator, device, dtype and frozen, as of `QuantumLayer`.
 
@@ -128,7 +130,10 @@ class QuantumLayer(CircuitModule):
         """
         from qmoe.interop import from_pennylane
 
-        return cls.from_imported(from_pennylane(qnode, weight_shapes, init_method, in_features=in_features), **options)
+        found = from_pennylane(qnode, weight_shapes, init_method, in_features=in_features)
+        if isinstance(qnode, nn.Module) and (held := next(qnode.parameters(), None)) is not None:
+            options = {"dtype": held.dtype, "device": held.device, **options}
+        return cls.from_imported(found, **options)
 
     @classmethod
     def from_qiskit(

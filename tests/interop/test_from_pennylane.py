@@ -267,7 +267,9 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
     node = node_of(embedded)
     for arguments, message in (
         ((embedded, {"w": 1}), "expected a PennyLane QNode"),
-        ((qml.qnn.TorchLayer(node, {"w": 1}), {"w": 1}), "qmoe.interop.layer_from takes the layer"),
+        ((qml.qnn.TorchLayer(node, {"w": 1}), {"w": 1}), "a TorchLayer holds its weights; leave it out"),
+        ((torch.nn.Linear(1, 1), {"w": 1}), "Got a Linear, expected a QNode or a pennylane.qnn.TorchLayer"),
+        ((node,), "weight_shapes is missing.*A pennylane.qnn.TorchLayer holds its own"),
         ((node, {}), r"weight_shapes lacks the argument\(s\) w"),
         ((node, {"w": 1, "v": 2}), "argument of the QNode 'v'"),
         ((node, {"w": "many"}), r"weight_shapes\['w'\] is 'many'"),
@@ -331,3 +333,24 @@ def test_a_list_of_one_expectation_value_keeps_its_axis() -> None:
         return [qml.expval(qml.Z(0))]
 
     assert qmoe.QuantumLayer.from_pennylane(listed, {"weights": (1,)})(torch.rand(5, 1)).shape == (5, 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_torch_layer_comes_with_its_weights(dtype: torch.dtype) -> None:
+    theirs = qml.qnn.TorchLayer(node_of(layered), {"weights": (2, 2)}).to(dtype)
+    mine = qmoe.QuantumLayer.from_pennylane(theirs)
+    x = torch.rand(5, 2, dtype=dtype)
+    torch.testing.assert_close(mine(x), theirs(x))
+    assert mine.state_dict().keys() == theirs.state_dict().keys()
+    with torch.no_grad():
+        mine.weights.zero_()
+    assert theirs.weights.abs().sum() > 0
+    drawn = qmoe.QuantumLayer.from_pennylane(theirs, init_method=init.ones_, dtype=torch.float32)
+    assert torch.equal(drawn.weights, torch.ones(2, 2))
+    assert from_pennylane(theirs).parameters == (("weights", (2, 2)),)
+
+
+def layered(inputs, weights):
+    qml.AngleEmbedding(inputs, wires=range(2))
+    qml.BasicEntanglerLayers(weights, wires=range(2))
+    return [qml.expval(qml.Z(0)), qml.expval(qml.Z(1))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from qmoe.errors import ConfigError, UnsupportedError
 from qmoe.interop.imported import Imported
 from qmoe.interop.pennylane.pennylane_in import from_pennylane
+from qmoe.interop.pennylane.pennylane_program import is_torch_layer
 from qmoe.interop.qiskit.qiskit_in import from_qiskit
 
 
@@ -29,11 +31,10 @@ def layer_from(module: nn.Module, *, in_features: int | None = None) -> tuple[Im
     """
     kinds = {kind.__name__ for kind in type(module).__mro__}
     given: Any = module
-    if "TorchLayer" in kinds and hasattr(module, "qnode"):
-        values = dict(given.qnode_weights)
-        shapes = {name: tuple(value.shape) for name, value in values.items()}
-        imported = from_pennylane(given.qnode, shapes, in_features=in_features)
-        return imported, imported.flat({name: value.detach() for name, value in values.items()})
+    if is_torch_layer(module):
+        imported = from_pennylane(module, in_features=in_features)
+        # Without first values: a layer of the circuit alone is drawn anew, as the audit does.
+        return replace(imported, initial=None), imported.flat(imported.initial or {})
     if "TorchConnector" in kinds and hasattr(module, "neural_network"):
         imported = _network(given.neural_network)
         return imported, imported.flat({"weight": given.weight.detach()})

@@ -11,7 +11,7 @@ from torch import Tensor
 from qmoe.circuits import Born, Circuit, Gate, Operation, Prepare, Probs
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.interop.imported import Imported
-from qmoe.interop.pennylane.pennylane_program import QNodeProgram, as_program
+from qmoe.interop.pennylane.pennylane_program import QNodeProgram, as_program, is_torch_layer
 
 if TYPE_CHECKING:
     from qmoe.interop.pennylane.pennylane_tracing import Traced
@@ -20,7 +20,11 @@ Init = Callable[[Tensor], Tensor] | Mapping[str, Any] | None
 
 
 def from_pennylane(
-    qnode: Any, weight_shapes: Mapping[str, Any], init_method: Init = None, *, in_features: int | None = None
+    qnode: Any,
+    weight_shapes: Mapping[str, Any] | None = None,
+    init_method: Init = None,
+    *,
+    in_features: int | None = None,
 ) -> Imported:
     """The circuit of a PennyLane QNode, with the arguments of ``qml.qnn.TorchLayer``.
 
@@ -32,10 +36,11 @@ def from_pennylane(
 
     Args:
         qnode: its argument ``inputs`` takes the features, as ``(F,)`` or ``(B, F)``; all others are weights. It returns
-            expectation values or probabilities, or a list of these.
-        weight_shapes: the shape of each other argument.
+            expectation values or probabilities, or a list of these. A ``qml.qnn.TorchLayer`` does as well: it holds its
+            QNode, the shapes, and the values of its weights as first values.
+        weight_shapes: the shape of each other argument; left out where a TorchLayer is given.
         init_method: first values of the weights, as for TorchLayer: a function of `torch.nn.init`, or a function or tensor
-            for each name. None leaves them to the layer.
+            for each name. None leaves them to the layer, or takes those of a TorchLayer.
         in_features: the number of features F; by default the number of wires, or the first other that the QNode takes.
 
     Raises:
@@ -54,6 +59,14 @@ def from_pennylane(
         >>> from_pennylane(qnode, {"weights": (1,)}, in_features=1).circuit.n_weights
         1
     """
+    if is_torch_layer(qnode):
+        if weight_shapes is not None:
+            raise ConfigError(
+                f"weight_shapes is {weight_shapes!r}, and a {type(qnode).__name__} holds its weights; leave it out."
+            )
+        held = {name: value.detach() for name, value in qnode.qnode_weights.items()}
+        qnode, weight_shapes = qnode.qnode, {name: tuple(value.shape) for name, value in held.items()}
+        init_method = held if init_method is None else init_method
     program = as_program(qnode, weight_shapes)
     if in_features is not None:
         check_sizes(in_features=in_features)

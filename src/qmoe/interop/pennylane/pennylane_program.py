@@ -92,6 +92,11 @@ class QNodeProgram:
         return tape
 
 
+def is_torch_layer(given: Any) -> bool:
+    """Whether it is a ``pennylane.qnn.TorchLayer``, said without importing PennyLane."""
+    return any(kind.__name__ == "TorchLayer" for kind in type(given).__mro__) and hasattr(given, "qnode_weights")
+
+
 def as_program(qnode: Any, weight_shapes: Any) -> QNodeProgram:
     """The QNode with its arguments, checked as TorchLayer checks them.
 
@@ -101,9 +106,17 @@ def as_program(qnode: Any, weight_shapes: Any) -> QNodeProgram:
     """
     qml = needed("pennylane", "pennylane")
     if isinstance(qnode, torch.nn.Module):
-        raise ConfigError(f"Got the layer {qnode!r}, expected its QNode; qmoe.interop.layer_from takes the layer.")
+        raise ConfigError(
+            f"Got a {type(qnode).__name__}, expected a QNode or a pennylane.qnn.TorchLayer; qmoe.interop.layer_from takes "
+            "the layers of qiskit-machine-learning."
+        )
     if not isinstance(qnode, qml.QNode):
         raise ConfigError(f"Got {qnode!r}, expected a PennyLane QNode: qml.QNode(function, device).")
+    if weight_shapes is None:
+        raise ConfigError(
+            "weight_shapes is missing: a QNode does not say the shapes of its weights; give them, such as "
+            "{'weights': (3, 2)}. A pennylane.qnn.TorchLayer holds its own."
+        )
     if not isinstance(weight_shapes, Mapping):
         raise ConfigError(f"weight_shapes is {weight_shapes!r}, expected a dictionary such as {{'weights': (3, 2)}}.")
     # PennyLane before 0.44 calls them otherwise.
