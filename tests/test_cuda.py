@@ -107,8 +107,10 @@ def test_a_mixture_moved_to_the_gpu_gives_what_it_gave(
 
 def test_auto_takes_the_torch_engine_and_says_why() -> None:
     router = mixture().router.to(DEVICE)
-    assert isinstance(choose_engine(Circuit(2, 3), torch.device(DEVICE))[0], TorchEngine)
-    assert f"engine=torch (the tensors are on {DEVICE})" in repr(router)
+    engine, why = choose_engine(Circuit(2, 3), torch.device(DEVICE))
+    assert isinstance(engine, TorchEngine)
+    assert why == f"the tensors are on {DEVICE}"
+    assert "engine=torch" in repr(router)
 
 
 def test_state_dicts_go_both_ways(tmp_path) -> None:

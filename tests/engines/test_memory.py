@@ -145,4 +145,5 @@ def test_what_the_machine_has_is_found_and_written_in_words():
     there = memory.machine_bytes()
     assert there is None or there > 1 << 28
     assert [memory.in_words(n) for n in (12, 2048, 3 << 29, 5 << 50)] == ["12 B", "2 KiB", "1.5 GiB", "5 PiB"]
+    assert [memory.in_words(n << 20) for n in (999, 1010, 1024)] == ["999 MiB", "0.986 GiB", "1 GiB"]
     assert issubclass(UnsupportedError, QMoEError)

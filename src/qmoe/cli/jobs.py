@@ -113,7 +113,7 @@ def run_job(
 def _predicted(prediction: Prediction, stacks: Sequence[Stack], executor: Executor) -> str:
     """What is ahead, by arithmetic; the progress bar knows better after the first results."""
     n = executor.n if isinstance(executor, SizedExecutor) else None
-    words = f"Predicted: {duration(sum(map(seconds, stacks)) / (n or 1))}{' of one worker' if n is None else ''}"
+    words = f"Predicted: {duration(sum(map(seconds, stacks)) / (n or 1))} of training{' of one worker' if n is None else ''}"
     if isinstance(executor, InProcess | LocalProcesses):
         n_workers = 0 if isinstance(executor, InProcess) else executor.n
         words += f", at most {in_words(prediction.bytes(n_workers))} of memory"

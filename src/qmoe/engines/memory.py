@@ -127,6 +127,6 @@ def in_words(n_bytes: int) -> str:
     # Python has no float for more, and 10**291 PiB say it as well.
     size, units = float(min(n_bytes, 2**1000)), iter(("B", "KiB", "MiB", "GiB", "TiB", "PiB"))
     unit = next(units)
-    while size >= 1024 and unit != "PiB":
+    while size >= 999.5 and unit != "PiB":  # three digits, so that none is written as 1.01e+03
         size, unit = size / 1024, next(units)
     return f"{size:.3g} {unit}"

@@ -216,9 +216,9 @@ class CircuitModule(ShotModule):
         return engine.vjp(self.circuit, x, self.flat_weights(), self.noise_strength)
 
     def extra_repr(self) -> str:
-        """Sizes, and the engine with its reason."""
+        """Sizes, and the engine; why it is this one, `engine_for` says."""
         c = self.circuit
-        engine, why = self.engine_for(self._first().device)
+        engine, _ = self.engine_for(self._first().device)
         noise = "" if c.noise is None else f", noise={c.noise.depolarizing:g} per {c.noise.placement}"
         if c.noise is not None and c.noise.device is not None:
             noise = f", noise of {c.noise.device.name}"
@@ -230,7 +230,7 @@ class CircuitModule(ShotModule):
         made = f"{len(c.operations)} operations"
         if c.ansatz is not None:
             made = f"{c.n_layers} layers, {c.encoding}, {c.ansatz.name}"
-        return f"{copies}{c.n_qubits} qubits, {made}, {c.readout.name}{noise}{shots}, engine={engine.name} ({why})"
+        return f"{copies}{c.n_qubits} qubits, {made}, {c.readout.name}{noise}{shots}, engine={engine.name}"
 
 
 class HasShots:
