@@ -143,23 +143,30 @@ def not_plain(value: object) -> str:
     return ""
 
 
-def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """Returns ``"; did you mean 'x'? Known: a, b, c"`` for an unknown ``name``."""
+def did_you_mean(name: object, known: Iterable[str], listed_by: str = "") -> str:
+    """Returns ``"; did you mean 'x'? Known: a, b, c"`` for an unknown ``name``; the nearest where a command lists all."""
     names = sorted(known)
+    if listed_by:
+        nearest = [repr(one) for one in difflib.get_close_matches(str(name), names, n=3, cutoff=0.3)]
+        hint = (
+            f"; did you mean {' or '.join(filter(None, [', '.join(nearest[:-1]), nearest[-1]]))}?" if nearest else "."
+        )
+        return f"{hint} `{listed_by}` lists all {len(names)}."
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else "."
     return f"{hint} Known: {', '.join(names)}."
 
 
-def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigError:
+def unknown(kind: str, name: object, known: Iterable[str], listed_by: str = "") -> ConfigError:
     """Builds the error for a name that is not in a registry.
 
     Args:
         kind: what was looked up, such as ``"data set"``.
         name: the name that was given.
         known: the names that exist.
+        listed_by: the command that lists them, where they are too many for an error.
     """
-    return ConfigError(f"Unknown {kind} {name!r}{did_you_mean(name, known)}")
+    return ConfigError(f"Unknown {kind} {name!r}{did_you_mean(name, known, listed_by)}")
 
 
 def check_sizes(**sizes: int) -> None:

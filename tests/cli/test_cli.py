@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from helpers import qmoe_command as qmoe
+from qmoe.cli.overview.command_groups import COMMAND_GROUPS
 from qmoe.data import DATASETS
+from qmoe.errors import ConfigError
 from qmoe.studies import load_preset, preset_names, preset_text
 from qmoe.studies.presets import further_presets
 
@@ -142,10 +144,39 @@ def test_a_preset_that_was_changed_needs_a_name_of_its_own(tmp_path):
 
 
 def test_presets_lists_all_and_prints_one(tmp_path):
-    listed = qmoe("presets").stdout
+    listed = qmoe("presets").stdout.splitlines()
     studies = {name: load_preset(name) for name in [*preset_names(), *further_presets()]}
-    assert listed == "".join(f"{name:28} {study.title} ({study.protocol})\n" for name, study in studies.items())
+    width = max(map(len, studies))
+    lines = [f"{name:{width}}  {study.title} ({study.protocol})" for name, study in studies.items()]
+    n = len(further_presets())
+    group = f"{'qml-benchmarks':{width}}  Published data sets of Bowles, Ahmed and Schuld (group of the {n} below)"
+    assert listed == [*lines[:-n], group, *lines[-n:]]
     assert qmoe("presets", "phase2-heldout").stdout == preset_text("phase2-heldout")
+
+
+def test_help_lists_every_command_in_a_group_on_a_line_that_is_not_cut():
+    told = qmoe("--help").stdout
+    for title, group in COMMAND_GROUPS.items():
+        assert f"\n{title}:\n" in told
+        assert all(f"  {name.ljust(9)}  {words}\n" in told for name, words in group.items())
+    assert "…" not in told
+    assert "..." not in told.partition("Start here")[2]
+    assert "Others:" not in told, "a command is missing in COMMAND_GROUPS"
+
+
+def test_a_group_of_presets_is_told_as_one_with_its_members():
+    lines = qmoe("presets", "qml-benchmarks").stdout.splitlines()
+    assert lines[0].startswith(f"qml-benchmarks is a group of {len(further_presets())} studies")
+    assert "qmoe run qml-benchmarks" in lines[0]
+    assert [line.split()[0] for line in lines[1:]] == further_presets("qml-benchmarks")
+    with pytest.raises(ConfigError, match=r"'qml-benchmarks' is a group of 11 studies.*qml-benchmarks-two-curves-4"):
+        preset_text("qml-benchmarks")
+
+
+def test_an_unknown_preset_is_answered_with_the_nearest_three():
+    told = qmoe("presets", "lader-moon").stderr
+    assert "did you mean 'ladder-moons', 'ladder-xor' or 'ladder-moons-overlap'?" in told
+    assert told.endswith(f"`qmoe presets` lists all {len(preset_names()) + len(further_presets()) + 1}.\n")
 
 
 def test_datasets_lists_every_data_set_with_its_options():

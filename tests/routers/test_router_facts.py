@@ -220,8 +220,8 @@ def test_repr_names_the_engine_alone() -> None:
     assert "dephasing" not in text
     dephased = repr(QuantumRouter(2, 2, noise=NoiseModel(dephasing="layers")))
     assert "noise=0 per block, dephasing=layers" in dephased
-    assert "engine=native\n" in text
-    assert "engine=reference\n" in repr(QuantumRouter(2, 2, engine="reference"))
+    assert "engine=native)\n" in text
+    assert "engine=reference)\n" in repr(QuantumRouter(2, 2, engine="reference"))
     assert "hidden=16, activation='relu'" in repr(MLPRouter(2, 2))
     assert "in_features=3, n_experts=2" in repr(LinearRouter(3, 2))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +15,8 @@ from qmoe.cli.audit_command import audit
 from qmoe.cli.computing import Computing
 from qmoe.cli.console import plain_warnings
 from qmoe.cli.hardware.devices_command import devices
+from qmoe.cli.overview.command_groups import GroupedCommands
+from qmoe.cli.overview.preset_list import described_group, list_of_presets
 from qmoe.cli.own_models.explore_command import explore
 from qmoe.cli.own_models.noise_command import noise
 from qmoe.cli.packages import starting
@@ -24,12 +25,13 @@ from qmoe.cli.shared_options import Claims, Json
 from qmoe.cli.streams import enduring_output
 from qmoe.errors import ConfigError, QMoEError, unknown, visible
 from qmoe.statistics.conventions import POWER
-from qmoe.studies.presets import PHASES, further_presets, load_preset, preset_names, preset_text, refuse_borrowed_name
+from qmoe.studies.presets import GROUPS, PHASES, load_preset, preset_text, refuse_borrowed_name
 
 # Torch takes seconds to import: each command imports what it needs when it runs, and --help needs nothing.
 
 app = typer.Typer(
     name="qmoe",
+    cls=GroupedCommands,
     help="Quantum routers for mixtures of experts: the paper (arXiv 2512.22296) reproduced over many seeds.",
     no_args_is_help=True,
     add_completion=False,
@@ -329,11 +331,9 @@ def presets(
     Example: qmoe presets phase2-heldout > my-study.toml
     """
     if name is not None:
-        typer.echo(preset_text(name), nl=False)
+        typer.echo(described_group(name) if name in GROUPS else preset_text(name), nl=False)
         return
-    for known in [*preset_names(), *further_presets()]:
-        values = tomllib.loads(preset_text(known))  # taking a ladder's quantum router apart may last seconds
-        typer.echo(f"{known:28} {values['title']} ({values['protocol']})")
+    typer.echo(list_of_presets(), nl=False)
 
 
 @app.command()

@@ -41,7 +41,7 @@ def studies_of(name: str, overrides: Sequence[str]) -> list[Study]:
     """A preset, all presets of a group, or the study of a TOML file; of other options, each combination of a grid."""
     shipped = [*preset_names(), *further_presets()]
     if name not in (*shipped, *GROUPS) and not Path(name).suffix and not Path(name).exists():
-        raise unknown("preset", name, [*shipped, *GROUPS])
+        raise unknown("preset", name, [*shipped, *GROUPS], listed_by="qmoe presets")
     changes = [parse_override(text) for text in overrides]
     if name in GROUPS:
         members = further_presets(name)

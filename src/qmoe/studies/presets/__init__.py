@@ -36,8 +36,8 @@ PHASES: dict[str, tuple[str, ...]] = {
 }
 
 
-#: Groups of further studies, on published benchmarks; they are not among those that are registered.
-GROUPS = ("qml-benchmarks",)
+#: Groups of further studies, on published benchmarks, and what each is; they are not among those that are registered.
+GROUPS: dict[str, str] = {"qml-benchmarks": "Published data sets of Bowles, Ahmed and Schuld"}
 
 
 def preset_names() -> list[str]:
@@ -104,10 +104,16 @@ def preset_text(name: str) -> str:
         >>> "[[arms]]" in preset_text("phase2-heldout")
         True
     """
+    if name in GROUPS:
+        members = further_presets(name)
+        raise ConfigError(
+            f"{name!r} is a group of {len(members)} studies, which `qmoe run {name}` runs; name one of them: "
+            f"{', '.join(members)}."
+        )
     if name in further_presets():
         from qmoe.studies.presets.benchmark_presets import benchmark_presets
 
         return benchmark_presets()[name].text
     if name not in preset_names():
-        raise unknown("preset", name, [*preset_names(), *further_presets()])
+        raise unknown("preset", name, [*preset_names(), *further_presets(), *GROUPS], listed_by="qmoe presets")
     return resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""What ``qmoe --help`` lists."""
