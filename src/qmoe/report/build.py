@@ -206,7 +206,13 @@ def _write(table: Table, out: Path) -> None:
 
 
 def _table(table: Table) -> dict[str, Any]:
-    rows = [[(column, column.cell(row), column.stars(row)) for column in table.columns] for row in table.rows]
+    rows = [
+        [
+            (column, column.cell(row), column.stars(row), best)
+            for column, best in zip(table.columns, table.best(row), strict=True)
+        ]
+        for row in table.rows
+    ]
     return {"kind": "table", "table": table, "rows": rows}
 
 

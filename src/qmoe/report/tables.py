@@ -63,12 +63,25 @@ class Table:
         caption: one sentence.
         columns: what is shown; CSV holds the values behind it in full precision.
         rows: a mapping from key to value each.
+        compares: whether the numbers of a row are compared: the largest is bold, and the first column stays in sight.
     """
 
     name: str
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Mapping[str, Any], ...]
+    compares: bool = False
+
+    def best(self, row: Mapping[str, Any]) -> list[bool]:
+        """For each column whether its cell of a row is the largest or reads like it; none with a star is."""
+        values = [row.get(c.keys[0]) if c.number and not c.stars(row) else None for c in self.columns]
+        known = [
+            (value, column.cell(row)) for value, column in zip(values, self.columns, strict=True) if value is not None
+        ]
+        if not self.compares or len(known) < 2:
+            return [False] * len(self.columns)
+        _, largest = max(known)
+        return [v is not None and c.cell(row) == largest for v, c in zip(values, self.columns, strict=True)]
 
     def cells(self) -> list[list[str]]:
         """The text of all cells, a list for each row."""
@@ -90,7 +103,7 @@ class Table:
             r"\hline",
             _tex_row([c.label for c in self.columns]),
             r"\hline",
-            *map(_tex_row, self.cells()),
+            *(_tex_row(cells, self.best(row)) for cells, row in zip(self.cells(), self.rows, strict=True)),
             r"\hline",
             r"\end{tabular}",
         ]
@@ -107,9 +120,10 @@ def _one_line(text: str) -> str:
     return visible(" ".join(text.split()))
 
 
-def _tex_row(cells: Sequence[str]) -> str:
+def _tex_row(cells: Sequence[str], bold: Sequence[bool] = ()) -> str:
     """One row of a ``tabular``; LaTeX would read a bracket or a star that opens it as an option of the line before."""
-    row = " & ".join(map(tex, cells))
+    set_bold = {place for place, is_bold in enumerate(bold) if is_bold}
+    row = " & ".join(rf"\textbf{{{tex(cell)}}}" if i in set_bold else tex(cell) for i, cell in enumerate(cells))
     return ("{}" if row.startswith(("[", "*")) else "") + row + r" \\"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import isclose
 
@@ -16,6 +17,8 @@ from qmoe.report.words import join
 _SAME = 1e-5
 #: Our baseline that is a published model trained the same way -> the name of that model.
 _SAME_MODEL = {"support vector machine (RBF), searched": "SVC"}
+#: The same baseline within a sentence.
+_IN_WORDS = {"support vector machine (RBF), searched": "support vector machine (RBF) with searched hyperparameters"}
 #: Models that a column is for, if they are there; all others are in the files of the table.
 _SHOWN = (
     "SVC",
@@ -57,11 +60,12 @@ def _sentences(found: Sequence[OnPublishedRows], sources: Sequence[str]) -> tupl
         if pairs:
             same = sum(isclose(value, score.test_accuracy, abs_tol=_SAME) for value, score in pairs)
             lines.append(
-                f"Our {ours} is trained as their {theirs}. It has their accuracy on {same} of {len(pairs)} sets."
+                f"Our {_IN_WORDS[ours]} is trained in the same way as their {theirs}, and has the accuracy that they "
+                f"published on {same} of {len(pairs)} sets."
             )
     if any(score.repeats_training for each in found for score in each.published):
         lines.append(
-            "An asterisk marks a published test accuracy that is that on the training rows; such a model has no mean."
+            "An asterisk marks a published test accuracy that is in fact the training accuracy; its model has no mean here."
         )
     return tuple(lines)
 
@@ -77,12 +81,17 @@ def _table(found: Sequence[OnPublishedRows]) -> Table:
         means[key] = float(np.mean(values)) if len(values) == len(rows) else None  # type: ignore[arg-type]
     shown = [*ours, *(f"published {model}" for model in _SHOWN if model in models)]
     columns = [Column("data set", ("set",), text, number=False)]
-    columns += [Column(key, (key,), fixed(3), starred=f"{key} starred") for key in shown]
+    columns += [Column(_in_short_words(key), (key,), fixed(3), starred=f"{key} starred") for key in shown]
     caption = (
-        "Test accuracy on published rows and splits: our arms and baselines, then what was published. Columns of further "
-        "published models are in the CSV file."
+        "Test accuracy on published rows and splits: our arms and baselines, then what was published. The best of a row is "
+        "bold. Where the table is wider than the page, scroll it sideways. Further published models are in the CSV file."
     )
-    return Table("published-results", caption, tuple(columns), (*rows, means))
+    return Table("published-results", caption, tuple(columns), (*rows, means), compares=True)
+
+
+def _in_short_words(name: str) -> str:
+    """A heading that breaks over lines: the parts of a class's name are words of their own."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
 
 
 def _row(each: OnPublishedRows) -> dict[str, object]:
