@@ -23,6 +23,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
+INSTALL = ("-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check")
 
 
 def lowest(requirement: str) -> str:
@@ -78,7 +79,7 @@ def main() -> None:
         python = work / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
         package = f"{ROOT}[{','.join(arguments.extra)}]" if arguments.extra else str(ROOT)
         for command in (
-            ["-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", "-c", str(constraints), package],
+            [*INSTALL, "-c", str(constraints), package],
             ["-m", "pip", "check"],
             [str(ROOT / "scripts" / "smoke_test.py"), *(canonicalize_name(Requirement(one).name) for one in found)],
         ):

@@ -159,9 +159,7 @@ def test_checkpoints_of_other_gates_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match=r"has quantum\.encoding .*rotation='X'.*would mean another routing"):
         turned.from_pretrained(tmp_path / "quantum")
-    noisy = swapped(
-        model_class("Mixtral"), lambda f, e: qmoe.QuantumRouter(f, e, n_qubits=3, n_layers=1, noise=0.3)
-    )
+    noisy = swapped(model_class("Mixtral"), lambda f, e: qmoe.QuantumRouter(f, e, n_qubits=3, n_layers=1, noise=0.3))
     with pytest.raises(ConfigError, match=r"has quantum\.noise 'None', and make gives .*would mean another routing"):
         noisy.from_pretrained(tmp_path / "quantum")
     with pytest.raises(ConfigError, match="has class 'QuantumRouter', and make gives 'LinearRouter'"):
