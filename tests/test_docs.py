@@ -195,6 +195,10 @@ def complaint(line: str) -> str | None:
         case ["qmoe", *arguments]:
             done = qmoe_command(*arguments, "--help")  # runs nothing, and refuses what there is not
             return None if done.returncode == 0 else done.stderr
+        case [".", ".venv/bin/activate"] | ["python3", "-m", "venv", ".venv"]:
+            return None
+        case ["pip", "install", "-c", constraints, "."]:
+            return None if (ROOT / constraints).is_file() else f"no file {constraints}"
         case [(".venv/bin/python" | "python"), "-m", module, *_]:
             return None if importlib.util.find_spec(module) else f"no module {module}"
         case [(".venv/bin/python" | "python"), script, *_]:
@@ -209,6 +213,7 @@ def complaint(line: str) -> str | None:
         ("qmoe ablate --dada wine.csv", "No such option: --dada"),
         ("qmoe reproduces", "No such command 'reproduces'"),
         ("python scripts/none.py", "no script scripts/none.py"),
+        ("pip install -c constraint.txt .", "no file constraint.txt"),
         ("rm -r /", "a command that no test knows: rm -r /"),
     ],
 )
