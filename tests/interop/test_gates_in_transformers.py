@@ -178,6 +178,8 @@ def test_what_does_not_fit_is_told_and_changes_nothing() -> None:
         (lambda: unswap_gates(model), ConfigError, "nothing to put back"),
         (lambda: swap_gates(nn.Linear(2, 2), quantum), ConfigError, "Known: DeepSeek-V3, GPT-OSS, Mixtral"),
         (lambda: swap_gates("mixtral", quantum), ConfigError, "expected a model of transformers"),
+        (lambda: unswap_gates(3), ConfigError, "Got a int, expected a model of transformers"),
+        (lambda: gates_of(None), ConfigError, "Got a NoneType, expected a model of transformers"),
         (lambda: register_family("Mixtral"), ConfigError, "expected a Family with the full name"),
     ]
     for call, error, words in cases:

@@ -87,6 +87,8 @@ def swap_gates(model: nn.Module, make: Make, layers: str | Iterable[int] = "all"
 def unswap_gates(model: nn.Module) -> nn.Module:
     """Puts back the gates that `swap_gates` replaced: the very parameters that were there, with their values.
 
+    They require gradients as they did before the swap, whatever was frozen since.
+
     Args:
         model: a model with swapped gates. It is changed in place.
 
@@ -112,7 +114,13 @@ def unswap_gates(model: nn.Module) -> nn.Module:
 
 def gates_of(model: nn.Module) -> dict[str, SwappedGate]:
     """The swapped gates of a model, by their names in ``named_modules``."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, SwappedGate)}
+    return {name: module for name, module in _modules(model) if isinstance(module, SwappedGate)}
+
+
+def _modules(model: Any) -> Iterable[tuple[str, nn.Module]]:
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"Got a {type(model).__name__}, expected a model of transformers.")
+    return model.named_modules()
 
 
 def layer_of(name: str) -> int:
@@ -123,9 +131,7 @@ def layer_of(name: str) -> int:
 
 def plain_gates(model: nn.Module) -> dict[str, tuple[nn.Module, Family]]:
     """All gates of a model that belong to a known family, swapped ones too, by their names."""
-    if not isinstance(model, nn.Module):
-        raise ConfigError(f"Got a {type(model).__name__}, expected a model of transformers.")
-    found = {name: (module, family_of(module)) for name, module in model.named_modules()}
+    found = {name: (module, family_of(module)) for name, module in _modules(model)}
     return {name: (module, family) for name, (module, family) in found.items() if family is not None}
 
 
