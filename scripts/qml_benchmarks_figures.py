@@ -84,7 +84,8 @@ def _of_model(name: str, option: str, folder: Path, values: tuple[int, ...], ste
         if folder.name == "SVC":
             best = {k: float(v) for k, v in list(csv.reader((start.parent / f"{start.name}.csv").open()))[1:]}
             chosen.append(best)
-            split = make_dataset(name, **{option: value}).published()  # type: ignore[attr-defined]
+            dataset = make_dataset(name, **{option: value})
+            split = dataset.split(dataset.published_seed)
             fitted = SVC(C=best["C"], gamma=best["gamma"]).fit(split.x_train, split.y_train)
             repeats |= not math.isclose(fitted.score(split.x_test, split.y_test), test[-1])
         if repeats:

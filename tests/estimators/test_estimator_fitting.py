@@ -217,6 +217,16 @@ def test_a_warm_start_goes_on_where_the_last_fit_ended() -> None:
     np.testing.assert_array_equal(cold.fit(X, Y).predict_proba(X), quick(lr=0.1).fit(X, Y).predict_proba(X))
 
 
+def test_a_warm_start_that_fails_leaves_the_model_as_it_was() -> None:
+    clf = quick("linear", warm_start=True, scaling="none").fit(X, Y)
+    before, module = clf.decision_function(X), clf.module_
+    with pytest.raises(TrainingError):
+        clf.set_params(lr=1e10).fit(X * 8e307, Y)
+    assert clf.module_ is module
+    assert not any(part.training for part in module.modules())
+    assert np.array_equal(clf.decision_function(X), before)
+
+
 def test_a_warm_start_keeps_scaling_and_classes() -> None:
     clf = quick("linear", warm_start=True).fit(X, Y)
     high = clf.scaler_.high.copy()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,8 +87,10 @@ def test_every_option_of_the_default_grid_is_one_of_the_estimator() -> None:
     assert set(GRID) < set(QMoEClassifier().get_params())
 
 
-@pytest.mark.parametrize("grid", [{"learning_rate": [0.1]}, {"lr": [0.1, 1]}, {"lr": []}])
-def test_a_bad_grid_is_refused_by_its_option(grid: dict[str, list[float]]) -> None:
+@pytest.mark.parametrize(
+    "grid", [{"learning_rate": [0.1]}, {"lr": [0.1, 1]}, {"lr": []}, {"lr": 3}, {"router": "twin"}]
+)
+def test_a_bad_grid_is_refused_by_its_option(grid: dict[str, Any]) -> None:
     (option,) = grid
     with pytest.raises(ConfigError, match=f"The grid has {option} = .*expected an option of QMoEClassifier with one"):
         plug_in(grid=grid)

@@ -173,7 +173,7 @@ class MixtureEstimator(BaseEstimator, ABC):
         counts = None if weights is None else weights[~held]
         targets = self._targets(y, ~held, weights, warm)
         if warm:
-            module = self.module_
+            module = copy.deepcopy(self.module_)  # which stays as it is if this training fails
         else:
             self.scaler_ = fit_scaling(scaling, _with_directions(scaling, X[~held])[0], weights=counts)
             chosen = (self.router, self.experts, self.n_experts, circuit, self.hidden, self.top_k, self.norm_topk_prob)
@@ -205,7 +205,10 @@ class MixtureEstimator(BaseEstimator, ABC):
         )
         if result.failures:
             raise TrainingError(f"{type(self).__name__} did not train: {result.failures[0]}")
-        self.module_ = module.eval()
+        if warm:  # it stays the same object
+            self.module_.to(device, dtype).load_state_dict(module.state_dict())
+        else:
+            self.module_ = module.eval()
         self._remember(result, n_batches, warm)
         return self
 

@@ -15,7 +15,7 @@ from qmoe.experts import LinearExperts
 from qmoe.explorer.explored_data import ExploredData
 from qmoe.moe import MixtureOfExperts
 from qmoe.routers import LinearRouter, QuantumRouter, Router, TwinRouter
-from qmoe.seeding import child, torch_generator
+from qmoe.seeding import Seed, child, torch_generator
 from qmoe.training import TrainingConfig, train_stack
 
 #: The most layers whose weights the page shows as sliders.
@@ -81,8 +81,8 @@ def explored_arms(
     return ExploredArms({name: one.double().eval() for name, one in made.items()}, scaling, quantum is not None)
 
 
-def _trained(model: MixtureOfExperts, x: Tensor, y: Tensor, seed: object) -> MixtureOfExperts:
-    found = train_stack([model], x[None], y[None], TRAINING, [seed])  # type: ignore[list-item]
+def _trained(model: MixtureOfExperts, x: Tensor, y: Tensor, seed: Seed) -> MixtureOfExperts:
+    found = train_stack([model], x[None], y[None], TRAINING, [seed])
     if found.failures:
         raise TrainingError(f"The training of {type(model.router).__name__} failed: {found.failures[0]}.")
     return model

@@ -78,9 +78,9 @@ def explored_data(source: str | PathLike[str], target: str | None, seed: int) ->
 def _dataset(source: str, target: str | None) -> tuple[Dataset, tuple[str, str], tuple[str, str]]:
     """The data set with the names of its features and classes."""
     if target is None:
-        if Path(source).suffix or Path(source).is_file():
-            raise ConfigError(f"{source} is a file; say which column holds the labels: --target COLUMN (target=).")
         if source not in DATASETS:
+            if Path(source).suffix or Path(source).is_file():
+                raise ConfigError(f"{source} is a file; say which column holds the labels: --target COLUMN (target=).")
             raise unknown("data set", source, sorted(DATASETS))
         made = DATASETS[source]()
         if not made.limited and hasattr(made, "n_samples"):

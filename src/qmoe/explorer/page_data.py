@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from qmoe.circuits import AngleEncoding
 from qmoe.circuits.ansatze import NoEntangler
 from qmoe.data import Scaler
 from qmoe.experts import LinearExperts
@@ -15,6 +16,7 @@ from qmoe.explorer.explored_arms import ExploredArms
 from qmoe.explorer.explored_data import ExploredData
 from qmoe.moe import MixtureOfExperts
 from qmoe.routers import LinearRouter, QuantumRouter, TwinRouter
+from qmoe.routers.functions.terms import ProductTerm
 
 #: Share of the range of a feature that the maps show beyond its rows, on either side.
 _MARGIN = 0.12
@@ -51,10 +53,11 @@ def _settings(arms: ExploredArms) -> dict[str, Any]:
     """The settings that the models were trained with."""
     router = arms.models["quantum"].router
     assert isinstance(router, QuantumRouter)
-    noise = router.circuit.noise
+    encoding, noise = router.circuit.encoding, router.circuit.noise
+    assert isinstance(encoding, AngleEncoding)
     return {
         "scaling": arms.scaling,
-        "axis": router.circuit.encoding.rotation,  # type: ignore[union-attr]
+        "axis": encoding.rotation,
         "entangler": not isinstance(router.circuit.ansatz, NoEntangler),
         "strength": 0.0 if noise is None else noise.depolarizing,
         "placement": "block" if noise is None else noise.placement,
@@ -79,7 +82,7 @@ def _router(model: MixtureOfExperts) -> Mapping[str, Any]:
         }
     if isinstance(router, TwinRouter):
         return {
-            "functions": [_place(term.factors) for term in router.basis.terms],  # type: ignore[union-attr]
+            "functions": [_place(term) for term in router.basis.terms],
             "weight": _list(router.weight),
             "bias": _list(router.bias),
             "centre": _list(router.centre),
@@ -89,10 +92,12 @@ def _router(model: MixtureOfExperts) -> Mapping[str, Any]:
     return {"weight": _list(router.weight), "bias": _list(router.bias)}
 
 
-def _place(factors: tuple[tuple[Any, float, str], ...]) -> list[int]:
+def _place(term: object) -> list[int]:
     """A product of waves as the place of each feature's factor in (1, sine, cosine)."""
+    assert isinstance(term, ProductTerm)
     places = [0, 0]
-    for feature, _, function in factors:
+    for feature, _, function in term.factors:
+        assert isinstance(feature, int)
         places[feature] = 1 if function == "sin" else 2
     return places
 

@@ -45,10 +45,11 @@ def plug_in(estimator: type | None = None, grid: Mapping[str, Sequence[Any]] = G
     known = chosen().get_params()
     settings = {}
     for option, values in grid.items():
-        types = {type(value) for value in values}
+        listed = isinstance(values, Sequence) and not isinstance(values, str)
+        types = {type(value) for value in values} if listed else set()
         if option not in known or len(types) != 1:
             raise ConfigError(
-                f"The grid has {option} = {list(values)!r}, expected an option of {chosen.__name__} with one or more values "
+                f"The grid has {option} = {values!r}, expected an option of {chosen.__name__} with one or more values "
                 f"of one type; options are {', '.join(sorted(known))}."
             )
         settings[option] = {"type": "list", "dtype": types.pop().__name__, "val": list(values)}

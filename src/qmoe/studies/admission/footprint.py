@@ -161,7 +161,7 @@ def _footprint(shape: str, once: _Once) -> Footprint:
         "training.epochs": histories,
     }
     lower = max(taken, key=lambda words: taken[words])
-    return Footprint(shared, each + histories, _operations(trial, parts, head, n_train, n_test, compiles), lower)
+    return Footprint(shared, each + histories, _operations(trial, parts, head, n_train, n_test, batch, compiles), lower)
 
 
 def part_sizes(model: ModelSpec, data: DataSpec) -> tuple[PartSize, PartSize, int]:
@@ -201,11 +201,10 @@ def _circuit_bytes(circuit: CircuitSize, batch: int, evaluated: int, size: int) 
 
 
 def _operations(
-    trial: TrialSpec, parts: tuple[PartSize, PartSize], head: int, n_train: int, n_test: int, compiles: bool
+    trial: TrialSpec, parts: tuple[PartSize, PartSize], head: int, n_train: int, n_test: int, batch: int, compiles: bool
 ) -> float:
     forward = _ROW + 2.0 * head + sum(part.operations for part in parts)
     slow = sum(part.circuit.n_gates for part in parts if part.circuit is not None and not part.circuit.native)
-    batch = min(trial.training.batch_size, n_train)
     forward += (_GATE_CALL * slow + (0.0 if compiles else _STEP_CALL)) / batch
     if trial.training.optimiser == "lbfgs":
         return _ITERATION * _STEP * forward * n_train * min(trial.training.max_iterations, _ITERATIONS)
