@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, TypeVar
 
+import numpy as np
 from torch import Tensor
 
 from qmoe.engines import check_values
@@ -73,6 +74,45 @@ class CircuitReadouts:
 
 
 @dataclass(frozen=True)
+class WaveProducts:
+    """The source of a router on products of cosines and sines behind a linear map of its features, each centred and scaled.
+
+    The map gives U numbers. An angle is a product of some of them, or a sum. It has a row of a table: ``1, cos a, sin a,
+    cos 2a, ...`` up to ``top`` times the angle. Rows stand one after another. A product is an earlier one times an entry.
+
+    Attributes:
+        projection: the map in front.
+        top: the largest multiple of an angle.
+        parents: ``(P,)`` the earlier product that each product goes on from; -1 for none.
+        factors: ``(P,)`` places of the entries in the table.
+        places: ``(K,)`` which products the router is on; the others lead to them.
+        centre: ``(K,)`` for each model: what is taken off a product.
+        scale: ``(K,)`` for each model: what the difference is divided by.
+        angles: ``(A, D)`` which of the U numbers each angle multiplies, -1 beyond; None with ``waves``.
+        units: ``(A,)`` a number to multiply each of these by.
+        waves: ``(A, U)`` for each model: factors of the sums.
+    """
+
+    projection: Layer
+    top: int
+    parents: np.ndarray
+    factors: np.ndarray
+    places: np.ndarray
+    centre: Tensor
+    scale: Tensor
+    angles: np.ndarray | None = None
+    units: np.ndarray | None = None
+    waves: Tensor | None = None
+
+    @property
+    def n_angles(self) -> int:
+        """Number of angles A."""
+        if self.angles is not None:
+            return len(self.angles)
+        return 0 if self.waves is None else int(self.waves.shape[-2])
+
+
+@dataclass(frozen=True)
 class Chain:
     """The source of a router on the n mean signs at the end of a stochastic chain of ``2 n`` bits.
 
@@ -100,7 +140,7 @@ class RouterParts:
         routing: whose weights a sample gets: its own, the mean of the batch, or another's.
     """
 
-    source: Features | Functions | CircuitReadouts | Chain
+    source: Features | Functions | CircuitReadouts | WaveProducts | Chain
     gate: Layer | None = None
     hidden: HiddenLayer | None = None
     constant: Tensor | None = None

@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from qmoe.compilable import Functions, Layer, RouterParts
+from qmoe.compilable import Functions, Layer, RouterParts, WaveProducts
 from qmoe.errors import ConfigError, ShapeError, StateWarning, check_sizes, warn_caller
 from qmoe.layers import Device, DType, Rng, affine, check_same, draw_linear, in_autocast, parameter
 from qmoe.routers.base import Router, RouterSpec, SoftmaxRouter
@@ -110,13 +110,16 @@ class FeatureRouter(SoftmaxRouter):
         return standardised(found, centre, scale)
 
     def compiled_parts(self) -> RouterParts | None:
-        """A linear gate on functions without trained parameters; None if a subclass changes more than its functions."""
-        kind, trained = type(self), {name for name, _ in self.named_parameters()}
+        """A linear gate on functions; None if a subclass changes more than these, or trains something of its own in them."""
+        kind = type(self)
         if kind.logits is not FeatureRouter.logits or kind.forward is not SoftmaxRouter.forward:
             return None
-        if trained != {"weight", "bias"}:
-            return None
-        return RouterParts(Functions(self.n_functions, self.functions), Layer(self.weight, self.bias))
+        source = self._source({name for name, _ in self.named_parameters()})
+        return None if source is None else RouterParts(source, Layer(self.weight, self.bias))
+
+    def _source(self, trained: set[str]) -> Functions | WaveProducts | None:
+        """What the gate is on, where these are the names of all parameters; None if machine code cannot compute it."""
+        return Functions(self.n_functions, self.functions) if trained == {"weight", "bias"} else None
 
     @torch.no_grad()
     def standardise(self, x: Tensor, keep: bool = False, weights: Tensor | None = None) -> Self:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from qmoe.circuits import Circuit, CircuitSpec
+from qmoe.compilable import Functions, WaveProducts
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.layers import Device, DType, Linear, Rng, affine, check_same
 from qmoe.part_spec import Drawn, Within
@@ -23,6 +24,7 @@ from qmoe.routers.features import FeatureRouter, FeatureSpec, standardised
 from qmoe.routers.functions.bare import bare
 from qmoe.routers.functions.basis import Basis
 from qmoe.routers.functions.certificate import left_out_certificate
+from qmoe.routers.functions.behind_map import products_behind, waves_behind
 from qmoe.routers.functions.feature_blocks import Blocks
 from qmoe.routers.functions.products import Products
 from qmoe.routers.functions.propagation.valued import coefficients_of
@@ -219,9 +221,12 @@ class TwinRouter(FeatureRouter):
     @cached_property
     def _products(self) -> Products | None:
         """The functions, where they are products of waves; None in a subclass with others of its own."""
-        own = type(self).features is TwinRouter.features and type(self).functions is FeatureRouter.functions
         terms = None if self._basis is None else self._basis.terms
-        return terms if isinstance(terms, Products) and own else None
+        return terms if isinstance(terms, Products) and self._is_plain else None
+
+    @property
+    def _is_plain(self) -> bool:
+        return type(self).features is TwinRouter.features and type(self).functions is FeatureRouter.functions
 
     @cached_property
     def _blocks(self) -> Blocks | None:
@@ -264,6 +269,17 @@ class TwinRouter(FeatureRouter):
         else:
             constant = bias - (slope @ centre.unsqueeze(-1)).squeeze(-1)
         return self._blocks.sums(x, self._blocks.spread(slope, constant))
+
+    def _source(self, trained: set[str]) -> Functions | WaveProducts | None:
+        """Functions behind the map in front, which change as it trains."""
+        map_in_front = {"projection.weight", "projection.bias"}
+        if self.projection is None or not self._is_plain or trained != {"weight", "bias"} | map_in_front:
+            return super()._source(trained)
+        if self.waves is not None:
+            return waves_behind(self.projection, self.waves, self.centre, self.scale)
+        if self._products is None:
+            return None
+        return products_behind(self.projection, self._products, self.centre, self.scale)
 
     def extra_repr(self) -> str:
         """Sizes, and whether the gate holds all that the circuit can compute."""

@@ -168,6 +168,23 @@ class Products(Sequence[ProductTerm]):
     def _levels(self) -> _Levels:
         return _Levels.of(self.features, self.waves, 2 * self.top + 1)
 
+    @cached_property
+    def steps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """How to compute them one after another, with those that only lead to others.
+
+        Returns:
+            ``(P,)`` the earlier product that each goes on from, -1 for none; ``(P,)`` the place of its last factor in the
+            table of waves; ``(K,)`` where these products stand among the P.
+        """
+        parents, factors, start = [], [], 0
+        for above, factor in self._levels.steps:
+            first = start - (len(factors[-1]) if factors else 0)
+            parents.append(np.full(len(factor), -1) if above is None else first + above)
+            factors.append(factor)
+            start += len(factor)
+        places = np.arange(start) if self._levels.places is None else self._levels.places
+        return np.concatenate(parents), np.concatenate(factors), places
+
 
 class _Levels:
     """Products of one factor, of two, ...: each is one of the level before, its parent, times a factor.

@@ -31,12 +31,27 @@ from qmoe.training.compiled.column_operations import (
     unsoftmax,
 )
 from qmoe.training.compiled.interpolated import uninterpolate
+from qmoe.training.compiled.wave_products import unmultiply_waves
+
+
+@inner
+def unproject(one, plan, shape, memory, n_samples):
+    """Gradients of the map in front of the router's circuit or waves, from those of what it gives."""
+    gradient, n_encoded = integer(memory, at.GRADIENT), integer(plan, at.N_ENCODED)
+    of_encoded = views.columns(one, plan, memory, at.AT_ENCODED_GRADIENT, n_encoded, n_samples)
+    weight = views.part(one, plan, gradient, at.PROJECT_WEIGHT, n_encoded, integer(plan, at.N_FEATURES))
+    bias = views.part_vector(one, plan, gradient, at.PROJECT_BIAS, n_encoded)
+    parameter_gradients(weight, bias, of_encoded, views.router_features(one, plan, shape, memory, n_samples))
 
 
 @inner
 def unmeasure(one, plan, shape, memory, row, given, n_samples):
-    """Gradients of the router's circuit and of the map in front of it, from those of its read-outs, ``(n_outputs, B)``."""
+    """Gradients of what is in front of the router's layers and trained, from those of its inputs, ``(n_inputs, B)``."""
     if not integer(plan, at.TRAINS_ROUTER):
+        return
+    if integer(plan, at.SOURCE) == at.WAVE_PRODUCTS:
+        unmultiply_waves(one, plan, memory, row, given, n_samples)
+        unproject(one, plan, shape, memory, n_samples)
         return
     if integer(plan, at.SOURCE) == at.INTERPOLATED:
         uninterpolate(one, plan, shape, memory, given, n_samples)
@@ -54,9 +69,7 @@ def unmeasure(one, plan, shape, memory, row, given, n_samples):
     if encoded != 0:
         of_encoded = views.columns(one, plan, memory, at.AT_ENCODED_GRADIENT, n_encoded, n_samples)
         rows_to_columns(one, of_encoded, encoded, n_encoded, n_samples)
-        weight = views.part(one, plan, gradient, at.PROJECT_WEIGHT, n_encoded, integer(plan, at.N_FEATURES))
-        bias = views.part_vector(one, plan, gradient, at.PROJECT_BIAS, n_encoded)
-        parameter_gradients(weight, bias, of_encoded, views.router_features(one, plan, shape, memory, n_samples))
+        unproject(one, plan, shape, memory, n_samples)
 
 
 @inner
@@ -78,7 +91,7 @@ def unlayer(one, plan, shape, memory, row, given, n_samples):
         parameter_gradients(
             views.part(one, plan, gradient, at.HIDDEN_WEIGHT, width, inputs.shape[0]), bias, of_hidden, inputs
         )
-    elif source in (at.CIRCUIT, at.CHAIN_SIGNS, at.INTERPOLATED):
+    elif source in (at.CIRCUIT, at.CHAIN_SIGNS, at.INTERPOLATED, at.WAVE_PRODUCTS):
         of_inputs = views.columns(one, plan, memory, at.AT_INPUT_GRADIENT, n_last, n_samples)
         input_gradient(of_inputs, weight, given)
         if source != at.CHAIN_SIGNS:

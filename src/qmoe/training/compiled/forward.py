@@ -17,6 +17,7 @@ from qmoe.training.compiled.circuit_calls import (
 )
 from qmoe.training.compiled.column_operations import activate, affine, average, mix, name_outcomes, softmax
 from qmoe.training.compiled.interpolated import interpolate
+from qmoe.training.compiled.wave_products import multiply_waves
 
 carray = numba.carray
 
@@ -79,15 +80,19 @@ def load(one, plan, rows, shape, memory, model, order, first, n_samples):
 
 
 @inner
+def project(one, plan, shape, memory, row, n_samples):
+    """The linear map in front of the router's circuit or waves."""
+    n_encoded, n_features = integer(plan, at.N_ENCODED), integer(plan, at.N_FEATURES)
+    weight = views.part(one, plan, row, at.PROJECT_WEIGHT, n_encoded, n_features)
+    bias = views.part_vector(one, plan, row, at.PROJECT_BIAS, n_encoded)
+    encoded = views.encoded_columns(one, plan, shape, memory, n_samples)
+    affine(encoded, weight, bias, views.router_features(one, plan, shape, memory, n_samples))
+
+
+@inner
 def measure(one, plan, shape, memory, row, n_samples, keep):
     """Runs the router's circuit."""
-    n_inputs, n_encoded = integer(plan, at.N_INPUTS), integer(plan, at.N_ENCODED)
-    encoded = views.encoded_columns(one, plan, shape, memory, n_samples)
-    if integer(plan, at.PROJECT_WEIGHT) >= 0:
-        n_features = integer(plan, at.N_FEATURES)
-        weight = views.part(one, plan, row, at.PROJECT_WEIGHT, n_encoded, n_features)
-        bias = views.part_vector(one, plan, row, at.PROJECT_BIAS, n_encoded)
-        affine(encoded, weight, bias, views.router_features(one, plan, shape, memory, n_samples))
+    n_inputs, encoded = integer(plan, at.N_INPUTS), views.encoded_columns(one, plan, shape, memory, n_samples)
     run_forward(
         one, router_workplace(shape, memory), n_samples, encoded.ctypes.data,
         place_of(one, row, integer(plan, at.ROUTER_ANGLES)), place_of(one, row, integer(plan, at.ROUTER_STRENGTH)),
@@ -109,8 +114,12 @@ def route(one, plan, shape, memory, row, n_samples, keep):
             for b in range(n_samples):
                 gate[e, b] = weights[e]
         return
+    if integer(plan, at.PROJECT_WEIGHT) >= 0:
+        project(one, plan, shape, memory, row, n_samples)
     if integer(plan, at.SOURCE) == at.CIRCUIT:
         measure(one, plan, shape, memory, row, n_samples, keep)
+    elif integer(plan, at.SOURCE) == at.WAVE_PRODUCTS:
+        multiply_waves(one, plan, shape, memory, row, n_samples)
     elif integer(plan, at.SOURCE) == at.CHAIN_SIGNS:
         follow_chain(one, plan, memory, row, n_samples)
     elif integer(plan, at.SOURCE) == at.INTERPOLATED:

@@ -7,13 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qmoe.compilable import Chain, CircuitReadouts, ExpertParts, Features, Functions, HiddenLayer, Layer, RouterParts
+from qmoe.compilable import (
+    Chain,
+    CircuitReadouts,
+    ExpertParts,
+    Features,
+    Functions,
+    HiddenLayer,
+    Layer,
+    RouterParts,
+    WaveProducts,
+)
 from qmoe.engines.running import CircuitModule
 from qmoe.layers import Linear
 from qmoe.moe import MixtureOfExperts
@@ -30,7 +41,8 @@ class RouterLayout:
 
     Attributes:
         values: place in a row of values -> ``(M, ...)`` numbers.
-        source: `layout.FEATURES`, ``FUNCTIONS``, ``CIRCUIT``, ``CHAIN_SIGNS`` or ``INTERPOLATED``: what its layers look at.
+        source: `layout.FEATURES`, ``FUNCTIONS``, ``CIRCUIT``, ``CHAIN_SIGNS``, ``INTERPOLATED`` or ``WAVE_PRODUCTS``: what its
+            layers look at.
         weighing: ``SOFTMAX``, ``CONSTANT`` or ``BORN``: what makes weights of it.
         n_inputs: how many numbers its layers look at.
         width: of its hidden layer, 0 for none.
@@ -42,6 +54,7 @@ class RouterLayout:
         n_chain_layers: its layers.
         nodes: ``(F, nodes)``: where the circuit is measured if it is interpolated; ``functions`` are the weights of the
             nodes then.
+        products: of cosines and sines, or None.
     """
 
     values: Mapping[int, Tensor]
@@ -56,6 +69,7 @@ class RouterLayout:
     n_bits: int = 0
     n_chain_layers: int = 0
     nodes: np.ndarray | None = field(default=None, repr=False)
+    products: WaveProducts | None = field(default=None, repr=False)
 
     @property
     def n_given(self) -> int:
@@ -67,6 +81,17 @@ class RouterLayout:
     def n_measured(self, n_samples: int) -> int:
         """For how many inputs the circuit runs in a batch of ``n_samples``."""
         return n_samples if self.nodes is None else self.nodes.shape[1]
+
+    @cached_property
+    def product_record(self) -> np.ndarray | None:
+        """The `layout.ProductRecord` of the products; it holds addresses of their arrays."""
+        made = self.products
+        if made is None:
+            return None
+        depth = 0 if made.angles is None else made.angles.shape[1]
+        arrays = made.angles, made.units, made.parents, made.factors, made.places
+        addresses = (0 if array is None else array.ctypes.data for array in arrays)
+        return np.array([made.n_angles, made.top, len(made.parents), depth, *addresses], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -158,6 +183,11 @@ def _lay_out_router(parts: RouterParts, n_models: int) -> RouterLayout:
             options |= {"source": at.CIRCUIT, "n_inputs": circuit.circuit.n_outputs, "circuit": circuit}
             values |= _of_circuit(circuit, at.ROUTER_ANGLES, at.ROUTER_STRENGTH)
             values |= _of_layer(projection, at.PROJECT_WEIGHT, at.PROJECT_BIAS)
+        case WaveProducts():
+            options |= {"source": at.WAVE_PRODUCTS, "n_inputs": len(source.places), "products": source}
+            values |= {at.CENTRE: source.centre, at.SCALE: source.scale}
+            values |= {} if source.waves is None else {at.WAVES: source.waves}
+            values |= _of_layer(source.projection, at.PROJECT_WEIGHT, at.PROJECT_BIAS)
         case Chain(n, angles, populations):
             options |= {"source": at.CHAIN_SIGNS, "n_inputs": n, "functions": populations}
             options |= {"n_bits": 2 * n, "n_chain_layers": int(angles.shape[-4])}

@@ -164,6 +164,10 @@ def column_counts(parts: MixtureParts) -> dict[int, int]:
     deep = n_experts * parts.experts.width
     mean = n_experts if router.routing == at.MEAN else 0
     projected = n_encoded if at.PROJECT_WEIGHT in parts.values else 0
+    made = router.products
+    n_angles, n_waves, n_products = (
+        (0, 0, 0) if made is None else (made.n_angles, made.n_angles * (2 * made.top + 1), len(made.parents))
+    )
     return {
         at.AT_X: parts.n_features, at.AT_ROUTER_X: parts.n_features if router.routing == at.PERMUTED else 0,
         at.AT_ENCODED: projected, at.AT_ENCODED_GRADIENT: projected,
@@ -174,6 +178,8 @@ def column_counts(parts: MixtureParts) -> dict[int, int]:
         at.AT_WIDE: n_experts * parts.n_out, at.AT_MIXED: parts.n_out, at.AT_MIXED_GRADIENT: parts.n_out,
         at.AT_LOGITS: parts.n_classes, at.AT_LOGIT_GRADIENT: parts.n_classes,
         at.AT_GIVEN: router.n_given if router.source in (at.CHAIN_SIGNS, at.INTERPOLATED) else 0,
+        at.AT_ANGLES: n_angles, at.AT_ANGLE_GRADIENT: n_angles, at.AT_TABLE: n_waves, at.AT_TABLE_GRADIENT: n_waves,
+        at.AT_PRODUCTS: n_products, at.AT_PRODUCT_GRADIENT: n_products,
         at.AT_LABEL: 1, at.AT_CHOICE: 1, at.AT_LARGEST: 1, at.AT_TOTAL: 1,
     }  # fmt: skip
 
@@ -199,7 +205,8 @@ def make_plan(parts: MixtureParts, values: Values) -> np.ndarray:
             at.N_BITS: router.n_bits, at.N_CHAIN_LAYERS: router.n_chain_layers,
             at.N_NODES: 0 if router.nodes is None else router.n_given, at.NODES: 0 if router.nodes is None else router.nodes,
             at.N_ROUTER_ANGLES: angles[0], at.N_EXPERT_ANGLES: angles[1],
-            at.TRAINS_ROUTER: int(router.circuit is not None and not trained.isdisjoint(before)),
+            at.PRODUCTS: 0 if router.product_record is None else router.product_record,
+            at.TRAINS_ROUTER: int(not trained.isdisjoint(before)),
             at.TRAINS_EXPERTS: int(at.EXPERT_ANGLES in trained),
             **values.places,
             **{at.FIRST_COLUMN + k: int(firsts[k]) for k in range(at.N_COLUMNS)},
@@ -208,6 +215,8 @@ def make_plan(parts: MixtureParts, values: Values) -> np.ndarray:
 
 
 def _n_encoded(parts: MixtureParts) -> int:
+    if at.PROJECT_BIAS in parts.values:
+        return int(parts.values[at.PROJECT_BIAS].shape[-1])
     circuit = parts.router.circuit
     return 0 if circuit is None else circuit.circuit.in_features
 
@@ -238,6 +247,7 @@ class Memory:
         sizes_of = {
             at.COLUMNS: n_columns * largest * itemsize, at.GRADIENT: n_values * itemsize,
             at.CHAIN: chain_numbers(parts) * itemsize, at.ORDER: n_rows * 8,
+            at.ANGLE_NUMBERS: 0 if parts.router.products is None else 3 * largest * 8,
         }  # fmt: skip
         partial = strengths = 0
         values: dict[int, int | np.ndarray] = {}
