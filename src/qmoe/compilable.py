@@ -78,14 +78,15 @@ class WaveProducts:
     """The source of a router on products of cosines and sines behind a linear map of its features, each centred and scaled.
 
     The map gives U numbers. An angle is a product of some of them, or a sum. It has a row of a table: ``1, cos a, sin a,
-    cos 2a, ...`` up to ``top`` times the angle. Rows stand one after another. A product is an earlier one times an entry.
+    cos 2a, ...`` up to ``top`` times the angle; rows stand one after another. A product is another one times an entry. The
+    router is on the first K of P products; the others only lead to these.
 
     Attributes:
         projection: the map in front.
         top: the largest multiple of an angle.
-        parents: ``(P,)`` the earlier product that each product goes on from; -1 for none.
-        factors: ``(P,)`` places of the entries in the table.
-        places: ``(K,)`` which products the router is on; the others lead to them.
+        order: ``(P,)`` the products in an order in which they can be computed.
+        parents: ``(P,)`` the product that each of these goes on from, which comes before it; -1 for none.
+        factors: ``(P,)`` places of their entries in the table.
         centre: ``(K,)`` for each model: what is taken off a product.
         scale: ``(K,)`` for each model: what the difference is divided by.
         angles: ``(A, D)`` which of the U numbers each angle multiplies, -1 beyond; None with ``waves``.
@@ -95,9 +96,9 @@ class WaveProducts:
 
     projection: Layer
     top: int
+    order: np.ndarray
     parents: np.ndarray
     factors: np.ndarray
-    places: np.ndarray
     centre: Tensor
     scale: Tensor
     angles: np.ndarray | None = None

@@ -27,6 +27,8 @@ from qmoe.studies.admission.part_sizes import n_outputs
 from qmoe.studies.admission.plan import PROCESS_BYTES, Prediction, admit, duration, fitting_workers, predict
 from qmoe.studies.assembly import build_model, n_trainable, prepare_data, row_counts
 from qmoe.studies.specifications import all_members
+from qmoe.training import ModelStack
+from qmoe.training.compiled import compiled_parts
 from tiny_study import tiny_values
 
 GIB = 1 << 30
@@ -324,8 +326,23 @@ def test_a_footprint_does_not_depend_on_seeds_or_strength():
 
 
 @pytest.mark.parametrize("kind", ["twin", "quantum"])
-def test_only_what_cannot_train_in_machine_code_is_predicted_to_take_as_long_as_autograd(kind):
+def test_a_map_in_front_is_not_predicted_to_take_as_long_as_autograd(kind):
     own, behind = (first_trial({"kind": kind, "n_qubits": n}) for n in (4, 5))
-    ratio = footprint(behind).operations / footprint(own).operations
-    assert (ratio > 10) == (build_model(behind).router.compiled_parts() is None)
-    assert build_model(own).router.compiled_parts() is not None
+    assert footprint(behind).operations < 10 * footprint(own).operations
+
+
+def test_only_what_does_not_train_in_machine_code_is_predicted_to_take_as_long_as_autograd():
+    dense, sparse = (first_trial({"kind": "twin", "n_qubits": 2}, model={"top_k": k}) for k in (3, 1))
+    assert footprint(sparse).operations > 10 * footprint(dense).operations
+
+
+def test_the_batch_from_which_on_a_large_twin_behind_a_map_goes_to_autograd_is_predicted():
+    data = {"name": "hyperplanes", "options": {"n_features": 4, "n_samples": 400}}
+    operations = {}
+    for batch_size in (130, 159, 160):  # of 6,560 functions
+        trial = first_trial({"kind": "twin", "n_qubits": 8}, data=data, training={"batch_size": batch_size})
+        operations[batch_size] = footprint(trial).operations
+        parts = compiled_parts(ModelStack([build_model(trial)]), 300, batch_size)
+        assert (parts is None) == (batch_size == 160)
+    assert operations[159] == operations[130]
+    assert operations[160] > 1.2 * operations[159]

@@ -10,6 +10,7 @@ import torch
 
 import qmoe.training.loop as loop
 from qmoe import LinearExperts, MixtureOfExperts, MLPExperts, MLPRouter, QuantumExperts, QuantumRouter
+from qmoe.circuits import Circuit
 from qmoe.layers import Linear
 from qmoe.routers import MeanRouting, PermutedRouting, StochasticRouter, TwinRouter
 from qmoe.training import SquaredError, TrainingConfig, TrainingResult, train_stack
@@ -24,6 +25,7 @@ def make(seed: int, kind: str, dtype: torch.dtype) -> MixtureOfExperts:
     routers = {
         "mlp": lambda: MLPRouter(2, 2, hidden=4, **options),
         "twin": lambda: TwinRouter(router.circuit, 2, **options),
+        "projected": lambda: TwinRouter(Circuit(3, 2), 2, 2, **options),
         "chain": lambda: StochasticRouter(2, 2, n_layers=2, **options),
         "mean": lambda: MeanRouting(router),
         "permuted": lambda: PermutedRouting(router),
@@ -41,7 +43,7 @@ def train(kind: str) -> tuple[list[MixtureOfExperts], TrainingResult]:
     return models, train_stack(models, X[:, :40], Y[:, :40], config, [5, 6], X[:, 40:], Y[:, 40:])
 
 
-@pytest.mark.parametrize("kind", ["quantum", "mlp", "twin", "chain", "mean", "permuted", "circuits"])
+@pytest.mark.parametrize("kind", ["quantum", "mlp", "twin", "projected", "chain", "mean", "permuted", "circuits"])
 def test_it_gives_the_numbers_of_autograd(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     kernel = loop.CompiledTrainer

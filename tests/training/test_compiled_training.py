@@ -12,7 +12,16 @@ from torch import Tensor, nn
 
 from qmoe import LinearExperts, LinearRouter, MixtureOfExperts, MLPExperts, MLPRouter, QuantumExperts, QuantumRouter
 from qmoe import UniformRouter as Uniform
-from qmoe.circuits import BitFlip, Circuit, Depolarizing, NoiseModel, ReadoutError, ThermalRelaxation
+from qmoe.circuits import (
+    AngleEncoding,
+    BitFlip,
+    Circuit,
+    Depolarizing,
+    NoiseModel,
+    ReadoutError,
+    ThermalRelaxation,
+    iqp,
+)
 from qmoe.engines import NativeEngine
 from qmoe.layers import Linear
 from qmoe.routers import (
@@ -22,9 +31,11 @@ from qmoe.routers import (
     QuadraticRouter,
     RandomFourierRouter,
     RandomRouter,
+    Sampling,
     SingleExpertRouter,
     StochasticRouter,
     TrigonometricRouter,
+    TwinRouter,
 )
 from qmoe.training import ModelStack, TrainingConfig, TrainingResult, train_stack
 from qmoe.training.autograd_trainer import AutogradTrainer
@@ -40,6 +51,15 @@ CHANNELS = NoiseModel(
     0.05, channels=[ThermalRelaxation(50, 70, 5, 0.1).after("gate"), ReadoutError(0.02, 0.05).before_readout()]
 )
 FLIPS = NoiseModel(channels=[BitFlip(0.05).after("layer"), Depolarizing(0.02, 2).after("two_qubit_gate")])
+
+#: Two uploads of two features.
+TWO_UPLOADS = Circuit(2, 3, AngleEncoding("X", 2))
+
+
+def standardised(router: TwinRouter) -> TwinRouter:
+    rows = torch.rand(20, router.in_features, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return router.standardise(rows.to(router.weight.dtype))
+
 
 #: Mixtures that compile: every router with some experts, and all experts, with a head and without.
 MIXTURES: dict[str, Make] = {
@@ -112,6 +132,22 @@ MIXTURES: dict[str, Make] = {
     ),
     "trigonometric": lambda o: MixtureOfExperts(
         TrigonometricRouter(2, 3, max_frequency=2, **o), LinearExperts(2, 2, 3, **o)
+    ),
+    "twin, projected": lambda o: MixtureOfExperts(TwinRouter(Circuit(2, 3), 3, 3, **o), LinearExperts(3, 2, 3, **o)),
+    "twin, standardised": lambda o: MixtureOfExperts(
+        standardised(TwinRouter(TWO_UPLOADS, 2, 3, **o)), MLPExperts(3, 4, 2, hidden=4, **o), Linear(4, 3, **o)
+    ),
+    # Products that are left out lead to others that are not.
+    "twin, functions left out": lambda o: MixtureOfExperts(
+        standardised(TwinRouter(TWO_UPLOADS, 2, 3, without=["cos x0", (2, 0), "sin 2x1"], **o)),
+        LinearExperts(3, 2, 2, **o),
+    ),
+    "mean, twin of products": lambda o: MixtureOfExperts(
+        MeanRouting(standardised(TwinRouter(iqp(3), 2, 2, **o))), LinearExperts(2, 2, 2, **o)
+    ),
+    "permuted, twin of waves": lambda o: MixtureOfExperts(
+        PermutedRouting(standardised(TwinRouter(TWO_UPLOADS, 2, 3, sampling=Sampling(6), **o))),
+        LinearExperts(3, 2, 2, **o),
     ),
 }
 KINDS = pytest.mark.parametrize("kind", MIXTURES)
@@ -350,7 +386,8 @@ def test_a_model_that_is_not_finite_leaves_the_others_alone(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["linear, head", "mlp", "mlp, tanh", "quantum", "quantum, projected", "experts", "both"]
+    "kind",
+    ["linear, head", "mlp", "mlp, tanh", "quantum", "quantum, projected", "experts", "both", "twin, projected"],
 )
 @pytest.mark.parametrize("part", ["router", "experts", "head"])
 def test_frozen_parts_stay_as_they_are(kind: str, part: str) -> None:
@@ -438,6 +475,15 @@ class Doubled(QuadraticRouter):
         return 2 * super().logits(x)
 
 
+class Folded(TwinRouter):
+    """Other functions than its parent's, behind a map."""
+
+    runs_stacked = True
+
+    def features(self, x: Tensor) -> Tensor:
+        return super().features(x.abs())
+
+
 class Stretched(QuadraticRouter):
     """A gate on functions of which something is trained."""
 
@@ -463,6 +509,7 @@ class Stretched(QuadraticRouter):
         MixtureOfExperts(Squared(2, 2), LinearExperts(2, 2, 2)),
         MixtureOfExperts(Doubled(2, 2), LinearExperts(2, 2, 2)),
         MixtureOfExperts(Stretched(2, 2), LinearExperts(2, 2, 2)),
+        MixtureOfExperts(Folded(Circuit(2, 3), 2, 3), LinearExperts(3, 2, 2)),
         MixtureOfExperts(MeanRouting(Squared(2, 2)), LinearExperts(2, 2, 2)),
         MixtureOfExperts(PermutedRouting(MeanRouting(LinearRouter(2, 2))), LinearExperts(2, 2, 2)),
         MixtureOfExperts(LinearRouter(2, 2), LinearExperts(2, 2, 2)).to("meta"),
@@ -479,6 +526,7 @@ class Stretched(QuadraticRouter):
         "subclass",
         "gate",
         "functions",
+        "functions behind a map",
         "mean",
         "permuted mean",
         "device",
@@ -494,6 +542,16 @@ def test_gates_on_more_functions_than_memory_should_hold_are_left_to_autograd(mo
     stack = ModelStack(models("trigonometric", 1))
     assert compiled_parts(stack, compiled_step.MAX_GIVEN // 8, 32).router.n_given == 8
     assert compiled_parts(stack, compiled_step.MAX_GIVEN // 8 + 1, 32) is None
+
+
+def test_batches_of_many_functions_behind_a_map_are_left_to_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = ModelStack(models("twin, projected", 1))
+    monkeypatch.setattr(compiled_step, "MAX_BATCH_PRODUCTS", 8 * 300)
+    assert compiled_parts(stack, 300, 1_000).router.n_inputs == 8
+    assert compiled_parts(stack, 301, 301) is None
+    assert compiled_parts(stack, 10_000, 32).router.n_inputs == 8
+    monkeypatch.setattr(compiled_step, "MAX_BATCH_PRODUCTS", 8 * 127)  # more rows than a batch are evaluated at once
+    assert compiled_parts(stack, 10_000, 32) is None
 
 
 def test_batches_that_are_work_for_several_threads_are_left_to_autograd() -> None:

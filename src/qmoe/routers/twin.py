@@ -23,8 +23,8 @@ from qmoe.routers.base import Router
 from qmoe.routers.features import FeatureRouter, FeatureSpec, standardised
 from qmoe.routers.functions.bare import bare
 from qmoe.routers.functions.basis import Basis
-from qmoe.routers.functions.certificate import left_out_certificate
 from qmoe.routers.functions.behind_map import products_behind, waves_behind
+from qmoe.routers.functions.certificate import left_out_certificate
 from qmoe.routers.functions.feature_blocks import Blocks
 from qmoe.routers.functions.products import Products
 from qmoe.routers.functions.propagation.valued import coefficients_of
@@ -272,14 +272,13 @@ class TwinRouter(FeatureRouter):
 
     def _source(self, trained: set[str]) -> Functions | WaveProducts | None:
         """Functions behind the map in front, which change as it trains."""
-        map_in_front = {"projection.weight", "projection.bias"}
-        if self.projection is None or not self._is_plain or trained != {"weight", "bias"} | map_in_front:
+        own = {"weight", "bias", "projection.weight", "projection.bias"}
+        if self.projection is None or not self._is_plain or trained != own:
             return super()._source(trained)
+        scaling = self.centre, self.scale
         if self.waves is not None:
-            return waves_behind(self.projection, self.waves, self.centre, self.scale)
-        if self._products is None:
-            return None
-        return products_behind(self.projection, self._products, self.centre, self.scale)
+            return waves_behind(self.projection, self.waves, *scaling)
+        return None if self._products is None else products_behind(self.projection, self._products, *scaling)
 
     def extra_repr(self) -> str:
         """Sizes, and whether the gate holds all that the circuit can compute."""

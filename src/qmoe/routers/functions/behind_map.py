@@ -18,9 +18,9 @@ def products_behind(projection: Linear, products: Products, centre: Tensor, scal
     for row, variable in zip(angles, variables, strict=True):
         row[: len(variable.features)] = variable.features
     units = np.array([variable.unit for variable in variables], dtype=np.float64)
-    steps = (np.ascontiguousarray(each, dtype=np.int64) for each in products.steps)
+    order, parents, factors = (np.ascontiguousarray(each, dtype=np.int64) for each in products.steps)
     layer = Layer(projection.weight, projection.bias)
-    return WaveProducts(layer, products.top, *steps, centre, scale, angles, units)
+    return WaveProducts(layer, products.top, order, parents, factors, centre, scale, angles, units)
 
 
 def waves_behind(projection: Linear, waves: Tensor, centre: Tensor, scale: Tensor) -> WaveProducts:
@@ -28,5 +28,5 @@ def waves_behind(projection: Linear, waves: Tensor, centre: Tensor, scale: Tenso
     n = waves.shape[-2]
     # An angle has the entries 1, cos and sin of the table.
     factors = np.concatenate([3 * np.arange(n) + 1, 3 * np.arange(n) + 2])
-    parents, layer = np.full(2 * n, -1), Layer(projection.weight, projection.bias)
-    return WaveProducts(layer, 1, parents, factors, np.arange(2 * n), centre, scale, waves=waves)
+    layer = Layer(projection.weight, projection.bias)
+    return WaveProducts(layer, 1, np.arange(2 * n), np.full(2 * n, -1), factors, centre, scale, waves=waves)

@@ -170,20 +170,25 @@ class Products(Sequence[ProductTerm]):
 
     @cached_property
     def steps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """How to compute them one after another, with those that only lead to others.
+        """How to compute them one after another, with those that only lead to others, which are numbered from K on.
 
         Returns:
-            ``(P,)`` the earlier product that each goes on from, -1 for none; ``(P,)`` the place of its last factor in the
-            table of waves; ``(K,)`` where these products stand among the P.
+            ``(P,)`` products in an order to compute them in; ``(P,)`` the earlier one that each goes on from, -1 for none;
+            ``(P,)`` the place of its last factor in the table of waves.
         """
-        parents, factors, start = [], [], 0
+        parents: list[np.ndarray] = []
+        factors: list[np.ndarray] = []
+        start = 0
         for above, factor in self._levels.steps:
             first = start - (len(factors[-1]) if factors else 0)
             parents.append(np.full(len(factor), -1) if above is None else first + above)
             factors.append(factor)
             start += len(factor)
-        places = np.arange(start) if self._levels.places is None else self._levels.places
-        return np.concatenate(parents), np.concatenate(factors), places
+        order = np.full(start, -1)
+        order[slice(None) if self._levels.places is None else self._levels.places] = np.arange(len(self))
+        order[order < 0] = np.arange(len(self), start)
+        above = np.concatenate(parents)
+        return order, np.where(above < 0, -1, order[above]), np.concatenate(factors)
 
 
 class _Levels:

@@ -13,7 +13,7 @@ from qmoe.studies.assembly import data_sizes, problem_numbers, row_counts
 from qmoe.studies.specs.study import DataSpec, ModelSpec
 from qmoe.studies.trials import TrialSpec
 from qmoe.training.autograd_trainer import EVALUATION_ROWS
-from qmoe.training.compiled.step import MAX_BATCH_OPERATIONS, MAX_GIVEN
+from qmoe.training.compiled.step import MAX_BATCH_OPERATIONS, MAX_BATCH_PRODUCTS, MAX_GIVEN, PIECE
 
 #: Trials in one stack at most: beyond it a stack is no faster per trial, and an interruption costs more.
 MAX_STACK = 128
@@ -131,12 +131,13 @@ def _footprint(shape: str, once: _Once) -> Footprint:
     evaluated = min(EVALUATION_ROWS, max(n_train if not compiles else 0, n_test))
 
     rows = (n_train + n_test) * (8 * (raw_features + 2 * n_features) + 2 * size * n_features + 40)
-    given = router.functions if compiles else 0
+    given = router.functions if compiles and router.fixed else 0
     if compiles and router.circuit is not None and 0 < _LESS_WORK * router.circuit.nodes <= batch:
         given = router.circuit.nodes
     # They are found in float64, with something beside.
     functions = n_train * given * (size + 16)
-    differentiated = batch * per_row * size * _DIFFERENTIATED
+    at_once = batch if router.fixed else max(PIECE, batch)
+    differentiated = at_once * per_row * size * _DIFFERENTIATED
     layers = evaluated * per_row * size * _EVALUATED
     # Functions of all rows of one model are there when they are standardised.
     shared = _SHARED + 16 * (n_train + n_test) * raw_features + 8 * problem_numbers(data)
@@ -176,9 +177,11 @@ def part_sizes(model: ModelSpec, data: DataSpec) -> tuple[PartSize, PartSize, in
 
 def _compiles(model: ModelSpec, parts: tuple[PartSize, ...], n_rows: int, batch: int) -> bool:
     """Whether training is one compiled call, as far as sizes decide it; see `qmoe.training.compiled.step`."""
-    if model.top_k not in (None, model.n_experts) or n_rows * parts[0].functions > MAX_GIVEN:
+    if model.top_k not in (None, model.n_experts):
         return False
-    if not all(part.compiles for part in parts):
+    router = parts[0]
+    rows, most = (n_rows, MAX_GIVEN) if router.fixed else (max(PIECE, batch), MAX_BATCH_PRODUCTS)
+    if rows * router.functions > most:
         return False
     circuits = [part.circuit for part in parts if part.circuit is not None]
     return all(c.native and _STEP * c.operations * batch <= MAX_BATCH_OPERATIONS for c in circuits)

@@ -50,16 +50,16 @@ class PartSize:
     Attributes:
         numbers: parameters and buffers.
         per_row: numbers that stand for each row while the part runs.
-        functions: fixed functions of the features, which are found once for each row.
+        functions: functions of the features.
         circuit: its circuits, if any.
-        compiles: whether it can train in machine code, whatever its size.
+        fixed: whether the functions are found once for each row, and not anew in every batch, behind a trained map.
     """
 
     numbers: int
     per_row: int
     functions: int = 0
     circuit: CircuitSize | None = None
-    compiles: bool = True
+    fixed: bool = True
 
     @property
     def operations(self) -> float:
@@ -125,9 +125,9 @@ def _quantum_experts(spec: QuantumSpec, f: int, c: int, e: int) -> PartSize:
     return PartSize(e * spec.n_layers * q * _ANGLES[spec.ansatz], e * (2 * n_out + f), circuit=_circuit(spec, q, e))
 
 
-def _on_functions(k: int, e: int, more: int = 0, compiles: bool = True) -> PartSize:
+def _on_functions(k: int, e: int, more: int = 0, fixed: bool = True) -> PartSize:
     """A linear gate on ``k`` functions, each with a centre and a scale."""
-    return PartSize(e * (k + 1) + 2 * k + more, 2 * k + e, k, compiles=compiles)
+    return PartSize(e * (k + 1) + 2 * k + more, 2 * k + e, k, fixed=fixed)
 
 
 def _twin(spec: Any, f: int, e: int) -> PartSize:

@@ -98,9 +98,8 @@ SHAPE_SIZE = EXPERT_CODE + CODE
     AT_X, AT_ROUTER_X, AT_ENCODED, AT_ENCODED_GRADIENT, AT_INPUTS, AT_INPUT_GRADIENT, AT_HIDDEN, AT_SLOPE,
     AT_HIDDEN_GRADIENT, AT_OWN, AT_GATE, AT_GATE_GRADIENT, AT_DEEP, AT_DEEP_SLOPE, AT_DEEP_GRADIENT,
     AT_WIDE, AT_MIXED, AT_MIXED_GRADIENT, AT_LOGITS, AT_LOGIT_GRADIENT, AT_LABEL, AT_CHOICE, AT_LARGEST,
-    AT_TOTAL, AT_GIVEN, AT_ANGLES, AT_ANGLE_GRADIENT, AT_TABLE, AT_TABLE_GRADIENT, AT_PRODUCTS, AT_PRODUCT_GRADIENT,
-    N_COLUMNS,
-) = range(32)  # fmt: skip
+    AT_TOTAL, AT_GIVEN, AT_ANGLES, AT_ANGLE_GRADIENT, AT_TABLE, AT_TABLE_GRADIENT, AT_PRODUCTS, N_COLUMNS,
+) = range(31)  # fmt: skip
 #: Where in the plan stands the first row of each.
 FIRST_COLUMN = PLAN
 PLAN_SIZE = PLAN + N_COLUMNS
@@ -116,9 +115,9 @@ class ProductRecord(NamedTuple):
         depth: numbers that an angle multiplies, at most; 0 where angles are sums.
         angles: address of ``(A, depth)``: which they are, -1 beyond.
         units: address of ``(A,)`` doubles.
+        order: address of ``(P,)``.
         parents: address of ``(P,)``.
         factors: address of ``(P,)``.
-        places: address of ``(K,)``.
     """
 
     n_angles: int
@@ -127,9 +126,9 @@ class ProductRecord(NamedTuple):
     depth: int
     angles: int
     units: int
+    order: int
     parents: int
     factors: int
-    places: int
 
 
 def make_record(size: int, values: dict[int, int | np.ndarray]) -> np.ndarray:

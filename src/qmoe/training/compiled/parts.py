@@ -41,8 +41,8 @@ class RouterLayout:
 
     Attributes:
         values: place in a row of values -> ``(M, ...)`` numbers.
-        source: `layout.FEATURES`, ``FUNCTIONS``, ``CIRCUIT``, ``CHAIN_SIGNS``, ``INTERPOLATED`` or ``WAVE_PRODUCTS``: what its
-            layers look at.
+        source: `layout.FEATURES`, ``FUNCTIONS``, ``CIRCUIT``, ``CHAIN_SIGNS``, ``INTERPOLATED`` or ``WAVE_PRODUCTS``: what
+            its layers look at.
         weighing: ``SOFTMAX``, ``CONSTANT`` or ``BORN``: what makes weights of it.
         n_inputs: how many numbers its layers look at.
         width: of its hidden layer, 0 for none.
@@ -89,9 +89,9 @@ class RouterLayout:
         if made is None:
             return None
         depth = 0 if made.angles is None else made.angles.shape[1]
-        arrays = made.angles, made.units, made.parents, made.factors, made.places
+        arrays = made.angles, made.units, made.order, made.parents, made.factors
         addresses = (0 if array is None else array.ctypes.data for array in arrays)
-        return np.array([made.n_angles, made.top, len(made.parents), depth, *addresses], dtype=np.int64)
+        return np.array([made.n_angles, made.top, len(made.order), depth, *addresses], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def _lay_out_router(parts: RouterParts, n_models: int) -> RouterLayout:
             values |= _of_circuit(circuit, at.ROUTER_ANGLES, at.ROUTER_STRENGTH)
             values |= _of_layer(projection, at.PROJECT_WEIGHT, at.PROJECT_BIAS)
         case WaveProducts():
-            options |= {"source": at.WAVE_PRODUCTS, "n_inputs": len(source.places), "products": source}
+            options |= {"source": at.WAVE_PRODUCTS, "n_inputs": int(source.centre.shape[-1]), "products": source}
             values |= {at.CENTRE: source.centre, at.SCALE: source.scale}
             values |= {} if source.waves is None else {at.WAVES: source.waves}
             values |= _of_layer(source.projection, at.PROJECT_WEIGHT, at.PROJECT_BIAS)

@@ -166,12 +166,12 @@ def column_counts(parts: MixtureParts) -> dict[int, int]:
     projected = n_encoded if at.PROJECT_WEIGHT in parts.values else 0
     made = router.products
     n_angles, n_waves, n_products = (
-        (0, 0, 0) if made is None else (made.n_angles, made.n_angles * (2 * made.top + 1), len(made.parents))
+        (0, 0, 0) if made is None else (made.n_angles, made.n_angles * (2 * made.top + 1), len(made.order))
     )
     return {
         at.AT_X: parts.n_features, at.AT_ROUTER_X: parts.n_features if router.routing == at.PERMUTED else 0,
         at.AT_ENCODED: projected, at.AT_ENCODED_GRADIENT: projected,
-        at.AT_INPUTS: router.n_inputs, at.AT_INPUT_GRADIENT: router.n_inputs,
+        at.AT_INPUTS: router.n_inputs, at.AT_INPUT_GRADIENT: max(router.n_inputs, n_products),
         at.AT_HIDDEN: router.width, at.AT_SLOPE: router.width, at.AT_HIDDEN_GRADIENT: router.width,
         at.AT_OWN: mean, at.AT_GATE: n_experts, at.AT_GATE_GRADIENT: n_experts,
         at.AT_DEEP: deep, at.AT_DEEP_SLOPE: deep, at.AT_DEEP_GRADIENT: deep,
@@ -179,7 +179,7 @@ def column_counts(parts: MixtureParts) -> dict[int, int]:
         at.AT_LOGITS: parts.n_classes, at.AT_LOGIT_GRADIENT: parts.n_classes,
         at.AT_GIVEN: router.n_given if router.source in (at.CHAIN_SIGNS, at.INTERPOLATED) else 0,
         at.AT_ANGLES: n_angles, at.AT_ANGLE_GRADIENT: n_angles, at.AT_TABLE: n_waves, at.AT_TABLE_GRADIENT: n_waves,
-        at.AT_PRODUCTS: n_products, at.AT_PRODUCT_GRADIENT: n_products,
+        at.AT_PRODUCTS: n_products,
         at.AT_LABEL: 1, at.AT_CHOICE: 1, at.AT_LARGEST: 1, at.AT_TOTAL: 1,
     }  # fmt: skip
 

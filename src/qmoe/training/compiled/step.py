@@ -42,12 +42,15 @@ KERNELS = declare("qmoe.training.compiled.kernel", ("run_models", 5))
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 #: Numbers of functions of one model's rows up to which they are computed once for all epochs.
 MAX_GIVEN = 1 << 22
+#: Numbers of products behind a linear map, of all rows that are handled at once: with more of them, torch's matrix products,
+#: which do not list them, are quicker. At 6,560 functions and 128 rows both take as long.
+MAX_BATCH_PRODUCTS = 1 << 20
 #: Operations of one batch of one model above which its circuits are left to their engine, whose threads share them.
 MAX_BATCH_OPERATIONS = THREAD_OPERATIONS
 #: Operations of the epochs that one call runs, if it is one epoch at least: some hundredths of a second.
 CALL_OPERATIONS = 8e8
 #: Rows that one evaluation handles at once.
-_PIECE = 128
+PIECE = 128
 #: The losses of the kernel; a subclass may compute something else.
 _LOSSES: dict[type[Loss], int] = {CrossEntropy: at.CROSS_ENTROPY, SquaredError: at.SQUARED_ERROR}
 
@@ -61,8 +64,9 @@ def compiled_parts(stack: ModelStack, n_rows: int, batch_size: int) -> MixturePa
     """The parts of a stack that compiles; None for one that is trained by autograd.
 
     That is everything but a dense mixture on the CPU of qmoe's own parts; circuits that an engine other than the native one
-    runs, or of which one batch is enough work for several threads; and gates on so many functions of so many rows that they
-    would fill the memory. The answer does not depend on the number of models.
+    runs, or of which one batch is enough work for several threads; gates on so many functions of so many rows that they
+    would fill the memory; and batches of twins behind a linear map for which matrix products are quicker. The answer does
+    not depend on the number of models.
     """
     parts = parts_of(stack.module, len(stack))
     if parts is None:
@@ -73,6 +77,9 @@ def compiled_parts(stack: ModelStack, n_rows: int, batch_size: int) -> MixturePa
         parts = at_nodes
     if parts.router.functions is not None and n_rows * parts.router.n_given > MAX_GIVEN:
         return None
+    made = parts.router.products
+    if made is not None and len(made.order) * evaluation_piece(parts, n_samples) > MAX_BATCH_PRODUCTS:
+        return None
     codes = _codes(parts, n_samples, size)
     if any(code is None or (1 + BACKWARD) * code.cost * copies > MAX_BATCH_OPERATIONS for code, copies in codes):
         return None
@@ -81,7 +88,7 @@ def compiled_parts(stack: ModelStack, n_rows: int, batch_size: int) -> MixturePa
 
 def evaluation_piece(parts: MixtureParts, batch_size: int) -> int:
     """How many rows are evaluated at once; as by autograd where a sample's routing depends on others of the batch."""
-    return max(_PIECE, batch_size) if parts.router.routing == at.OWN else EVALUATION_ROWS
+    return max(PIECE, batch_size) if parts.router.routing == at.OWN else EVALUATION_ROWS
 
 
 class CompiledTrainer(Trainer):
@@ -99,7 +106,7 @@ class CompiledTrainer(Trainer):
         self, stack: ModelStack, parts: MixtureParts, train: Part, test: Part | None, config: TrainingConfig
     ) -> None:
         self._lr, self._n_updates = config.lr, 0
-        piece = evaluation_piece(parts, config.batch_size)
+        piece = evaluation_piece(parts, min(config.batch_size, train.y.shape[1]))
         runner = Runner(stack, parts, [(train, config.batch_size), (train, piece), *([(test, piece)] if test else [])])
         self._runner, self._plan, self._has_test = runner, runner.plan, test is not None
         self._n_models, self._n_rows = train.y.shape[:2]

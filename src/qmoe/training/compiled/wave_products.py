@@ -1,4 +1,4 @@
-"""Inside the kernel: products of cosines and sines of the map in front of the router, and back to the gradients of the map."""
+"""Inside the kernel: products of cosines and sines of the map in front of the router, and back to the map's outputs."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ def multiply_waves(one, plan, shape, memory, row, n_samples):
                 table[entry, b] = double(numbers, n_samples + b)
                 table[entry + 1, b] = double(numbers, 2 * n_samples + b)
     products = views.columns(one, plan, memory, at.AT_PRODUCTS, made.n_products, n_samples)
-    for p in range(made.n_products):
-        parent, factor = integer(made.parents, p), table[integer(made.factors, p)]
-        for b in range(n_samples):
-            products[p, b] = factor[b] if parent < 0 else products[parent, b] * factor[b]
     inputs = views.columns(one, plan, memory, at.AT_INPUTS, n_inputs, n_samples)
     centre = views.part_vector(one, plan, row, at.CENTRE, n_inputs)
     scale = views.part_vector(one, plan, row, at.SCALE, n_inputs)
-    for k in range(n_inputs):
-        product, by = products[integer(made.places, k)], inputs.dtype.type(1) / scale[k]
+    for i in range(made.n_products):
+        p, parent, factor = integer(made.order, i), integer(made.parents, i), table[integer(made.factors, i)]
         for b in range(n_samples):
-            inputs[k, b] = (product[b] - centre[k]) * by
+            products[p, b] = factor[b] if parent < 0 else products[parent, b] * factor[b]
+        if p < n_inputs:
+            middle, by = centre[p], inputs.dtype.type(1) / scale[p]
+            for b in range(n_samples):
+                inputs[p, b] = (products[p, b] - middle) * by
 
 
 @inner
@@ -97,35 +97,38 @@ def _unmultiply_angles(one, plan, memory, row, n_samples):
 
 @inner
 def unmultiply_waves(one, plan, memory, row, given, n_samples):
-    """Gradients of what the map gives, in their columns, from those of the centred and scaled products ``(K, B)``."""
+    """Gradients of what the map gives, in their columns, from those of the centred and scaled products ``(K, B)``.
+
+    These are added to in place: the gradient of a product, times its scale.
+    """
     made = read_record(at.ProductRecord, integer(plan, at.PRODUCTS), 0)
     side, n_inputs = 2 * made.top + 1, given.shape[0]
     n_waves = made.n_angles * side
     table = views.columns(one, plan, memory, at.AT_TABLE, n_waves, n_samples)
     products = views.columns(one, plan, memory, at.AT_PRODUCTS, made.n_products, n_samples)
     of_table = views.columns(one, plan, memory, at.AT_TABLE_GRADIENT, n_waves, n_samples)
-    of_products = views.columns(one, plan, memory, at.AT_PRODUCT_GRADIENT, made.n_products, n_samples)
+    of_products = views.columns(one, plan, memory, at.AT_INPUT_GRADIENT, made.n_products, n_samples)
     scale = views.part_vector(one, plan, row, at.SCALE, n_inputs)
-    for p in range(n_waves):
+    for entry in range(n_waves):
         for b in range(n_samples):
-            of_table[p, b] = 0
-    for p in range(made.n_products):
+            of_table[entry, b] = 0
+    for p in range(n_inputs, made.n_products):
         for b in range(n_samples):
             of_products[p, b] = 0
-    for k in range(n_inputs):
-        place, by = integer(made.places, k), given.dtype.type(1) / scale[k]
-        for b in range(n_samples):
-            of_products[place, b] = given[k, b] * by
-    # Whoever goes on from a product comes after it.
-    for p in range(made.n_products - 1, -1, -1):
-        parent, factor = integer(made.parents, p), integer(made.factors, p)
+    whole = table.dtype.type(1)
+    # What goes on from a product comes after it.
+    for i in range(made.n_products - 1, -1, -1):
+        p, parent, factor = integer(made.order, i), integer(made.parents, i), integer(made.factors, i)
+        by = whole / scale[p] if p < n_inputs else whole
         if parent < 0:
             for b in range(n_samples):
-                of_table[factor, b] += of_products[p, b]
+                of_table[factor, b] += of_products[p, b] * by
         else:
+            up = scale[parent] if parent < n_inputs else whole
             for b in range(n_samples):
-                of_table[factor, b] += of_products[p, b] * products[parent, b]
-                of_products[parent, b] += of_products[p, b] * table[factor, b]
+                own = of_products[p, b] * by
+                of_table[factor, b] += own * products[parent, b]
+                of_products[parent, b] += own * table[factor, b] * up
     of_angles = views.columns(one, plan, memory, at.AT_ANGLE_GRADIENT, made.n_angles, n_samples)
     for a in range(made.n_angles):
         for b in range(n_samples):
