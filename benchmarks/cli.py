@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -134,9 +135,9 @@ def twins_beside_routers(
 ) -> None:
     """Time twins beside the quantum routers that they replace."""
     limit_threads(threads)
-    from benchmarks.twins import measure_twins, text
+    from benchmarks.twins import measure_epochs, measure_twins, text
 
-    for one in measure_twins(seconds):
+    for one in itertools.chain(measure_twins(seconds), measure_epochs(seconds)):
         Console(markup=False, emoji=False).print(text(one), highlight=False, soft_wrap=True)
 
 

@@ -340,7 +340,9 @@ def test_the_batch_from_which_on_a_large_twin_behind_a_map_goes_to_autograd_is_p
     data = {"name": "hyperplanes", "options": {"n_features": 4, "n_samples": 400}}
     operations = {}
     for batch_size in (130, 159, 160):  # of 6,560 functions
-        trial = first_trial({"kind": "twin", "n_qubits": 8}, data=data, training={"batch_size": batch_size})
+        trial = first_trial(
+            {"kind": "twin", "n_qubits": 8, "n_layers": 4}, data=data, training={"batch_size": batch_size}
+        )
         operations[batch_size] = footprint(trial).operations
         parts = compiled_parts(ModelStack([build_model(trial)]), 300, batch_size)
         assert (parts is None) == (batch_size == 160)
