@@ -17,10 +17,12 @@ from qmoe.circuits import (
     BitFlip,
     Circuit,
     Depolarizing,
+    Feature,
+    Gate,
     NoiseModel,
     ReadoutError,
     ThermalRelaxation,
-    iqp,
+    Weight,
 )
 from qmoe.engines import NativeEngine
 from qmoe.layers import Linear
@@ -54,6 +56,20 @@ FLIPS = NoiseModel(channels=[BitFlip(0.05).after("layer"), Depolarizing(0.02, 2)
 
 #: Two uploads of two features.
 TWO_UPLOADS = Circuit(2, 3, AngleEncoding("X", 2))
+#: Angles that multiply features and numbers.
+MULTIPLIED = Circuit.from_operations(
+    [
+        Gate("RX", (0,), (Feature(0),)),
+        Gate("RX", (1,), (0.7 * Feature(0) * Feature(1),)),
+        Gate("CNOT", (0, 1)),
+        Gate("RY", (0,), (Weight(0),)),
+        Gate("RX", (1,), (0.4 * Feature(1) * Feature(1),)),
+        Gate("RY", (1,), (Weight(1),)),
+        Gate("CNOT", (1, 0)),
+    ],
+    n_qubits=2,
+    in_features=2,
+)
 
 
 def standardised(router: TwinRouter) -> TwinRouter:
@@ -143,7 +159,7 @@ MIXTURES: dict[str, Make] = {
         LinearExperts(3, 2, 2, **o),
     ),
     "mean, twin of products": lambda o: MixtureOfExperts(
-        MeanRouting(standardised(TwinRouter(iqp(3), 2, 2, **o))), LinearExperts(2, 2, 2, **o)
+        MeanRouting(standardised(TwinRouter(MULTIPLIED, 2, 3, **o))), LinearExperts(3, 2, 2, **o)
     ),
     "permuted, twin of waves": lambda o: MixtureOfExperts(
         PermutedRouting(standardised(TwinRouter(TWO_UPLOADS, 2, 3, sampling=Sampling(6), **o))),

@@ -18,7 +18,7 @@ def products_behind(projection: Linear, products: Products, centre: Tensor, scal
     for row, variable in zip(angles, variables, strict=True):
         row[: len(variable.features)] = variable.features
     units = np.array([variable.unit for variable in variables], dtype=np.float64)
-    order, parents, factors = (np.ascontiguousarray(each, dtype=np.int64) for each in products.steps)
+    order, parents, factors = (np.ascontiguousarray(each, dtype=np.int64) for each in products.steps())
     layer = Layer(projection.weight, projection.bias)
     return WaveProducts(layer, products.top, order, parents, factors, centre, scale, angles, units)
 

@@ -168,24 +168,24 @@ class Products(Sequence[ProductTerm]):
     def _levels(self) -> _Levels:
         return _Levels.of(self.features, self.waves, 2 * self.top + 1)
 
-    @cached_property
     def steps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How to compute them one after another, with those that only lead to others, which are numbered from K on.
 
         Returns:
             ``(P,)`` products in an order to compute them in; ``(P,)`` the earlier one that each goes on from, -1 for none;
-            ``(P,)`` the place of its last factor in the table of waves.
+            ``(P,)`` the place of its last factor in the table of waves. Not kept, so that no pickle grows by a training.
         """
+        levels = _Levels.of(self.features, self.waves, 2 * self.top + 1)
         parents: list[np.ndarray] = []
         factors: list[np.ndarray] = []
         start = 0
-        for above, factor in self._levels.steps:
+        for above, factor in levels.steps:
             first = start - (len(factors[-1]) if factors else 0)
             parents.append(np.full(len(factor), -1) if above is None else first + above)
             factors.append(factor)
             start += len(factor)
         order = np.full(start, -1)
-        order[slice(None) if self._levels.places is None else self._levels.places] = np.arange(len(self))
+        order[slice(None) if levels.places is None else levels.places] = np.arange(len(self))
         order[order < 0] = np.arange(len(self), start)
         above = np.concatenate(parents)
         return order, np.where(above < 0, -1, order[above]), np.concatenate(factors)
