@@ -303,6 +303,17 @@ def test_fixed_functions_are_standardised_on_the_scaled_training_rows() -> None:
     assert not standardised_by(held, X)
 
 
+def test_functions_that_move_in_training_stay_raw() -> None:
+    wide = np.random.default_rng(0).random((40, 6))
+    labels = (wide.sum(1) > 3).astype(int)
+    options = {"circuit": {"n_qubits": 2}, "epochs": 1}
+    moving = quick("twin", **options).fit(wide, labels).module_.router
+    assert moving.functions_train
+    assert not moving.is_standardised
+    moving.projection.requires_grad_(False)
+    assert quick(moving, **options).fit(wide, labels).module_.router.is_standardised
+
+
 def test_a_warm_start_keeps_the_standardisation_of_the_first_fit() -> None:
     clf = quick("twin", warm_start=True).fit(X, Y)
     centre = clf.module_.router.centre.clone()

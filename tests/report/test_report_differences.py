@@ -12,6 +12,7 @@ from qmoe.errors import StoreError
 from qmoe.report.two_folders import compare_results
 from qmoe.studies import Store, parse_study, run_studies, trials
 from qmoe.studies.run.stack_run import failed
+from qmoe.studies.trials import NUMERICS
 from tiny_study import tiny_values
 
 
@@ -142,9 +143,9 @@ def test_results_of_other_numerics_are_told_as_such(tmp_path, tiny, monkeypatch)
     trials._members.cache_clear()  # what it remembers of the older numerics
     found = compare_results(tmp_path / "a" / "store.sqlite", tmp_path / "b" / "store.sqlite")
     (study,) = found.differing
-    assert (study.a.numerics, study.b.numerics) == (6, 3)
+    assert (study.a.numerics, study.b.numerics) == (NUMERICS, 3)
     assert (study.a.missing, study.b.missing) == (0, 12)
-    assert "numerics: 6 in A, 3 in B." in told(tmp_path / "a", tmp_path / "b")
+    assert f"numerics: {NUMERICS} in A, 3 in B." in told(tmp_path / "a", tmp_path / "b")
 
 
 def test_a_folder_without_a_store_is_refused(folders, tmp_path):

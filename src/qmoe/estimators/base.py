@@ -187,7 +187,7 @@ class MixtureEstimator(BaseEstimator, ABC):
         apart = torch.from_numpy(held).to(device)
         factors = None if counts is None else torch.from_numpy(counts / counts.mean()).to(device, dtype)
         gate = feature_router(module.router)
-        if gate is not None and not warm:
+        if gate is not None and not warm and not gate.functions_train:
             gate.standardise(rows[~apart], keep=isinstance(self.router, Router), weights=factors)
         target = torch.from_numpy(targets).to(device, dtype if targets.dtype.kind == "f" else torch.int64)
         n_batches = math.ceil(int((~held).sum()) / config.batch_size)

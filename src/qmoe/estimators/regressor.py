@@ -24,7 +24,8 @@ class QMoERegressor(MultiOutputMixin, RegressorMixin, MixtureEstimator):
 
     Features are scaled as fitted on the training rows, and targets have mean 0 and variance 1 in training, so both may have
     any range. A router of fixed functions, such as the twin, is standardised on the scaled training rows
-    (`qmoe.routers.FeatureRouter.standardise`). `fit` checks the options.
+    (`qmoe.routers.FeatureRouter.standardise`); behind a linear map, which a twin has where features and qubits differ in
+    number, functions move and stay raw. `fit` checks the options.
 
     Args:
         router: a name of `qmoe.routers.ROUTERS`, such as ``"quantum"``, ``"linear"``, ``"mlp"``, ``"uniform"``, ``"twin"``

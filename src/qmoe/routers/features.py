@@ -171,6 +171,14 @@ class FeatureRouter(SoftmaxRouter):
         return self
 
     @property
+    def functions_train(self) -> bool:
+        """Whether the functions move in training, such as those of a `TwinRouter` behind a trainable projection.
+
+        Centre and scale stay as they were fitted, so estimators and studies standardise only functions that stay too.
+        """
+        return any(p.requires_grad for name, p in self.named_parameters() if name not in {"weight", "bias"})
+
+    @property
     def is_standardised(self) -> bool:
         """Whether centre or scale is anything but 0 and 1."""
         return bool(self.centre.any() or (self.scale != 1).any())
@@ -254,6 +262,8 @@ def feature_router(router: Router) -> FeatureRouter | None:
 @dataclass(frozen=True, kw_only=True)
 class FeatureSpec(RouterSpec):
     """A linear gate on fixed functions; ``standardised`` to mean 0 and standard deviation 1 over the training part.
+
+    Functions that move in training (`FeatureRouter.functions_train`) are taken as they are.
 
     Example:
         >>> from qmoe.routers import FeatureSpec, ROUTERS

@@ -149,7 +149,8 @@ def _scale(router: Router, factor: float) -> None:
 def standardise(router: Router, spec: ModelSpec, x_train: Tensor) -> None:
     """Fits the fixed functions of a new router to the training part ``(N, F)``, where it has some and the spec says so."""
     gate = feature_router(router)
-    if gate is not None and isinstance(spec.router, FeatureSpec) and spec.router.standardised:
+    asked = isinstance(spec.router, FeatureSpec) and spec.router.standardised
+    if asked and gate is not None and not gate.functions_train:
         gate.standardise(x_train.to(gate.weight.dtype))
 
 

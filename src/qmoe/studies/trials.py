@@ -19,7 +19,7 @@ from qmoe.studies.specs.base import explain
 from qmoe.studies.specs.study import ArmSpec, DataSpec, ModelSpec, Study, TrainingSpec
 
 #: Part of every hash; raised whenever the same spec would train to other numbers than before.
-NUMERICS = 6
+NUMERICS = 7
 
 _DATA, _SPLIT, _INIT, _ORDER, _LABELS, _TEST, _BASELINE, _SHOTS = range(8)  # streams of the root seed; never renumber
 
