@@ -28,8 +28,8 @@ class QMoEClassifier(ClassifierMixin, MixtureEstimator):
     """A mixture of experts with a quantum or classical router, trained with Adam on cross-entropy.
 
     Features are scaled as fitted on the training rows, so they may have any range. A router of fixed functions, such as the
-    twin, is standardised on the scaled training rows (`qmoe.routers.FeatureRouter.standardise`); behind a linear map, which a
-    twin has where features and qubits differ in number, functions move and stay raw. `fit` checks the options.
+    twin, is standardised on the scaled training rows (`qmoe.routers.FeatureRouter.standardise`); behind a linear map, which
+    a twin has where features and qubits differ in number, functions move and stay raw. `fit` checks the options.
 
     Args:
         router: a name of `qmoe.routers.ROUTERS`, such as ``"quantum"``, ``"linear"``, ``"mlp"``, ``"uniform"``, ``"twin"``
