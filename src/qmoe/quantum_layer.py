@@ -118,10 +118,9 @@ class QuantumLayer(CircuitModule):
 
         Args:
             qnode: a QNode with an argument ``inputs``; or a TorchLayer, whose weights are then the first values, with their
-                dtype and device.
+                dtype and device. Drawn anew, they are uniform in [0, 2 pi), as a TorchLayer draws its own.
             weight_shapes: the shape of each other argument; left out where a TorchLayer is given.
-            init_method: how weights are drawn, as TorchLayer takes it; uniform in [0, 2 pi), or as a TorchLayer has them, if
-                None.
+            init_method: how weights are drawn, as TorchLayer takes it; uniform in [0, 2 pi) if None.
             in_features: the number of inputs; by default found by trying.
             **options: engine, shots, generator, device, dtype and frozen, as of `QuantumLayer`.
 
@@ -133,7 +132,10 @@ class QuantumLayer(CircuitModule):
         found = from_pennylane(qnode, weight_shapes, init_method, in_features=in_features)
         if isinstance(qnode, nn.Module) and (held := next(qnode.parameters(), None)) is not None:
             options = {"dtype": held.dtype, "device": held.device, **options}
-        return cls.from_imported(found, **options)
+        layer = cls.from_imported(found, **options)
+        if isinstance(qnode, nn.Module) and init_method is None and "init" not in options:
+            layer.init = "uniform"  # what a layer holds, after training perhaps, is no way of drawing
+        return layer
 
     @classmethod
     def from_qiskit(

@@ -120,6 +120,12 @@ def test_where_nothing_is_learned_nothing_is_decided():
     assert "neither arm does better than guessing" in result.headline
 
 
+def test_that_there_are_too_few_draws_is_said_once():
+    text = " ".join(str(audit(through, "0", *parity(40), seeds=3, epochs=1)).split())
+    assert text.count("there are 3 draws of the data, and the claim asks for 6") == 1
+    assert text.count("* undecided: On your-data,") == 6
+
+
 def test_runs_that_fail_count_in_no_number_and_are_told():
     def fit(model, x, y, seed):
         if x[0, 0] > 0:

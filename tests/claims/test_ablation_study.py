@@ -23,7 +23,8 @@ def test_wide_tables_are_reduced_to_a_component_for_each_qubit(table):
     study = ablation_study(table, "Kind")
     assert study.name == "ablate-my-wine-kind"
     assert study.data.components == study.arms[0].model.router.n_qubits == 4
-    assert "reduced to 4 principal components" in study.about
+    assert "The features are standardised and reduced to 4 principal components" in study.about
+    assert study.data.standardise is True
     assert study.learning_rates == (0.1, 0.025, 0.4)
     assert {"no-entangler", "twin", "dephased-all", "random-labels"} <= {arm.name for arm in study.arms}
 

@@ -162,6 +162,25 @@ def test_components_are_scaled_as_features_are() -> None:
     np.testing.assert_allclose(angles.max(0), np.pi)
 
 
+def test_a_feature_of_large_numbers_does_not_become_the_first_component_where_features_are_standardised() -> None:
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(200, 1)) + 0.1 * rng.normal(size=(200, 4))
+    x[:, 3] = 1000.0 * rng.normal(size=200) + 5000.0
+    raw, standardised = (fit_scaling("none", x, components=1, standardise=on) for on in (False, True))
+    assert abs(raw.axes[0, 3]) > 0.999
+    assert abs(standardised.axes[0, 3]) < 0.2
+    mean, deviation = x.mean(0), x.std(0)
+    np.testing.assert_allclose(standardised(x[:5] + 1.0), ((x[:5] + 1.0 - mean) / deviation) @ standardised.axes.T)
+    with pytest.raises(ShapeError, match=r"shape \(N, 4\), got \(3, 2\)"):
+        standardised(np.zeros((3, 2)))
+
+
+def test_a_constant_feature_is_left_out_of_standardised_components() -> None:
+    x = np.random.default_rng(3).normal(size=(30, 3))
+    x[:, 1] = 7.0
+    assert fit_scaling("none", x, components=2, standardise=True).axes[:, 1] == pytest.approx([0.0, 0.0], abs=1e-12)
+
+
 def test_more_components_than_features_are_refused() -> None:
     with pytest.raises(ConfigError, match="3 components of 9 training rows with 2 features, expected at most 2"):
         fit_scaling("none", np.zeros((9, 2)), components=3)

@@ -348,6 +348,8 @@ def test_a_torch_layer_comes_with_its_weights(dtype: torch.dtype) -> None:
     drawn = qmoe.QuantumLayer.from_pennylane(theirs, init_method=init.ones_, dtype=torch.float32)
     assert torch.equal(drawn.weights, torch.ones(2, 2))
     assert from_pennylane(theirs).parameters == (("weights", (2, 2)),)
+    mine.reset_parameters(torch.Generator().manual_seed(0))
+    assert not torch.equal(mine.weights, theirs.qnode_weights["weights"])
 
 
 def layered(inputs, weights):

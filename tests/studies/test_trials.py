@@ -96,7 +96,7 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
     parts = {name: getattr(trial, name).model_dump() for name in ("data", "model", "training")}
     assert parts | {name: getattr(trial, name) for name in ("root", "data_seed", "init_seed", "fixed")} == {
         "data": {
-            "name": "moons", "options": {}, "components": None, "scaling": "none", "test_fraction": 0.2,
+            "name": "moons", "options": {}, "components": None, "standardise": None, "scaling": "none", "test_fraction": 0.2,
             "test_samples": None, "labels": "true",
         },
         "model": {
@@ -471,6 +471,39 @@ def test_components_are_taken_before_scaling_and_decide_the_number_of_features()
     assert data.raw.x_train.shape == (30, 16)
     assert float(data.x_train.max()) == pytest.approx(math.pi)
     assert build_model(trial).router.in_features == 2
+
+
+def test_components_of_a_table_are_of_standardised_features_unless_it_is_said_otherwise(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = "".join(f"{a:.4f},{b:.4f},{1000 * c:.1f},{'xy'[int(a + b > 1)]}\n" for a, b, c in rng.uniform(size=(40, 3)))
+    (tmp_path / "mine.csv").write_text("a,b,c,kind\n" + rows)
+    data = {"name": "table", "options": {"path": str(tmp_path / "mine.csv"), "target": "kind"}, "components": 2}
+
+    def trial(**more):
+        return make_trials(parse_study(tiny_values(data={**data, **more})))[0].trial
+
+    unsaid, yes, no = trial(), trial(standardise=True), trial(standardise=False)
+    assert unsaid.data.standardise is True
+    assert unsaid.hash == yes.hash != no.hash
+    raw, standardised = (prepare_data(each.draw).scaler.axes for each in (no, yes))
+    assert abs(raw[0, 2]) > 0.999
+    assert abs(standardised[0, 2]) < 0.999
+    assert TrialSpec.from_json(no.canonical).hash == no.hash
+
+
+def test_components_of_features_in_one_unit_are_of_the_features_as_they_are():
+    data = {"name": "digits", "components": 2}
+    unsaid, no, yes = (
+        make_trials(parse_study(tiny_values(data={**data, **more})))[0].trial
+        for more in ({}, {"standardise": False}, {"standardise": True})
+    )
+    assert unsaid.hash == no.hash != yes.hash
+    assert "standardise" not in unsaid.canonical
+
+
+def test_standardise_without_components_is_refused():
+    with pytest.raises(ConfigError, match="standardise is about components, and none are asked for"):
+        parse_study(tiny_values(data={"name": "moons", "standardise": True}))
 
 
 def test_more_components_than_features_are_refused_when_the_study_is_read():

@@ -37,7 +37,7 @@ _ASKED = (
 
 
 def audit_claims(
-    study: str, arms: Collection[str], metric: str, margin: float, *, by_loss: bool = False
+    study: str, arms: Collection[str], metric: str, margin: float, *, by_loss: bool = False, given: bool = False
 ) -> list[Claim]:
     """The claims of an audit; those without their arms are left out.
 
@@ -47,6 +47,7 @@ def audit_claims(
         metric: the score.
         margin: smallest difference of scores that matters.
         by_loss: whether to ask by the loss on held-out rows instead, which a factor of `LOSS_MARGIN` makes matter.
+        given: whether first weights were given, not drawn.
     """
     how: dict[str, Any] = {"metric": metric, "margin": margin, "direction": "greater", "asks_need": True}
     if by_loss:
@@ -55,12 +56,12 @@ def audit_claims(
         {
             "id": identity,
             "headline": identity == MAIN,
-            "statement": f"On {study}, {statement}.",
+            "statement": f"On {study}, {as_begun(statement, given)}.",
             "source": "qmoe audit",
             "studies": [study],
             "min_seeds": MIN_CLUSTERS,
-            "if_supported": yes,
-            "if_refuted": no,
+            "if_supported": as_begun(yes, given),
+            "if_refuted": as_begun(no, given),
             "tests": [
                 {"kind": "difference", "name": rival, "a": "base", "b": rival, **how}
                 for rival in rivals
@@ -71,6 +72,11 @@ def audit_claims(
         if any(rival in arms for rival in rivals)
     ]
     return parse_claims({"claims": found}, "audit")
+
+
+def as_begun(words: str, given: bool) -> str:
+    """Words about a layer that is left "as drawn", where its first weights were given."""
+    return words.replace("as drawn", "as given") if given else words
 
 
 def verdicts_on(claims: Sequence[Claim], universes: Sequence[Universe], seed: int = 0) -> list[Verdict]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qmoe.auditing.audit_claims import MAIN
+from qmoe.auditing.first_weights import Starts
 from qmoe.auditing.replacements import ARMS
 from qmoe.claims import ArmKey, Outcome, StudyRuns, Universe, Verdict
 from qmoe.errors import unknown
@@ -43,7 +44,7 @@ class AuditResult:
         universes: the runs by each recipe; the first is the one that is judged by itself.
         stand_ins: for each arm what stood in for the layer.
         left_out: for each arm that was left out, why.
-        kept: modules whose first weights were the same in all runs, since they could not draw them anew.
+        starts: how the models came to their first weights.
         margin: smallest difference of scores that matters.
         loss_words: what training lowered.
     """
@@ -56,7 +57,7 @@ class AuditResult:
     universes: tuple[Universe, ...]
     stand_ins: dict[str, str]
     left_out: dict[str, str]
-    kept: tuple[str, ...]
+    starts: Starts
     margin: float
     loss_words: str
 
@@ -69,6 +70,11 @@ class AuditResult:
     def metric(self) -> str:
         """The score: ``"test_accuracy"`` or ``"test_r2"``, on held-out rows."""
         return self.runs.arms[ArmKey("base")].metric
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Modules whose first weights were the same in all runs, since they could not draw them anew."""
+        return self.starts.kept
 
     @property
     def outcome(self) -> Outcome:
@@ -127,15 +133,35 @@ class AuditResult:
         found = list(dataclasses.replace(self.verdict, tests=tests).caveats)
         if self.runs.clustered:
             found.append("The draws are splits of one table, so the verdict is about these rows, over splits of them.")
-        if self.kept:
-            found.append(
-                f"{', '.join(self.kept)}: no reset_parameters, so that all runs began with the weights that were given. "
-                "Give a function that builds the model to draw them anew."
-            )
+        found += self._about_starts()
         for why in dict.fromkeys(self.left_out.values()):
             left = ", ".join(ARMS[name] for name, reason in self.left_out.items() if reason == why)
             found.append(f"Not tried: {left} ({why.rstrip('.')}).")
         return (*dict.fromkeys(found), *self.stability)
+
+    def _about_starts(self) -> list[str]:
+        """What is to be known of first weights."""
+        found, starts = [], self.starts
+        if starts.kept:
+            found.append(
+                f"{', '.join(starts.kept)}: no reset_parameters, so that all runs began with the weights that were given. "
+                "Give a function that builds the model to draw them anew."
+            )
+        for bounds in dict.fromkeys(starts.by_default.values()):
+            names = ", ".join(name for name, theirs in starts.by_default.items() if theirs == bounds)
+            low, high = (f"{bound:.3g}" for bound in bounds)
+            found.append(
+                f"{names}: first weights were drawn from {low} to {high}, as its library draws them by default. To draw "
+                "them in another way, give a function that builds the model."
+            )
+        if starts.given:
+            found.append("All runs began with the weights that were given, so the verdict is about that start alone.")
+        elif starts.alike and not starts.kept:
+            found.append(
+                f"All runs began with the same weights of {self.path}, which it always draws; the verdict is about that "
+                "start alone."
+            )
+        return found
 
     @property
     def stability(self) -> tuple[str, ...]:
@@ -196,13 +222,20 @@ class AuditResult:
         for verdict in self.verdicts:
             lines += _wrapped(f"{_OUTCOMES[verdict.outcome]}: {verdict.claim.statement}", "* ")
             meanings = (verdict.claim.if_supported, verdict.claim.if_refuted)
-            lines += [line for r in verdict.reasons if r not in meanings for line in _wrapped(r, "    ")]
+            if not self._says_why(verdict):
+                lines += [line for r in verdict.reasons if r not in meanings for line in _wrapped(r, "    ")]
         lines += ["", "Caveats"]
         lines += [line for caveat in self.caveats for line in _wrapped(caveat, "* ")]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
+
+    def _says_why(self, verdict: Verdict) -> bool:
+        """Whether the headline says already why nothing was tested of a verdict, such as too few draws."""
+        untested = [c for c in verdict.comparisons if c.decision is None]
+        same = {c.why_open for c in untested} == {self._why_open}
+        return self.outcome == "inconclusive" and len(untested) == len(verdict.comparisons) and same
 
     def _row(self, arm: str) -> tuple[str, str, str, str]:
         scores = self.scores(arm)

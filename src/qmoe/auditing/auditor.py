@@ -9,9 +9,10 @@ from numbers import Real
 
 from torch import Tensor, nn
 
-from qmoe.auditing.audit_claims import MAIN, audit_claims, verdicts_on
+from qmoe.auditing.audit_claims import MAIN, as_begun, audit_claims, verdicts_on
 from qmoe.auditing.audited import AuditResult
-from qmoe.auditing.experiment import Experiment, Models, Source, initialisations, splits
+from qmoe.auditing.experiment import Experiment, initialisations, splits
+from qmoe.auditing.first_weights import FirstWeights, Models, Source
 from qmoe.auditing.fitting import Fit, Recipe
 from qmoe.auditing.location import layer_at, watch
 from qmoe.auditing.objective import Loss, TaskName, as_tensor, objective_for
@@ -44,6 +45,7 @@ def audit(
     test: tuple[object, object] | None = None,
     arms: Iterable[str] | None = None,
     margin: float = MARGIN,
+    first_weights: FirstWeights = "drawn",
     seed: int = 0,
     name: str = "your-data",
     on_progress: Callable[[int, int], None] | None = None,
@@ -57,9 +59,9 @@ def audit(
     first weights. The verdict is that of the judge of `qmoe.claims`, with its corrections and caveats.
 
     Args:
-        model: a torch model, of which every run trains a copy with weights drawn anew (``reset_parameters`` of each of its
-            modules); or a function without arguments that builds one. It is called with rows of X, and returns
-            ``(B, C)`` logits, ``(B,)`` or ``(B, 1)`` logits of class 1, or numbers of the shape of y.
+        model: a torch model, of which every run trains a copy; or a function without arguments that builds one. It is
+            called with rows of X, and returns ``(B, C)`` logits, ``(B,)`` or ``(B, 1)`` logits of class 1, or numbers of
+            the shape of y.
         path: dotted path of the layer in the model, as ``model.get_submodule`` takes it: ``"1"``, ``"body.circuit"``.
         X: ``(N, ...)`` rows, a tensor or an array. Floats are given the dtype of the model's parameters.
         y: ``(N,)`` classes from 0 to C - 1, or ``(N,)`` or ``(N, O)`` numbers.
@@ -75,6 +77,9 @@ def audit(
         test: held-out rows and targets, to keep instead of splitting X; then only first weights and batches differ.
         arms: names of `qmoe.auditing.ARMS`; None for all that apply. ``"base"`` and ``"mean"`` are always among them.
         margin: smallest difference of accuracies (or of R²) that matters.
+        first_weights: ``"drawn"``: each run has first weights of its own. Modules of a model draw theirs by
+            ``reset_parameters``, layers of PennyLane and Qiskit as those do by default; what a function builds has drawn
+            its own. ``"given"``: all runs begin with the weights that ``model`` gives, such as trained ones.
         seed: of all that is random; torch's own generators are left as they were.
         name: what sentences call the data: lower-case letters, digits, ``-``, ``_`` and ``.``.
         on_progress: called with the number of models that are trained, and of all.
@@ -100,8 +105,8 @@ def audit(
         raise ConfigError("test was given, and so test_share decides nothing; leave it out.")
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{,59}", name):
         raise ConfigError(f"name is {name!r}, expected up to 60 of a-z, 0-9, '-', '_' and '.', such as 'my-data'.")
-    recipes = _recipes(lr, epochs, batch_size, fit)
-    posed = _posed(model, path, _tables((X, y), test), seeds, test_share, seed, name, task, loss, arms)
+    recipes, models = _recipes(lr, epochs, batch_size, fit), Models(model, path, first_weights)
+    posed = _posed(models, _tables((X, y), test), seeds, test_share, seed, name, task, loss, arms)
     return _result(*posed, posed[0].run(recipes, on_progress), margin)
 
 
@@ -118,8 +123,7 @@ def _tables(data: tuple[object, object], test: tuple[object, object] | None) -> 
 
 
 def _posed(
-    model: Source,
-    path: str,
+    models: Models,
     tables: list[tuple[Tensor, Tensor]],
     seeds: int,
     test_share: float,
@@ -130,7 +134,7 @@ def _posed(
     arms: Iterable[str] | None,
 ) -> tuple[Experiment, nn.Module, dict[str, str]]:
     """What is to be trained, the layer as it is in the first draw, and why arms are left out."""
-    root, models = seed_sequence(seed), Models(model)
+    root, path = seed_sequence(seed), models.path
     first = models.fresh(0)
     layer = layer_at(first, path)
     xs = [_like_model(rows, first) for rows, _ in tables]
@@ -139,6 +143,7 @@ def _posed(
     objective = fitted[0][0]
     data = [(x, y.to(x.device)) for x, (_, y) in zip(xs, fitted, strict=True)]
     chosen, left_out = arms_for(layer, seen, arms)
+    models.settle()
     vary = len(data) == 1
     draws = splits(*data[0], seeds, test_share, root) if vary else initialisations(data[0], data[1], seeds, root)
     return Experiment(models, path, chosen, list(draws), vary, objective, name), layer, left_out
@@ -147,15 +152,18 @@ def _posed(
 def _result(
     asked: Experiment, layer: nn.Module, left_out: dict[str, str], universes: list[Universe], margin: float
 ) -> AuditResult:
-    arms, metric = {arm.name: arm.says for arm in asked.arms}, asked.objective.metric
+    arms = {arm.name: as_begun(arm.says, asked.models.starts.given) for arm in asked.arms}
+    metric = asked.objective.metric
+    starts = asked.models.starts
     verdicts, by_loss = (
-        tuple(verdicts_on(audit_claims(asked.name, arms, metric, margin, by_loss=by_loss), universes))
-        for by_loss in (False, True)
+        tuple(verdicts_on(audit_claims(asked.name, arms, metric, margin, by_loss=loss, given=starts.given), universes))
+        for loss in (False, True)
     )
     main = next(v for v in verdicts if v.claim.id == MAIN)
-    kind, kept = type(layer).__name__, tuple(asked.models.kept)
-    words = asked.objective.loss_words
-    return AuditResult(asked.path, kind, main, verdicts, by_loss, tuple(universes), arms, left_out, kept, margin, words)
+    kind, words = type(layer).__name__, asked.objective.loss_words
+    return AuditResult(
+        asked.path, kind, main, verdicts, by_loss, tuple(universes), arms, left_out, starts, margin, words
+    )
 
 
 def _check_numbers(test_share: float, margin: float) -> None:

@@ -2,71 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from qmoe.auditing.first_weights import Models
 from qmoe.auditing.fitting import INIT, LAYER, SPLIT, FittedModel, PairedDraw, Recipe, fit_arm, seeded
 from qmoe.auditing.location import Seen, layer_at, replace_layer, watch
 from qmoe.auditing.objective import Objective
 from qmoe.auditing.replacements import ARMS, Arm, n_trainable
 from qmoe.claims.runs import ArmKey, ArmRuns, StudyRuns, Universe
-from qmoe.errors import ConfigError, EncodingRangeWarning, ShapeError, UnsupportedError
+from qmoe.errors import ConfigError, EncodingRangeWarning, ShapeError
 from qmoe.seeding import Seed, child, torch_generator
-
-#: A model, or a function without arguments that builds one with first weights from torch's own generator.
-Source = nn.Module | Callable[[], nn.Module]
-
-
-@dataclass(eq=False)
-class Models:
-    """Gives the model of each draw, with first weights of its own.
-
-    Attributes:
-        source: a model, which is copied, or what builds one.
-        kept: modules of a copied model that could not draw their weights anew.
-    """
-
-    source: Source
-    kept: list[str] = field(default_factory=list)
-
-    def fresh(self, seed: int) -> nn.Module:
-        """A model whose first weights are those of a seed.
-
-        Raises:
-            ConfigError: when the source builds something else.
-        """
-        with seeded(seed):
-            if isinstance(self.source, nn.Module):
-                model = copy.deepcopy(self.source)
-                self.kept = _redraw(model, "")
-                return model
-            built = self.source()
-        if not isinstance(built, nn.Module):
-            raise ConfigError(f"model() returned a {type(built).__name__}, expected a torch.nn.Module.")
-        return built
-
-
-def _redraw(module: nn.Module, name: str) -> list[str]:
-    """Gives a module its first weights again, wherever it can; the names of those that cannot."""
-    reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
-    if callable(reset):
-        try:
-            reset()
-        except UnsupportedError:
-            pass
-        else:
-            return []
-    own = [p for p in module._parameters.values() if p is not None and p.requires_grad]
-    kept = [name or type(module).__name__] if own else []
-    for part, inner in module.named_children():
-        kept += _redraw(inner, f"{name}.{part}" if name else part)
-    return kept
 
 
 def splits(x: Tensor, y: Tensor, n: int, share: float, seed: Seed) -> Iterator[PairedDraw]:

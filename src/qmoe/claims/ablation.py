@@ -68,7 +68,7 @@ def ablation_study(
     )
     if reduced:
         data["components"] = wanted
-        about += f" The features are reduced to {wanted} principal components, one for each qubit."
+        about += f" The features are standardised and reduced to {wanted} principal components, one for each qubit."
     router = {"kind": "quantum", "n_qubits": wanted, "n_layers": layers}
     values = {
         "name": _name(Path(path).stem, target),

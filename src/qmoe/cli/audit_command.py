@@ -54,6 +54,14 @@ def audit(
             "--lr", help="Learning rate; repeat it to see whether the verdict holds over several.", show_default=False
         ),
     ] = None,
+    first_weights: Annotated[
+        str | None,
+        typer.Option(
+            "--first-weights",
+            help="drawn: each run draws its own (default); given: all begin with those of your model.",
+            show_default=False,
+        ),
+    ] = None,
     margin: Annotated[
         float | None,
         typer.Option("--margin", help=f"Smallest difference that matters; {MARGIN:g} by default.", show_default=False),
@@ -69,7 +77,8 @@ def audit(
     """
     with starting():
         from qmoe.auditing import audit as run
-    given = {"seeds": seeds, "epochs": epochs, "lr": tuple(lr) if lr else None, "margin": margin}
+    given: dict[str, Any] = {"seeds": seeds, "epochs": epochs, "lr": tuple(lr) if lr else None, "margin": margin}
+    given["first_weights"] = first_weights
     if out is not None and not out.parent.is_dir():
         raise ConfigError(f"--out is {out}, and there is no folder {out.parent}; make it first.")
     arguments = _arguments(source, allow_import) | {name: value for name, value in given.items() if value is not None}

@@ -68,6 +68,8 @@ class Dataset(ABC):
     limited: ClassVar[str] = ""
     #: The seed whose split has published results (`published_scores`), None for a set without.
     published_seed: ClassVar[int | None] = None
+    #: Whether features may be in units of their own, as columns of a table are; pixels and coordinates share one.
+    mixed_units: ClassVar[bool] = False
     #: The option that says where files of the user's own lie, "" for a set without such files.
     located: ClassVar[str] = ""
 

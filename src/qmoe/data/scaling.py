@@ -217,7 +217,8 @@ class PrincipalComponents(Scaler):
     """Rotates rows onto the directions in which the training part varies most, keeps the first few, and scales those.
 
     Attributes:
-        mean: ``(F,)`` training means.
+        first: the scaling of the F features before anything else: `Standard`, or `Identity`.
+        mean: ``(F,)`` training means of the features so scaled.
         axes: ``(K, F)`` orthonormal directions, of falling variance; the largest entry of each is positive.
         then: the scaling of the K components.
 
@@ -233,18 +234,30 @@ class PrincipalComponents(Scaler):
 
     name: ClassVar[str] = "principal_components"
 
+    first: Scaler
     mean: np.ndarray
     axes: np.ndarray
     then: Scaler
 
     @classmethod
-    def fit(cls, x_train: np.ndarray, n_components: int = 2, then: type[Scaler] = Identity) -> Self:
+    def fit(
+        cls, x_train: np.ndarray, n_components: int = 2, then: type[Scaler] = Identity, standardise: bool = False
+    ) -> Self:
         """Takes the first directions, and fits the scaling on the components.
+
+        Args:
+            x_train: ``(N, F)`` training features.
+            n_components: how many to keep, K.
+            then: the scaling of the components.
+            standardise: whether each feature first gets mean 0 and standard deviation 1, as features of different units
+                ask for: otherwise the feature of the largest numbers is the first component.
 
         Raises:
             ConfigError: there are fewer features or rows than components.
         """
-        rows = _training_rows(cls.name, x_train)
+        raw = _training_rows(cls.name, x_train)
+        first = (Standard if standardise else Identity).fit(raw)
+        rows = first(raw)
         if n_components > min(rows.shape):
             raise ConfigError(
                 f"{n_components} components of {rows.shape[0]} training rows with {rows.shape[1]} features, expected "
@@ -255,13 +268,13 @@ class PrincipalComponents(Scaler):
         found = PCA(n_components, svd_solver="full").fit(rows)
         largest = np.abs(found.components_).argmax(axis=1, keepdims=True)
         axes = found.components_ * np.sign(np.take_along_axis(found.components_, largest, axis=1))
-        return cls(found.mean_, axes, then.fit((rows - found.mean_) @ axes.T))
+        return cls(first, found.mean_, axes, then.fit((rows - found.mean_) @ axes.T))
 
     def _width(self) -> int:
         return len(self.mean)
 
     def _apply(self, x: np.ndarray) -> np.ndarray:
-        return self.then((x - self.mean) @ self.axes.T)
+        return self.then((self.first(x) - self.mean) @ self.axes.T)
 
 
 #: Scalings by the names that study files and `fit_scaling` take.
@@ -269,7 +282,11 @@ SCALINGS: dict[str, type[Scaler]] = {cls.name: cls for cls in (Identity, MinMaxP
 
 
 def fit_scaling(
-    name: str, x_train: np.ndarray, components: int | None = None, weights: np.ndarray | None = None
+    name: str,
+    x_train: np.ndarray,
+    components: int | None = None,
+    weights: np.ndarray | None = None,
+    standardise: bool = False,
 ) -> Scaler:
     """Returns the scaling ``name``, fitted on the training features ``(N, F)``.
 
@@ -278,6 +295,7 @@ def fit_scaling(
         x_train: the training features.
         components: how many principal components to keep first; None scales the features themselves.
         weights: ``(N,)`` how much each row counts, above 0; None for equal weights. Components do not take them.
+        standardise: whether components are of standardised features; for features of different units.
 
     Raises:
         ConfigError: there is no such scaling, or there are fewer features than components.
@@ -294,7 +312,9 @@ def fit_scaling(
     scaling = SCALINGS[name]
     if weights is not None and components is None and issubclass(scaling, Standard):
         return scaling.fit_weighted(x_train, weights)
-    return scaling.fit(x_train) if components is None else PrincipalComponents.fit(x_train, components, scaling)
+    if components is None:
+        return scaling.fit(x_train)
+    return PrincipalComponents.fit(x_train, components, scaling, standardise)
 
 
 def _training_rows(name: str, x: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +42,19 @@ def layer_from(module: nn.Module, *, in_features: int | None = None) -> tuple[Im
     raise ConfigError(
         f"Got a {type(module).__name__}, expected a pennylane.qnn.TorchLayer or a TorchConnector of qiskit-machine-learning."
     )
+
+
+def default_range(module: nn.Module) -> tuple[float, float] | None:
+    """Between which bounds a quantum layer of another library draws its weights unless it is told otherwise.
+
+    Args:
+        module: a layer as `layer_from` takes it; None is returned for any other.
+    """
+    if is_torch_layer(module):
+        return 0.0, 2 * math.pi
+    if any(kind.__name__ == "TorchConnector" for kind in type(module).__mro__) and hasattr(module, "neural_network"):
+        return -1.0, 1.0
+    return None
 
 
 def _network(network: Any) -> Imported:

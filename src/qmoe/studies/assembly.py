@@ -76,7 +76,7 @@ def prepare_data(draw: Draw) -> PreparedData:
         generator = numpy_generator(draw.labels_seed)
         y_train, y_test = (generator.permutation(y) for y in (split.y_train, split.y_test))
         split = Split(split.x_train, y_train, split.x_test, y_test)
-    scaler = fit_scaling(draw.scaling, split.x_train, draw.components)
+    scaler = fit_scaling(draw.scaling, split.x_train, draw.components, standardise=draw.standardise)
     x_test = scaler(split.x_test) if len(split.x_test) else split.x_test
     return PreparedData(
         split,

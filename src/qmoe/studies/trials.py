@@ -38,6 +38,7 @@ class Draw:
     fixed: int | None
     labels: str = "true"
     test_samples: int | None = None
+    standardise: bool = False
 
     @property
     def sample_seed(self) -> int | np.random.SeedSequence:
@@ -158,7 +159,7 @@ class TrialSpec:
         data = self.data
         options = json.dumps(data.options, sort_keys=True)
         seeds = self.root, self.data_seed, self.fixed
-        part = data.test_fraction, *seeds, data.labels, data.test_samples
+        part = data.test_fraction, *seeds, data.labels, data.test_samples, bool(data.standardise)
         return Draw(data.name, options, data.components, data.scaling, *part)
 
     @property

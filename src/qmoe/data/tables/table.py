@@ -50,6 +50,7 @@ class UserTable(Dataset):
 
     name: ClassVar[str] = "table"
     difficulty: ClassVar[str] = ""
+    mixed_units: ClassVar[bool] = True
     located: ClassVar[str] = "path"
 
     path: str | os.PathLike[str] = ""

@@ -63,7 +63,10 @@ class ModelSpec(Spec):
 class DataSpec(Spec):
     """A data set by name, with its options, components and scaling (fitted on the training part), and what is held out.
 
-    That is a share of its rows, or ``test_samples`` fresh ones of the same family, and then all its rows train.
+    ``standardise`` says whether components are of standardised features. It is filled in for tables, whose columns are in
+    units of their own; elsewhere features are taken as they are.
+
+    What is held out is a share of its rows, or ``test_samples`` fresh ones of the same family, and then all its rows train.
 
     Labels that are ``"random"`` are permuted within each part, so that points, split and class sizes stay: a control that
     must come out at chance on held-out data. For files of the user's own the options name the content as well: ``digest`` is
@@ -73,6 +76,7 @@ class DataSpec(Spec):
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
     components: Size | None = None
+    standardise: Annotated[bool, Field(strict=True)] | None = None
     scaling: str = "none"
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
     test_samples: Size | None = None
@@ -101,6 +105,16 @@ class DataSpec(Spec):
             raise PydanticCustomError(
                 "components", "components = {k} of {n} feature(s)", {"k": self.components, "n": n_features}
             )
+        if self.components is None and self.standardise is not None:
+            raise PydanticCustomError(
+                "standardise",
+                "standardise is about components, and none are asked for; scaling = 'standard' standardises the features",
+            )
+        if self.components is not None:
+            mixed = self.kind.mixed_units
+            wanted = mixed if self.standardise is None else self.standardise
+            # Where features share a unit, "no" is the rule, and left out as every default is.
+            self.__dict__["standardise"] = wanted if wanted or mixed else None
         if self.scaling not in SCALINGS:
             hint = did_you_mean(self.scaling, SCALINGS)
             raise PydanticCustomError("scaling", "unknown scaling {s}{hint}", {"s": repr(self.scaling), "hint": hint})
