@@ -33,6 +33,17 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda found: found.group().encode("unicode_escape", "backslashreplace").decode(), text)
 
 
+def count(number: int, noun: str, plural: str = "") -> str:
+    """``1 run``, ``60 runs``, ``2 classes``.
+
+    Args:
+        number: how many.
+        noun: of what, for one.
+        plural: the word for several; by default the noun with an s.
+    """
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 class QMoEError(Exception):
     """Base of every error that qmoe raises on purpose. Its message shows NumPy's numbers as Python shows its own.
 

@@ -134,7 +134,7 @@ def test_no_difference_counts_only_where_routing_matters(direction):
     assert matters.outcome == {"greater": "refuted"}.get(direction, "supported")
     idle = verdict(claim(direction=direction), **three(0.965))
     assert idle.outcome == "inconclusive"
-    assert "on this data set routing does not matter" in idle.reasons[0]
+    assert "on this data set routing is not shown to matter" in idle.reasons[0]
     # The switched-off arm takes the place of "no room": both arms may be near 100%.
     assert verdict(claim(direction=direction), **three(0.9, 0.994, 0.993)).outcome == matters.outcome
 

@@ -42,7 +42,7 @@ def test_arms_that_guess_say_nothing_either_way(asks_need):
 
 
 @pytest.mark.parametrize(
-    ("part", "words"), [("router", "routing does not matter"), ("layer", "the layer does not matter")]
+    ("part", "words"), [("router", "routing is not shown to matter"), ("layer", "the layer is not shown to matter")]
 )
 def test_what_is_switched_off_is_named(part, words):
     close = SCORES - 0.001 * np.random.default_rng(3).random(DRAWS)

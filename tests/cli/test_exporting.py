@@ -89,7 +89,7 @@ def test_tensorboard_has_a_folder_for_each_trial_with_its_history(folder, loaded
         assert found["final/train_accuracy"][0][1] == pytest.approx(facts.metrics["train_accuracy"], rel=1e-6)
     (half,) = (tmp_path / "wild").iterdir()
     half.rename(half.with_name(f".{half.name}"))  # as an interruption leaves it
-    assert "1 runs written" in export(folder, "tensorboard", tmp_path)
+    assert "1 run written" in export(folder, "tensorboard", tmp_path)
     assert [path.name for path in (tmp_path / "wild").iterdir()] == [half.name]
 
 

@@ -98,9 +98,7 @@ def test_a_claim_that_one_choice_turns_round_depends_on_it():
         "At the study's own choices alone it would be supported.",
     )
     assert card.effect.startswith("At the study's own choices. Test accuracy (Circles a): quantum router 9")
-    assert opening_sentence(judged) == (
-        "Of 1 claim that matters most, 1 depends on the analysis. All of them were judged at up to 4 analyses each."
-    )
+    assert opening_sentence(judged) == ("Of 1 claim, 1 depends on the analysis. It was judged at up to 4 analyses.")
     assert [lead.label for lead in leads(judged)] == ["What depends on the analysis"]
     assert verdict_table(judged).cells()[0][2] == "depends on the analysis"
     assert learning_rates_section(Context(Contents(tuple(results), {}, (claim_on("a"),)), lambda _words: None)) == []

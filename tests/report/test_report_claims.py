@@ -91,7 +91,7 @@ def test_too_few_seeds_are_open_and_say_why():
     assert card.meaning == "Inconclusive: there are 8 draws of the data, and the claim asks for 30."
     assert any("asks for 30" in reason for reason in card.reasons)
     assert card.panel is None
-    assert card.effect == ""
+    assert card.effect.startswith("So far, and not judged: ")
     assert leads(judged)[0].label == "What is inconclusive"
 
 

@@ -7,13 +7,14 @@ import pytest
 from invented_results import invented
 
 from qmoe.claims.runs import ArmKey
+from qmoe.errors import count
 from qmoe.report import headline, judge_all, telling
 from qmoe.report.findings.arms import arms_of, at_epoch, finished
 from qmoe.report.findings.contents import study_titles
 from qmoe.report.findings.rung_results import rungs_of
 from qmoe.report.findings.verdict_words import bearings, effect_sentence, meaning_of, power_sentence
 from qmoe.report.tables import Column, signed, signed_number
-from qmoe.report.words import capital, count, file_name, join
+from qmoe.report.words import capital, file_name, join
 
 
 def noisy(p):

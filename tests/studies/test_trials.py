@@ -96,8 +96,8 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
     parts = {name: getattr(trial, name).model_dump() for name in ("data", "model", "training")}
     assert parts | {name: getattr(trial, name) for name in ("root", "data_seed", "init_seed", "fixed")} == {
         "data": {
-            "name": "moons", "options": {}, "components": None, "standardise": None, "scaling": "none", "test_fraction": 0.2,
-            "test_samples": None, "labels": "true",
+            "name": "moons", "options": {}, "components": None, "standardise": False, "scaling": "none",
+            "test_fraction": 0.2, "test_samples": None, "labels": "true",
         },
         "model": {
             "router": {
@@ -483,7 +483,6 @@ def test_components_of_a_table_are_of_standardised_features_unless_it_is_said_ot
         return make_trials(parse_study(tiny_values(data={**data, **more})))[0].trial
 
     unsaid, yes, no = trial(), trial(standardise=True), trial(standardise=False)
-    assert unsaid.data.standardise is True
     assert unsaid.hash == yes.hash != no.hash
     raw, standardised = (prepare_data(each.draw).scaler.axes for each in (no, yes))
     assert abs(raw[0, 2]) > 0.999
@@ -499,6 +498,14 @@ def test_components_of_features_in_one_unit_are_of_the_features_as_they_are():
     )
     assert unsaid.hash == no.hash != yes.hash
     assert "standardise" not in unsaid.canonical
+
+
+def test_a_stored_study_whose_components_were_of_the_features_as_they_are_stays_what_it_was(tmp_path):
+    (tmp_path / "mine.csv").write_text("a,b,kind\n" + "".join(f"0.{i},{i}.5,{i % 2}\n" for i in range(20)))
+    data = {"name": "table", "options": {"path": str(tmp_path / "mine.csv"), "target": "kind"}, "components": 1}
+    raw, read = (parse_study(tiny_values(data={**data, **more})) for more in ({"standardise": False}, {}))
+    assert parse_study(json.loads(raw.canonical), stored=True) == raw != read
+    assert parse_study(json.loads(read.canonical), stored=True) == read
 
 
 def test_standardise_without_components_is_refused():

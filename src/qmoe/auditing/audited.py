@@ -15,7 +15,7 @@ from qmoe.auditing.audit_claims import MAIN
 from qmoe.auditing.first_weights import Starts
 from qmoe.auditing.replacements import ARMS
 from qmoe.claims import ArmKey, Outcome, StudyRuns, Universe, Verdict
-from qmoe.errors import unknown
+from qmoe.errors import count, unknown
 from qmoe.statistics import PairedDifference
 from qmoe.studies.metrics import metric_facts
 
@@ -214,7 +214,7 @@ class AuditResult:
     def __str__(self) -> str:
         lines = [f"Audit of {self.path} ({self.layer})", "", *_wrapped(self.headline), ""]
         words = metric_facts(self.metric).words
-        lines += [f"{words}, {len(self.scores())} draws; differences below {self.margin:g} do not matter", ""]
+        lines += [f"{words}, {count(len(self.scores()), 'draw')}; differences below {self.margin:g} do not matter", ""]
         rows = [("", "parameters", "mean", "difference [95%]"), *(self._row(arm) for arm in self.arms)]
         wide = [max(len(row[i]) for row in rows) for i in range(4)]
         lines += [f"  {a:<{wide[0]}}  {b:>{wide[1]}}  {c:>{wide[2]}}  {d:>{wide[3]}}".rstrip() for a, b, c, d in rows]

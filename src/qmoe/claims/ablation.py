@@ -8,7 +8,7 @@ from typing import Any
 
 from qmoe.claims.spec import Claim, parse_claims
 from qmoe.data import UserTable
-from qmoe.errors import ConfigError
+from qmoe.errors import ConfigError, count
 from qmoe.statistics.conventions import MARGIN
 from qmoe.studies.files import parse_study
 from qmoe.studies.specs.study import LADDER_TITLE, Study
@@ -52,7 +52,7 @@ def ablation_study(
     wanted = qubits or min(table.n_features, MAX_QUBITS)
     if wanted > table.n_features:
         raise ConfigError(
-            f"{wanted} qubits for {table.n_features} feature(s); take at most as many qubits as features."
+            f"{count(wanted, 'qubit')} for {count(table.n_features, 'feature')}; take at most as many qubits as features."
         )
     data: dict[str, Any] = {
         "name": "table",
@@ -62,13 +62,16 @@ def ablation_study(
     }
     reduced = wanted < table.n_features
     about = (
-        f"Rows of {Path(path).name}, {table.n_features} features, {table.n_classes} classes of {target}. The router has "
-        f"{wanted} qubits and {layers} layers, and routes to {experts} linear experts. Training takes {epochs} epochs at a "
-        f"learning rate of {lr:g}."
+        f"Rows of {Path(path).name}, {count(table.n_features, 'feature')}, {count(table.n_classes, 'class', 'classes')} of "
+        f"{target}. The router has {count(wanted, 'qubit')} and {count(layers, 'layer')}, and routes to {experts} linear "
+        f"experts. Training takes {count(epochs, 'epoch')} at a learning rate of {lr:g}."
     )
     if reduced:
         data["components"] = wanted
-        about += f" The features are standardised and reduced to {wanted} principal components, one for each qubit."
+        kept = (
+            "their first principal component" if wanted == 1 else f"{wanted} principal components, one for each qubit"
+        )
+        about += f" The features are standardised and reduced to {kept}."
     router = {"kind": "quantum", "n_qubits": wanted, "n_layers": layers}
     values = {
         "name": _name(Path(path).stem, target),
@@ -90,6 +93,11 @@ def ablation_study(
         ],
     }
     return parse_study(values, f"qmoe ablate {path}")
+
+
+def is_ablation(study: Study) -> bool:
+    """Whether a study looks like one of `ablation_study`."""
+    return study.data.name == UserTable.name and bool(study.ladder) and study.title.startswith(LADDER_TITLE)
 
 
 def ladder_claims(study: Study, first: int = 1) -> list[Claim]:

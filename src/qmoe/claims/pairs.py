@@ -38,6 +38,12 @@ class Pairs:
     loss_a: np.ndarray
     loss_b: np.ndarray
 
+    @property
+    def unit_of_one(self) -> str:
+        """The unit where there is one cluster: ``draw of the data``."""
+        first, _, rest = self.unit.partition(" ")
+        return f"{first.removesuffix('s')} {rest}".strip()
+
 
 def pair(study: StudyRuns, a: ArmRuns, b: ArmRuns, metric: str) -> Pairs | str:
     """Pairs two arms by their seeds, or says in words why that cannot be done.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qmoe.claims.deciding.assay import Assays
-from qmoe.claims.deciding.caveats import caveats, objections, obstacles, still_falling
+from qmoe.claims.deciding.caveats import caveats, objections, obstacles, still_falling, too_few
 from qmoe.claims.deciding.correction import PValues
 from qmoe.claims.deciding.evidence import Contrast, Evidence, weigh
 from qmoe.claims.kinds.base import ClaimTest, MeasuredTest, StudyTest
@@ -53,6 +53,7 @@ class Question:
         caveats: what goes beside the verdict.
         falling: labels of the arms whose loss was still falling at the end of training.
         estimates: the comparison by all three estimands.
+        idle: what is not shown to matter though a lead could be found, as `Comparison` says.
     """
 
     a_key: ArmKey
@@ -72,6 +73,7 @@ class Question:
     caveats: list[str] = field(default_factory=list)
     falling: list[str] = field(default_factory=list)
     estimates: tuple[Estimate, ...] = ()
+    idle: str = ""
 
     @property
     def strength(self) -> float:
@@ -190,8 +192,10 @@ class Poser:
                     f"{study.name}, {asked.a} against {asked.b}: the best of {pairs.starts} initialisations; fewer than "
                     f"{test.starts} say little about what an arm can do."
                 )
-            if self.facts and metric_facts(test.metric).is_accuracy and contrast.scale == "difference":
-                asked.estimates = self._estimates(pairs, SUCCESS if test.success is None else test.success)
+        # Too few draws forbid a verdict, not to show what they gave.
+        told = not asked.obstacles or asked.obstacles == too_few(pairs, min_seeds)
+        if told and self.facts and metric_facts(test.metric).is_accuracy and contrast.scale == "difference":
+            asked.estimates = self._estimates(pairs, SUCCESS if test.success is None else test.success)
         return asked
 
     def _weigh(
@@ -219,6 +223,13 @@ class Poser:
         sensitive = self.assays.sensitive(study, asked.a_key, asked.b_key, asked.metric, asked.evidence)
         asked.never, asked.no_sameness = objections(asked.evidence, study, metric, sensitive, test.asks_need)
         asked.caveats = caveats(pairs, left, right, asked.evidence, study, asked.metric)
+        told = sensitive is False  # the verdict itself says it then
+        if (
+            self.facts
+            and not told
+            and self.assays.is_idle(study, asked.a_key, asked.b_key, asked.metric, asked.evidence)
+        ):
+            asked.idle = study.part
         if not metric_facts(asked.metric).is_count:
             asked.falling = [runs.title for runs in (left, right) if still_falling(runs)]
 

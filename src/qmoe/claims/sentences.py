@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from qmoe.claims.analyses.choices import alternative_words, choice_words
+from qmoe.claims.deciding.assay import not_shown_to_matter
 from qmoe.claims.deciding.evidence import Decision, Evidence
 from qmoe.statistics.conventions import POWER
 from qmoe.studies.metrics import Kind, metric_facts
@@ -96,9 +97,22 @@ def over_specifications(multiverse: Multiverse) -> list[str]:
     return found
 
 
+def idle_caveats(verdict: Verdict) -> tuple[str, ...]:
+    """That routing is not shown to matter on studies where a lead is; nothing where no comparison says so."""
+    if verdict.outcome not in ("supported", "depends"):
+        return ()
+    found = {c.study: (c.idle, c.evidence.contrast) for c in verdict.comparisons if c.idle and c.evidence is not None}
+    return tuple(
+        f"{study}: {not_shown_to_matter(part, max(asked.margin, asked.at_least or 0.0))}. So being ahead is not shown to "
+        f"come from the {part}."
+        for study, (part, asked) in found.items()
+    )
+
+
 def caveats(verdict: Verdict) -> tuple[str, ...]:
     """What speaks against a verdict."""
-    found = [
+    found = list(idle_caveats(verdict))
+    found += [
         words for test in verdict.tests for words in [*(w for c in test.comparisons for w in c.caveats), *test.caveats]
     ]
     falling: dict[str, dict[str, None]] = {}

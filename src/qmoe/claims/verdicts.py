@@ -71,7 +71,10 @@ class Comparison(Sides):
         obstacles: what kept it from being tested, or forbids a verdict whatever the figures; phrases.
         caveats: what goes beside it; sentences.
         falling: labels of the arms whose loss was still falling at the end of training.
-        estimates: the comparison by all three estimands, where accuracies are compared.
+        estimates: the comparison by all three estimands, where accuracies are compared; also where there are too few draws
+            to test it.
+        idle: what is not shown to matter, ``"router"`` or ``"layer"``, where a lead of a could be found all the same: a is
+            not shown to be above the arm in which that is switched off. "" for none.
     """
 
     outcome: Outcome
@@ -81,6 +84,7 @@ class Comparison(Sides):
     caveats: tuple[str, ...] = ()
     falling: tuple[str, ...] = ()
     estimates: tuple[Estimate, ...] = ()
+    idle: str = ""
 
     @property
     def strength(self) -> float | None:
@@ -91,6 +95,12 @@ class Comparison(Sides):
     def evidence(self) -> Evidence | None:
         """The numbers; None where nothing could be tested."""
         return None if self.decision is None else self.decision.evidence
+
+    @property
+    def unjudged(self) -> Estimate | None:
+        """The estimate of a comparison that was not tested, such as of too few draws; None where there is none."""
+        found = [e for e in self.estimates if e.estimand == self.estimand]
+        return found[0] if found and self.decision is None else None
 
     @property
     def effect(self) -> float | None:
@@ -213,7 +223,7 @@ class Verdict:
         found = [c for t in self.tests if t.outcome == self.own for c in t.comparisons if c.decision is not None]
         found = found or [c for c in self.comparisons if c.decision is not None]
         if not found:
-            return None
+            return next((c for c in self.comparisons if c.unjudged is not None), None)
 
         def certain(comparison: Comparison, outcome: str) -> float:
             assert comparison.decision is not None

@@ -23,7 +23,7 @@ from qmoe.cli.packages import starting
 from qmoe.cli.results_commands import add_to
 from qmoe.cli.shared_options import Claims, Json
 from qmoe.cli.streams import enduring_output
-from qmoe.errors import ConfigError, QMoEError, unknown, visible
+from qmoe.errors import ConfigError, QMoEError, count, unknown, visible
 from qmoe.statistics.conventions import POWER
 from qmoe.studies.presets import GROUPS, PHASES, load_preset, preset_text, refuse_borrowed_name
 
@@ -227,7 +227,8 @@ def ablate(
         from qmoe.cli.jobs import run_job
     if seeds < HEADLINE_SEEDS:
         typer.echo(
-            f"With {seeds} splits every verdict will be inconclusive: claims ask for {HEADLINE_SEEDS}.", err=True
+            f"With {count(seeds, 'split')} every verdict will be inconclusive: claims ask for {HEADLINE_SEEDS}.",
+            err=True,
         )
     study = ablation_study(
         data, target, qubits=qubits, layers=layers, experts=experts, epochs=epochs, lr=lr, seeds=seeds,

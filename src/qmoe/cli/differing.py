@@ -12,6 +12,7 @@ from rich.table import Table
 
 from qmoe.cli.console import make_console, say
 from qmoe.cli.jobs import STORE, own_claims
+from qmoe.errors import count
 from qmoe.report.tables import outcome_words, signed
 from qmoe.report.two_folders import (
     Deciding,
@@ -21,7 +22,7 @@ from qmoe.report.two_folders import (
     VerdictDifference,
     compare_results,
 )
-from qmoe.report.words import count, join
+from qmoe.report.words import join
 
 #: Options of a study that are told; `--json` has all.
 _TOLD = 12

@@ -9,7 +9,7 @@ from pathlib import Path
 from qmoe.cli.console import make_console, say
 from qmoe.cli.jobs import STORE
 from qmoe.data.tables.text import for_spreadsheet
-from qmoe.errors import QMoEError, unknown
+from qmoe.errors import QMoEError, count, unknown
 from qmoe.safe_files import own_folder, write_whole
 from qmoe.studies.export import to_mlflow, to_tensorboard
 from qmoe.studies.store import Store
@@ -37,7 +37,7 @@ def _write_runs(store: Store, to: str, out: Path) -> None:
     _make_folder(out)
     console = make_console()
     n_written = sum(1 for _ in write(studies, out))
-    say(console, f"{out}: {n_written:,} runs written; those that were there are kept.")
+    say(console, f"{out}: {count(n_written, 'run')} written; those that were there are kept.")
     say(console, f"To see them: {_SHOWN_BY[to].format(out)}")
 
 

@@ -18,8 +18,10 @@ from qmoe.claims import CLAIMS, FURTHER_CLAIMS, Claim, Verdict, load_claims
 from qmoe.cli.computing import Computing, until_stopped
 from qmoe.cli.console import make_console, make_progress, say
 from qmoe.engines.memory import in_words
-from qmoe.errors import ConfigError
+from qmoe.errors import ConfigError, count
 from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, outcome_words, read_store, telling
+from qmoe.report.findings.contents import study_titles
+from qmoe.report.findings.notes import n_more_caveats, verdict_notes
 from qmoe.studies import (
     InProcess,
     LocalProcesses,
@@ -83,7 +85,7 @@ def run_job(
         task = progress.add_task("training", total=None)
 
         def on_plan(stacks: Sequence[Stack]) -> None:
-            say(progress.console, f"{sum(map(len, stacks))} trials to train; results go to {out}/")
+            say(progress.console, f"{count(sum(map(len, stacks)), 'trial')} to train; results go to {out}/")
             if stacks:
                 say(progress.console, _predicted(prediction, stacks, executor))
             if kernels_to_compile(stacks):
@@ -195,6 +197,7 @@ def _tell(
     seconds: float,
     as_json: bool,
 ) -> None:
+    judged = contents.judged
     failed = sum(len(results.failed) for results in contents.results) if done is None else done.failed
     for name, reason in contents.unreadable:
         say(console, f"The study {name} cannot be read and is left out: {reason}")
@@ -205,7 +208,10 @@ def _tell(
             "trials_failed": failed,
             "seconds": round(seconds, 2),
             "headline": [row.to_dict() for row in rows],
-            "verdicts": [verdict.as_dict() for verdict in contents.judged.verdicts],
+            "verdicts": [
+                verdict.as_dict() | {"at_other_rates": {at.key: v.outcome for at, v in judged.elsewhere(verdict)}}
+                for verdict in judged.verdicts
+            ],
         }
         typer.echo(json.dumps(summary, indent=2))
         return
@@ -214,13 +220,29 @@ def _tell(
     console.print(_table(shown, studies))
     if contents.judged.verdicts:
         console.print(_verdicts(contents.judged.verdicts))
+        _tell_notes(console, contents)
     say(console, f"Report: {page}  ({seconds:.0f} s)")
     if failed:
         say(
             console,
-            f"{failed} trials failed and count in no number; the report names them. `qmoe run`, `ablate` or `reproduce` "
-            "with --retry-failed trains them again.",
+            f"{count(failed, 'trial')} failed, and no number counts them; the report names them. `qmoe run`, `ablate` or "
+            "`reproduce` with --retry-failed trains them again.",
         )
+
+
+def _tell_notes(console: Console, contents: Contents) -> None:
+    """Why verdicts are inconclusive, and what weakens the others; the rest is in the report."""
+    judged = contents.judged
+    table = Table(title="Beside these verdicts", title_justify="left", box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for ids, words in verdict_notes(judged, study_titles(contents.results)):
+        table.add_row(", ".join(ids), words)
+    if table.row_count:
+        console.print(table)
+        console.print()
+    if n := n_more_caveats(judged):
+        say(console, f"The report has {count(n, 'more caveat')}.")
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> Table:
@@ -278,5 +300,5 @@ def _figure(row: HeadlineRow | None) -> str:
     digits = max(3, row.decimals)
     # Fewer seeds give an interval that promises more than they can hold.
     few = row.low is None or row.high is None or row.n < 6
-    interval = f" ({row.n} runs)" if few else f" [{row.low:.{digits}f}, {row.high:.{digits}f}]"
+    interval = f" ({count(row.n, 'run')})" if few else f" [{row.low:.{digits}f}, {row.high:.{digits}f}]"
     return f"{row.mean:.{digits}f}{interval}"

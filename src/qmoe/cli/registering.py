@@ -14,7 +14,7 @@ import qmoe
 from qmoe.claims import Claim, Registration, load_claims, plan, register, runs_of, shipped_claims, verify
 from qmoe.claims.registration import older_runs, seeded
 from qmoe.cli.console import make_console
-from qmoe.errors import ConfigError, unknown, visible
+from qmoe.errors import ConfigError, count, unknown, visible
 from qmoe.studies import Store, Study, parse_study, preset_names
 from qmoe.studies.boundary_measures import agreement_on, straightness_on
 from qmoe.studies.files import read_study
@@ -69,7 +69,7 @@ def register_job(names: Sequence[str], claims: Path | None, out: Path) -> None:
     studies = [study_of(name) for name in names]
     made = register(_claims_on(studies, claims), studies, qmoe.__version__)
     made.write(out)
-    typer.echo(f"{len(made.claims)} claims on {len(made.studies)} studies: {made.digest}")
+    typer.echo(f"{count(len(made.claims), 'claim')} on {count(len(made.studies), 'study', 'studies')}: {made.digest}")
     typer.echo(f"Root seed {made.root_seed}; written to {out}. Run with --registration {out}.")
 
 
@@ -103,10 +103,9 @@ def verify_job(path: Path, names: Sequence[str], claims: Path | None, results: P
             loaded = [store.load(name) for name in store.study_names() if name in made.studies]
         found += [d.words for d in verify(made, asked, [r.study for r in loaded]) if d.what == "seed"]
         older = older_runs(made.date, loaded)
-        typer.echo(
-            f"{older} runs are older than the registration." if older else "No run is older than the registration."
-        )
-        found += [f"{older} runs are older than the registration."] if older else []
+        said = f"{count(older, 'run')} {'is' if older == 1 else 'are'} older than the registration." if older else ""
+        typer.echo(said or "No run is older than the registration.")
+        found += [said] if said else []
     for words in found:
         typer.echo(visible(words))
     if found:

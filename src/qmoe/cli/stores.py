@@ -13,6 +13,7 @@ from rich.table import Table
 
 from qmoe.cli.console import make_console, say
 from qmoe.cli.jobs import STORE
+from qmoe.errors import count
 from qmoe.studies.store import Store, StoreStatus, merge_stores, status_of
 
 
@@ -36,11 +37,12 @@ def status_job(folder: Path, as_json: bool) -> None:
 def _in_words(found: StoreStatus) -> str:
     if not found.missing:
         return "All trials have run."
+    missing = f"{count(found.missing, 'trial')} {'is' if found.missing == 1 else 'are'}"
     if found.writer is None:
-        return f"{found.missing:,} trials are missing, and nothing is running. The same command continues from there."
+        return f"{missing} missing, and nothing is running. The same command continues from there."
     left = found.seconds_left
     when = "" if left is None else f", {found.per_second:.1f} a second, about {_duration(left)} left"
-    return f"{found.missing:,} trials are missing; {found.writer} is running them{when}."
+    return f"{missing} missing; {found.writer} is running them{when}."
 
 
 def _duration(seconds: float) -> str:
@@ -69,10 +71,11 @@ def merge_job(folders: Sequence[Path], out: Path, prefer: Path | None) -> None:
     done = merge_stores([folder / STORE for folder in folders], out / STORE, prefer and prefer / STORE)
     console = make_console()
     for path, n in done.taken.items():
-        say(console, f"{n:,} trials from {path}")
+        say(console, f"{count(n, 'trial')} from {path}")
     for path, damaged in done.damaged.items():
         say(console, f"{len(damaged):,} damaged rows of {path} are left out; `qmoe store check` names them.")
     say(
         console,
-        f"{out / STORE}: {done.trials:,} trials of {len(done.studies)} studies. `qmoe report {out}` shows them.",
+        f"{out / STORE}: {count(done.trials, 'trial')} of {count(len(done.studies), 'study', 'studies')}. "
+        f"`qmoe report {out}` shows them.",
     )

@@ -31,6 +31,7 @@ from qmoe.report.sections.summary import (
     headline_table,
     leads,
     opening_sentence,
+    page_title,
     provenance_items,
     quick_check,
     summary,
@@ -124,7 +125,7 @@ def _page(contents: Contents, out: Path, step: OnStep, executor: Executor) -> st
         _environment()
         .get_template("page.html.j2")
         .render(
-            title="Quantum routers for mixtures of experts: what was seen",
+            title=page_title(results),
             style=Markup(_asset("palette.css") + _asset("style.css")),
             script=Markup(_asset("page.js")),
             paper=paper(),

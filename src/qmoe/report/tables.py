@@ -188,7 +188,7 @@ def signed(mean: float, low: float, high: float, decimals: int | None = None) ->
 
 def signed_number(value: float, decimals: int = 3) -> str:
     """Shows a number with its sign."""
-    return f"{value:+.{decimals}f}".replace("-", "−")
+    return f"{round(value, decimals) + 0.0:+.{decimals}f}".replace("-", "−")  # the sum makes -0.0 a plain 0
 
 
 def known(value: float) -> float | None:

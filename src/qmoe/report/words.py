@@ -1,4 +1,4 @@
-"""Small pieces of text: lists, counts, capitals, and names of files."""
+"""Small pieces of text: lists, capitals, and names of files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ from collections.abc import Sequence
 def join(names: Sequence[str]) -> str:
     """``a, b and c``."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
-
-
-def count(number: int, noun: str) -> str:
-    """``1 run``, ``60 runs``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def file_name(name: str) -> str:

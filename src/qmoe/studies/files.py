@@ -25,8 +25,13 @@ _LONG_KEY = re.compile(rf"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){{{MAX_DEPT
 _SLASHES = "; write the \\ of a path as /, or the path in single quotes"
 
 
-def parse_study(values: dict[str, Any], source: str = "study") -> Study:
+def parse_study(values: dict[str, Any], source: str = "study", *, stored: bool = False) -> Study:
     """Builds a study from the tables of a TOML file, with the arms of its ladder.
+
+    Args:
+        values: the tables.
+        source: what errors call them.
+        stored: whether they are what a store keeps of a study, of which nothing is filled in.
 
     Raises:
         ConfigError: naming ``source``, the place, the value and what was expected.
@@ -38,6 +43,8 @@ def parse_study(values: dict[str, Any], source: str = "study") -> Study:
         'phase2-heldout'
     """
     check_tables(values, source)
+    if not stored:
+        values = _with_standardised_components(values)
     try:
         study = Study.model_validate(values)
     except ValidationError as error:
@@ -57,6 +64,16 @@ def parse_study(values: dict[str, Any], source: str = "study") -> Study:
         if name not in arms:
             raise ConfigError(f"{source}: multiverse.arms: {unknown('arm', name, arms)}")
     return study
+
+
+def _with_standardised_components(values: dict[str, Any]) -> dict[str, Any]:
+    """The tables of a study; components are of standardised features where these may be in units of their own."""
+    data = values.get("data")
+    if not isinstance(data, dict) or data.get("components") is None or "standardise" in data:
+        return values
+    name = data.get("name")
+    mixed = isinstance(name, str) and name in DATASETS and DATASETS[name].mixed_units
+    return {**values, "data": {**data, "standardise": True}} if mixed else values
 
 
 def load_study(path: str | Path) -> Study:

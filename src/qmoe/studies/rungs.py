@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 from qmoe.circuits import Circuit, CircuitSpec, NoiseModel
+from qmoe.errors import count
 from qmoe.routers import QuantumRouter, StochasticRouter
 from qmoe.routers.functions.ranks import is_constant, jacobian_rank
 from qmoe.routers.stochastic import MAX_FEATURES
@@ -124,7 +125,7 @@ def _stochastic(base: Base) -> Step:
     if base.uploads > 1:
         return f"{base.uploads} uploads reach frequency {base.uploads}{otherwise}"
     if base.built.projection is not None:
-        return f"{base.n_features} features are projected onto {base.n_qubits} qubit(s){otherwise}"
+        return f"{base.n_features} features are projected onto {count(base.n_qubits, 'qubit')}{otherwise}"
     if base.n_features > MAX_FEATURES:
         return f"{base.n_features} features take a chain of more than {2 * MAX_FEATURES} bits: the twin is the control"
     chain = StochasticRouter(base.n_features, base.n_experts, generator=torch.Generator())
@@ -132,8 +133,8 @@ def _stochastic(base: Base) -> Step:
     if max(size, base.router_size) <= _MAX_RANKED:
         ranks = ", rank {} for {}".format(*_ranks(base.built.circuit, base.n_experts, chain.n_layers))
     says = (
-        f"no circuit: {chain.n_bits} random bits in {chain.n_layers} layers, the same functions without interference; "
-        f"{size} parameters for {base.router_size}{ranks}"
+        f"no circuit: {chain.n_bits} random bits in {count(chain.n_layers, 'layer')}, the same functions without "
+        f"interference; {size} parameters for {base.router_size}{ranks}"
     )
     return base.with_router(router_model("stochastic", n_layers=chain.n_layers)), says
 

@@ -159,7 +159,7 @@ class TrialSpec:
         data = self.data
         options = json.dumps(data.options, sort_keys=True)
         seeds = self.root, self.data_seed, self.fixed
-        part = data.test_fraction, *seeds, data.labels, data.test_samples, bool(data.standardise)
+        part = data.test_fraction, *seeds, data.labels, data.test_samples, data.standardise
         return Draw(data.name, options, data.components, data.scaling, *part)
 
     @property

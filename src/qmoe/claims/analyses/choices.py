@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from qmoe.errors import count
+
 #: Choice -> what it is called.
 _CHOICES = {
     "scaling": "scaling",
@@ -58,5 +60,5 @@ def alternative_words(choice: str, alternative: str, *, starts: int = 0, short: 
     if choice == "rotation":
         return f"rotation {alternative}"
     if choice == "epochs":
-        return f"{alternative} epochs" if alternative.isdigit() else f"trained {alternative}"
+        return count(int(alternative), "epoch") if alternative.isdigit() else f"trained {alternative}"
     return f"first weights times {alternative}"

@@ -36,10 +36,18 @@ class Assays:
         None where that is not asked (no accuracies, the switched-off arm itself, figures that say "different" anyway) or
         cannot be known (no such arm in the study, or none of its runs).
         """
+        return self._shown(study, a, b, metric, evidence) if _could_say_none(evidence, self.alpha) else None
+
+    def is_idle(self, study: StudyRuns, a: ArmKey, b: ArmKey, metric: str, evidence: Evidence) -> bool:
+        """Whether a may be shown to be ahead of b although it is not shown to be above the switched-off arm."""
+        could = evidence.contrast.direction == "greater" and evidence.p_support < self.alpha
+        return could and self._shown(study, a, b, metric, evidence) is False
+
+    def _shown(self, study: StudyRuns, a: ArmKey, b: ArmKey, metric: str, evidence: Evidence) -> bool | None:
         contrast = evidence.contrast
         margin = max(contrast.margin, contrast.at_least or 0.0)
         asked = metric_facts(metric).is_accuracy and contrast.scale == "difference" and margin > 0
-        if not asked or SWITCHED_OFF in (a, b) or not _could_say_none(evidence, self.alpha):
+        if not asked or SWITCHED_OFF in (a, b):
             return None
         if SWITCHED_OFF not in study.arms:
             study = self.home.get(study.name, study)
@@ -57,6 +65,12 @@ class Assays:
         asked = Contrast("greater", margin, at_least=margin)
         found = weigh(pairs.a, pairs.b, asked, pairs.clusters, alpha=self.alpha, seed=self.seed)
         return conclude(found, found.p_support, found.p_refute, self.alpha).outcome == "supported"
+
+
+def not_shown_to_matter(part: str, margin: float) -> str:
+    """That a study does not show its router, or another part, to matter; in words."""
+    what = "routing" if part == "router" else f"the {part}"
+    return f"{what} is not shown to matter: switching the {part} off is not shown to cost more than {margin:g}"
 
 
 def _could_say_none(evidence: Evidence, alpha: float) -> bool:

@@ -9,20 +9,21 @@ What forbids a verdict, because the data cannot carry one whatever they say:
   its own best rate, if all were chosen from equally many);
 * all differences are exactly equal: most often both arms are one and the same, or the seed did not reach the model;
 * nothing learned: neither arm does better than guessing, which is to say the commonest class every time;
-* routing does not matter: for "no difference that matters" in a study with the arm `mean` (the router switched off), a is
-  not shown to be above that arm by more than the margin (assay sensitivity). Without that arm, a ceiling or floor effect:
-  both arms within the margin of 100% or of chance.
+* routing is not shown to matter: for "no difference that matters" in a study with the arm `mean` (the router switched off),
+  a is not shown to be above that arm by more than the margin (assay sensitivity). Without that arm, a ceiling or floor
+  effect: both arms within the margin of 100% or of chance.
 
 A test that asks whether the data need something (``asks_need``) is answered by equal differences and by arms near 100%.
 
-Told beside it: single runs that failed, numbers of parameters that differ by more than half, a loss that was
-still falling, data that never vary, a mean that rests on few pairs.
+Told beside it: single runs that failed, numbers of parameters that differ by more than half, a loss that was still falling,
+a lead where routing is not shown to matter, data that never vary, a mean that rests on few pairs.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from qmoe.claims.deciding.assay import not_shown_to_matter
 from qmoe.claims.deciding.evidence import Decision, Evidence
 from qmoe.claims.pairs import Pairs
 from qmoe.claims.runs import ArmRuns, StudyRuns
@@ -42,9 +43,7 @@ def obstacles(pairs: Pairs, a: ArmRuns, b: ArmRuns, min_seeds: int) -> list[str]
         found.append(f"{pairs.missing} of {pairs.planned} pairs of runs are not finished")
     if pairs.lost > MAX_FAILED * pairs.planned:
         found.append(f"{pairs.lost} of {pairs.planned} pairs failed, so the remaining ones are a selection")
-    n = len(np.unique(pairs.clusters))
-    if n < min_seeds:
-        found.append(f"there are {n} {pairs.unit}, and the claim asks for {min_seeds}")
+    found += too_few(pairs, min_seeds)
     for name, left, right in (("epochs", a.epochs, b.epochs), ("batch size", a.batch_sizes, b.batch_sizes)):
         if set(left[left > 0].tolist()) != set(right[right > 0].tolist()) and (left > 0).any() and (right > 0).any():
             found.append(f"the arms were trained with different {name}")
@@ -56,6 +55,15 @@ def obstacles(pairs: Pairs, a: ArmRuns, b: ArmRuns, min_seeds: int) -> list[str]
             f"the arms were tuned over {max(len(a.tried), 1)} and {max(len(b.tried), 1)} learning rates: unequal effort"
         )
     return found
+
+
+def too_few(pairs: Pairs, min_seeds: int) -> list[str]:
+    """That there are fewer independent seeds than a claim asks for, in plain words; nothing where there are enough."""
+    n = len(np.unique(pairs.clusters))
+    if n >= min_seeds:
+        return []
+    there = f"is 1 {pairs.unit_of_one}" if n == 1 else f"are {n} {pairs.unit}"
+    return [f"there {there}, and the claim asks for {min_seeds}"]
 
 
 def objections(
@@ -85,9 +93,7 @@ def objections(
         margin = max(evidence.contrast.margin, evidence.contrast.at_least or 0.0)
         chance = study.guessing(metric)
         if sensitive is False:
-            what = "routing" if study.part == "router" else f"the {study.part}"
-            sameness.append(f"on this data set {what} does not matter: switching the {study.part} off is not shown to cost "
-                            f"more than {margin:g}")  # fmt: skip
+            sameness.append(f"on this data set {not_shown_to_matter(study.part, margin)}")
         elif sensitive is None and lowest >= 1 - margin and not asks_need:
             sameness.append("both arms are so close to 100% that a difference that matters could not appear")
         if chance is not None and highest <= chance + margin:

@@ -86,7 +86,7 @@ def _compared(test: str, q: Question, corrections: Corrections, alpha: float) ->
         outcome = decision.outcome
     return Comparison(
         test, q.study, q.metric, q.estimand, q.a_key, q.b_key, q.a, q.b, outcome, q.unit, decision, tuple(why),
-        tuple(q.caveats), tuple(q.falling), q.estimates,
+        tuple(q.caveats), tuple(q.falling), q.estimates, q.idle,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import typer
 from qmoe.cli.console import make_console, make_progress, say
 from qmoe.cli.packages import starting
 from qmoe.cli.shared_options import Json
-from qmoe.errors import ConfigError, QMoEError
+from qmoe.errors import ConfigError, QMoEError, count
 from qmoe.safe_files import write_whole
 from qmoe.statistics.conventions import MARGIN
 
@@ -65,7 +65,10 @@ def devices(
     else:
         for line in str(table).splitlines():
             say(console, line)
-        say(console, f"{table.n_draws} draws; a loss below {table.margin:g} does not matter; exact expectation values.")
+        say(
+            console,
+            f"{count(table.n_draws, 'draw')}; a loss below {table.margin:g} does not matter; exact expectation values.",
+        )
     if out is not None:
         try:
             write_whole(out, table.to_frame().to_csv(index=False))

@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from qmoe.claims import ArmRuns
+from qmoe.errors import count
 from qmoe.report.findings.arms import MIN_SEEDS, finished
 from qmoe.report.findings.headline import two_groups
-from qmoe.report.findings.paper import departures
+from qmoe.report.findings.paper import departures, is_preset
 from qmoe.report.words import join
 from qmoe.statistics.conventions import UNEQUAL
 from qmoe.studies import StudyResults
@@ -37,11 +38,12 @@ def page_caveats(results: Sequence[StudyResults], judged: Collection[str] = ()) 
             f"Too few runs for each arm: {join(few)}. Below {MIN_SEEDS} runs, means and intervals can move a lot with "
             "the next seeds."
         )
-    coarse = sorted({a.n for _, arms in studies for a in arms if a.n < 50})
+    compared = {result.study.name for result in results if is_preset(result.study)}
+    coarse = sorted({a.n for name, arms in studies for a in arms if a.n < 50 and name in compared})
     if coarse:
         found.append(
-            f"With {join([str(n) for n in coarse])} runs a percentile moves in steps of up to {100 / coarse[0]:.0f} "
-            "points; with fewer than 50, 'outside the middle 98%' only means beyond all of our runs."
+            f"With {join([str(n) for n in coarse[:-1]] + [count(coarse[-1], 'run')])} a percentile moves in steps of up to "
+            f"{100 / coarse[0]:.0f} points; with fewer than 50, 'outside the middle 98%' only means beyond all of our runs."
         )
     thin = [f"{name} ({k})" for name, arms in studies if 1 < (k := len(np.unique(arms[0].clusters))) < 10]
     if thin:

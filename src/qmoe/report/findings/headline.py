@@ -11,6 +11,7 @@ import numpy as np
 from qmoe.claims import ArmRuns
 from qmoe.claims.runs import ArmKey
 from qmoe.claims.sentences import metric_words
+from qmoe.errors import count
 from qmoe.report.findings.arms import MIN_SEEDS, arms_of, at_epoch, interval_of
 from qmoe.report.findings.paper import Published, departures, paper
 from qmoe.report.tables import known
@@ -139,7 +140,7 @@ def _compared(result: StudyResults, arm: ArmRuns | None, figure: Published, chan
         row = replace(row, decimals=figure.decimals)
         note = reason(row, values) if row.outside else ""
         if row.n < MIN_SEEDS:
-            note = f"Only {row.n} seed{'s' * (row.n > 1)}. {note}".strip()
+            note = f"Only {count(row.n, 'seed')}. {note}".strip()
     return replace(row, note=note, decimals=figure.decimals)
 
 
@@ -147,7 +148,7 @@ def _alone(result: StudyResults, arm: ArmRuns) -> HeadlineRow:
     start: _Start = (result.study.phase, arm.study, arm.name, arm.strength, arm.title, arm.metric, None)
     if not arm.n:
         return HeadlineRow(*start, None, 0, note="not run yet")
-    note = "" if arm.n >= MIN_SEEDS else f"Only {arm.n} seed{'s' * (arm.n > 1)}"
+    note = "" if arm.n >= MIN_SEEDS else f"Only {count(arm.n, 'seed')}"
     return _filled(start, None, arm.scores, arm.clusters, None, note)
 
 

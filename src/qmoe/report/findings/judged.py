@@ -14,7 +14,7 @@ from qmoe.claims.analyses.universes import universes
 from qmoe.claims.kinds.base import MeasuredTest
 from qmoe.errors import ConfigError
 from qmoe.report.findings.paper import is_preset
-from qmoe.report.tables import signed
+from qmoe.report.tables import signed, signed_number
 from qmoe.studies import StudyResults, preset_names
 
 #: For each quantity and name repeated measurements, as `qmoe.claims.judge` takes them.
@@ -145,7 +145,9 @@ def telling(verdict: Verdict) -> Comparison | None:
 
 
 def effect_words(comparison: Comparison | None) -> str:
-    """The difference or ratio behind a verdict with its interval, in few characters."""
+    """The difference or ratio behind a verdict with its interval, in few characters; or an estimate that is not judged."""
+    if comparison is not None and (unjudged := comparison.unjudged) is not None:
+        return f"{signed_number(unjudged.effect, 3 if abs(unjudged.effect) >= 0.01 else 4)}, not judged"
     effect = None if comparison is None else comparison.interval
     if comparison is None or comparison.decision is None or effect is None:
         return ""

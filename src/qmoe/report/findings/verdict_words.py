@@ -11,10 +11,11 @@ from qmoe.claims.analyses.choices import alternative_words
 from qmoe.claims.analyses.universes import NOISE_PROTOCOL
 from qmoe.claims.sentences import metric_words
 from qmoe.claims.spec import BreakdownTest
+from qmoe.errors import count
 from qmoe.report.findings.judged import Judged, View, effect_words, telling
 from qmoe.report.findings.other_analyses import analysed, counted_words
 from qmoe.report.tables import outcome_words, signed, signed_number
-from qmoe.report.words import capital, count, join
+from qmoe.report.words import capital, join
 from qmoe.statistics.conventions import POWER
 from qmoe.studies.metrics import metric_facts
 
@@ -131,6 +132,8 @@ def _inconclusive(verdict: Verdict) -> str:
         return "Inconclusive: part of the results is missing."
     first = next((c for c in undecided if c.decision is not None), undecided[0])
     why = first.why_open or "it could not be tested"
+    if len(found) == 1:
+        return f"Inconclusive: {why}."
     decide = f"{len(undecided)} of {len(found)} comparisons {'decides' if len(undecided) == 1 else 'decide'} nothing"
     return f"Inconclusive: {decide}, such as {first.a} against {first.b}: {why}."
 
@@ -145,7 +148,15 @@ def effect_sentence(
         titles: what readers call the studies.
         to_a_number: whether b is a number that the claim states, and no arm.
     """
-    if comparison is None or comparison.decision is None:
+    if comparison is None:
+        return ""
+    if (unjudged := comparison.unjudged) is not None:
+        means = f"{comparison.a} {unjudged.mean_a:.1%}, {comparison.b} {unjudged.mean_b:.1%}"
+        return (
+            f"So far, and not judged: {metric_words(comparison.metric)} of {means}; {_lead(comparison.a, unjudged.effect)}, "
+            f"over {count(unjudged.n_clusters, 'repeat')}."
+        )
+    if comparison.decision is None:
         return ""
     e = comparison.decision.evidence
     a, b, n = comparison.a, comparison.b, e.n_clusters
@@ -160,16 +171,23 @@ def effect_sentence(
             f"{e.high:.2g} times with 95% confidence, over {n} {units}."
         )
     if metric_facts(comparison.metric).is_accuracy:
-        side = "ahead" if e.effect > 0 else "behind"
         low, high = (signed_number(100 * v, 1) for v in (e.low, e.high))
         return (
-            f"{start}{a} {e.mean_a:.1%}, {b} {e.mean_b:.1%}. The {a} is {abs(100 * e.effect):.1f} percentage points {side}; "
+            f"{start}{a} {e.mean_a:.1%}, {b} {e.mean_b:.1%}. {capital(_lead(a, e.effect))}; "
             f"with 95% confidence the difference lies between {low} and {high} points, over {n} {units}."
         )
     if to_a_number:
         b, effect = f"{e.mean_b:g}", effect_words(comparison)
         return f"{start}{a} {e.mean_a:.3g}, set against {b}; difference {effect}, over {n} {units}."
     return f"{start}{a} {e.mean_a:.3g}, {b} {e.mean_b:.3g}; difference {effect_words(comparison)}, over {n} {units}."
+
+
+def _lead(a: str, effect: float) -> str:
+    """By how much a is ahead, in percentage points: ``the twin is 1.5 percentage points behind``."""
+    points = f"{abs(100 * effect):.1f}"
+    if points == "0.0":
+        return "the two are level"
+    return f"the {a} is {points} percentage points {'ahead' if effect > 0 else 'behind'}"
 
 
 def rates_sentence(judged: Judged, verdict: Verdict) -> str:

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 
+from qmoe.errors import count
 from qmoe.report.findings.planes import Planes, points_of
 from qmoe.report.pictures.style import CLASS_0, CLASS_1, COLUMN, colour_of, new_axes
-from qmoe.report.words import count
 from qmoe.studies import TrialSpec
 
 SIZE = (COLUMN[0], 2.7)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qmoe.claims import ArmRuns
-from qmoe.errors import QMoEError
+from qmoe.errors import QMoEError, count
 from qmoe.report.findings.planes import Planes, planes_of
 from qmoe.report.pictures.boundary_pictures import mean_plot, single_plot
 from qmoe.report.pictures.style import Colours, Panel
 from qmoe.report.sections.blocks import Block, FigureBlock, Picker, Text
-from qmoe.report.words import count
 
 PAGES = 12  # seeds that the reader can page through
 

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from qmoe.claims import registered
+from qmoe.claims.ablation import is_ablation
 from qmoe.claims.registration import older_runs
+from qmoe.errors import count
 from qmoe.report.findings.arms import arms_of, finished
 from qmoe.report.findings.contents import engines_of
 from qmoe.report.findings.rung_results import has_ladder
 from qmoe.report.sections.blocks import Block, Context, Section, Text
 from qmoe.report.tables import Column, Table, drop_empty, general, seconds, text, times
-from qmoe.report.words import count
 from qmoe.studies import Study, StudyResults, load_preset, preset_names
 
-_PROTOCOL = (
+#: How it was done: each sentence or two with the question whether they are about any of the studies.
+_PUBLISHED = (
     "Published protocol: the authors' data (where a seed is known, with that seed) and their measure. Only the first "
-    "weights and the order of the batches differ between our runs.",
+    "weights and the order of the batches differ between our runs."
+)
+_HELD_OUT = (
     "Held-out protocol: new points for every data seed, scaling fitted on the training part, accuracy on held-out data. "
-    "Planar and other sampled data sets have 5,000 new test points. Each draw of the data has initialisations of its own. "
-    "All arms meet the same pairs of seeds, with the same first weights of the experts.",
+    "Planar and other sampled data sets have 5,000 new test points."
+)
+_OWN = (
+    "Held-out protocol: every data seed is another {what}. Scaling is fitted on the training part, and accuracy is that on "
+    "held-out data."
+)
+_SEEDS = (
+    "Each draw of the data has initialisations of its own. All arms meet the same pairs of seeds, with the same first "
+    "weights of the experts."
+)
+_PERCENTILE = (
+    "Percentile: the share of our runs below the published number, ties counted half, after rounding ours to its decimals. "
+    "A number below the 1st or above the 99th percentile lies outside the middle 98%."
+)
+_ALWAYS = (
     "Training: Adam on cross-entropy. The printed loss is summed over the batches of an epoch, as in the paper. Epochs are "
     "counted from 0, so 'after epoch 7' is the eighth. Analyses by L-BFGS train to convergence from several starts, and the "
     "start with the least training loss counts.",
     "Routers of fixed functions (the twin, trigonometric, random Fourier, quadratic) see these functions standardised on "
     "the training part.",
-    "Percentile: the share of our runs below the published number, ties counted half, after rounding ours to its decimals. "
-    "A number below the 1st or above the 99th percentile lies outside the middle 98%.",
     "Confidence interval: 95% for the mean, by a bias-corrected and accelerated (BCa) bootstrap. Runs on the same data are "
     "averaged first, so that the interval is over data seeds. Where all runs share the data it is over initialisations.",
     "Differences between arms are paired: equal data seed and equal initialisation seed. In tables, 'clearly' means that "
@@ -97,21 +114,40 @@ def methods_section(context: Context) -> list[Section]:
     """How to repeat the page, and how it was done."""
     blocks: list[Block] = [
         Text(tuple(_repeating(context.results)), points=True, title="How to repeat this"),
-        Text(_PROTOCOL, points=True, title="How it was done"),
+        Text(tuple(_protocol(context)), points=True, title="How it was done"),
         Text(tuple(_seeds(r.study) for r in context.results), points=True, title="Seeds of each study"),
         Text(tuple(_registered(context.results)), points=True, title="Registration"),
     ]
     return [Section("methods", "Methods", "Methods", blocks)]
 
 
+def _protocol(context: Context) -> list[str]:
+    """How it was done, as far as it is about studies that are here."""
+    presets = context.presets
+    own = [r for r in context.results if r not in presets and r.study.data.holds_out]
+    lines = [_PUBLISHED] if any(r.study.protocol == "published" for r in presets) else []
+    lines += [_HELD_OUT] if any(r.study.protocol == "heldout" for r in presets) else []
+    given = {r.study.data.test_samples is None and bool(r.study.data.kind.located) for r in own}
+    lines += [_OWN.format(what="split of the rows" if at else "draw of the data") for at in sorted(given)]
+    lines.append(_SEEDS)
+    lines += [_ALWAYS[0], _ALWAYS[1], *([_PERCENTILE] if presets else []), *_ALWAYS[2:]]
+    return lines
+
+
 def _repeating(results: Sequence[StudyResults]) -> list[str]:
     names = [r.study.name for r in results]
-    own = [name for name in names if name not in preset_names()]
+    own = [r.study for r in results if r.study.name not in preset_names()]
+    ablations = [study for study in own if is_ablation(study)]
+    files = [study.name for study in own if study not in ablations]
     lines = []
     if len(own) < len(names):
         lines.append("qmoe reproduce repeats the paper's studies into a store and makes this page.")
-    if own:
-        lines.append(f"qmoe run FILE.toml repeats a study of your own (here: {', '.join(own)}).")
+    for study in ablations:
+        table, target = Path(study.data.options["path"]).name, study.data.options["target"]
+        command = shlex.join(["qmoe", "ablate", "--data", table, "--target", target])
+        lines.append(f"{command}, with the options that {study.name} was run with, repeats it.")
+    if files:
+        lines.append(f"qmoe run FILE.toml repeats a study of your own (here: {', '.join(files)}).")
     lines.append("A run that was interrupted goes on where it stopped when the same command is given again.")
     lines.append("Every table is in tables/ as CSV and LaTeX, every figure in figures/ as SVG and PNG.")
     return lines
@@ -141,6 +177,6 @@ def _registered(results: Sequence[StudyResults]) -> list[str]:
 
 def _seeds(study: Study) -> str:
     seeds = study.seeds
-    data = f"{seeds.data} data seed{'s' * (seeds.data > 1)}"
+    data = count(seeds.data, "data seed")
     pinned = "" if seeds.fixed is None else f" (pinned to the authors' seed {seeds.fixed})"
-    return f"{study.name}: {data}{pinned}, {seeds.per_data} initialisation(s) each, root seed {seeds.root}."
+    return f"{study.name}: {data}{pinned}, {count(seeds.per_data, 'initialisation')} each, root seed {seeds.root}."

@@ -7,6 +7,7 @@ from math import isnan, nan
 
 from qmoe.claims import ArmRuns
 from qmoe.claims.sentences import metric_words
+from qmoe.errors import count
 from qmoe.report.findings.beside_ladder import AXES, Baseline, baseline_words, baselines_of, dephasing_words, ranks_of
 from qmoe.report.findings.rung_results import CONTROLS, COUNTERPARTS, QUANTUM_PARTS, RungResult, ladder_sentences
 from qmoe.report.pictures.forest import ForestAxis, ForestGroup, ForestRow, forest_plot
@@ -116,7 +117,7 @@ def _limits(rungs: Sequence[RungResult], others: Sequence[PairedDifference] = ()
 
 def _units(arm: ArmRuns) -> str:
     n = len(set(arm.clusters.tolist()))
-    return f"{n} {'draws of the data' if arm.clustered else 'initialisations'}"
+    return count(n, "draw of the data", "draws of the data") if arm.clustered else count(n, "initialisation")
 
 
 def _table(stem: str, title: str, rungs: Sequence[RungResult], beside: Sequence[Baseline]) -> Table:

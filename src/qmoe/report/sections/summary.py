@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qmoe.claims import CLAIMS, Verdict
+from qmoe.errors import count
 from qmoe.report.findings.contents import Provenance
 from qmoe.report.findings.headline import MIN_SEEDS, HeadlineRow
 from qmoe.report.findings.judged import Judged, effect_words, telling
@@ -23,7 +24,7 @@ from qmoe.report.tables import (
     printed_span,
     text,
 )
-from qmoe.report.words import count, join
+from qmoe.report.words import join
 from qmoe.studies import StudyResults
 from qmoe.studies.store.results import later_keys
 
@@ -59,18 +60,27 @@ class Lead:
     items: tuple[tuple[str, str, str], ...]
 
 
+#: Studies that a title names one by one.
+_NAMED = 3
+
+
+def page_title(results: Sequence[StudyResults]) -> str:
+    """What the page is about: studies of the user's own by their titles, the paper's and others together as a whole."""
+    own = [result.study.title for result in results if not is_preset(result.study)]
+    if not own or len(own) < len(results):
+        return "Quantum routers for mixtures of experts: what was seen"
+    return "; ".join(own) if len(own) <= _NAMED else f"{'; '.join(own[:_NAMED])}; and {len(own) - _NAMED} more"
+
+
 def opening_sentence(judged: Judged) -> str:
     """How many claims held, did not, and are inconclusive; "" where none is shown."""
     verdicts = [v for v in judged.verdicts if v.claim.headline]
     others = [v for v in judged.verdicts if not v.claim.headline]
     parts = []
     if verdicts:
-        whose = (
-            "of the paper"
-            if all(v.claim.id in CLAIMS for v in verdicts)
-            else f"that matter{'s' * (len(verdicts) == 1)} most"
-        )
-        parts.append(f"Of {count(len(verdicts), 'claim')} {whose}, {_counted(verdicts)}.{_how_often(verdicts)}")
+        whose = f" that matter{'s' * (len(verdicts) == 1)} most" if others else ""
+        whose = " of the paper" if all(v.claim.id in CLAIMS for v in verdicts) else whose
+        parts.append(f"Of {count(len(verdicts), 'claim')}{whose}, {_counted(verdicts)}.{_how_often(verdicts)}")
     if others:
         parts.append(f"Of {count(len(others), 'further claim')}, {_counted(others)}.")
     turning = changing(judged, verdicts or others)
@@ -101,8 +111,12 @@ def leads(judged: Judged, titles: Mapping[str, str] | None = None) -> list[Lead]
 
 
 def unexamined_sentence(judged: Judged) -> str:
-    """Which headline claims have no study here; "" where all have, or where no claim is shown at all."""
-    missing = [c for c in judged.unexamined if c.headline]
+    """Which headline claims have no study here; "" where all have, or where no claim is shown at all.
+
+    Claims of the paper are missing only where some of them are shown: a study of the user's own does not ask them.
+    """
+    about_paper = any(v.claim.id in CLAIMS for v in judged.verdicts)
+    missing = [c for c in judged.unexamined if c.headline and (about_paper or c.id not in CLAIMS)]
     if not missing or not judged.verdicts:
         return ""
     named = [f"{c.id} ({c.topic})" if c.topic else c.id for c in missing]
@@ -134,6 +148,7 @@ def summary(results: Sequence[StudyResults], rows: Sequence[HeadlineRow]) -> lis
     """The figures in a few sentences, all made from the data."""
     compared = [row for row in rows if row.percentile is not None]
     own = [result.study.title for result in results if not is_preset(result.study)]
+    own = [] if len(own) == len(results) else own  # where nothing else is here, they are what the page is about
     done = any(result.columns.done.any() for result in results)
     lines = []
     if compared:
@@ -196,7 +211,7 @@ def provenance_items(about: Provenance, digest: str = "") -> list[tuple[str, str
         ("threads", f"{join([str(t) for t in about.threads])} in each process"),
         ("precision", join(about.dtypes)),
         ("trials", f"{about.n_trials:,}"),
-        ("seeds", f"{about.n_data_seeds} draws of data, {about.n_init_seeds} initialisations"),
+        ("seeds", f"{count(about.n_data_seeds, 'draw')} of data, {count(about.n_init_seeds, 'initialisation')}"),
         ("training time", duration(about.seconds) + ", summed over processes"),
     ]
     if about.first:
@@ -227,14 +242,14 @@ def gaps(results: Sequence[StudyResults], unreadable: Sequence[tuple[str, str]] 
     lines += [f"The study {r.study.name}: {later_keys(r.unknown)}" for r in results if r.unknown]
     if missing:
         where = join([f"{r.study.name} {r.n_missing} of {len(r.members)}" for r in results if r.n_missing])
-        lines.append(f"{missing} of {total} trials missing: run the same command again. ({where})")
+        lines.append(f"{missing:,} of {count(total, 'trial')} missing: run the same command again. ({where})")
     beside = [f"{r.study.name} {n}" for r in results if (n := _missing_elsewhere(r))]
     if beside:
         lines.append(f"Trials of other analyses are missing: run the same command again. ({join(beside)})")
     failed = [(member, record) for r in results for member, record in r.failed]
     if failed:
         plural = "s" if len(failed) > 1 else ""
-        lines.append(f"{len(failed)} of {total} trials failed and are left out of every number:")
+        lines.append(f"{len(failed):,} of {count(total, 'trial')} failed and are left out of every number:")
         lines += [
             f"{m.arm}{'' if m.strength is None else f' at p = {m.strength:g}'}: {r.error}" for m, r in failed[:20]
         ]
@@ -269,6 +284,8 @@ def _how_often(verdicts: Sequence[Verdict]) -> str:
     if not several:
         return ""
     n = max(len(part.multiverse.rows) for v in several for part in analysed(v))
+    if len(verdicts) == 1:
+        return f" It was judged at up to {n} analyses."
     who = "All" if len(several) == len(verdicts) else f"{len(several)}"
     return f" {who} of them {'was' if who == '1' else 'were'} judged at up to {n} analyses each."
 

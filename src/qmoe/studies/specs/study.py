@@ -63,8 +63,8 @@ class ModelSpec(Spec):
 class DataSpec(Spec):
     """A data set by name, with its options, components and scaling (fitted on the training part), and what is held out.
 
-    ``standardise`` says whether components are of standardised features. It is filled in for tables, whose columns are in
-    units of their own; elsewhere features are taken as they are.
+    ``standardise`` says whether components are of standardised features; `parse_study` sets it for tables, whose columns are
+    in units of their own.
 
     What is held out is a share of its rows, or ``test_samples`` fresh ones of the same family, and then all its rows train.
 
@@ -76,7 +76,7 @@ class DataSpec(Spec):
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
     components: Size | None = None
-    standardise: Annotated[bool, Field(strict=True)] | None = None
+    standardise: Annotated[bool, Field(strict=True)] = False
     scaling: str = "none"
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
     test_samples: Size | None = None
@@ -105,16 +105,11 @@ class DataSpec(Spec):
             raise PydanticCustomError(
                 "components", "components = {k} of {n} feature(s)", {"k": self.components, "n": n_features}
             )
-        if self.components is None and self.standardise is not None:
+        if self.components is None and self.standardise:
             raise PydanticCustomError(
                 "standardise",
                 "standardise is about components, and none are asked for; scaling = 'standard' standardises the features",
             )
-        if self.components is not None:
-            mixed = self.kind.mixed_units
-            wanted = mixed if self.standardise is None else self.standardise
-            # Where features share a unit, "no" is the rule, and left out as every default is.
-            self.__dict__["standardise"] = wanted if wanted or mixed else None
         if self.scaling not in SCALINGS:
             hint = did_you_mean(self.scaling, SCALINGS)
             raise PydanticCustomError("scaling", "unknown scaling {s}{hint}", {"s": repr(self.scaling), "hint": hint})

@@ -54,12 +54,12 @@ def read_study(
     source = f"{store}, study {name}"
     with contextlib.nullcontext() if writes else only_from(store):
         try:
-            return parse_study(values, source), ()
+            return parse_study(values, source, stored=True), ()
         except ConfigError:
             unknown = _drop_unknown(values)
             if not unknown:
                 raise
-        return parse_study(values, source), tuple(unknown)
+        return parse_study(values, source, stored=True), tuple(unknown)
 
 
 def _drop_unknown(values: dict[str, Any]) -> list[str]:
