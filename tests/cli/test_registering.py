@@ -59,7 +59,7 @@ def qmoe(*arguments, code=0):
 def test_a_registered_study_runs_from_the_seed_of_its_hash_and_is_verified(folder):
     said = qmoe("register", "tiny.toml", "--claims", "claim.toml", "--out", "r.json")
     made = json.loads((folder / "r.json").read_text())
-    assert f"1 claims on 1 studies: {made['digest']}" in said
+    assert f"1 claim on 1 study: {made['digest']}" in said
     qmoe("run", "tiny.toml", "--claims", "claim.toml", "--registration", "r.json", "--out", "out", "--workers", "0")
     said = qmoe("verify", "r.json", "tiny.toml", "--claims", "claim.toml", "--results", "out")
     assert "No run is older than the registration." in said

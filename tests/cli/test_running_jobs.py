@@ -127,7 +127,7 @@ def test_merge_tells_what_came_from_where_and_takes_a_preferred_folder(tmp_path,
     told = invoke("store", "merge", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "c", "--prefer", tmp_path / "b")
     assert told.exit_code == 0, told.output
     assert f"3 trials from {tmp_path}/a/store.sqlite\n3 trials from {tmp_path}/b/store.sqlite" in told.output
-    assert f"{tmp_path}/c/store.sqlite: 6 trials of 1 studies" in told.output
+    assert f"{tmp_path}/c/store.sqlite: 6 trials of 1 study" in told.output
 
 
 def test_status_of_no_store_is_refused(tmp_path):

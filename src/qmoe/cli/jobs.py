@@ -21,7 +21,7 @@ from qmoe.engines.memory import in_words
 from qmoe.errors import ConfigError, count
 from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, outcome_words, read_store, telling
 from qmoe.report.findings.contents import study_titles
-from qmoe.report.findings.notes import n_more_caveats, verdict_notes
+from qmoe.report.findings.verdict_words import n_more_caveats, verdict_notes
 from qmoe.studies import (
     InProcess,
     LocalProcesses,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from qmoe.claims import Comparison, Estimate, Multiverse, Outcome, TestVerdict, Verdict
 from qmoe.claims.analyses.choices import alternative_words
 from qmoe.claims.analyses.universes import NOISE_PROTOCOL
-from qmoe.claims.sentences import metric_words
+from qmoe.claims.sentences import idle_caveats, metric_words
 from qmoe.claims.spec import BreakdownTest
 from qmoe.errors import count
 from qmoe.report.findings.judged import Judged, View, effect_words, telling
@@ -213,6 +213,32 @@ def changing(judged: Judged, verdicts: Sequence[Verdict], view: str | None = Non
         for v in verdicts
         if not analysed(v) and any(o.outcome != v.outcome for at, o in judged.elsewhere(v) if view in (None, at.key))
     ]
+
+
+def verdict_notes(judged: Judged, titles: Mapping[str, str] | None = None) -> list[tuple[tuple[str, ...], str]]:
+    """Sentences with the ids of the claims that they are about, in the order of the page's cards, which say the same.
+
+    Args:
+        judged: all verdicts.
+        titles: what readers call the studies.
+    """
+    found: dict[str, list[str]] = {}
+    for verdict in judged.verdicts:
+        for words in _notes(judged, verdict, titles or {}):
+            found.setdefault(words, []).append(verdict.claim.id)
+    return [(tuple(ids), words) for words, ids in found.items()]
+
+
+def n_more_caveats(judged: Judged) -> int:
+    """How many caveats of the cards are not among the notes."""
+    return sum(len(set(verdict.caveats) - set(idle_caveats(verdict))) for verdict in judged.verdicts)
+
+
+def _notes(judged: Judged, verdict: Verdict, titles: Mapping[str, str]) -> list[str]:
+    why = [meaning_of(verdict, titles)] if verdict.outcome == "inconclusive" else []
+    # Where a claim has several analyses, they tell of learning rates as well.
+    turns = bool(changing(judged, [verdict])) and not analysed(verdict)
+    return [*why, *([rates_sentence(judged, verdict)] if turns else []), *idle_caveats(verdict)]
 
 
 def bearings(test: TestVerdict) -> list[tuple[Comparison, str]]:
