@@ -29,6 +29,13 @@ def test_wide_tables_are_reduced_to_a_component_for_each_qubit(table):
     assert {"no-entangler", "twin", "dephased-all", "random-labels"} <= {arm.name for arm in study.arms}
 
 
+def test_counts_of_one_have_no_plural(table):
+    about = ablation_study(table, "Kind", qubits=1, layers=1, epochs=1).about
+    assert "The router has 1 qubit and 1 layer, and" in about
+    assert "Training takes 1 epoch at" in about
+    assert about.endswith("reduced to their first principal component.")
+
+
 def test_as_many_qubits_as_features_take_the_features_themselves(table):
     study = ablation_study(table, "Kind", qubits=6, rungs=("linear", "twin"))
     assert study.data.components is None

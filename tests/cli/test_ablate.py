@@ -18,7 +18,11 @@ def test_ablate_trains_the_ladder_on_a_table_and_writes_the_report(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["trials_trained"] == 3 * 4 * 3
     page = (tmp_path / "ablation" / "report.html").read_text(encoding="utf-8")
-    assert "side in mine.csv" in page
+    assert "<h1>What carries the effect: side in mine.csv</h1>" in page
+    assert "qmoe ablate --data mine.csv --target side, with the options that ablate-mine-side was run with" in page
+    assert "every data seed is another split of the rows" in page
+    for of_the_paper in ("Not examined", "Percentile:", "a percentile moves", "Published protocol", "Studies beyond"):
+        assert of_the_paper not in page
 
 
 def test_a_column_that_is_not_there_is_a_line_and_no_traceback(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from qmoe.claims import registered
 from qmoe.claims.ablation import is_ablation
@@ -143,7 +142,8 @@ def _repeating(results: Sequence[StudyResults]) -> list[str]:
     if len(own) < len(names):
         lines.append("qmoe reproduce repeats the paper's studies into a store and makes this page.")
     for study in ablations:
-        table, target = Path(study.data.options["path"]).name, study.data.options["target"]
+        target = study.data.options["target"]
+        table = study.short_title.removeprefix(f"{target} in ")  # its path is that of the store, which keeps it
         command = shlex.join(["qmoe", "ablate", "--data", table, "--target", target])
         lines.append(f"{command}, with the options that {study.name} was run with, repeats it.")
     if files:
