@@ -235,8 +235,8 @@ def test_ctrl_c_keeps_what_runs_and_the_same_command_goes_on(tmp_path):
     os.killpg(job.pid, signal.SIGINT)  # as a terminal does: to the workers too
     _, error = job.communicate(timeout=120)
     assert job.returncode == 130
-    assert "what runs is finished and stored" in error
-    assert "the same command continues from there" in error
+    assert "Stopping once what runs is stored" in error
+    assert "To go on: qmoe run long.toml --out results --workers 2" in error
     assert "Traceback" not in error
     with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as db:
         kept = db.execute("SELECT COUNT(*) FROM trials WHERE status = 'done'").fetchone()[0]

@@ -1,11 +1,17 @@
 """Signals that ask to stop, failed trials on the command line, and how far a store is."""
 
+import functools
 import json
+import multiprocessing
 import os
 import re
+import shlex
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import pandas
@@ -14,7 +20,7 @@ from typer.testing import CliRunner
 
 from qmoe.cli import computing
 from qmoe.cli.app import app
-from qmoe.cli.computing import Computing, until_stopped
+from qmoe.cli.computing import Computing, Halted, until_stopped
 from qmoe.cli.jobs import FAILED
 from qmoe.errors import ConfigError, StoreError, UnsupportedError
 from qmoe.studies import Store, make_trials, run_stack, run_studies
@@ -24,6 +30,8 @@ from qmoe.studies.run.stack_run import failed
 from qmoe.studies.store import status_of
 from tiny_study import TINY_TOML
 
+QMOE = [sys.executable, "-c", "from qmoe.cli import main; main()"]
+
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_the_first_signal_asks_and_the_second_ends_at_once(name, monkeypatch, capfd):
@@ -31,6 +39,7 @@ def test_the_first_signal_asks_and_the_second_ends_at_once(name, monkeypatch, ca
     monkeypatch.setattr(os, "_exit", ended.append)
     before = signal.getsignal(number)
     with until_stopped() as stop:
+        stop.finishing, stop.stored, stop.total = lambda: True, 1_200, 5_000
         assert not stop.event.is_set()
         signal.raise_signal(number)
         assert stop.event.is_set()
@@ -38,7 +47,49 @@ def test_the_first_signal_asks_and_the_second_ends_at_once(name, monkeypatch, ca
         signal.raise_signal(number)
     assert ended == [128 + number] == [stop.status]
     assert signal.getsignal(number) is before
-    assert "what runs is finished and stored" in capfd.readouterr().err
+    first, second = capfd.readouterr().err.strip().splitlines()
+    assert first == "Stopping once what runs is stored, a few seconds' work. Ctrl-C again stops at once."
+    assert second.startswith("Stopped: 1,200 of 5,000 trials are stored. To go on: qmoe ")
+
+
+def test_where_nothing_runs_that_could_be_stored_the_first_signal_ends_the_job(capfd):
+    with until_stopped() as stop, pytest.raises(Halted):
+        signal.raise_signal(signal.SIGINT)
+    assert stop.told.startswith("Stopped before any training. To start again: qmoe ")
+    assert capfd.readouterr().err == ""
+
+
+def test_ending_at_once_takes_the_worker_processes_along(monkeypatch):
+    monkeypatch.setattr(os, "_exit", lambda status: None)
+    child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+    child.start()
+    with until_stopped() as stop:
+        stop.finishing = lambda: True
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    child.join(10)
+    assert child.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("executor", ["local", "dask:local"])
+def test_ctrl_c_while_workers_start_is_quiet_and_tells_what_is_stored(tmp_path, executor):
+    (tmp_path / "tiny.toml").write_text(TINY_TOML)
+    command = [*QMOE, "run", "tiny.toml", "--out", "results", "--executor", executor, "--workers", "2"]
+    # Programs that a shell starts in the background ignore Ctrl-C, and so would what they start.
+    heeding = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    job = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=heeding,
+    )  # fmt: skip
+    said = [job.stdout.readline(), job.stdout.readline()]
+    assert said[1].startswith("Predicted: ")  # the workers start with the first task
+    os.killpg(job.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    _, error = job.communicate(timeout=120)
+    assert job.returncode == 130
+    told = error.strip().splitlines()
+    stored = r"Stopped: \d+ of 12 trials are stored"
+    assert re.match(rf"{stored}.* To go on: {re.escape(shlex.join(['qmoe', *command[len(QMOE) :]]))}", told[-1])
+    assert told[:-1] in ([], ["Stopping once what runs is stored, a few seconds' work. Ctrl-C again stops at once."])
 
 
 def test_a_signal_that_is_ignored_stays_ignored():
@@ -56,6 +107,7 @@ def test_what_does_not_end_in_time_is_ended(monkeypatch):
     monkeypatch.setattr(os, "_exit", ended.append)
     monkeypatch.setattr(computing, "GRACE", 0.01)
     with until_stopped() as stop:
+        stop.finishing = lambda: True
         signal.raise_signal(signal.SIGTERM)
         stop.event.wait()
         while not ended:

@@ -17,7 +17,7 @@ from qmoe.studies import InProcess, LocalProcesses, Store, run_studies
 from qmoe.studies.measurements import effective_dimensions
 from qmoe.studies.run.deaths import memory_error, why_died
 from qmoe.studies.run.dispatch import Died, Ended, TaskError, outcomes, results
-from qmoe.studies.run.executors import SizedExecutor, open_executor
+from qmoe.studies.run.executors import SizedExecutor, open_executor, sparing_children
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,43 @@ def doomed():
     """A process that tasks bring down; another starts in its place, which takes seconds."""
     with LocalProcesses(1) as executor:
         yield executor
+
+
+class Starting(SizedExecutor):
+    """An executor whose processes are starting for ever."""
+
+    n, works = 2, False
+
+    def submit(self, fn, /, *args, **kwargs):
+        return Future()
+
+
+def test_an_interruption_does_not_wait_for_processes_that_are_starting():
+    stop, taken = threading.Event(), []
+
+    def take():
+        stop.set()
+        taken.append(len(taken))
+        return taken[-1]
+
+    assert list(outcomes(Starting(), where, take, stop)) == []
+    assert taken == [0]
+
+
+def test_processes_are_at_work_once_the_first_has_started():
+    with LocalProcesses(1) as executor:
+        future = executor.submit(os.getpid)
+        assert not executor.works
+        future.result()
+        assert executor.works
+
+
+def test_processes_started_here_leave_the_signals_of_a_terminal_to_this_one():
+    shown = [sys.executable, "-c", "import signal; print(*map(int, signal.pthread_sigmask(signal.SIG_BLOCK, [])))"]
+    with sparing_children():
+        told = subprocess.run(shown, capture_output=True, text=True, check=True).stdout
+    assert {int(number) for number in told.split()} >= {signal.SIGINT, signal.SIGHUP}
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT, signal.SIGHUP}
 
 
 def where(number):

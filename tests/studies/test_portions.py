@@ -6,6 +6,7 @@ import pytest
 
 from qmoe.studies import make_trials, parse_study
 from qmoe.studies.run.portions import SECONDS, Portions
+from qmoe.studies.run.stacks import SECONDS_OF_COST, cost
 from tiny_study import tiny_values
 
 
@@ -52,3 +53,17 @@ def test_no_portion_takes_much_longer_than_it_should():
 def test_one_trial_at_a_time_where_each_takes_longer():
     sizes, _ = simulated(12, 2, 5.0)
     assert sizes == [3, 3, 1, 1, 1, 1, 1, 1]  # of the first nothing is known yet
+
+
+def test_the_time_left_follows_what_was_measured():
+    members = make_trials(parse_study(tiny_values(seeds={"data": 1, "per_data": 20})))
+    stack, other = (tuple(m.trial for m in members if m.arm == arm) for arm in ("linear", "quantum"))
+    portions = Portions([stack, other], 1)
+    predicted = portions.seconds_left()
+    first = portions.take()
+    assert first is not None
+    portions.over(first)
+    portions.took(first, 100 * len(first))
+    each = (predicted - SECONDS_OF_COST * cost(stack)) / len(other)  # of the other arm
+    ratio = 100 / (SECONDS_OF_COST * cost(stack[:1]))
+    assert portions.seconds_left() == pytest.approx(100 * (len(stack) - len(first)) + ratio * each * len(other))

@@ -1,5 +1,6 @@
 """The command line: thin wrappers around studies and report."""
 
+import signal
 import sys
 
 from qmoe.cli.packages import starting
@@ -16,4 +17,14 @@ def main() -> None:
             from qmoe.cli.app import main as run
         run()
     except KeyboardInterrupt:  # before a job takes it, or after
-        sys.exit(130)
+        _end(130)
+    except SystemExit as end:
+        if isinstance(end.code, int) and end.code > 128:
+            _end(end.code)
+        raise
+
+
+def _end(status: int) -> None:
+    """Ends the program over a signal; another one while Python tidies up would only print a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(status)

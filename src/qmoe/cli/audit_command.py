@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qmoe.cli.computing import typed_command
 from qmoe.cli.console import make_console, make_progress, say
 from qmoe.cli.own_models.user_function import returned_by
 from qmoe.cli.packages import starting
@@ -99,9 +100,21 @@ def audit(
 
 
 def _with_progress(run: Callable[..., AuditResult], arguments: dict[str, Any], as_json: bool) -> AuditResult:
-    with make_progress(make_console(stderr=as_json)) as progress:
-        task = progress.add_task("training", total=None)
-        return run(**arguments, on_progress=lambda done, total: progress.update(task, completed=done, total=total))
+    trained, of_all = 0, 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal trained, of_all
+        trained, of_all = done, total
+        progress.update(task, completed=done, total=total)
+
+    try:
+        with make_progress(make_console(stderr=as_json)) as progress:
+            task = progress.add_task("training", total=None)
+            return run(**arguments, on_progress=tell)
+    except KeyboardInterrupt:
+        at = f"after {trained} of {of_all} models" if of_all else "before any arm was trained"
+        typer.echo(f"Stopped {at}; an audit keeps nothing before its end. To start again: {typed_command()}", err=True)
+        raise typer.Exit(130) from None
 
 
 def _arguments(source: str, allowed: bool) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
+import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 GRACE = 60.0
 #: Signals that ask to stop: Ctrl-C, a batch system at a time limit, a terminal that is closed.
 _STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
+_SHOW_CURSOR = "\x1b[?25h"
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,10 @@ class Computing:
         return fitted
 
 
+class Halted(BaseException):
+    """Raised where the program is when it is told to stop and nothing runs that could still be stored."""
+
+
 @dataclass
 class Stop:
     """Whether somebody asked to stop.
@@ -89,31 +97,54 @@ class Stop:
     Attributes:
         event: set once somebody did.
         status: exit status of a program that this signal ended.
+        stored: trials that are in the store.
+        total: trials that are asked for; None before that is known.
+        finishing: says whether something runs that is to be finished and stored; else the program ends where it is.
     """
 
     event: threading.Event = field(default_factory=threading.Event)
     status: int = 130
+    stored: int = 0
+    total: int | None = None
+    finishing: Callable[[], bool] = lambda: False
+
+    @property
+    def told(self) -> str:
+        """What is stored, and the command that goes on."""
+        command = typed_command()
+        if self.total is None:
+            return f"Stopped before any training. To start again: {command}"
+        where = "; what is left is the report" if self.stored == self.total else ""
+        return f"Stopped: {self.stored:,} of {self.total:,} trials are stored{where}. To go on: {command}"
+
+
+def typed_command() -> str:
+    """The command that this program was started by, as it can be typed again."""
+    return shlex.join(["qmoe", *sys.argv[1:]])
 
 
 @contextmanager
 def until_stopped() -> Iterator[Stop]:
-    """The first signal to stop lets what runs end, so that it is stored; the second ends the program at once."""
+    """The first signal to stop lets what runs end, so that it is stored; the second ends the program at once.
+
+    Where nothing runs that would be stored, the first raises `Halted` in the block.
+    """
     stop, timers = Stop(), list[threading.Timer]()
 
     def take(number: int, frame: FrameType | None) -> None:
         del frame
         stop.status = 128 + number
         if stop.event.is_set():
-            # What is committed is safe; worker processes see that this one is gone.
-            os._exit(stop.status)
+            _end_at_once(stop)
+            return
         stop.event.set()
-        timer = threading.Timer(GRACE, os._exit, (stop.status,))
+        timer = threading.Timer(GRACE, _end_at_once, (stop,))
         timer.daemon = True
         timer.start()
         timers.append(timer)
-        typer.echo(
-            "\nStopping: what runs is finished and stored, a few seconds' work. Once more to stop at once.", err=True
-        )
+        if not stop.finishing():
+            raise Halted
+        typer.echo("\nStopping once what runs is stored, a few seconds' work. Ctrl-C again stops at once.", err=True)
 
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
@@ -129,3 +160,14 @@ def until_stopped() -> Iterator[Stop]:
             timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _end_at_once(stop: Stop) -> None:
+    """Ends this program and its processes. What is committed to the store is safe."""
+    for child in multiprocessing.active_children():
+        if child.pid is not None:
+            with contextlib.suppress(OSError):  # it has ended
+                os.kill(child.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+    # A progress bar hides the cursor of the terminal.
+    typer.echo(f"{_SHOW_CURSOR if sys.stderr.isatty() else ''}{stop.told}", err=True)
+    os._exit(stop.status)

@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from qmoe.claims import CLAIMS, FURTHER_CLAIMS, Claim, Verdict, load_claims
-from qmoe.cli.computing import Computing, until_stopped
+from qmoe.cli.computing import Computing, Halted, Stop, until_stopped
 from qmoe.cli.console import make_console, make_progress, say
 from qmoe.engines.memory import in_words
 from qmoe.errors import ConfigError, count
@@ -39,8 +39,9 @@ from qmoe.studies.baselines import measure_baselines, missing_baselines
 from qmoe.studies.boundary_measures import measure_boundaries, missing_boundaries
 from qmoe.studies.measurements import measure, missing_measurements
 from qmoe.studies.noise_measures import measure_noise, missing_noise
-from qmoe.studies.run.executors import SizedExecutor
-from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile, seconds
+from qmoe.studies.run.executors import SizedExecutor, works
+from qmoe.studies.run.runner import RunState
+from qmoe.studies.run.stacks import Stack, kernels_to_compile, seconds
 
 STORE = "store.sqlite"
 #: Exit status where all ran to the end and some trials failed.
@@ -65,6 +66,26 @@ def run_job(
     Raises:
         QMoEError: for anything that stops the job; what was finished is in the store.
     """
+    with until_stopped() as stop:
+        try:
+            done = _run(studies, out, computing, as_json, claims, own_names, stop)
+        except Halted:
+            typer.echo(stop.told, err=True)
+            raise typer.Exit(stop.status) from None
+    if done.failed:
+        raise typer.Exit(FAILED)
+
+
+def _run(
+    studies: Sequence[Study],
+    out: Path,
+    computing: Computing,
+    as_json: bool,
+    claims: Path | None,
+    own_names: bool,
+    stop: Stop,
+) -> RunSummary:
+    """What `run_job` does; `Halted` where it is told to stop."""
     console = make_console(stderr=as_json)
     own = own_claims(claims)
     begin = time.perf_counter()
@@ -79,7 +100,6 @@ def run_job(
     computing = fitted
     with (
         Store(out / STORE) as store, store.alone(), make_progress(console) as progress, computing.open() as executor,
-        until_stopped() as stop,
     ):  # fmt: skip
         studies = [_named(study, store, progress.console, own_names) for study in studies]
         task = progress.add_task("training", total=None)
@@ -90,26 +110,26 @@ def run_job(
                 say(progress.console, _predicted(prediction, stacks, executor))
             if kernels_to_compile(stacks):
                 say(progress.console, "Compiling the kernels of the native engine first, once for this machine.")
-            progress.update(task, total=sum(map(cost, stacks)))
+
+        def on_state(state: RunState) -> None:
+            stop.stored, stop.total = state.stored, state.total
+            stop.finishing = lambda: works(executor)
+            progress.update(task, total=state.spent + state.left, completed=state.spent)
 
         with computing.trusting():  # not while the report is written, which is of all studies that the store has
             done = run_studies(
-                studies, store, executor, on_plan=on_plan, on_progress=lambda part: progress.advance(task, part),
+                studies, store, executor, on_plan=on_plan, on_state=on_state,
                 stop=stop.event, retry=computing.retry, force=computing.force,
             )  # fmt: skip
-            if not stop.event.is_set():
-                _measure(studies, store, executor, progress)
-        if not stop.event.is_set():
-            progress.update(task, completed=progress.tasks[task].total or 0)
-            page, contents = _write_report(store.path, out, progress, own, executor)
-    if stop.event.is_set():
-        typer.echo(f"Stopped. What was finished is in {out / STORE}; the same command continues from there.", err=True)
-        raise typer.Exit(stop.status)
+            if stop.event.is_set():
+                raise Halted
+            stop.finishing = lambda: False  # each measurement is stored as it comes
+            _measure(studies, store, executor, progress)
+        page, contents = _write_report(store.path, out, progress, own, executor)
     asked = {study.name for study in studies}
     rows = headline([results for results in contents.results if results.study.name in asked])
     _tell(console, rows, contents, page, done, time.perf_counter() - begin, as_json)
-    if done.failed:
-        raise typer.Exit(FAILED)
+    return done
 
 
 def _predicted(prediction: Prediction, stacks: Sequence[Stack], executor: Executor) -> str:

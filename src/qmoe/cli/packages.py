@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,12 @@ def what_keeps_from_starting() -> str | None:
 
 @contextmanager
 def starting() -> Iterator[None]:
-    """For imports: a package that keeps them from succeeding is told in one line, which ends the program."""
+    """For imports: a package that keeps them from succeeding is told in one line and ends the program, as Ctrl-C does."""
+    # A KeyboardInterrupt in code that an import makes would decide the exit status, whatever happens later.
+    is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    is_ours = is_ours and threading.current_thread() is threading.main_thread()
+    if is_ours:
+        signal.signal(signal.SIGINT, _end)
     try:
         yield
     except Exception:  # a broken installation raises whatever it likes
@@ -108,3 +116,11 @@ def starting() -> Iterator[None]:
         if reason is None:
             raise
         sys.exit(f"qmoe: cannot start: {reason}")
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    del frame
+    sys.exit(128 + number)

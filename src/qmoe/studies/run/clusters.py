@@ -8,7 +8,7 @@ from concurrent.futures import Executor, Future
 from typing import Any, ParamSpec, TypeVar
 
 from qmoe.errors import ConfigError, QMoEError, unknown
-from qmoe.studies.run.executors import SizedExecutor, default_workers
+from qmoe.studies.run.executors import SizedExecutor, default_workers, sparing_children
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -103,9 +103,10 @@ def open_cluster(kind: str, where: str, workers: int | None) -> Executor:
     if where == "local":
         n = workers or default_workers()
         # On this machine alone: the page of the scheduler would be open to everybody who can reach it.
-        cluster = distributed.LocalCluster(
-            n_workers=n, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=40
-        )
+        with sparing_children():
+            cluster = distributed.LocalCluster(
+                n_workers=n, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=40
+            )
         return _connected(distributed, cluster, keep=n)
     if not where:
         raise ConfigError(

@@ -15,7 +15,7 @@ import cloudpickle
 import qmoe
 from qmoe.errors import QMoEError
 from qmoe.studies.run.deaths import memory_error, why_died
-from qmoe.studies.run.executors import InProcess, n_at_once
+from qmoe.studies.run.executors import InProcess, n_at_once, works
 from qmoe.studies.specs.imported import with_permission
 
 Task = TypeVar("Task")
@@ -93,7 +93,7 @@ def outcomes(
                 if (task := take()) is None:
                     break
                 running[_submit(executor, function, task)] = _Suspect(task)
-            if not running:
+            if not running or (stopped.is_set() and not works(executor)):
                 return
             done = wait(running, timeout=_PATIENCE, return_when=FIRST_COMPLETED).done
             if stopped.is_set():
@@ -122,15 +122,20 @@ def outcomes(
             future.cancel()
 
 
-def results(executor: Executor, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
-    """Yields the results of tasks as they end, in any order.
+def results(
+    executor: Executor,
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    stop: threading.Event | None = None,
+) -> Iterator[Result]:
+    """Yields the results of tasks as they end, in any order; once ``stop`` is set, of those alone that run.
 
     Raises:
         QMoEError: when processes died over a task.
         Exception: what a task raised.
     """
     source = iter(tasks)
-    for outcome in outcomes(executor, function, lambda: next(source, None)):
+    for outcome in outcomes(executor, function, lambda: next(source, None), stop):
         if isinstance(outcome, Died):
             raise QMoEError(outcome.why)
         yield outcome.result

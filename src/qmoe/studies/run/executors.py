@@ -11,10 +11,12 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import ParamSpec, TypeVar
 
 import torch
 from loky import ProcessPoolExecutor
+from loky.backend import resource_tracker as loky_tracker
 
 from qmoe.errors import ConfigError, QMoEError, unknown
 
@@ -32,6 +34,11 @@ class SizedExecutor(Executor):
     @abstractmethod
     def n(self) -> int:
         """How many tasks it runs at once."""
+
+    @property
+    def works(self) -> bool:
+        """Whether tasks run; False while all that could run them is still starting."""
+        return True
 
 
 class InProcess(SizedExecutor):
@@ -74,11 +81,17 @@ class LocalProcesses(SizedExecutor):
             raise ConfigError(f"n is {n}, expected at least 1 process.")
         self._n = n
         self._pool: ProcessPoolExecutor | None = None
+        self._first: Future[int] | None = None
 
     @property
     def n(self) -> int:
         """How many processes."""
         return self._n
+
+    @property
+    def works(self) -> bool:
+        """Whether the first of the processes has imported all that it needs, which takes seconds."""
+        return self._first is not None and self._first.done()
 
     @property
     def has_started(self) -> bool:
@@ -98,8 +111,12 @@ class LocalProcesses(SizedExecutor):
                 except BrokenExecutor:
                     self._pool.shutdown(wait=False, kill_workers=True)
             # No limit on idleness: between training and measuring they wait for longer than they take to start.
-            self._pool = ProcessPoolExecutor(self._n, timeout=None, initializer=_start_worker, initargs=(os.getpid(),))
-            return self._pool.submit(fn, *args, **kwargs)
+            with sparing_children():
+                self._pool = ProcessPoolExecutor(
+                    self._n, timeout=None, initializer=_start_worker, initargs=(os.getpid(),)
+                )
+                self._first = self._pool.submit(os.getpid)
+                return self._pool.submit(fn, *args, **kwargs)
         except (OSError, ImportError) as error:
             raise QMoEError(
                 f"Worker processes cannot be started: {error}. Try it with fewer workers (--workers); 0 runs everything "
@@ -111,6 +128,11 @@ class LocalProcesses(SizedExecutor):
         if self._pool is not None:
             self._pool.shutdown(wait=wait, kill_workers=cancel_futures)
             self._pool = None
+
+
+def works(executor: Executor) -> bool:
+    """Whether tasks run, as far as can be known: not while its processes are still starting."""
+    return not isinstance(executor, SizedExecutor) or executor.works
 
 
 def n_at_once(executor: Executor) -> int:
@@ -168,14 +190,48 @@ def ending(executor: Executor) -> Iterator[Executor]:
     executor.shutdown(wait=False)
 
 
+@contextmanager
+def sparing_children() -> Iterator[None]:
+    """A block that starts processes which leave Ctrl-C, and a terminal that is closed, to this one.
+
+    A terminal sends these signals to all its processes. One that is still importing would end with a traceback, so they are
+    blocked from its first moment on. What this process is sent meanwhile it gets after the block.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    _start_trackers()  # which would take the block away
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _of_the_terminal())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_trackers() -> None:
+    """Starts the processes that clean up after this one, which is nothing to warn of where it was ended at once."""
+    told = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (told, "ignore:resource_tracker")))
+    try:
+        loky_tracker.ensure_running()
+        resource_tracker.ensure_running()
+    finally:
+        if told is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = told
+
+
+def _of_the_terminal() -> list[int]:
+    return [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
+
+
 def _start_worker(parent: int) -> None:
     """Runs once in each process of `LocalProcesses`, which owns its settings."""
     torch.set_num_threads(1)
     logging.getLogger("qmoe").setLevel(logging.ERROR)  # the parent tells what is going on
-    # These are for the parent, which says what becomes of the work; a terminal sends them to all its processes.
-    for name in ("SIGINT", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in _of_the_terminal():  # the parent says what becomes of the work
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

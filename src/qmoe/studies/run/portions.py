@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Sequence
 
 from qmoe.studies.run.stacks import SECONDS_OF_COST, Stack, cost
+from qmoe.studies.trials import TrialSpec
 
 #: Seconds that a portion is meant to take. A worker that dies loses as much, and an interruption waits for it.
 SECONDS = 2.0
@@ -32,6 +33,12 @@ class Portions:
         self._n_at_once = n_at_once
         self._ratios: collections.deque[float] = collections.deque(maxlen=16)
         self._per_trial: dict[str, float] = {}
+        #: By shape: one of its trials, and how many are not done.
+        self._left: dict[str, tuple[TrialSpec, int]] = {}
+        for stack in stacks:
+            trial, n = self._left.get(stack[0].shape_key, (stack[0], 0))
+            self._left[stack[0].shape_key] = trial, n + len(stack)
+        self._by_optimiser: dict[str, float] = {}
 
     def take(self) -> Stack | None:
         """The next portion; None where there is none."""
@@ -45,8 +52,27 @@ class Portions:
 
     def took(self, portion: Stack, seconds: float) -> None:
         """Takes note of how long a portion took."""
-        self._ratios.append(seconds / (cost(portion) * SECONDS_OF_COST))
+        ratio = seconds / (cost(portion) * SECONDS_OF_COST)
+        self._ratios.append(ratio)
         self._per_trial[portion[0].shape_key] = seconds / len(portion)
+        before = self._by_optimiser.get(portion[0].training.optimiser, ratio)
+        self._by_optimiser[portion[0].training.optimiser] = (before * ratio) ** 0.5
+
+    def over(self, portion: Stack) -> None:
+        """Takes note that nothing of a portion is ahead any more."""
+        key = portion[0].shape_key
+        trial, n = self._left[key]
+        self._left[key] = trial, n - len(portion)
+
+    def seconds_left(self) -> float:
+        """Seconds of one core for all that is not over: by trials of its shape, else by arithmetic that others correct."""
+        left = 0.0
+        for key, (trial, n) in self._left.items():
+            each = self._per_trial.get(key)
+            if each is None:
+                each = cost((trial,)) * SECONDS_OF_COST * self._by_optimiser.get(trial.training.optimiser, 1.0)
+            left += n * each
+        return left
 
     def _size(self, stack: Stack) -> int:
         known = self._per_trial.get(stack[0].shape_key)

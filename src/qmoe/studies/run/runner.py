@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ from qmoe.compiled.cache import Kernel, compile_kernels
 from qmoe.errors import ConfigError, QMoEError
 from qmoe.studies.admission.plan import admit, predict
 from qmoe.studies.assembly import build_model
-from qmoe.studies.run.dispatch import Died, outcomes, results
+from qmoe.studies.run.dispatch import Died, Ended, outcomes, results
 from qmoe.studies.run.executors import InProcess, LocalProcesses, n_at_once
 from qmoe.studies.run.keeping import Keeping
 from qmoe.studies.run.portions import Portions
-from qmoe.studies.run.stack_run import failed, train_safely
+from qmoe.studies.run.stack_run import Trained, failed, train_safely
 from qmoe.studies.run.stacks import Stack, cost, kernels_to_compile, plan_stacks
 from qmoe.studies.specifications import all_members
 from qmoe.studies.specs.study import Study
-from qmoe.studies.store import Store
+from qmoe.studies.store import Record, Store
 
 
 def check_models(study: Study) -> None:
@@ -51,6 +51,23 @@ class RunSummary:
     interrupted: bool = False
 
 
+@dataclass(frozen=True)
+class RunState:
+    """How far a run is.
+
+    Attributes:
+        stored: trials that are in the store.
+        total: trials that the studies have.
+        spent: seconds of one core that training has taken.
+        left: seconds of one core that it takes from here on, by what was measured so far.
+    """
+
+    stored: int
+    total: int
+    spent: float
+    left: float
+
+
 def run_studies(
     studies: Sequence[Study],
     store: Store,
@@ -58,6 +75,7 @@ def run_studies(
     *,
     on_plan: Callable[[Sequence[Stack]], None] | None = None,
     on_progress: Callable[[float], None] | None = None,
+    on_state: Callable[[RunState], None] | None = None,
     stop: threading.Event | None = None,
     retry: bool = False,
     force: bool = False,
@@ -74,6 +92,7 @@ def run_studies(
         executor: what computes: any `concurrent.futures.Executor` whose processes can import qmoe. By default this process.
         on_plan: called once with the stacks ahead.
         on_progress: called with the part of their `cost` that was done since the last call.
+        on_state: called with how far the run is: before the first trial, and whenever results were stored.
         stop: once it is set nothing more begins, what runs is stored, and the function returns.
         retry: whether to train again what failed.
         force: whether to run also what is predicted to need more memory than is free, or more than a year.
@@ -110,24 +129,58 @@ def run_studies(
         # Of these only the time is wanted, if at all: what they gave is not given up for a failure.
         kept = store.trained_together() & settled if any(study.timed for study in here) else set[str]()
         stacks = plan_stacks(here, settled, kept)
+        portions = Portions(stacks, n_at_once(executor))
+        tally = _Tally(portions, trials.keys(), settled, on_state or (lambda _: None))
+        tally.tell()
         if on_plan is not None:
             on_plan(stacks)
         # Once for all: processes that meet a missing kernel at the same time would each compile it.
         if not isinstance(executor, InProcess):
-            collections.deque(results(executor, _compile, kernels_to_compile(stacks)), maxlen=0)
-        portions = Portions(stacks, n_at_once(executor))
-        ran = 0
+            collections.deque(results(executor, _compile, kernels_to_compile(stacks), stop), maxlen=0)
         for outcome in outcomes(executor, train_safely, portions.take, stop, _halves):
-            if isinstance(outcome, Died):
-                records = [failed(trial, "died", outcome.why) for trial in outcome.task]
-            else:
-                records = outcome.result.records
-                portions.took(outcome.task, outcome.result.seconds)
+            records = tally.records_of(outcome)
             store.save(cut(r) for r in records if r.done or r.trial.hash not in kept)
-            ran += len(records)
+            tally.add(records)
             if on_progress is not None:
                 on_progress(cost(outcome.task))
-        return RunSummary(ran, len(store.failures() & trials.keys()), stop is not None and stop.is_set())
+        return RunSummary(tally.ran, len(store.failures() & trials.keys()), stop is not None and stop.is_set())
+
+
+class _Tally:
+    """Counts what a run has done and how long that took.
+
+    Args:
+        portions: what the run is cut into.
+        trials: hashes of all trials of the studies.
+        settled: hashes of those that were in the store before.
+        on_state: told how far the run is.
+    """
+
+    def __init__(
+        self, portions: Portions, trials: Set[str], settled: Set[str], on_state: Callable[[RunState], None]
+    ) -> None:
+        self.ran = 0
+        self._portions, self._settled, self._on_state = portions, settled, on_state
+        self._stored, self._total, self._spent = len(trials & settled), len(trials), 0.0
+
+    def records_of(self, outcome: Ended[Stack, Trained] | Died[Stack]) -> list[Record]:
+        """The records of a portion that ended."""
+        self._portions.over(outcome.task)
+        if isinstance(outcome, Died):
+            return [failed(trial, "died", outcome.why) for trial in outcome.task]
+        self._portions.took(outcome.task, outcome.result.seconds)
+        self._spent += outcome.result.seconds
+        return outcome.result.records
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Takes records that were stored."""
+        self.ran += len(records)
+        self._stored += sum(record.trial.hash not in self._settled for record in records)
+        self.tell()
+
+    def tell(self) -> None:
+        """Tells how far the run is."""
+        self._on_state(RunState(self._stored, self._total, self._spent, self._portions.seconds_left()))
 
 
 def _workers_here(executor: Executor) -> int | None:
