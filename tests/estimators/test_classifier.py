@@ -228,7 +228,7 @@ def test_feature_names_are_kept_and_checked() -> None:
     ("options", "message"),
     [
         ({"router": "quantom"}, "Unknown router 'quantom'; did you mean 'quantum'"),
-        ({"router": 3}, "Unknown router 3"),
+        ({"router": 3}, "router is 3, expected a made one"),
         ({"experts": "liner"}, "Unknown experts 'liner'; did you mean 'linear'"),
         ({"scaling": "minmax"}, "did you mean 'minmax_pi'"),
         ({"dtype": "float16"}, "Unknown dtype 'float16'"),

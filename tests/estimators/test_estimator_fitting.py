@@ -123,7 +123,7 @@ def test_weights_of_classes_are_weights_of_their_rows(weights: Any) -> None:
     ("options", "weights", "message"),
     [
         ({}, np.where(np.arange(60) == 7, -1.0, 1.0), r"sample_weight is -1.0 at row 7, expected"),
-        ({"class_weight": {0: 1.0, 7: 1.0}}, None, "class_weight is .*7.* Expected None, 'balanced'"),
+        ({"class_weight": {0: 1.0, 7: 1.0}}, None, "class_weight is .*7.* expected None, 'balanced'"),
         ({"class_weight": "equal"}, None, "class_weight is 'equal'"),
         ({"class_weight": {0: 1.0, 1: 0.0}}, None, "expected weights above 0"),
         ({"class_weight": {0: -1.0, 1: 1.0}}, None, "expected weights above 0"),
@@ -192,7 +192,7 @@ def test_without_early_stopping_nothing_is_set_aside() -> None:
         ({}, np.arange(60) // 59, r"cannot be set aside .* early_stopping=False"),
         ({"n_iter_no_change": 0}, Y, "n_iter_no_change is 0"),
         ({"n_iter_no_change": None}, Y, "n_iter_no_change is None"),
-        ({"tol": -1.0}, Y, "tolerance is -1.0"),
+        ({"tol": -1.0}, Y, "tol is -1.0"),
     ],
 )
 def test_early_stopping_that_cannot_be_is_refused(options: Any, y: Any, message: str) -> None:
@@ -247,7 +247,7 @@ def test_a_warm_start_keeps_scaling_and_classes() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"circuit__engine": "torch"}])
 def test_verbose_prints_a_line_for_each_epoch(options: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    clf = quick(verbose=True, **options).fit(X, Y)
+    clf = quick(verbose=2, **options).fit(X, Y)
     lines = capsys.readouterr().out.splitlines()
     found = [re.fullmatch(r"Epoch (\d+), loss = (\d+\.\d{8})", line) for line in lines]
     assert [int(m[1]) for m in found if m] == [1, 2, 3]

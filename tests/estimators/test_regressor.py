@@ -119,7 +119,7 @@ def test_a_warm_start_goes_on_and_refuses_other_targets() -> None:
 
 
 def test_verbose_prints_a_line_for_each_epoch(capsys: pytest.CaptureFixture[str]) -> None:
-    model = quick("linear", verbose=True).fit(X, Y)
+    model = quick("linear", verbose=2).fit(X, Y)
     expected = [f"Epoch {i + 1}, loss = {loss:.8f}" for i, loss in enumerate(model.loss_curve_)]
     assert capsys.readouterr().out.splitlines() == expected
 

@@ -22,6 +22,7 @@ from qmoe.data.scaling import Scaler, UnitNorm
 from qmoe.errors import ConfigError, TrainingError, check_sizes, did_you_mean
 from qmoe.estimators.chosen_parts import PartChoices, encodable
 from qmoe.estimators.circuit_options import CircuitOptions, as_circuit_options
+from qmoe.estimators.epochs_shown import shown_epochs
 from qmoe.estimators.plain_options import choice, plain, root_seed
 from qmoe.experts import Experts
 from qmoe.interop.imported import Imported
@@ -72,7 +73,7 @@ class MixtureEstimator(BaseEstimator, ABC):
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         warm_start: bool = False,
-        verbose: bool = False,
+        verbose: bool | int = 0,
         device: str | torch.device | None = None,
         **circuit_options: Any,
     ) -> None:
@@ -191,18 +192,18 @@ class MixtureEstimator(BaseEstimator, ABC):
             gate.standardise(rows[~apart], keep=isinstance(self.router, Router), weights=factors)
         target = torch.from_numpy(targets).to(device, dtype if targets.dtype.kind == "f" else torch.int64)
         n_batches = math.ceil(int((~held).sum()) / config.batch_size)
-        result = train_stack(
-            [module],
-            rows[None, ~apart],
-            target[None, ~apart],
-            config,
-            [child(root, 1)],
-            rows[None, apart],
-            target[None, apart],
-            # Of mean 1, so that the learning rate means what it does without them.
-            sample_weight=None if factors is None else factors[None],
-            on_epoch=functools.partial(_print_loss, n_batches) if self.verbose else None,
-        )
+        # Of mean 1, so that the learning rate means what it does without them.
+        train = functools.partial(
+            train_stack, [module], rows[None, ~apart], target[None, ~apart], config, [child(root, 1)], rows[None, apart],
+            target[None, apart], sample_weight=None if factors is None else factors[None],
+        )  # fmt: skip
+        score = f"{'validation ' if held.any() else ''}{self._score_name.removeprefix('running_')}"
+        shown = shown_epochs(self.verbose, config.epochs, n_batches, score)
+        if shown is None:
+            result = train()
+        else:
+            with shown:
+                result = train(on_epoch=shown)
         if result.failures:
             raise TrainingError(f"{type(self).__name__} did not train: {result.failures[0]}")
         if warm:  # it stays the same object
@@ -214,9 +215,14 @@ class MixtureEstimator(BaseEstimator, ABC):
 
     def _config(self) -> TrainingConfig:
         stops: dict[str, Any] = {}
+        if not isinstance(plain(self.early_stopping), bool | int):
+            raise ConfigError(f"early_stopping is {self.early_stopping!r}, expected True or False.")
         if self.early_stopping:
+            tol = plain(self.tol)
             check_sizes(n_iter_no_change=plain(self.n_iter_no_change))
-            stops = {"patience": plain(self.n_iter_no_change), "tolerance": plain(self.tol)}
+            if isinstance(tol, bool) or not isinstance(tol, int | float) or not 0 <= tol < 1:
+                raise ConfigError(f"tol is {self.tol!r}, expected a number from 0 to 1, such as 1e-4.")
+            stops = {"patience": plain(self.n_iter_no_change), "tolerance": tol}
         return TrainingConfig(plain(self.epochs), plain(self.batch_size), plain(self.lr), **stops, loss=self._loss)
 
     def _remember(self, result: TrainingResult, n_batches: int, warm: bool) -> None:
@@ -271,8 +277,3 @@ def check_same(what: str, known: Any, found: Any) -> None:
         raise ConfigError(
             f"warm_start goes on with a module for {what} {known}, but y holds {found}; use warm_start=False for other ones."
         )
-
-
-def _print_loss(n_batches: int, epoch: int, losses: np.ndarray, scores: np.ndarray) -> None:
-    del scores
-    print(f"Epoch {epoch}, loss = {losses[0] / n_batches:.8f}")  # noqa: T201  # what verbose asks for

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,7 @@ class PartChoices:
     def _router(self, n_features: int, drawn: Drawn) -> Router:
         if isinstance(self.router, Router):
             return copy.deepcopy(self.router).to(drawn["dtype"])
+        _require_name("router", self.router, "qmoe.QuantumRouter(...)", ROUTERS)
         kind, n_experts = choice("router", self.router, ROUTERS), plain(self.n_experts)
         spec = ROUTERS[kind]
         if not issubclass(spec, CircuitSpec):
@@ -80,6 +82,7 @@ class PartChoices:
     def _experts(self, n_features: int, n_outputs: int, drawn: Drawn) -> Experts:
         if isinstance(self.experts, Experts):
             return copy.deepcopy(self.experts).to(drawn["dtype"])
+        _require_name("experts", self.experts, "qmoe.LinearExperts(...)", EXPERTS)
         kind, n_experts = choice("experts", self.experts, EXPERTS), plain(self.n_experts)
         spec = EXPERTS[kind]
         if not issubclass(spec, CircuitSpec):
@@ -91,6 +94,15 @@ class PartChoices:
         known = {field.name for field in dataclasses.fields(spec)}
         given = {"hidden": self.hidden, "n_layers": self.circuit.n_layers}
         return {name: plain(value) for name, value in given.items() if name in known}
+
+
+def _require_name(what: str, given: Any, example: str, known: Iterable[str]) -> None:
+    """Raises `ConfigError` where an option is neither a name nor a made part."""
+    if not isinstance(given, str):
+        was = f"the class {given.__name__}" if isinstance(given, type) else repr(given)
+        raise ConfigError(
+            f"{what} is {was}, expected a made one, such as {example}, or one of {', '.join(sorted(known))}."
+        )
 
 
 def encodable(module: nn.Module, rows: np.ndarray) -> np.ndarray:

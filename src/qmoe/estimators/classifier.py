@@ -15,6 +15,7 @@ from qmoe.circuits import Circuit
 from qmoe.errors import ConfigError
 from qmoe.estimators.base import MixtureEstimator, check_same
 from qmoe.estimators.circuit_options import CircuitOptions
+from qmoe.estimators.given_targets import check_labels
 from qmoe.estimators.plain_options import plain
 from qmoe.experts import Experts
 from qmoe.interop.imported import Imported
@@ -66,7 +67,8 @@ class QMoEClassifier(ClassifierMixin, MixtureEstimator):
         tol: the smallest improvement that counts.
         warm_start: whether `fit` continues with the module and the scaling of the last call. The model keeps the options
             that it was built with, and functions stay standardised on the rows of the first call; Adam starts anew.
-        verbose: whether to print the mean loss after every epoch.
+        verbose: 0 shows nothing; 1 or True a progress bar with the loss and the score of the last epoch, or about ten lines
+            where the output is no terminal and no notebook; 2 the mean loss after every epoch, a line each.
         device: where the model trains and predicts, such as ``"cuda"``; None for the CPU.
         **circuit_options: options of the circuit by the names that a grid search uses, such as ``circuit__n_layers``.
 
@@ -114,7 +116,7 @@ class QMoEClassifier(ClassifierMixin, MixtureEstimator):
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         warm_start: bool = False,
-        verbose: bool = False,
+        verbose: bool | int = 0,
         device: str | torch.device | None = None,
         **circuit_options: Any,
     ) -> None:
@@ -159,6 +161,7 @@ class QMoEClassifier(ClassifierMixin, MixtureEstimator):
             TrainingError: when the loss stops being finite.
         """
         warm = self._start()
+        check_labels(y)
         X, y = validate_data(self, X, y, dtype=np.float64, reset=not warm)
         check_classification_targets(y)
         X, y, weights = weigh(X, y, sample_weight, self.class_weight)

@@ -10,6 +10,7 @@ from sklearn.utils.validation import validate_data
 
 from qmoe.errors import ShapeError
 from qmoe.estimators.base import MixtureEstimator, check_same
+from qmoe.estimators.given_targets import check_numbers
 from qmoe.estimators.plain_options import plain
 from qmoe.seeding import Seed
 from qmoe.training import SquaredError
@@ -61,7 +62,8 @@ class QMoERegressor(MultiOutputMixin, RegressorMixin, MixtureEstimator):
         tol: the smallest improvement that counts, of the loss in units of the targets' variance.
         warm_start: whether `fit` continues with the module and the scaling of the last call. The model keeps the options
             that it was built with, and functions stay standardised on the rows of the first call; Adam starts anew.
-        verbose: whether to print the mean loss after every epoch.
+        verbose: 0 shows nothing; 1 or True a progress bar with the loss and the score of the last epoch, or about ten lines
+            where the output is no terminal and no notebook; 2 the mean loss after every epoch, a line each.
         device: where the model trains and predicts, such as ``"cuda"``; None for the CPU.
         **circuit_options: options of the circuit by the names that a grid search uses, such as ``circuit__n_layers``.
 
@@ -109,6 +111,7 @@ class QMoERegressor(MultiOutputMixin, RegressorMixin, MixtureEstimator):
             TrainingError: when the loss stops being finite.
         """
         warm = self._start()
+        check_numbers(y)
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=not warm)
         X, y, weights = weigh(X, y.astype(np.float64), sample_weight, None)
         targets = y.reshape(len(y), -1)

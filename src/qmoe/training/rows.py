@@ -13,6 +13,8 @@ from sklearn.utils.validation import _check_sample_weight
 from qmoe.errors import ConfigError
 from qmoe.seeding import Seed, random_state
 
+_CLASS_WEIGHTS = "expected None, 'balanced', or a dict from label to weight"
+
 
 def weigh(
     X: np.ndarray, y: np.ndarray, sample_weight: Any, class_weight: Any
@@ -25,6 +27,10 @@ def weigh(
     if sample_weight is None and class_weight is None:
         return X, y, None
     weights = np.ones(len(y))
+    if isinstance(sample_weight, str):
+        raise ConfigError(
+            f"sample_weight is {sample_weight!r}, expected a number for each row; 'balanced' is for class_weight."
+        )
     if sample_weight is not None:
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
     if (weights < 0).any() or not (weights > 0).any():
@@ -36,12 +42,13 @@ def weigh(
     kept = weights > 0
     X, y, weights = X[kept], y[kept], weights[kept]
     if class_weight is not None:
+        if isinstance(class_weight, str) and class_weight != "balanced":
+            raise ConfigError(f"class_weight is {class_weight!r}, {_CLASS_WEIGHTS}.")
         try:
             weights = weights * compute_sample_weight(class_weight, y)
         except ValueError as error:
-            raise ConfigError(
-                f"class_weight is {class_weight!r}: {error} Expected None, 'balanced', or a dict from label to weight."
-            ) from error
+            reason = str(error).rstrip(".")
+            raise ConfigError(f"class_weight is {class_weight!r}: {reason}; {_CLASS_WEIGHTS}.") from error
         if not ((weights > 0) & np.isfinite(weights)).all():
             raise ConfigError(
                 f"class_weight is {class_weight!r}, expected weights above 0 and finite; leave such rows out instead."
