@@ -220,6 +220,16 @@ class Checker:
             self.wrong.append(f"{where}: {ours!r} from the store, {theirs!r} in the report")
 
 
+def _not_there(db: sqlite3.Connection, study: str, first: str, second: str) -> str | None:
+    """What the store lacks of a study and two of its arms, and what it has; None where all is there."""
+    studies = [name for (name,) in db.execute("SELECT name FROM studies ORDER BY position")]
+    if study not in studies:
+        return f"the store has no study {study}; it has {', '.join(studies) or 'none'}."
+    arms = [name for name, strength in arms_of(db, study) if strength is None]
+    missing = [arm for arm in (first, second) if arm not in arms]
+    return f"{study} has no finished arm {missing[0]}; it has {', '.join(arms) or 'none'}." if missing else None
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Prints the mean accuracy of every arm, or compares with a report."""
     parser = argparse.ArgumentParser(description="Recomputes figures of a store without qmoe.")
@@ -229,7 +239,10 @@ def main(arguments: list[str] | None = None) -> int:
         "--analyses", nargs=3, metavar=("STUDY", "A", "B"), help="difference of two arms at every analysis"
     )
     options = parser.parse_args(arguments)
-    db = sqlite3.connect(f"file:{options.folder / 'store.sqlite'}?mode=ro", uri=True)
+    store = options.folder / "store.sqlite"
+    if not store.is_file():
+        parser.error(f"{store} is not there; FOLDER is what `qmoe run --out FOLDER` wrote.")
+    db = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
     if options.check is not None:
         checker = Checker(db)
         checker.report(json.loads(options.check.read_text(encoding="utf-8")))
@@ -237,6 +250,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1 if checker.wrong else 0
     if options.analyses is not None:
         study, first, second = options.analyses
+        if (wrong := _not_there(db, study, first, second)) is not None:
+            parser.error(wrong)
         query = "SELECT specification, choices FROM specifications WHERE study = ? ORDER BY specification"
         for number, choices in db.execute(query, (study,)).fetchall():
             arms = arms_of(db, study, number)

@@ -266,7 +266,10 @@ def run_tiny(tmp_path, *options):
 def test_the_plan_says_what_is_predicted(tmp_path):
     done = run_tiny(tmp_path, "--workers", "0")
     assert done.exit_code == 0, done.output
-    assert re.search(r"Predicted: 1 s of training, at most [\d.]+ [MG]iB of memory\.", done.stderr + done.stdout)
+    assert re.search(
+        r"Predicted: about 1 s of training, then the report; at most [\d.]+ [MG]iB of memory\.",
+        done.stderr + done.stdout,
+    )
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -130,3 +130,16 @@ def test_flat_and_misspelt_options_are_refused_at_once() -> None:
 def test_scaling_reaches_the_angles_of_the_circuit() -> None:
     clf = quick(scaling="minmax_centred").fit(X, Y)
     assert float(np.abs(clf.scaler_(X)).max()) == pytest.approx(math.pi / 2, abs=1e-12)
+
+
+def test_predictions_with_shots_repeat_as_a_whole_and_depend_on_the_batch() -> None:
+    def fitted() -> QMoEClassifier:
+        return QMoEClassifier(circuit={"shots": 20}, epochs=1, random_state=0).fit(X, Y)
+
+    clf = fitted()
+    whole = clf.predict_proba(X)
+    np.testing.assert_array_equal(clf.predict_proba(X), whole)
+    np.testing.assert_array_equal(fitted().predict_proba(X), whole)
+    assert (clf.predict_proba(X[5:]) != whole[5:]).any()
+    clf.module_.router.shots = None
+    np.testing.assert_allclose(clf.predict_proba(X[5:]), clf.predict_proba(X)[5:], rtol=0, atol=1e-12)

@@ -32,6 +32,7 @@ from qmoe.training.compiled import compiled_parts
 from tiny_study import tiny_values
 
 GIB = 1 << 30
+MOONS = {"name": "moons", "options": {"n_samples": 500, "noise": 0.1}, "scaling": "minmax_pi"}
 
 
 def one_arm(router, experts=None, data=None, **changes):
@@ -43,6 +44,27 @@ def one_arm(router, experts=None, data=None, **changes):
 
 def first_trial(*args, **kwargs):
     return make_trials(one_arm(*args, **kwargs))[0].trial
+
+
+# --- time --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_circuit_that_is_measured_at_nodes_costs_by_these():
+    def operations(batch_size, n_layers):
+        changes = {"training": {"epochs": 2, "batch_size": batch_size, "lr": 0.1}}
+        return footprint(first_trial({"kind": "quantum", "n_layers": n_layers}, data=MOONS, **changes)).operations
+
+    # Two qubits have 9 nodes: fewer than a quarter of 400 rows, more than that of 20.
+    by_nodes, by_rows = (operations(size, 30) - operations(size, 3) for size in (400, 20))
+    assert by_nodes < 0.15 * by_rows
+
+
+def test_l_bfgs_is_predicted_by_the_iterations_that_it_usually_takes():
+    def operations(max_iterations):
+        training = {"optimiser": "lbfgs", "max_iterations": max_iterations, "dtype": "float64"}
+        return footprint(first_trial({"kind": "linear"}, training=training)).operations
+
+    assert operations(1_000) == operations(2_000) == pytest.approx(4.41 * operations(100))
 
 
 # --- counts ------------------------------------------------------------------------------------------------------------

@@ -68,3 +68,24 @@ assert not any(name.split(".")[0] in ("qmoe", "torch") for name in sys.modules)
         results = store.load("tiny")
     mean = np.mean([r.metrics["test_accuracy"] for r in results.of("quantum")])
     assert any(line.split()[1] == "quantum" and line.split()[3] == f"{mean:.6f}" for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (("other", "quantum", "linear"), "the store has no study other; it has tiny."),
+        (("tiny", "quantum", "mlp"), "tiny has no finished arm mlp; it has linear, quantum."),
+    ],
+)
+def test_what_is_not_in_the_store_is_told_with_what_is(folder, asked, words):
+    told = subprocess.run(
+        [sys.executable, str(SCRIPT), str(folder), "--analyses", *asked], capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 2
+    assert told.stderr.strip().endswith(words)
+
+
+def test_a_folder_without_a_store_is_told(tmp_path):
+    told = subprocess.run([sys.executable, str(SCRIPT), str(tmp_path)], capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    assert "store.sqlite is not there" in told.stderr

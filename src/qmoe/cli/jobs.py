@@ -46,6 +46,8 @@ from qmoe.studies.run.stacks import Stack, kernels_to_compile, seconds
 STORE = "store.sqlite"
 #: Exit status where all ran to the end and some trials failed.
 FAILED = 3
+#: Seconds that worker processes take to import what they need, side by side, each on a core of its own.
+_START = 3.0
 #: Arms of a ladder that the console tells of; the report has all of them.
 _OF_A_LADDER = ("quantum", "twin", "linear")
 
@@ -133,12 +135,15 @@ def _run(
 
 
 def _predicted(prediction: Prediction, stacks: Sequence[Stack], executor: Executor) -> str:
-    """What is ahead, by arithmetic; the progress bar knows better after the first results."""
+    """What is ahead, by arithmetic; the progress bar goes by what was measured since."""
     n = executor.n if isinstance(executor, SizedExecutor) else None
-    words = f"Predicted: {duration(sum(map(seconds, stacks)) / (n or 1))} of training{' of one worker' if n is None else ''}"
+    alone = " of one worker" if n is None else ""
+    start = _START if isinstance(executor, LocalProcesses) else 0.0
+    expected = start + sum(map(seconds, stacks)) / (n or 1)
+    words = f"Predicted: about {duration(expected)} of training{alone}, then the report"
     if isinstance(executor, InProcess | LocalProcesses):
         n_workers = 0 if isinstance(executor, InProcess) else executor.n
-        words += f", at most {in_words(prediction.bytes(n_workers))} of memory"
+        words += f"; at most {in_words(prediction.bytes(n_workers))} of memory"
     return f"{words}."
 
 

@@ -48,7 +48,9 @@ class CircuitOptions(BaseEstimator):
         readout: of the router, ``"expval"`` or ``"born"``.
         noise: a `NoiseModel`, a depolarizing probability, or None.
         shots: samples of each circuit, in training (by the parameter-shift rule) and in predictions; None for exact
-            read-outs. Predictions of the same rows repeat: they draw the same numbers.
+            read-outs. Each call of a prediction draws the same numbers, in the order of its rows. So a whole ``predict``
+            repeats, and with a ``random_state`` so does another fit's. One row gets other draws at another place or in
+            another batch; what must not depend on that takes ``shots=None``.
         engine: what runs the circuit: an engine, its name, or ``"auto"``.
         circuit: a `qmoe.Circuit`, or what `qmoe.interop` imported, in place of the options from ``n_qubits`` to ``noise``,
             which keep their defaults. Another number of features than it takes puts a trainable linear map in front, and
