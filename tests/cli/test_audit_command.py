@@ -4,8 +4,10 @@ import json
 
 import pandas
 import pytest
+import typer
 
 from helpers import qmoe_command as qmoe
+from qmoe.cli import audit_command
 
 CODE = """
 import torch
@@ -90,3 +92,15 @@ def test_a_place_that_is_not_there_is_told_before_anything_is_trained(folder):
     done = qmoe("audit", "my_model.py:mine", "--allow-import", "--out", "nowhere/runs.csv", cwd=folder)
     assert done.returncode == 2
     assert "there is no folder nowhere; make it first" in done.stderr
+
+
+def test_an_interrupted_audit_says_how_far_it_was_and_how_to_start_again(capsys):
+    def run(on_progress):
+        on_progress(3, 14)
+        raise KeyboardInterrupt
+
+    with pytest.raises(typer.Exit) as ended:
+        audit_command._with_progress(run, {}, as_json=True)
+    assert ended.value.exit_code == 130
+    words = "Stopped after 3 of 14 models; an audit keeps nothing before its end. To start again: qmoe "
+    assert capsys.readouterr().err.startswith(words)
