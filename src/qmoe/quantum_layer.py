@@ -36,7 +36,8 @@ class QuantumLayer(CircuitModule):
 
     Args:
         circuit: what to run: a `Circuit`, made from a template or from operations.
-        init: how the weights are drawn: ``"uniform"`` in [0, 2 pi), as PennyLane's TorchLayer draws them; ``"normal"`` with
+        init: how the weights are drawn: ``"uniform"`` in [0, 2 pi), as PennyLane's TorchLayer draws them (those of the map
+            of `qmoe.circuits.dressed`, which are no angles, within 1 / F of 0); ``"normal"`` with
             mean 0 and a standard deviation of 0.1, near the identity; ``"zeros"``; a function of a tensor, such as
             ``torch.nn.init.ones_``; or for each parameter by its name a function, a tensor or a number.
         parameters: names and shapes of the parameters, in the order in which the circuit numbers its weights; by default
@@ -232,6 +233,9 @@ class QuantumLayer(CircuitModule):
                 "The init of this layer was a function that could not be pickled; set layer.init to a name, a function or "
                 "values by name, then draw."
             )
+        if self.init == "uniform" and self.parameter_shapes == (("weights", self.circuit.weight_shape),):
+            super().reset_parameters(generator)
+            return
         for name, _ in self.parameter_shapes:
             _draw(getattr(self, name), self.init[name] if isinstance(self.init, Mapping) else self.init, generator)
         self._set_strength()

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.datasets import make_moons
 
 from qmoe import Circuit, CircuitOptions, ConfigError, Gate, QMoEClassifier, QMoERegressor, QuantumExperts
-from qmoe.circuits import Feature, Weight
+from qmoe.circuits import Feature, Weight, published_circuit
 from qmoe.interop import from_pennylane
 from qmoe.routers import TwinRouter
 
@@ -103,8 +103,8 @@ def test_quantum_experts_share_layers_and_may_be_an_object() -> None:
     ("given", "message"),
     [
         ({"circuit": {"layers": 2}}, "Unknown option of the circuit 'layers'"),
-        ({"circuit": "angle"}, "circuit is 'angle', expected qmoe.CircuitOptions, a dict"),
-        ({"circuit": CircuitOptions(circuit=3)}, "circuit is 3, expected a qmoe.Circuit, or what qmoe.interop"),
+        ({"circuit": "angle"}, "Unknown circuit 'angle'. Known: data_reuploading, dressed, iqp"),
+        ({"circuit": CircuitOptions(circuit=3)}, "circuit is 3, expected a qmoe.Circuit, what qmoe.interop"),
         ({"circuit": OWN, "circuit__n_layers": 2}, "circuit was given, and so n_layers decide nothing"),
         ({"router": "linear", "circuit": {"noise": 7}}, "7"),
         ({"router": "linear", "circuit": {"shots": 0}}, "shots is 0"),
@@ -143,3 +143,20 @@ def test_predictions_with_shots_repeat_as_a_whole_and_depend_on_the_batch() -> N
     assert (clf.predict_proba(X[5:]) != whole[5:]).any()
     clf.module_.router.shots = None
     np.testing.assert_allclose(clf.predict_proba(X[5:]), clf.predict_proba(X)[5:], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("circuit", ["data_reuploading", "dressed", {"name": "iqp", "n_layers": 1}])
+def test_a_published_circuit_is_named(circuit: Any) -> None:
+    fitted = quick(circuit=circuit).fit(X, Y)
+    assert fitted.module_.router.circuit == published_circuit(circuit, X.shape[1])
+    assert clone(fitted).set_params(circuit__noise=0.1).fit(X, Y).module_.router.circuit.noise is not None
+    assert fitted.get_params()["circuit__circuit"] == circuit
+
+
+@pytest.mark.parametrize(
+    ("circuit", "says"),
+    [("iqq", "did you mean 'iqp'"), ({"name": "iqp", "depth": 1}, "of the circuit iqp: 'depth'")],
+)
+def test_a_published_circuit_that_is_none_is_refused_whatever_the_router(circuit: Any, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        quick(router="linear", circuit=circuit).fit(X, Y)

@@ -12,7 +12,7 @@ from qmoe.circuits.ansatze import (
     as_ansatz,
 )
 from qmoe.circuits.circuit import Body, Circuit
-from qmoe.circuits.circuit_spec import CircuitSpec
+from qmoe.circuits.circuit_spec import CircuitSpec, RouterCircuitSpec
 from qmoe.circuits.encodings import ENCODINGS, AmplitudeEncoding, AngleEncoding, Encoding, as_encoding
 from qmoe.circuits.gates import GATES, NOISE, Dephase, Depolarize, Disturb, Gate, Operation, Prepare
 from qmoe.circuits.noise import (
@@ -37,7 +37,7 @@ from qmoe.circuits.noise import (
 )
 from qmoe.circuits.paulis import Sum, Word, as_word, word_text
 from qmoe.circuits.placing import split_readout
-from qmoe.circuits.published_circuits import data_reuploading, dressed, iqp, iqp_kernel
+from qmoe.circuits.published_circuits import data_reuploading, dressed, iqp, iqp_kernel, published_circuit
 from qmoe.circuits.readouts import (
     READOUTS,
     Born,
@@ -101,6 +101,7 @@ __all__ = [
     "ReadoutConfusion",
     "ReadoutError",
     "Readouts",
+    "RouterCircuitSpec",
     "SourceDevice",
     "StronglyEntangling",
     "Sum",
@@ -117,6 +118,7 @@ __all__ = [
     "dressed",
     "iqp",
     "iqp_kernel",
+    "published_circuit",
     "split_readout",
     "word_text",
 ]

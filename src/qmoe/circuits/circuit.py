@@ -348,7 +348,7 @@ class Circuit:
         """The circuit as plain dictionaries, lists, texts and numbers, which JSON can hold; `from_dict` reads it.
 
         Raises:
-            UnsupportedError: for an encoding, ansatz or read-out of a class of your own, or angles by a function.
+            UnsupportedError: for an encoding, ansatz or read-out of a class of your own, or angles by one.
         """
         return circuit_to_dict(self)
 

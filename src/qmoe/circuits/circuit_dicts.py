@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from qmoe.circuits.angles.expressions import Angle, Expression, Factor, Feature, Weight, as_angle
+from qmoe.circuits.angles.expressions import Angle, Computed, Expression, Factor, Feature, Weight, as_angle
+from qmoe.circuits.angles.named_functions import function_named, name_of
+from qmoe.circuits.angles.traced import AngleFunction
 from qmoe.circuits.ansatze import ANSATZE, Ansatz, CustomAnsatz
 from qmoe.circuits.encodings import ENCODINGS
 from qmoe.circuits.gates import Dephase, Depolarize, Disturb, Gate, Operation, Prepare
@@ -23,14 +26,15 @@ FORMAT, VERSION = "qmoe.circuit", 1
 
 _READOUTS: dict[str, type[Readout]] = {**READOUTS, "pauli": Pauli, "probs": Probs, "parity": Parity}
 _ANSATZE: dict[str, type[Ansatz]] = {**ANSATZE}
-_FACTOR = re.compile(r"([xw])(\d+)")
+_LETTERS: dict[type[Factor], str] = {Feature: "x", Weight: "w", Computed: "a"}
+_FACTOR = re.compile(r"([xwa])(\d+)")
 
 
 def circuit_to_dict(circuit: Circuit) -> dict[str, Any]:
     """The circuit as dictionaries, lists, texts and numbers.
 
     Raises:
-        UnsupportedError: for an encoding, ansatz or read-out of a class of your own, or angles by a function.
+        UnsupportedError: for an encoding, ansatz or read-out of a class of your own, or angles by one.
     """
     data: dict[str, Any] = {"format": FORMAT, "version": VERSION, "n_qubits": circuit.n_qubits}
     data["in_features"] = circuit.in_features
@@ -46,9 +50,7 @@ def circuit_to_dict(circuit: Circuit) -> dict[str, Any]:
         )
         return data
     if circuit.body.function is not None:
-        raise UnsupportedError(
-            "The circuit has angles by a function, which a dictionary cannot hold; pickle the circuit."
-        )
+        data["angles"] = _function_data(circuit.body.function)
     data["weight_shape"] = list(circuit.weight_shape)
     data["operations"] = [_operation_data(op) for op in circuit.body.operations]
     if circuit.body.is_noisy:
@@ -84,14 +86,16 @@ def circuit_from_dict(cls: type[Circuit], data: Any) -> Circuit:
             noise=_noise(data["noise"]),
             in_features=data["in_features"],
         )
-    _keys("A circuit made of operations", data, (*common, "weight_shape", "operations"), ("is_noisy",))
+    _keys("A circuit made of operations", data, (*common, "weight_shape", "operations"), ("is_noisy", "angles"))
+    weight_shape = tuple(_natural("weight_shape", n) for n in _list("weight_shape", data["weight_shape"]))
     circuit = cls.from_operations(
         [_operation(place, op) for place, op in enumerate(_list("operations", data["operations"]))],
         n_qubits=data["n_qubits"],
         readout=_readout(data["readout"]),
         noise=_noise(data["noise"]),
         in_features=data["in_features"],
-        weight_shape=tuple(_list("weight_shape", data["weight_shape"])),
+        weight_shape=weight_shape,
+        angles=_function(data["angles"], data["in_features"], weight_shape) if "angles" in data else None,
     )
     if not data.get("is_noisy", False):
         return circuit
@@ -131,12 +135,30 @@ def _operation_data(op: Operation) -> dict[str, Any]:
     return {"dephase": list(op.wires), "axis": op.axis}
 
 
+def _function_data(function: AngleFunction) -> dict[str, Any]:
+    name = name_of(function)
+    if name is None:
+        raise UnsupportedError(
+            "The circuit has angles by a function of your own, which a dictionary cannot hold; write the angles as sums and "
+            "products of Feature and Weight, or pickle the circuit."
+        )
+    return {"name": name, "n_angles": function.n_angles}
+
+
+def _function(data: Any, in_features: Any, weight_shape: tuple[int, ...]) -> AngleFunction:
+    where = "The function of angles"
+    data = _mapping(where, data)
+    _keys(where, data, ("name", "n_angles"))
+    sizes = _natural(where, in_features), _natural(where, data["n_angles"]), math.prod(weight_shape)
+    return function_named(data["name"], *sizes)
+
+
 def _factor_text(factor: Factor) -> str:
-    return f"{'x' if isinstance(factor, Feature) else 'w'}{factor.index}"
+    return f"{_LETTERS[type(factor)]}{factor.index}"
 
 
 def _angle_data(angle: Angle) -> Any:
-    if isinstance(angle, Feature | Weight):
+    if isinstance(angle, Feature | Weight | Computed):
         return _factor_text(angle)
     if isinstance(angle, Expression):
         return [[coefficient, [_factor_text(factor) for factor in factors]] for coefficient, factors in angle.terms]
@@ -222,11 +244,11 @@ def _angle(where: str, data: Any) -> Angle:
     return as_angle(where, total)
 
 
-def _factor(where: str, text: Any) -> Feature | Weight:
+def _factor(where: str, text: Any) -> Factor:
     match = _FACTOR.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ConfigError(f"{where} has {text!r} in an angle, expected 'x0' for a feature or 'w0' for a weight.")
-    return (Feature if match[1] == "x" else Weight)(int(match[2]))
+    return next(kind for kind, letter in _LETTERS.items() if letter == match[1])(int(match[2]))
 
 
 def _wires(where: str, data: Any) -> tuple[int, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 from qmoe.circuits.encodings import AmplitudeEncoding, AngleEncoding
+from qmoe.circuits.published_circuits import published_circuit
 from qmoe.errors import ConfigError
 from qmoe.part_spec import Depth, PartSpec, Within
 
@@ -47,3 +48,35 @@ class CircuitSpec(PartSpec):
             "ansatz": self.ansatz,
             "readout": self.readout,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouterCircuitSpec(CircuitSpec):
+    """The circuit of a router, which may be a published one by name in place of the options that describe one.
+
+    ``circuit`` is a name, or a table with ``name`` and arguments of `qmoe.circuits.published_circuit`.
+
+    Example:
+        >>> from qmoe.circuits import RouterCircuitSpec
+        >>> RouterCircuitSpec(circuit={"name": "iqp", "n_layers": 2}).circuit_options()
+        {'circuit': {'name': 'iqp', 'n_layers': 2}}
+    """
+
+    circuit: str | dict[str, Any] | None = None
+
+    def check(self) -> None:
+        """Refuses a circuit that does not exist, and options beside one that would make another."""
+        super().check()
+        if self.circuit is None:
+            return
+        beside = [f.name for f in fields(CircuitSpec) if getattr(self, f.name) != f.default]
+        if beside:
+            raise ConfigError(
+                f"circuit was given, and so {', '.join(beside)} decide nothing; drop them. Arguments of a published circuit "
+                'go into its table: circuit = { name = "iqp", n_layers = 2 }'
+            )
+        published_circuit(self.circuit, 3)
+
+    def circuit_options(self) -> dict[str, Any]:
+        """The circuit, as `qmoe.QuantumRouter` takes it."""
+        return super().circuit_options() if self.circuit is None else {"circuit": self.circuit}

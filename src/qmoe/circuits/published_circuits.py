@@ -1,26 +1,25 @@
 """Circuits of three published models, for `qmoe.QuantumLayer(circuit)` and ``qmoe.QuantumRouter(..., circuit=circuit)``.
 
 Each is the circuit that Bowles, Ahmed and Schuld (2024), "Better than classical?", arXiv:2403.07059, benchmark. Their cost
-functions and classical parts are not in it, except for the map in front of the dressed circuit.
+functions and classical parts are not in it, except for the map in front of the dressed circuit. `published_circuit` makes
+them by name, as routers, estimators and study files take them.
 """
 
 from __future__ import annotations
 
-import functools
+import inspect
 import itertools
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 from qmoe.circuits.angles.expressions import Angle, Computed, Feature, Weight
+from qmoe.circuits.angles.named_functions import tanh_map
 from qmoe.circuits.ansatze import BasicEntangler, StronglyEntangling
-from qmoe.circuits.circuit import Circuit
+from qmoe.circuits.circuit import Circuit, check_size
 from qmoe.circuits.gates import Gate
 from qmoe.circuits.readouts import Pauli, Readout
-from qmoe.errors import check_sizes, unknown
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from qmoe.errors import ConfigError, check_sizes, unknown
 
 #: How many of the Q qubits `data_reuploading` measures.
 MEASURED = ("single", "half", "full")
@@ -82,7 +81,7 @@ def data_reuploading(
     )
 
 
-def dressed(in_features: int, n_layers: int = 3, n_qubits: int | None = None) -> Circuit:
+def dressed(in_features: int, n_layers: int = 3, n_qubits: int | None = None, mapped: bool = True) -> Circuit:
     """The dressed quantum circuit of Mari et al. (2020), Quantum 4, 340, with the map in front of it.
 
     The angles are ``tanh(W x) * pi / 2``. A Hadamard and ``RY(angle)`` on every qubit encode them; a layer is a trainable RY
@@ -93,29 +92,40 @@ def dressed(in_features: int, n_layers: int = 3, n_qubits: int | None = None) ->
         in_features: number of features F.
         n_layers: number of layers L.
         n_qubits: number of qubits Q; one per feature by default.
+        mapped: whether the map is in it. Without, the features are the angles, one per qubit. Such a circuit has a classical
+            twin, and the map can stand in front as layers of torch.
 
     Returns:
-        A circuit with ``Q * F + L * Q`` weights: W row by row, then the angles of the layers. First values of W should be
-        small, of the order of 1 / F; `qmoe.QuantumLayer` takes them as ``init``.
+        A circuit with ``Q * F + L * Q`` weights: W row by row, then the angles of the layers. Routers and layers draw W
+        within 1 / F of 0. Without the map ``L * Q`` weights.
 
     Raises:
-        ConfigError: for sizes below 1.
+        ConfigError: for sizes below 1, or other numbers of features and qubits without the map.
     """
     n_qubits = in_features if n_qubits is None else n_qubits
     check_sizes(in_features=in_features, n_layers=n_layers, n_qubits=n_qubits)
+    if not isinstance(mapped, bool):
+        raise ConfigError(f"mapped is {mapped!r}, expected True or False.")
+    if not mapped and in_features != n_qubits:
+        raise ConfigError(
+            f"Without its map the dressed circuit takes an angle for each qubit, and got in_features={in_features} with "
+            f"n_qubits={n_qubits}; leave n_qubits out."
+        )
+    n_mapping = n_qubits * in_features if mapped else 0
+    n_weights = n_mapping + n_layers * n_qubits
     gates = []
     for wire in range(n_qubits):
-        gates += [Gate("Hadamard", (wire,)), Gate("RY", (wire,), (Computed(wire),))]
+        angle = Computed(wire) if mapped else Feature(wire)
+        gates += [Gate("Hadamard", (wire,)), Gate("RY", (wire,), (angle,))]
     ansatz = BasicEntangler("Y")
     for layer in range(n_layers):
-        first = n_qubits * in_features + layer * n_qubits
-        gates += _numbered_from(ansatz.layer(layer, n_qubits), first)
+        gates += _numbered_from(ansatz.layer(layer, n_qubits), n_mapping + layer * n_qubits)
     return Circuit.from_operations(
         gates,
         n_qubits=n_qubits,
         in_features=in_features,
-        weight_shape=(n_qubits * in_features + n_layers * n_qubits,),
-        angles=functools.partial(_dressing, n_qubits=n_qubits),
+        weight_shape=(n_weights,),
+        angles=tanh_map(in_features, n_qubits, n_weights) if mapped else None,
     )
 
 
@@ -141,6 +151,7 @@ def iqp(
         ConfigError: for impossible sizes, or a read-out that does not fit.
     """
     check_sizes(n_qubits=n_qubits, repeats=repeats)
+    check_size("n_layers", n_layers, 0)
     gates = _iqp_encoding(n_qubits, repeats)
     ansatz = StronglyEntangling()
     for layer in range(n_layers):
@@ -178,6 +189,75 @@ def iqp_kernel(n_qubits: int, repeats: int = 1) -> Circuit:
     )
 
 
+#: The published circuits that have a name in routers, estimators and study files, and the size that is the number of
+#: features by default.
+PUBLISHED: dict[str, tuple[Callable[..., Circuit], str]] = {
+    "data_reuploading": (data_reuploading, "in_features"),
+    "dressed": (dressed, "in_features"),
+    "iqp": (iqp, "n_qubits"),
+}
+#: Qubits of a circuit by name at most: what study files allow, 16 million amplitudes for each sample.
+_MAX_QUBITS = 24
+#: Layers, and repeats of an encoding: each takes time to plan.
+_MAX_DEPTH = 1_000
+
+
+def published_circuit(given: str | Mapping[str, Any], n_features: int) -> Circuit:
+    """A published circuit by its name, for so many features.
+
+    Args:
+        given: ``"data_reuploading"``, ``"dressed"`` or ``"iqp"``, with the defaults of the function of that name; or a
+            mapping with ``name`` and any of its arguments, such as ``{"name": "iqp", "n_layers": 2}``.
+        n_features: number of features F, which ``in_features`` or ``n_qubits`` of the circuit is by default.
+
+    Returns:
+        The circuit. It takes another number of features where the mapping says so.
+
+    Raises:
+        ConfigError: for an unknown name or argument, a value that the function refuses, or more than 24 qubits.
+
+    Example:
+        >>> from qmoe.circuits import published_circuit
+        >>> published_circuit("iqp", 4).weight_shape, published_circuit({"name": "iqp", "n_layers": 2}, 4).weight_shape
+        ((10, 4, 3), (2, 4, 3))
+    """
+    name, options = _named(given)
+    build, size = PUBLISHED[name]
+    options = {size: n_features, **options}
+    n_qubits = options.get("n_qubits", options.get("in_features"))
+    if name == "data_reuploading" and isinstance(n_qubits, int):
+        n_qubits = math.ceil(n_qubits / 3)
+    if isinstance(n_qubits, int) and n_qubits > _MAX_QUBITS:
+        smaller = "n_qubits" if name == "dressed" else size
+        fewer = 12 if name == "data_reuploading" else 4
+        raise ConfigError(
+            f"The circuit {name} has {n_qubits} qubits, expected at most {_MAX_QUBITS}; give it fewer, such as "
+            f"{{'name': {name!r}, {smaller!r}: {fewer}}}: a trainable linear map then goes in front."
+        )
+    for option in ("n_layers", "repeats"):
+        value = options.get(option)
+        if isinstance(value, int) and value > _MAX_DEPTH:
+            raise ConfigError(f"{option} of the circuit {name} is {value}, expected at most {_MAX_DEPTH}.")
+    return build(**options)
+
+
+def _named(given: Any) -> tuple[str, dict[str, Any]]:
+    """The name and the arguments of a published circuit."""
+    options = dict(given) if isinstance(given, Mapping) else {"name": given}
+    if "name" not in options:
+        raise ConfigError(
+            f"circuit is {given!r}, expected a name in it: {{'name': 'iqp', 'n_layers': 2}}. Known: {', '.join(PUBLISHED)}."
+        )
+    name = options.pop("name")
+    if not isinstance(name, str) or name not in PUBLISHED:
+        raise unknown("circuit", name, PUBLISHED)
+    known = inspect.signature(PUBLISHED[name][0]).parameters
+    for option in options:
+        if option not in known:
+            raise unknown(f"argument of the circuit {name}:", option, known)
+    return name, options
+
+
 def _iqp_encoding(n_qubits: int, repeats: int, first: int = 0) -> list[Gate]:
     x = [Feature(first + wire) for wire in range(n_qubits)]
     gates: list[Gate] = []
@@ -193,9 +273,3 @@ def _numbered_from(gates: Iterable[Gate], first: int) -> list[Gate]:
     return [
         Gate(gate.name, gate.wires, tuple(Weight(first + index) for index in gate.weight_indices)) for gate in gates
     ]
-
-
-def _dressing(x: Tensor, weights: Tensor, n_qubits: int) -> Tensor:
-    n_features = x.shape[1]
-    matrix = weights[: n_qubits * n_features].reshape(n_qubits, n_features)
-    return (x @ matrix.T).tanh() * (math.pi / 2)

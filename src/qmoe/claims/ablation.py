@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from qmoe.studies.specs.study import LADDER_TITLE, Study
 
 #: Beyond this many features a qubit for each is slow, and the first principal components take their place.
 MAX_QUBITS = 4
+#: How published circuits were given their features; see docs/qml-benchmarks.md.
+_SCALINGS = {"data_reuploading": "minmax_centred", "dressed": "standard", "iqp": "minmax_centred"}
 
 
 def ablation_study(
@@ -22,7 +25,8 @@ def ablation_study(
     target: str,
     *,
     qubits: int | None = None,
-    layers: int = 3,
+    layers: int | None = None,
+    circuit: str | None = None,
     experts: int = 2,
     epochs: int = 50,
     lr: float = 0.1,
@@ -35,8 +39,10 @@ def ablation_study(
     Args:
         path: a CSV file with a header and numeric features.
         target: the label column.
-        qubits: number of qubits, each of which takes one principal component; by default a qubit for each feature, up to 4.
-        layers: trainable layers.
+        qubits: number of qubits, each of which takes one principal component, or three for ``"data_reuploading"``; by
+            default as many as the features take, up to 4 features.
+        layers: trainable layers; 3 by default, or those of the published circuit.
+        circuit: name of a published circuit, of `qmoe.circuits.published_circuit`; by default an encoding and layers.
         experts: number of experts.
         epochs: passes over the data.
         lr: Adam's learning rate; every arm is trained at a quarter and at four times that as well.
@@ -49,30 +55,29 @@ def ablation_study(
     """
     # The same command goes on from wherever its user stands.
     table = UserTable(str(Path(path).resolve()), target, keep=tuple(keep))
-    wanted = qubits or min(table.n_features, MAX_QUBITS)
-    if wanted > table.n_features:
-        raise ConfigError(
-            f"{count(wanted, 'qubit')} for {count(table.n_features, 'feature')}; take at most as many qubits as features."
-        )
+    router, wanted = _router(circuit, qubits, layers, table.n_features)
     data: dict[str, Any] = {
         "name": "table",
         "options": {"path": str(table.path), "target": target, "digest": table.digest}
         | ({"keep": list(keep)} if keep else {}),
-        "scaling": "minmax_pi",
+        "scaling": _SCALINGS.get(circuit or "", "minmax_pi"),
     }
     reduced = wanted < table.n_features
+    has = (
+        f"has {count(router['n_qubits'], 'qubit')} and {count(router['n_layers'], 'layer')}"
+        if circuit is None
+        else f"is the published circuit {circuit}" + ("" if layers is None else f" of {count(layers, 'layer')}")
+    )
     about = (
         f"Rows of {Path(path).name}, {count(table.n_features, 'feature')}, {count(table.n_classes, 'class', 'classes')} of "
-        f"{target}. The router has {count(wanted, 'qubit')} and {count(layers, 'layer')}, and routes to {experts} linear "
-        f"experts. Training takes {count(epochs, 'epoch')} at a learning rate of {lr:g}."
+        f"{target}. The router {has}, and routes to {experts} linear experts. Training takes {count(epochs, 'epoch')} at a "
+        f"learning rate of {lr:g}."
     )
     if reduced:
         data["components"] = wanted
-        kept = (
-            "their first principal component" if wanted == 1 else f"{wanted} principal components, one for each qubit"
-        )
+        each = "" if circuit == "data_reuploading" else ", one for each qubit"
+        kept = "their first principal component" if wanted == 1 else f"{wanted} principal components{each}"
         about += f" The features are standardised and reduced to {kept}."
-    router = {"kind": "quantum", "n_qubits": wanted, "n_layers": layers}
     values = {
         "name": _name(Path(path).stem, target),
         "title": f"{LADDER_TITLE}{target} in {Path(path).name}",
@@ -98,6 +103,20 @@ def ablation_study(
 def is_ablation(study: Study) -> bool:
     """Whether a study looks like one of `ablation_study`."""
     return study.data.name == UserTable.name and bool(study.ladder) and study.title.startswith(LADDER_TITLE)
+
+
+def _router(circuit: str | None, qubits: int | None, layers: int | None, n_features: int) -> tuple[dict[str, Any], int]:
+    """The router of a study file, and how many features it takes."""
+    each = 3 if circuit == "data_reuploading" else 1
+    wanted = min(n_features, MAX_QUBITS) if qubits is None else qubits if each == 1 else min(3 * qubits, n_features)
+    if wanted > n_features or (qubits is not None and qubits > math.ceil(n_features / each)):
+        raise ConfigError(
+            f"{count(qubits or wanted, 'qubit')} for {count(n_features, 'feature')}; take at most as many qubits as features."
+        )
+    if circuit is None:
+        return {"kind": "quantum", "n_qubits": wanted, "n_layers": 3 if layers is None else layers}, wanted
+    given = circuit if layers is None else {"name": circuit, "n_layers": layers}
+    return {"kind": "quantum", "circuit": given}, wanted
 
 
 def ladder_claims(study: Study, first: int = 1) -> list[Claim]:

@@ -184,7 +184,17 @@ def ablate(
             show_default=False,
         ),
     ] = None,
-    layers: Annotated[int, typer.Option("--layers", min=0, help="Trainable layers.")] = 3,
+    layers: Annotated[
+        int | None, typer.Option("--layers", min=0, help="Trainable layers.", show_default="3, or the circuit's own")
+    ] = None,
+    circuit: Annotated[
+        str | None,
+        typer.Option(
+            "--circuit",
+            help="A published circuit: data_reuploading, dressed or iqp; by default an encoding and layers.",
+            show_default=False,
+        ),
+    ] = None,
     experts: Annotated[int, typer.Option("--experts", min=2, help="Linear experts.")] = 2,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the data.")] = 50,
     lr: Annotated[
@@ -231,7 +241,7 @@ def ablate(
             err=True,
         )
     study = ablation_study(
-        data, target, qubits=qubits, layers=layers, experts=experts, epochs=epochs, lr=lr, seeds=seeds,
+        data, target, qubits=qubits, layers=layers, circuit=circuit, experts=experts, epochs=epochs, lr=lr, seeds=seeds,
         rungs=tuple(rung or ()), keep=tuple(keep or ()),
     )  # fmt: skip
     run_job([study], out, Computing(executor, workers, retry, yes), as_json, own_names=True)

@@ -83,7 +83,7 @@ class CircuitModule(ShotModule):
 
     def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the weights, and gives the noise the strength that the circuit says."""
-        nn.init.uniform_(self.weights, 0, 2 * math.pi, generator=generator)
+        _draw_weights(self.weights, self.circuit, generator)
         self._set_strength()
         self._reset_stream(generator)
 
@@ -254,6 +254,16 @@ class HasShots:
             UnsupportedError: for a stack of models, or where there never were shots.
         """
         self.quantum.restart_shots(seed)
+
+
+def _draw_weights(value: Tensor, circuit: Circuit, generator: Rng) -> None:
+    """First weights ``(..., *weight_shape)``: angles from a full turn, factors of features within 1 / F of 0."""
+    nn.init.uniform_(value, 0, 2 * math.pi, generator=generator)
+    function = None if circuit.body is None else circuit.body.function
+    if function is not None and function.n_factors:
+        with torch.no_grad():
+            flat = value.view(*value.shape[: value.dim() - len(circuit.weight_shape)], -1)
+            flat[..., : function.n_factors].div_(math.pi).sub_(1).div_(circuit.in_features)
 
 
 def _check_weights(circuit: Circuit, n_copies: int | None) -> None:

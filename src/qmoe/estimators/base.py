@@ -58,7 +58,7 @@ class MixtureEstimator(BaseEstimator, ABC):
         router: str | Router = "quantum",
         experts: str | Experts = "linear",
         n_experts: int = 2,
-        circuit: CircuitOptions | Mapping[str, Any] | Circuit | Imported | None = None,
+        circuit: CircuitOptions | Mapping[str, Any] | Circuit | Imported | str | None = None,
         hidden: int = 16,
         top_k: int | None = None,
         scaling: str = "minmax_pi",
@@ -131,7 +131,7 @@ class MixtureEstimator(BaseEstimator, ABC):
             deep: whether the circuit's are among them.
         """
         found = super().get_params(deep)
-        if deep and (self.circuit is None or isinstance(self.circuit, (Mapping, Circuit, Imported))):
+        if deep and (self.circuit is None or isinstance(self.circuit, (Mapping, Circuit, Imported, str))):
             options = as_circuit_options(self.circuit).get_params(deep=False)
             found |= {f"{_CIRCUIT}{name}": value for name, value in options.items()}
         return found

@@ -17,7 +17,6 @@ from qmoe.errors import ConfigError, check_sizes
 from qmoe.estimators.circuit_options import CircuitOptions
 from qmoe.estimators.plain_options import choice, plain
 from qmoe.experts import EXPERTS, Experts, QuantumExperts
-from qmoe.interop.imported import Imported
 from qmoe.layers import Linear
 from qmoe.moe import MixtureOfExperts
 from qmoe.part_spec import Drawn, PartSpec
@@ -72,12 +71,7 @@ class PartChoices:
             # Only its description counts; a generator of its own leaves the draws of other parts as they are.
             described = QuantumRouter(n_features, n_experts, **options, generator=torch.Generator())
             return TwinRouter(described.circuit, n_experts, n_features, **drawn)
-        router = QuantumRouter(n_features, n_experts, **options, **drawn)
-        given = self.circuit.circuit
-        if isinstance(given, Imported) and given.initial is not None:
-            with torch.no_grad():
-                router.quantum.weights.copy_(given.flat(given.initial).view_as(router.quantum.weights))
-        return router
+        return QuantumRouter(n_features, n_experts, **options, **drawn)
 
     def _experts(self, n_features: int, n_outputs: int, drawn: Drawn) -> Experts:
         if isinstance(self.experts, Experts):

@@ -19,6 +19,7 @@ from qmoe.circuits import (
     as_encoding,
     as_noise,
     as_readout,
+    published_circuit,
 )
 from qmoe.engines import Engine, get_engine
 from qmoe.engines.shots import as_shots
@@ -54,7 +55,8 @@ class CircuitOptions(BaseEstimator):
         engine: what runs the circuit: an engine, its name, or ``"auto"``.
         circuit: a `qmoe.Circuit`, or what `qmoe.interop` imported, in place of the options from ``n_qubits`` to ``noise``,
             which keep their defaults. Another number of features than it takes puts a trainable linear map in front, and
-            first values of imported weights are those of a quantum router.
+            first values of imported weights are those of a quantum router. Or a published circuit by its name, such as
+            ``"iqp"`` or ``{"name": "iqp", "n_layers": 2}``, which goes with ``noise``.
 
     Example:
         >>> CircuitOptions(n_layers=2, noise=0.01).get_params()["noise"]
@@ -71,7 +73,7 @@ class CircuitOptions(BaseEstimator):
         noise: float | NoiseModel | None = None,
         shots: int | None = None,
         engine: str | Engine = "auto",
-        circuit: Circuit | Imported | None = None,
+        circuit: Circuit | Imported | str | Mapping[str, Any] | None = None,
     ) -> None:
         self.n_qubits = n_qubits
         self.n_layers = n_layers
@@ -87,10 +89,12 @@ class CircuitOptions(BaseEstimator):
         """Raises `qmoe.ConfigError` for options that are unknown or do not go together, whoever uses them."""
         as_encoding(self.encoding), as_ansatz(self.ansatz), as_readout(self.readout), as_noise(plain(self.noise))
         get_engine(self.engine), as_shots(plain(self.shots))
-        if self.circuit is not None and not isinstance(self.circuit, (Circuit, Imported)):
+        if isinstance(self.circuit, (str, Mapping)):
+            published_circuit(self.circuit, 3)
+        elif self.circuit is not None and not isinstance(self.circuit, (Circuit, Imported)):
             raise ConfigError(
-                f"circuit is {self.circuit!r}, expected a qmoe.Circuit, or what qmoe.interop.from_pennylane, from_qiskit or "
-                "from_qasm3 returned."
+                f"circuit is {self.circuit!r}, expected a qmoe.Circuit, what qmoe.interop.from_pennylane, from_qiskit or "
+                "from_qasm3 returned, or the name of a published circuit, such as 'iqp'."
             )
 
     def of_router(self, n_features: int, n_experts: int) -> dict[str, Any]:
@@ -103,9 +107,8 @@ class CircuitOptions(BaseEstimator):
         n_qubits = plain(self.n_qubits)
         running = {"engine": self.engine, "shots": plain(self.shots)}
         if self.circuit is not None:
-            given = self.circuit.circuit if isinstance(self.circuit, Imported) else self.circuit
             beside = {"encoding": self.encoding, "readout": self.readout, "n_qubits": n_qubits, **self._layers()}
-            return {"circuit": given, **beside, **running}  # which refuses options that decide nothing
+            return {"circuit": self.circuit, **beside, **running}  # which refuses options that decide nothing
         if n_qubits is None and as_encoding(self.encoding).period is not None and n_features > MAX_DEFAULT_QUBITS:
             # The default of the router, one per feature, would double its cost with every feature.
             n_qubits = max(MAX_DEFAULT_QUBITS, math.ceil(math.log2(n_experts)))
@@ -139,7 +142,7 @@ def as_circuit_options(circuit: Any) -> CircuitOptions:
         return CircuitOptions()
     if isinstance(circuit, CircuitOptions):
         return circuit
-    if isinstance(circuit, (Circuit, Imported)):
+    if isinstance(circuit, (Circuit, Imported, str)) or (isinstance(circuit, Mapping) and "name" in circuit):
         return CircuitOptions(circuit=circuit)
     if isinstance(circuit, Mapping):
         known = CircuitOptions._get_param_names()
@@ -149,5 +152,5 @@ def as_circuit_options(circuit: Any) -> CircuitOptions:
         return CircuitOptions(**circuit)
     raise ConfigError(
         f"circuit is {circuit!r}, expected qmoe.CircuitOptions, a dict of its options, a qmoe.Circuit, an imported circuit, "
-        "or None."
+        "the name of a published circuit, or None."
     )

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from qmoe.circuits import Ansatz, Born, Circuit, Encoding, Gate, NoiseModel, Readout, as_encoding
+from qmoe.circuits import (
+    Ansatz,
+    Born,
+    Circuit,
+    Encoding,
+    Gate,
+    NoiseModel,
+    Readout,
+    RouterCircuitSpec,
+    as_encoding,
+    published_circuit,
+)
 from qmoe.compilable import CircuitReadouts, Layer, RouterParts
 from qmoe.engines import Engine, check_encodable
 from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.engines.running import CircuitModule, HasShots
 from qmoe.engines.shots import Gradient
 from qmoe.errors import ConfigError, UnsupportedError, check_sizes
+from qmoe.interop.imported import Imported
 from qmoe.layers import Device, DType, Linear, Rng
 from qmoe.routers.base import Router, RouterSpec, SoftmaxRouter
 
@@ -43,7 +56,9 @@ class QuantumRouter(HasShots, SoftmaxRouter):
         readout: ``"expval"`` or ``"born"``.
         noise: a `NoiseModel`, a depolarizing probability, or None.
         circuit: any `Circuit` in place of ``n_qubits`` to ``noise``, which are then left out. Another number of features
-            than it takes puts a trainable linear map in front.
+            than it takes puts a trainable linear map in front. What `qmoe.interop` imported keeps its first weights. The
+            name of a published circuit, such as ``"iqp"`` or ``{"name": "iqp", "n_layers": 2}``, makes
+            `qmoe.circuits.published_circuit` with the router's ``noise``.
         engine: an engine, its name, or ``"auto"``.
         shots: samples of each circuit in each basis that is measured, from which read-outs are estimated, in evaluation as
             well as in training; None for exact read-outs. ``router.shots`` may be set at any time.
@@ -78,7 +93,7 @@ class QuantumRouter(HasShots, SoftmaxRouter):
         frozen: bool = False,
         readout: str | Readout = "expval",
         noise: float | NoiseModel | None = None,
-        circuit: Circuit | None = None,
+        circuit: Circuit | Imported | str | Mapping[str, Any] | None = None,
         engine: str | Engine = "auto",
         shots: int | None = None,
         shot_seed: int | None = None,
@@ -88,11 +103,12 @@ class QuantumRouter(HasShots, SoftmaxRouter):
         dtype: DType = None,
     ) -> None:
         super().__init__(in_features, n_experts)
+        described = (n_qubits, n_layers, encoding, ansatz, readout, noise)
+        imported = circuit if isinstance(circuit, Imported) else None
         if circuit is None:
-            circuit = _circuit(in_features, n_experts, n_qubits, n_layers, encoding, ansatz, readout, noise)
+            circuit = _circuit(in_features, n_experts, *described)
         else:
-            given = (n_qubits, n_layers, encoding, ansatz, readout, noise)
-            _check_alone(circuit, n_experts, given, self.__init__.__kwdefaults__)  # type: ignore[misc]
+            circuit = _given(circuit, in_features, n_experts, described, self.__init__.__kwdefaults__)  # type: ignore[misc]
         born, projects = isinstance(circuit.readout, Born), in_features != circuit.in_features
         make: dict[str, Any] = {"device": device, "dtype": dtype, "draw": False}
         self.projection = Linear(in_features, circuit.in_features, **make) if projects else None
@@ -100,6 +116,9 @@ class QuantumRouter(HasShots, SoftmaxRouter):
         sampling: dict[str, Any] = {"shots": shots, "shot_seed": shot_seed, "shot_gradient": shot_gradient}
         self.quantum = CircuitModule(circuit, None, engine=engine, frozen=frozen, **make, **sampling)
         self.reset_parameters(generator)
+        if imported is not None and imported.initial is not None:
+            with torch.no_grad():
+                self.quantum.weights.copy_(imported.flat(imported.initial).view_as(self.quantum.weights))
 
     def reset_parameters(self, generator: Rng = None) -> None:
         """Draws the map in front, the circuit's weights and the adapter, those that exist, in that order."""
@@ -183,19 +202,37 @@ def _circuit(
     )
 
 
-def _check_alone(circuit: Circuit, n_experts: int, given: tuple[object, ...], defaults: dict[str, object]) -> None:
-    """Raises `ConfigError` unless a circuit is given, and nothing beside it that would make another."""
-    if not isinstance(circuit, Circuit):
-        if isinstance(getattr(circuit, "circuit", None), Circuit):
-            kind = type(circuit).__name__
-            raise ConfigError(f"circuit is of type {kind}, expected a qmoe.Circuit; pass {kind.lower()}.circuit.")
-        raise ConfigError(f"circuit is {circuit!r}, expected a qmoe.Circuit.")
-    names = ("n_qubits", "n_layers", "encoding", "ansatz", "readout", "noise")
-    beside = [name for name, value in zip(names, given, strict=True) if value != defaults[name]]
+def _given(
+    given: object, in_features: int, n_experts: int, described: tuple[Any, ...], defaults: dict[str, object]
+) -> Circuit:
+    """The circuit that was given; raises `ConfigError` for what is none, and for options that would make another."""
+    named = isinstance(given, (str, Mapping))
+    *others, noise = described
+    names = ("n_qubits", "n_layers", "encoding", "ansatz", "readout")
+    beside = [name for name, value in zip(names, others, strict=True) if value != defaults[name]]
+    beside += ["noise"] if noise != defaults["noise"] and not named else []
+    circuit = published_circuit(given, in_features) if isinstance(given, (str, Mapping)) else _circuit_in(given)
     if beside:
-        raise ConfigError(f"circuit was given, and so {', '.join(beside)} decide nothing; leave these out.")
+        more = " Arguments of a published circuit go into {'name': 'iqp', 'n_layers': 2}." if named else ""
+        raise ConfigError(f"circuit was given, and so {', '.join(beside)} decide nothing; leave these out.{more}")
     if isinstance(circuit.readout, Born):
         _check_outcomes(n_experts, circuit.n_qubits)
+    return circuit.with_noise(noise) if named and noise is not None else circuit
+
+
+def _circuit_in(given: object) -> Circuit:
+    """The circuit of a `Circuit` or an import."""
+    if isinstance(given, Imported):
+        return given.circuit
+    if isinstance(given, Circuit):
+        return given
+    if isinstance(getattr(given, "circuit", None), Circuit):
+        kind = type(given).__name__
+        raise ConfigError(f"circuit is of type {kind}, expected a qmoe.Circuit; pass {kind.lower()}.circuit.")
+    raise ConfigError(
+        f"circuit is {given!r}, expected a qmoe.Circuit, what qmoe.interop imported, or the name of a published circuit, "
+        "such as 'iqp'."
+    )
 
 
 def _check_outcomes(n_experts: int, n_qubits: int) -> None:
@@ -243,7 +280,7 @@ def no_logits() -> UnsupportedError:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuantumRouterSpec(QuantumSpec, RouterSpec):
+class QuantumRouterSpec(RouterCircuitSpec, QuantumSpec, RouterSpec):
     """A quantum router."""
 
     builds = QuantumRouter

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Circuit, CircuitSpec
+from qmoe.circuits import Circuit, RouterCircuitSpec
 from qmoe.compilable import Functions, WaveProducts
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.layers import Device, DType, Linear, Rng, affine, check_same
@@ -377,7 +377,7 @@ def _listed(without: Iterable[str | Iterable[float]]) -> tuple[str | tuple[float
 
 
 @dataclass(frozen=True, kw_only=True)
-class TwinSpec(CircuitSpec, FeatureSpec):
+class TwinSpec(RouterCircuitSpec, FeatureSpec):
     """The classical counterpart of a quantum router with the same circuit: all its functions, or a sample of them."""
 
     sampling: Literal["distinct", "tree", "grid"] | None = None

@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from qmoe.data import make_dataset
-from qmoe.errors import ConfigError
+from qmoe.errors import ConfigError, UnsupportedError
 from qmoe.routers import TwinRouter
 from qmoe.seeding import random_state
 from qmoe.studies.assembly import PreparedData, prepare_data
@@ -116,7 +116,7 @@ def _span(study: Study) -> TwinRouter | None:
     base = find_base(study)
     try:
         twin = TwinRouter(base.built.circuit, base.n_experts, base.n_features, max_functions=MAX_TWIN)
-    except ConfigError:
+    except (ConfigError, UnsupportedError):
         return None
     return None if twin.projection is not None else twin.double()
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
 
+from qmoe.circuits import Feature, Gate
+from qmoe.circuits.angles.expressions import indices_of
 from qmoe.data import make_dataset
-from qmoe.engines.quantum_spec import QuantumSpec
 from qmoe.errors import ConfigError
-from qmoe.routers import QuantumRouter
+from qmoe.routers import QuantumRouter, QuantumRouterSpec
 from qmoe.studies.admission.plan import require_model
 from qmoe.studies.assembly import Generators, build_mixture, n_trainable
 from qmoe.studies.specs.part_models import RouterModel
@@ -33,7 +35,7 @@ class Base:
     """
 
     arm: ArmSpec
-    router: QuantumSpec
+    router: QuantumRouterSpec
     built: QuantumRouter
     labels: str
     n_features: int
@@ -68,9 +70,20 @@ class Base:
         return self.built.circuit.n_qubits
 
     @property
+    def published(self) -> str | None:
+        """The name of the published circuit that the router has; None for an encoding and layers."""
+        given = self.router.circuit
+        return given if given is None or isinstance(given, str) else str(given["name"])
+
+    @property
     def uploads(self) -> int:
-        """How often the features are encoded."""
-        return self.built.circuit.template.encoding.uploads
+        """How often the features are encoded; of a published circuit, the most angles that hold one of them alone."""
+        circuit = self.built.circuit
+        if circuit.is_template:
+            return circuit.template.encoding.uploads
+        angles = [angle for op in circuit.operations if isinstance(op, Gate) for angle in op.angles]
+        alone = Counter(held[0] for angle in angles if len(held := indices_of([angle], Feature)) == 1)
+        return max(alone.values(), default=1)
 
     @property
     def entangles(self) -> bool:
@@ -94,7 +107,7 @@ def find_base(study: Study) -> Base:
     """
     for arm in study.arms:
         router = arm.model.router
-        if isinstance(router, QuantumSpec):
+        if isinstance(router, QuantumRouterSpec):
             break
     else:
         kinds = ", ".join(f"{arm.name} ({arm.model.router.kind})" for arm in study.arms)

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import torch
 
-from qmoe.circuits import Circuit, CircuitSpec, NoiseModel
-from qmoe.errors import count
-from qmoe.routers import QuantumRouter, StochasticRouter
+from qmoe.circuits import Circuit, NoiseModel, RouterCircuitSpec
+from qmoe.errors import ConfigError, UnsupportedError, count
+from qmoe.routers import QuantumRouter, StochasticRouter, TwinRouter
 from qmoe.routers.functions.ranks import is_constant, jacobian_rank
 from qmoe.routers.stochastic import MAX_FEATURES
 from qmoe.studies.assembly import n_trainable
@@ -46,6 +46,8 @@ Step = tuple[ModelSpec, str] | str
 
 
 def _no_entangler(base: Base) -> Step:
+    if base.published is not None:
+        return f"the circuit {base.published} has its own gates, among which no_entangler has no place"
     if not base.entangles:
         return "the circuit has nothing that entangles: one qubit, no layers, or no_entangler already"
     if base.router.ansatz != "strongly_entangling":
@@ -59,6 +61,8 @@ def _dephased(
     def step(base: Base) -> Step:
         if base.router.dephasing != "none":
             return f"the circuit is dephased already ({base.router.dephasing})"
+        if base.published is not None and where != "all":
+            return f"the circuit {base.published} is no encoding and layers behind it; dephased-all has both"
         if base.router.n_layers < least_layers:
             return otherwise
         noise = NoiseModel(dephasing=where, dephasing_axis=axis)
@@ -66,7 +70,8 @@ def _dephased(
         told = noisy.n_qubits <= _MAX_TRIED and is_constant(noisy)
         left = "; nothing of the features is left" if told else ""
         states = "basis states" if axis == "Z" else f"eigenstates of {axis}"
-        says = f"all coherence between {states} is taken away {words}{left}"
+        places = words if base.published is None else "after each run of gates with features, and each without"
+        says = f"all coherence between {states} is taken away {places}{left}"
         return base.circuit(dephasing=where, dephasing_axis=axis), says
 
     return step
@@ -85,6 +90,8 @@ def _frozen(base: Base) -> Step:
 
 
 def _embedding_only(base: Base) -> Step:
+    if base.published is not None:
+        return f"the circuit {base.published} is no encoding and layers behind it"
     if base.router.n_layers == 0:
         return "the circuit has no layers already"
     if base.uploads > 1:
@@ -96,10 +103,14 @@ def _embedding_only(base: Base) -> Step:
 
 def _twin(base: Base) -> Step:
     options: dict[str, Any] = {
-        field.name: getattr(base.router, field.name) for field in dataclasses.fields(CircuitSpec)
+        field.name: getattr(base.router, field.name) for field in dataclasses.fields(RouterCircuitSpec)
     }
+    if base.published is not None and (reason := _no_twin(base)):
+        return reason
     says = "no circuit: a linear gate on the same functions of the features, their coefficients free"
     n, top = base.n_features, 2 * base.uploads + 1
+    if base.published is not None:
+        return base.with_router(router_model("twin", **options)), says
     if base.router.encoding == "amplitude":
         if n * (n + 1) // 2 > MAX_TWIN:
             return f"{n * (n + 1) // 2 - 1:,} quadratic functions are too many, and amplitudes have no frequencies to sample"
@@ -108,6 +119,19 @@ def _twin(base: Base) -> Step:
         options |= {"sampling": "distinct", "n_functions": n_functions}
         says = f"no circuit: a linear gate on {n_functions} functions sampled from its {top**base.n_qubits - 1:,}"
     return base.with_router(router_model("twin", **options)), says
+
+
+def _no_twin(base: Base) -> str:
+    """Why a published circuit has no twin, or none that is small enough; "" where it has one."""
+    try:
+        TwinRouter(
+            base.built.circuit, base.n_experts, base.n_features, max_functions=MAX_TWIN, generator=torch.Generator()
+        )
+    except UnsupportedError:
+        return f"the circuit {base.published} computes functions that depend on its weights, so none has them all"
+    except ConfigError:
+        return f"the circuit {base.published} has more than {MAX_TWIN:,} functions, and no frequencies to sample"
+    return ""
 
 
 @functools.lru_cache(maxsize=64)
@@ -120,6 +144,8 @@ def _ranks(circuit: Circuit, n_experts: int, n_layers: int) -> tuple[int, int]:
 
 def _stochastic(base: Base) -> Step:
     otherwise = ", so no chain of this kind has the circuit's functions: the twin is the control"
+    if base.published is not None:
+        return f"the circuit {base.published} does not turn a qubit for each feature; a chain does"
     if base.router.encoding != "angle":
         return f"{base.router.encoding} encoding turns no bits by the features{otherwise}"
     if base.uploads > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+#: Numbers at most that a trace is made with.
+_MAX_TRACED = 200_000_000
 #: Points at which the trace is held against the function, of other batch sizes than it was traced with.
 _CHECKED = (3, 5)
 
@@ -25,6 +28,8 @@ class AngleFunction:
         function: what to trace; it sees floats of either precision, and its operations may not depend on values.
         in_features: number of features F.
         n_weights: number of weights P.
+        n_factors: how many of the weights, from the first on, are factors of features and no angles. They are drawn within
+            1 / F of 0, where angles are drawn from a full turn.
 
     Attributes:
         n_angles: number of angles A.
@@ -41,10 +46,17 @@ class AngleFunction:
         2
     """
 
-    def __init__(self, function: Callable[[Tensor, Tensor], Tensor], in_features: int, n_weights: int) -> None:
+    n_factors = 0  # of pickles that do not say it
+
+    def __init__(
+        self, function: Callable[[Tensor, Tensor], Tensor], in_features: int, n_weights: int, n_factors: int = 0
+    ) -> None:
         import torch
 
         self.in_features, self.n_weights = in_features, n_weights
+        if not 0 <= n_factors <= n_weights:
+            raise ConfigError(f"n_factors is {n_factors!r}, expected at most the {n_weights} weights.")
+        self.n_factors = n_factors
         self._programs = {
             dtype: _traced(function, in_features, n_weights, dtype) for dtype in (torch.float32, torch.float64)
         }
@@ -93,6 +105,11 @@ def _traced(function: Any, in_features: int, n_weights: int, dtype: Any) -> Any:
 
     # Sizes that are alike would be taken for one.
     n = in_features + n_weights + 11
+    if n * in_features > _MAX_TRACED:
+        raise ConfigError(
+            f"A function of angles takes {in_features} features and {n_weights} weights, which is too many to trace it; let "
+            "a layer of torch in front make fewer features."
+        )
     x, weights = torch.full((n, in_features), 0.5, dtype=dtype), torch.full((n_weights,), 0.25, dtype=dtype)
     try:
         program = program_of_any_sizes(function, x, weights)
@@ -101,6 +118,12 @@ def _traced(function: Any, in_features: int, n_weights: int, dtype: Any) -> Any:
             f"The function of the angles cannot be traced: {' '.join(str(error).split())[:300]}. It takes x (B, F) and "
             "weights (P,), and returns (B, A) angles by torch's operations, without branches on their values."
         ) from error
+    for node in list(program.graph.nodes):
+        if node.target is torch.ops.aten.sym_size.int:  # which torch.func.vmap cannot run
+            tensor, axis = node.args
+            with program.graph.inserting_before(node):
+                shape = program.graph.call_function(getattr, (tensor, "shape"))
+                node.replace_all_uses_with(program.graph.call_function(operator.getitem, (shape, axis)))
     program.graph.eliminate_dead_code()
     for node in program.graph.nodes:
         node.meta.clear()  # what was known of shapes; it would not pickle

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from qmoe.circuits import CircuitSpec
+from qmoe.circuits import Circuit, CircuitSpec, published_circuit
 from qmoe.engines.quantum_spec import QuantumSpec
-from qmoe.routers import StochasticSpec
+from qmoe.routers import QuantumRouterSpec, StochasticSpec
 
 #: Most functions of a basis; routers that would have more say so when they are built.
 _MAX_FUNCTIONS, _MAX_TWIN = 4096, 2**18
@@ -104,7 +104,20 @@ def _circuit(spec: QuantumSpec, n_qubits: int, copies: int, nodes: int = 0) -> C
     return CircuitSize(copies, n_gates, state, native, nodes)
 
 
-def _quantum_router(spec: QuantumSpec, f: int, e: int) -> PartSize:
+def _named_router(spec: QuantumRouterSpec, circuit: Circuit, f: int, e: int) -> PartSize:
+    """A router on a circuit that has a name, which is counted as it is built."""
+    q, n_out, taken = circuit.n_qubits, circuit.n_outputs, circuit.in_features
+    numbers = circuit.n_weights + (taken * (f + 1) if taken != f else 0) + e * (n_out + 1)
+    state = 4 ** min(q, 32) if spec.mixed else 2 ** (q + 1)
+    channels = 1 + len(spec.channels) if spec.mixed else 0
+    native = spec.engine in ("auto", "native") and not (spec.mixed and q > 7)
+    size = CircuitSize(1, len(circuit.operations) * (1 + channels), state, native)
+    return PartSize(numbers, 2 * n_out + taken + e, circuit=size)
+
+
+def _quantum_router(spec: QuantumRouterSpec, f: int, e: int) -> PartSize:
+    if spec.circuit is not None:
+        return _named_router(spec, published_circuit(spec.circuit, f), f, e)
     q = _n_qubits(spec, f, e)
     n_out = 2 ** min(q, 64) if spec.readout == "born" else q
     numbers = spec.n_layers * q * _ANGLES[spec.ansatz]
@@ -131,6 +144,12 @@ def _on_functions(k: int, e: int, more: int = 0, fixed: bool = True) -> PartSize
 
 
 def _twin(spec: Any, f: int, e: int) -> PartSize:
+    if spec.circuit is not None:
+        circuit = published_circuit(spec.circuit, f)
+        taken = circuit.in_features
+        projection = taken * (f + 1) if taken != f else 0
+        # A little more than IQP circuits have; no other of these has as many for each qubit.
+        return _on_functions(min(7 ** min(circuit.n_qubits, 32), _MAX_TWIN), e, projection, not projection)
     q = _n_qubits(spec, f, e)
     taken = q if spec.encoding == "angle" else f
     projection = taken * (f + 1) if taken != f else 0

@@ -74,7 +74,9 @@ def check_followed(circuit: Circuit) -> None:
         if isinstance(op, Gate) and indices_of(op.angles, Computed):
             raise UnsupportedError(
                 f"{op.name} on {op.wires} turns by an angle that a function of features and weights computes, which spans, "
-                "twins and distilled routers cannot follow; write the angle as sums and products of Feature and Weight."
+                "twins and distilled routers cannot follow. Write the angle as sums and products of Feature and Weight; or "
+                "let the circuit take its angles as features, and put the function in front as layers of torch. The "
+                "published circuit dressed does so with mapped=False."
             )
 
 
