@@ -14,7 +14,7 @@ from torch import nn
 import qmoe
 from helpers import generator
 from qmoe.errors import ConfigError, UnsupportedError
-from qmoe.interop.transformers import gates_of, load_gates, save_gates, swap_gates, swapped, unswap_gates
+from qmoe.interop.transformers import gate_files, gates_of, load_gates, save_gates, swap_gates, swapped, unswap_gates
 from transformer_models import MODELS, build, config_of, ids, model_class, quantum
 
 
@@ -79,27 +79,77 @@ def test_twins_and_noise_come_back_too(tmp_path: Path) -> None:
         assert torch.equal(other(ids()).logits, model(ids()).logits)
 
 
+class Own(nn.Linear):
+    """A class that files do not know."""
+
+
 def test_files_that_do_not_fit_are_told_and_change_nothing(tmp_path: Path) -> None:
     path = tmp_path / "gates.safetensors"
     model = build("Mixtral")
     with pytest.raises(ConfigError, match="call swap_gates first"):
         save_gates(model, path)
-    with pytest.raises(UnsupportedError, match=r"Bilinear.*save_pretrained and from_pretrained"):
-        save_gates(swap_gates(build("Mixtral"), lambda f, e: nn.Sequential(nn.Bilinear(f, f, e))), path)
+    with pytest.raises(UnsupportedError, match=r"Own.*save_pretrained and from_pretrained"):
+        save_gates(swap_gates(build("Mixtral"), lambda f, e: nn.Sequential(Own(f, e))), path)
     assert not path.exists()
     save_gates(trained(quantum), path)
     with pytest.raises(
         ConfigError, match=r"has a gate for 'model\.layers\.0\.mlp\.gate', and the model has none there"
     ):
         load_gates(model.model, path)
-    with pytest.raises(ConfigError, match=r"no e_score_correction_bias for .*another family"):
+    with pytest.raises(
+        ConfigError, match=r"gate for 'model\.layers\.0\.mlp\.gate' of the family Mixtral, and .* of DeepSeek-V3"
+    ):
         load_gates(_deeper("DeepSeek-V3", n_routed_experts=4), path)
-    with pytest.raises(ConfigError, match="to 4 experts, and the model has 16 features and 6 experts there"):
+    other = build("OLMoE")
+    with pytest.raises(ConfigError, match=r"of the family Mixtral, and the model's is of OLMoE.*give it to swap_gates"):
+        load_gates(other, path)
+    assert gates_of(other) == {}
+    with pytest.raises(ConfigError, match="to 4 experts, and this gate has 16 features and 6 experts"):
         load_gates(_deeper("Mixtral", num_local_experts=6), path)
     qmoe.save(quantum(16, 4), path)
     with pytest.raises(ConfigError, match="holds a QuantumRouter and no gates"):
         load_gates(model, path)
     assert gates_of(model) == {}
+
+
+def test_files_that_say_no_family_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = trained(quantum)
+    monkeypatch.setattr(gate_files, "save", lambda held, path, about: qmoe.save(held, path))  # as before it was said
+    save_gates(model, tmp_path / "gates.safetensors")
+    other = load_gates(build("Mixtral"), tmp_path / "gates.safetensors")
+    assert torch.equal(other(ids()).logits, model(ids()).logits)
+    with pytest.raises(ConfigError, match=r"no e_score_correction_bias for .*another family"):
+        load_gates(_deeper("DeepSeek-V3", n_routed_experts=4), tmp_path / "gates.safetensors")
+
+
+def test_modules_in_a_file_that_do_not_fit_are_told_and_change_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "gates.safetensors"
+    save_gates(swap_gates(build("Mixtral"), lambda f, e: nn.Sequential(nn.Linear(f, e))), path)
+    model = _deeper("Mixtral", num_local_experts=6)
+    with pytest.raises(
+        ConfigError, match=r"for model\.layers\.0\.mlp\.gate a Sequential that gives \(2, 4\).*to \(\.\.\., 6\)"
+    ):
+        load_gates(model, path)
+    assert gates_of(model) == {}
+
+
+def test_a_file_that_cannot_be_written_leaves_the_one_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "gates.safetensors"
+    save_gates(trained(quantum), path)
+    before = path.read_bytes()
+
+    def full(*where: Any) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="no space left"):
+        save_gates(swap_gates(build("Mixtral"), noisy), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(IsADirectoryError, match="it is a folder, expected the name of a file"):
+        save_gates(trained(quantum), tmp_path)
 
 
 def _deeper(name: str, **changes: Any) -> Any:
@@ -164,13 +214,32 @@ def test_checkpoints_of_other_gates_are_refused(tmp_path: Path) -> None:
         noisy.from_pretrained(tmp_path / "quantum")
     with pytest.raises(ConfigError, match="has class 'QuantumRouter', and make gives 'LinearRouter'"):
         swapped(model_class("Mixtral"), qmoe.LinearRouter).from_pretrained(tmp_path / "quantum")
+    for options in ({}, {"ignore_mismatched_sizes": True}):
+        with pytest.raises(
+            ConfigError, match=r"has the model's own gate at model\.layers\.0\.mlp\.gate.*call swap_gates"
+        ):
+            swapped(model_class("Mixtral"), quantum).from_pretrained(tmp_path / "plain", **options)
+
+
+def test_checkpoints_with_gates_in_other_layers_are_refused(tmp_path: Path) -> None:
+    every, one = (swapped(model_class("Mixtral"), quantum, layers) for layers in ("all", [1]))
+    every(config_of("Mixtral")).save_pretrained(tmp_path / "every")
+    one(config_of("Mixtral")).save_pretrained(tmp_path / "one")
+    with pytest.raises(
+        ConfigError, match=r"has a router at model\.layers\.0\.mlp\.gate, and this class leaves.*layers='all'"
+    ):
+        one.from_pretrained(tmp_path / "every")
+    with pytest.raises(ConfigError, match=r"the model's own gate at model\.layers\.0\.mlp\.gate.*layers=\[0\]"):
+        every.from_pretrained(tmp_path / "one")
+
+
+def test_weights_beside_the_gates_that_do_not_fit_are_told_by_transformers(tmp_path: Path) -> None:
+    kind = swapped(model_class("Mixtral"), quantum)
+    kind(config_of("Mixtral")).save_pretrained(tmp_path)
+    other = config_of("Mixtral")
+    other.vocab_size += 1
     with pytest.raises(RuntimeError, match="ignore_mismatched_sizes"):
-        swapped(model_class("Mixtral"), quantum).from_pretrained(tmp_path / "plain")
-    one = swapped(model_class("Mixtral"), quantum, layers=[1])
-    with pytest.raises(RuntimeError, match="ignore_mismatched_sizes"):
-        one.from_pretrained(tmp_path / "quantum")
-    with pytest.raises(ConfigError, match=r"The checkpoint has in another shape model\.layers\.0\.mlp\.gate\.weight"):
-        swapped(model_class("Mixtral"), quantum).from_pretrained(tmp_path / "plain", ignore_mismatched_sizes=True)
+        kind.from_pretrained(tmp_path, config=other)
 
 
 def test_a_model_whose_gates_were_swapped_afterwards_is_loaded_by_the_swapped_class(tmp_path: Path) -> None:

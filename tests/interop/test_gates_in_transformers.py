@@ -194,9 +194,61 @@ def test_what_does_not_fit_is_told_and_changes_nothing() -> None:
         swap_gates(model, quantum)
     unswap_gates(model)
     swap_gates(model, nn.Linear)
-    swap_gates(unswap_gates(model), lambda f, e: nn.Linear(f, 1))
+    model.model.layers[0].mlp.gate.router = nn.Linear(16, 1)
     with pytest.raises(ShapeError, match="The gate Linear gave"):
         outputs(model)
+
+
+class Tuple(nn.Linear):
+    """Gives more than logits."""
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return super().forward(x), x
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (
+            lambda f, e: nn.Linear(f, 1),
+            r"a Linear that gives \(2, 1\) for hidden states \(2, 16\); expected .*\(\.\.\., 4\) logits",
+        ),
+        (
+            lambda f, e: nn.Linear(e, e),
+            r"a Linear that fails on hidden states \(2, 16\) \(mat1 and mat2 .*pass on what make",
+        ),
+        (Tuple, r"a Tuple that gives a tuple for hidden states"),
+        (lambda f, e: quantum(e, f), r"a QuantumRouter from 4 features to 16 experts, and this gate has 16 features"),
+    ],
+)
+def test_modules_of_the_wrong_size_are_told_when_they_are_swapped_and_none_is(wrong: Any, says: str) -> None:
+    model = build("Mixtral")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(ConfigError, match=r"make gave for model\.layers\.1\.mlp\.gate " + says):
+        swap_gates(model, lambda f, e, layer: wrong(f, e) if layer else quantum(f, e))
+    assert gates_of(model) == {}
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_the_trial_of_a_module_changes_neither_it_nor_random_numbers() -> None:
+    called = []
+
+    class Counting(nn.Sequential):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            called.append(self.training)
+            torch.rand(3)
+            self[1](x)
+            return self[0](x)
+
+    made = [Counting(nn.Linear(16, 4), nn.BatchNorm1d(16)) for _ in range(2)]
+    before = torch.get_rng_state()
+    swap_gates(build("Mixtral"), lambda f, e, layer: made[layer])
+    build_state = torch.get_rng_state()
+    assert called == [False, False]
+    assert [int(part[1].num_batches_tracked) for part in made] == [0, 0]
+    torch.set_rng_state(before)
+    build("Mixtral")
+    assert torch.equal(torch.get_rng_state(), build_state)
 
 
 class OwnRouter(nn.Module):

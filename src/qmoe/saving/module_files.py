@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ from qmoe.training.rows import usable_device
 #: The key of the metadata, and the version of what stands under it.
 KEY, VERSION = "qmoe", 1
 #: What the description of a file holds.
-_PARTS = ("version", "module", "frozen", "training")
+_PARTS = ("version", "module", "frozen", "training", "about")
 
 
-def save(module: nn.Module, path: str | Path) -> None:
+def save(module: nn.Module, path: str | Path, about: Mapping[str, Any] | None = None) -> None:
     """Writes a module with its weights and its configuration to one safetensors file, which `load` reads.
 
     The file holds tensors, and JSON that says what the module is made of: nothing in it runs, and other programs read its
@@ -34,9 +35,10 @@ def save(module: nn.Module, path: str | Path) -> None:
         module: a router, experts, a mixture or a layer of qmoe, or a `torch.nn.Sequential` of these and of common modules of
             torch, such as ``torch.nn.Linear`` and activations.
         path: the file, replaced where there is one. Its name should end in ``.safetensors``.
+        about: more that the file says of the module, as plain data; `about_file` gives it back.
 
     Raises:
-        UnsupportedError: for classes and encodings of your own, circuits with angles by a function, a stack of models, and
+        UnsupportedError: for classes and encodings of your own, circuits with angles by a function of your own, a stack of models, and
             weights that two modules share.
         OSError: when the file cannot be written.
 
@@ -54,6 +56,8 @@ def save(module: nn.Module, path: str | Path) -> None:
     frozen = [name for name, value in module.named_parameters() if not value.requires_grad]
     training = [name for name, part in module.named_modules() if part.training]
     content = {"version": VERSION, "module": described, "frozen": frozen, "training": training}
+    if about is not None:
+        content["about"] = dict(about)
     text = json.dumps(content, allow_nan=False)
     _check_whole(module, tensors, text)
     held = {name: value.detach().cpu().contiguous() for name, value in sorted(tensors.items())}
@@ -108,6 +112,17 @@ def load(path: str | Path, *, device: torch.device | str = "cpu") -> Any:
         f"{path} holds tensors without the description of a module: qmoe.save did not write it. Build the module as it was "
         "and load its weights: module.load_state_dict(safetensors.torch.load_file(path))."
     )
+
+
+def about_file(path: str | Path) -> dict[str, Any]:
+    """What a file of `save` says of its module beside what it is made of; nothing where it was given nothing.
+
+    Args:
+        path: the file, which `load` has read.
+    """
+    with safetensors.safe_open(path, framework="pt") as file:
+        about = _content((file.metadata() or {}).get(KEY, f'{{"version": {VERSION}}}')).get("about")
+    return about if isinstance(about, dict) else {}
 
 
 def _state(module: nn.Module) -> dict[str, Tensor]:

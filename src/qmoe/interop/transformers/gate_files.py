@@ -8,19 +8,23 @@ from typing import Any
 import torch
 from torch import nn
 
-from qmoe.errors import ConfigError, UnsupportedError, did_you_mean
+from qmoe.errors import ConfigError, UnsupportedError, did_you_mean, visible
 from qmoe.interop.transformers.families import Family, sizes_of
-from qmoe.interop.transformers.swapped_gate import SwappedGate, enter
+from qmoe.interop.transformers.swapped_gate import SwappedGate, check_fits, enter
 from qmoe.interop.transformers.swapping import gates_of, plain_gates, prepare_models, try_rule
-from qmoe.routers import ConstantRouter, Router
+from qmoe.routers import ConstantRouter
 from qmoe.saving import load, save
+from qmoe.saving.module_files import about_file
+
+#: What a file says beside: the family of each gate, by the name of the gate.
+_FAMILIES = "gates"
 
 
 def save_gates(model: nn.Module, path: str | Path) -> None:
     """Writes the swapped gates of a model to one file, without the rest of the model.
 
-    The file is one of `qmoe.save`: weights, and as data what each gate is made of. It also holds what the model's rule of
-    routing has learned beside, such as the correction bias of DeepSeek-V3.
+    The file is one of `qmoe.save`: weights, and as data what each gate is made of and the family of its model. It also holds
+    what the model's rule of routing has learned beside, such as the correction bias of DeepSeek-V3.
 
     Args:
         model: a model with swapped gates.
@@ -29,6 +33,7 @@ def save_gates(model: nn.Module, path: str | Path) -> None:
     Raises:
         ConfigError: where no gate is swapped.
         UnsupportedError: for gates of your own classes, which a file cannot describe.
+        OSError: when the file cannot be written. What was there stays until the new one is whole.
     """
     gates = gates_of(model)
     if not gates:
@@ -41,7 +46,7 @@ def save_gates(model: nn.Module, path: str | Path) -> None:
             parts.add_module(adjusted, _constant(getattr(gate, adjusted)))
         held.add_module(name.replace(".", "/"), parts)
     try:
-        save(held, path)
+        save(held, path, {_FAMILIES: {name: gate.family.name for name, gate in gates.items()}})
     except UnsupportedError as error:
         raise UnsupportedError(
             f"{error} Gates of your own are kept with the whole model: a class that qmoe.interop.transformers.swapped made "
@@ -60,11 +65,12 @@ def load_gates(model: nn.Module, path: str | Path) -> nn.Module:
         The model.
 
     Raises:
-        ConfigError: for a file of something else, or of a model with other layers or sizes. The model is then as it was.
+        ConfigError: for a file of something else, or of a model of another family, with other layers or sizes. The model is
+            then as it was.
         OSError: when there is no such file.
     """
     held = load(path)
-    gates = plain_gates(model)
+    gates, families = plain_gates(model), about_file(path).get(_FAMILIES)
     found: list[tuple[nn.Module, Family, Any]] = []
     for key, parts in held.named_children() if isinstance(held, nn.Sequential) else ():
         name = key.replace("/", ".")
@@ -75,15 +81,22 @@ def load_gates(model: nn.Module, path: str | Path) -> nn.Module:
                 f"{path} has a gate for {name!r}, and the model has none there{did_you_mean(name, gates)}"
             )
         gate, family = gates[name]
+        told = families.get(name) if isinstance(families, dict) else None  # files did not always say it
+        if isinstance(told, str) and told != family.name:
+            raise ConfigError(
+                f"{path} has a gate for {name!r} of the family {visible(told)}, and the model's is of {family.name}, which "
+                "routes by another rule and has other hidden states. To take the router all the same, give it to "
+                "swap_gates: make=lambda in_features, n_experts, layer: router."
+            )
         _check_gate(path, name, gate, family, parts)
         found.append((gate, family, parts))
     if not found:
         raise ConfigError(f"{path} holds a {type(held).__name__} and no gates; save_gates writes a file of gates.")
     for gate, family, parts in found:
         if isinstance(gate, SwappedGate):
-            gate.take_router(parts.router)
+            gate.take_router(parts.router, name=None)
         else:
-            gate = enter(gate, family, parts.router)
+            gate = enter(gate, family, parts.router, name=None)
         with torch.no_grad():
             for adjusted in family.adjusted:
                 getattr(gate, adjusted).copy_(getattr(parts, adjusted).bias)
@@ -97,12 +110,7 @@ def _check_gate(path: str | Path, name: str, gate: nn.Module, family: Family, pa
     else:
         sizes = sizes_of(gate, family)
         try_rule(gate, family)
-    router = parts.router
-    if isinstance(router, Router) and (router.in_features, router.n_experts) != sizes:
-        raise ConfigError(
-            f"{path} has a gate for {name!r} from {router.in_features} features to {router.n_experts} experts, and the "
-            f"model has {sizes[0]} features and {sizes[1]} experts there."
-        )
+    check_fits(parts.get_submodule("router"), *sizes, f"{path} has for {name} ", torch.device("cpu"))
     missing = [adjusted for adjusted in family.adjusted if not hasattr(parts, adjusted)]
     if missing:
         raise ConfigError(f"{path} has no {missing[0]} for {name!r}: it was written for another family of models.")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
 
 from qmoe.errors import ConfigError, needed
-from qmoe.interop.transformers.swapping import Make, gates_of, numbers_of_layers, swap_gates
+from qmoe.interop.transformers.swapped_gate import SwappedGate
+from qmoe.interop.transformers.swapping import Make, gates_of, numbers_of_layers, plain_gates, swap_gates
 from qmoe.layers import Stackable
 
 #: Where the configuration of a model says what its gates compute.
@@ -61,7 +63,15 @@ def swapped(model_class: Any, make: Make, layers: str | Iterable[int] = "all") -
         @classmethod
         def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
             wants_info = kwargs.pop("output_loading_info", False)
-            model, info = super().from_pretrained(*args, **kwargs, output_loading_info=True)
+            load = functools.partial(super().from_pretrained, *args, output_loading_info=True)
+            try:
+                model, info = load(**kwargs)
+            except RuntimeError:
+                if kwargs.get("ignore_mismatched_sizes"):
+                    raise
+                # The error names no weight, so it is loaded again to say which gates are the reason.
+                _check_loaded(*load(**{**kwargs, "ignore_mismatched_sizes": True}))
+                raise
             _check_described(model.__dict__.pop(_KEY), _described(model))
             _check_loaded(model, info)
             for gate in gates_of(model).values():
@@ -109,13 +119,33 @@ def _check_described(theirs: Any, ours: dict[str, dict[str, Any]]) -> None:
 
 
 def _check_loaded(model: nn.Module, info: dict[str, Any]) -> None:
-    """Raises `ConfigError` where a checkpoint lacks weights of a gate, or has some that none took."""
-    prefixes = tuple(f"{name}." for name in gates_of(model))
-    keys = [("lacks", name) for name in info["missing_keys"]] + [("also has", name) for name in info["unexpected_keys"]]
-    keys += [("has in another shape", entry[0]) for entry in info["mismatched_keys"]]
-    for how, name in sorted(keys):
-        if name.startswith(prefixes):
+    """Raises `ConfigError` where a checkpoint has other gates than the model, saying which."""
+    missing, unexpected = map(sorted, (info["missing_keys"], info["unexpected_keys"]))
+    mismatched = sorted(entry[0] for entry in info["mismatched_keys"])
+    for name, (gate, family) in plain_gates(model).items():
+        own = {f"{name}.{part}" for part in (family.weight, family.bias)}
+        router = f"{name}.router."
+        is_swapped = isinstance(gate, SwappedGate)
+        if is_swapped and own & {*mismatched} and all(key in missing for key in _below(router, model)):
             raise ConfigError(
-                f"The checkpoint {how} {name}: it was not saved by a model with these gates. To put new gates into a model, "
-                "load its plain class and call swap_gates."
+                f"The checkpoint has the model's own gate at {name}, and this class has a router of make there. To put new "
+                "gates into a model, load its plain class and call swap_gates; if only some layers were swapped, pass them "
+                "to swapped: layers=[0]."
             )
+        if not is_swapped and any(key.startswith(router) for key in unexpected):
+            raise ConfigError(
+                f"The checkpoint has a router at {name}, and this class leaves the gate of that layer as it is; pass the "
+                "layers that were swapped when it was saved to swapped: layers='all', for example."
+            )
+        others = [("lacks", missing), ("also has", unexpected), ("has in another shape", mismatched)]
+        for how, key in [(how, key) for how, keys in others for key in keys if is_swapped]:
+            if key.startswith(f"{name}."):
+                raise ConfigError(
+                    f"The checkpoint {how} {key}: it was not saved by a model with these gates. Pass the make that it was "
+                    "built with; to put new gates into a model, load its plain class and call swap_gates."
+                )
+
+
+def _below(prefix: str, model: nn.Module) -> list[str]:
+    """The names in the state of a model that begin so."""
+    return [key for key in model.state_dict() if key.startswith(prefix)]

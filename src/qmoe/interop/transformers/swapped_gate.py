@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -56,19 +58,25 @@ class SwappedGate(nn.Module):
             )
         return logits.to(self.family.logits_dtype or hidden_states.dtype).contiguous()
 
-    def take_router(self, router: nn.Module) -> None:
-        """Puts ``router`` in: in the mode and on the device of this gate, in float32 (float64 in a float64 model)."""
+    def take_router(self, router: nn.Module, name: str | None = "") -> None:
+        """Puts ``router`` in: in the mode and on the device of this gate, in float32 (float64 in a float64 model).
+
+        Args:
+            router: gives the logits.
+            name: of this gate in its model, for errors; None for a router that is known to fit.
+
+        Raises:
+            ConfigError: for anything but a module that gives a logit for each expert; nothing is put in then.
+        """
         weight = getattr(self, self.family.weight)
         if not isinstance(router, nn.Module):
             raise ConfigError(
                 f"make gave a {type(router).__name__}, expected a module: make=lambda in_features, n_experts: "
                 "qmoe.QuantumRouter(in_features, n_experts, n_qubits=8)."
             )
-        if isinstance(router, Router) and (router.in_features, router.n_experts) != (self.in_features, self.n_experts):
-            raise ConfigError(
-                f"make gave a {type(router).__name__} from {router.in_features} features to {router.n_experts} experts, and "
-                f"this gate has {self.in_features} features and {self.n_experts} experts; pass on what make is given."
-            )
+        if name is not None:
+            place = torch.device("cpu") if weight.is_meta else weight.device
+            check_fits(router, self.in_features, self.n_experts, f"make gave {f'for {name} ' if name else ''}", place)
         router.to(torch.float64 if weight.dtype == torch.float64 else torch.float32)
         self.router = router.train(self.training)
         if not weight.is_meta:
@@ -98,6 +106,58 @@ class SwappedGate(nn.Module):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _blank, (type(self).__mro__[2],), dict(self.__dict__)
+
+
+def check_fits(router: nn.Module, in_features: int, n_experts: int, whose: str, device: torch.device) -> None:
+    """Checks that a router gives one logit for each expert.
+
+    A router of qmoe says its sizes. Of any other module a copy is tried on two rows, in evaluation, so that neither the
+    module nor random numbers change. One that cannot be copied, or has no memory yet, is seen when it first runs.
+
+    Args:
+        router: gives the logits.
+        in_features: number of features F.
+        n_experts: number of experts E.
+        whose: how the message begins: where the router comes from, and for which gate.
+        device: where the gate is; a module without parameters is tried there.
+
+    Raises:
+        ConfigError: with what it gave and what was expected.
+    """
+    kind, remedy = type(router).__name__, "; pass on what make is given." if whose.startswith("make") else "."
+    if isinstance(router, Router):
+        if (router.in_features, router.n_experts) != (in_features, n_experts):
+            raise ConfigError(
+                f"{whose}a {kind} from {router.in_features} features to {router.n_experts} experts, and this gate has "
+                f"{in_features} features and {n_experts} experts{remedy}"
+            )
+        return
+    held = [*router.parameters(), *router.buffers()]
+    if any(value.is_meta for value in held):
+        return
+    try:
+        # What torch.compile wraps, so that nothing is compiled for the trial.
+        trial = copy.deepcopy(getattr(router, "_orig_mod", router)).eval()
+    except Exception:  # whatever a module of somebody else holds
+        return
+    own = own_tensor(router)
+    if own is not None:
+        device = own.device
+    x = 0.1 * torch.randn(2, in_features, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = f"expected a module from (..., {in_features}) hidden states to (..., {n_experts}) logits{remedy}"
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            logits = trial(x.to(device, torch.float32 if own is None else own.dtype))
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ConfigError(
+                f"{whose}a {kind} that fails on hidden states {(2, in_features)} ({reason}); {expected}"
+            ) from error
+    shape = tuple(getattr(logits, "shape", ()))
+    if not isinstance(logits, Tensor) or shape != (2, n_experts):
+        found = f"{shape}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+        raise ConfigError(f"{whose}a {kind} that gives {found} for hidden states {(2, in_features)}; {expected}")
 
 
 def _logits(router: nn.Module, x: Tensor) -> Tensor:
@@ -135,8 +195,14 @@ def _blank(parent: type[nn.Module]) -> SwappedGate:
     return cls.__new__(cls)
 
 
-def enter(gate: nn.Module, family: Family, router: nn.Module) -> SwappedGate:
+def enter(gate: nn.Module, family: Family, router: nn.Module, name: str | None = "") -> SwappedGate:
     """Makes a swapped gate of a gate, in its place: hooks on it stay, and whatever refers to it.
+
+    Args:
+        gate: what becomes a swapped gate.
+        family: of its class.
+        router: gives the logits.
+        name: of the gate in its model, for errors; None for a router that is known to fit.
 
     Raises:
         ConfigError: for a router that does not fit; the gate is then as it was.
@@ -146,10 +212,10 @@ def enter(gate: nn.Module, family: Family, router: nn.Module) -> SwappedGate:
     # Where the values are without memory, as when transformers loads a model, those of the identity are there already.
     device = torch.device("cpu") if held.is_meta else held.device
     before = nn.ParameterDict()
-    for name in (family.weight, family.bias):
-        if name is not None:
-            before[name] = getattr(gate, name)
-            delattr(gate, name)
+    for part in (family.weight, family.bias):
+        if part is not None:
+            before[part] = getattr(gate, part)
+            delattr(gate, part)
     gate.__class__ = gate_class(parent)
     assert isinstance(gate, SwappedGate)
     gate.__dict__["_before"] = before  # not a module of the gate, so no part of its state_dict
@@ -162,7 +228,7 @@ def enter(gate: nn.Module, family: Family, router: nn.Module) -> SwappedGate:
     if width is not None:
         setattr(gate, width, n_experts)
     try:
-        gate.take_router(router)
+        gate.take_router(router, name)
     except Exception:
         leave(gate)
         raise

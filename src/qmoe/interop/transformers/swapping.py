@@ -43,7 +43,7 @@ def swap_gates(model: nn.Module, make: Make, layers: str | Iterable[int] = "all"
 
     Raises:
         ConfigError: for a model without gates of a known family, layers without one, gates that are swapped already, and
-            routers that do not fit.
+            routers that do not fit, of which modules of your own are tried on two rows. No gate is changed then.
         UnsupportedError: where the rule of the installed version of transformers is not the one that is known.
 
     Example:
@@ -75,7 +75,7 @@ def swap_gates(model: nn.Module, make: Make, layers: str | Iterable[int] = "all"
             if type(gate) not in tried:
                 try_rule(gate, family)
                 tried.add(type(gate))
-            done.append(enter(gate, family, router))
+            done.append(enter(gate, family, router, name))
     except Exception:
         for swapped in done:
             leave(swapped)
@@ -214,7 +214,7 @@ def try_rule(gate: nn.Module, family: Family) -> None:
         with torch.no_grad():
             # Called on the class, so that nobody's hooks see it.
             right = type(gate).forward(gate, x)
-            trial = enter(gate, family, _OwnLogits(gate, family))
+            trial = enter(gate, family, _OwnLogits(gate, family), name=None)
             try:
                 found = type(trial).forward(trial, x)
             finally:
