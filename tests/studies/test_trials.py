@@ -112,7 +112,7 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
         },
         "training": {
             "optimiser": "adam", "epochs": 50, "batch_size": 32, "lr": 0.1, "max_iterations": 2000, "tolerance": 1e-5,
-            "initial_scale": 1.0, "dtype": "float32",
+            "initial_scale": 1.0, "dtype": "float32", "balance_loss": 0.0,
         },
         "root": 0, "data_seed": 2, "init_seed": 1, "fixed": None,
     }  # fmt: skip

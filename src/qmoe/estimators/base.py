@@ -75,6 +75,7 @@ class MixtureEstimator(BaseEstimator, ABC):
         warm_start: bool = False,
         verbose: bool | int = 0,
         device: str | torch.device | None = None,
+        balance_loss: float = 0.0,
         **circuit_options: Any,
     ) -> None:
         self.router = router
@@ -97,6 +98,7 @@ class MixtureEstimator(BaseEstimator, ABC):
         self.warm_start = warm_start
         self.verbose = verbose
         self.device = device
+        self.balance_loss = balance_loss
         if circuit_options:
             self._set_circuit(circuit_options)
 
@@ -214,7 +216,7 @@ class MixtureEstimator(BaseEstimator, ABC):
         return self
 
     def _config(self) -> TrainingConfig:
-        stops: dict[str, Any] = {}
+        more: dict[str, Any] = {"loss": self._loss, "balance_loss": plain(self.balance_loss)}
         if not isinstance(plain(self.early_stopping), bool | int):
             raise ConfigError(f"early_stopping is {self.early_stopping!r}, expected True or False.")
         if self.early_stopping:
@@ -222,8 +224,8 @@ class MixtureEstimator(BaseEstimator, ABC):
             check_sizes(n_iter_no_change=plain(self.n_iter_no_change))
             if isinstance(tol, bool) or not isinstance(tol, int | float) or not 0 <= tol < 1:
                 raise ConfigError(f"tol is {self.tol!r}, expected a number from 0 to 1, such as 1e-4.")
-            stops = {"patience": plain(self.n_iter_no_change), "tolerance": tol}
-        return TrainingConfig(plain(self.epochs), plain(self.batch_size), plain(self.lr), **stops, loss=self._loss)
+            more |= {"patience": plain(self.n_iter_no_change), "tolerance": tol}
+        return TrainingConfig(plain(self.epochs), plain(self.batch_size), plain(self.lr), **more)
 
     def _remember(self, result: TrainingResult, n_batches: int, warm: bool) -> None:
         n = int(result.n_epochs[0])

@@ -39,7 +39,8 @@ class QMoERegressor(MultiOutputMixin, RegressorMixin, MixtureEstimator):
             layer.
         n_experts: number of experts E.
         circuit: of a quantum router or its twin, and as far as said above of quantum experts: a `CircuitOptions`, a dict of
-            its options, a `qmoe.Circuit`, or what `qmoe.interop` imported; None for the paper's. Each option can be set by
+            its options, a `qmoe.Circuit`, what `qmoe.interop` imported, or the name of a published circuit, such as
+            ``"iqp"``; None for the paper's. Each option can be set by
             itself: ``circuit__n_layers=2``.
         hidden: width of the hidden layer of an MLP router and of MLP experts.
         top_k: keep the K largest routing weights of each sample; None keeps all.
@@ -65,6 +66,8 @@ class QMoERegressor(MultiOutputMixin, RegressorMixin, MixtureEstimator):
         verbose: 0 shows nothing; 1 or True a progress bar with the loss and the score of the last epoch, or about ten lines
             where the output is no terminal and no notebook; 2 the mean loss after every epoch, a line each.
         device: where the model trains and predicts, such as ``"cuda"``; None for the CPU.
+        balance_loss: factor of `qmoe.moe.balance_loss`, which keeps the router from collapsing onto few experts; 0.01 is
+            usual. Training then goes through autograd. ``loss_curve_`` leaves it out.
         **circuit_options: options of the circuit by the names that a grid search uses, such as ``circuit__n_layers``.
 
     Attributes:

@@ -38,8 +38,8 @@ def save(module: nn.Module, path: str | Path, about: Mapping[str, Any] | None = 
         about: more that the file says of the module, as plain data; `about_file` gives it back.
 
     Raises:
-        UnsupportedError: for classes and encodings of your own, circuits with angles by a function of your own, a stack of models, and
-            weights that two modules share.
+        UnsupportedError: for classes and encodings of your own, circuits with angles by a function of your own, a stack of
+            models, and weights that two modules share.
         OSError: when the file cannot be written.
 
     Example:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from qmoe.errors import UnsupportedError
+from qmoe.moe import MixtureOfExperts, Routing, balance_loss
 from qmoe.training.loss import CROSS_ENTROPY, Loss
 from qmoe.training.orders import Orders
 from qmoe.training.stack import ModelStack
@@ -31,6 +33,9 @@ class AutogradTrainer(Trainer):
 
     def __init__(self, stack: ModelStack, train: Part, test: Part | None, config: TrainingConfig) -> None:
         self._stack, self._train, self._test, self._batch_size = stack, train, test, config.batch_size
+        self._balance = config.balance_loss
+        if self._balance:
+            balanced_mixture(stack)
         self._each_epoch, self._loss = config.evaluate == "epoch", config.loss
         leaves = trainable(stack)
         # An optimiser costs by the tensor, not by the element. Modules of someone else may leave a parameter without a
@@ -54,14 +59,27 @@ class AutogradTrainer(Trainer):
             Outputs ``(M, B, C)`` and losses ``(M, B)`` times their factors, detached. The gradients of each model's mean of
             these stand in the stack's parameters, in place of those of the last batch.
         """
-        outputs = self._stack(x)
+        outputs, balance = self._outputs(x)
         losses = self._loss.of_rows(outputs, y)
         if weight is not None:
             losses = losses * weight
         self._optimizer.zero_grad(set_to_none=self._vector is None)
         # The mean over the batch, summed over models: each model's gradient is that of its own mean.
-        (losses.sum() / y.shape[1]).backward()
+        total = losses.sum() / y.shape[1]
+        (total if balance is None else total + self._balance * balance.sum()).backward()
         return outputs.detach(), losses.detach()
+
+    def _outputs(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Outputs ``(M, B, C)``, and ``(M,)`` balance losses where they count."""
+        if not self._balance:
+            return self._stack(x), None
+        mixture, seen = balanced_mixture(self._stack), list[Routing]()
+        mixture.recorded_in = seen
+        try:
+            outputs = self._stack(x)
+        finally:
+            mixture.recorded_in = None
+        return outputs, torch.stack([balance_loss(own, mixture.top_k or 1) for own in seen[0].scores.unbind(0)])
 
     def update(self) -> None:
         """Adam's step along the gradients."""
@@ -104,6 +122,21 @@ class AutogradTrainer(Trainer):
 
     def write_back(self) -> None:
         """They stand in the stack's parameters already."""
+
+
+def balanced_mixture(stack: ModelStack) -> MixtureOfExperts:
+    """The mixture of a stack, whose routing can be balanced.
+
+    Raises:
+        UnsupportedError: for models that are no mixtures, or that run through `torch.func.vmap`.
+    """
+    if isinstance(stack.module, MixtureOfExperts):
+        return stack.module
+    kind = type(stack.models[0]).__name__
+    raise UnsupportedError(
+        f"balance_loss takes a qmoe.MixtureOfExperts with dispatch='dense' whose router and experts run stacked, and got a "
+        f"{kind} that is none; leave it out, or train in a loop of your own, as in docs/mixtures.md."
+    )
 
 
 @torch.no_grad()

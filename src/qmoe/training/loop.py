@@ -74,7 +74,7 @@ def train_stack(
             the running accuracies of the training rows. Once it returns True, training stops as if it had been asked for no
             more epochs. What it raises comes through, and the models then have their first weights. No number depends on it.
         sample_weight: ``(M, N)`` factors of the rows' losses, in the models' dtype; None where all are 1. With factors, with
-            a loss of your own, and with a stack that does not compile, training goes through autograd.
+            a loss of your own, with a balance loss, and with a stack that does not compile, training goes through autograd.
 
     Returns:
         Histories and final accuracies.
@@ -141,7 +141,7 @@ def _trainer(stack: ModelStack, train: Part, test: Part | None, config: Training
     What does not compile is tabled in docs/training.md. It is decided by `qmoe.training.compiled.parts.parts_of` (the parts
     of the mixture), `compiled_parts` (its size) and `qmoe.engines.Engine.compiled` (its circuit); None means autograd.
     """
-    is_known = train.weight is None and compiles(config.loss)
+    is_known = train.weight is None and compiles(config.loss) and not config.balance_loss
     parts = compiled_parts(stack, train.y.shape[1], config.batch_size) if is_known else None
     if parts is None:
         return AutogradTrainer(stack, train, test, config)

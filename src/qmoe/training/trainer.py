@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from qmoe.errors import ConfigError, check_sizes
+from qmoe.moe.routing_options import check_number
 from qmoe.training.loss import CROSS_ENTROPY, Loss
 from qmoe.training.orders import Orders
 
@@ -28,6 +29,8 @@ class TrainingConfig:
         evaluate: when the accuracy on the test part is found: after every ``"epoch"``, or at the ``"end"`` alone.
         loss: what is minimised: `CrossEntropy` of class labels, or `SquaredError` of numbers. What stands for an accuracy,
             here and in the results, is then the score of the loss.
+        balance_loss: factor of `qmoe.moe.balance_loss` of each batch, which is added to the mean loss and in no result. It
+            needs mixtures of qmoe, and trains by autograd.
 
     Raises:
         ConfigError: for sizes below 1, a learning rate that is not positive, a tolerance that is negative, or patience
@@ -41,6 +44,7 @@ class TrainingConfig:
     tolerance: float = 1e-4
     evaluate: Literal["epoch", "end"] = "epoch"
     loss: Loss = CROSS_ENTROPY
+    balance_loss: float = 0.0
 
     def __post_init__(self) -> None:
         check_sizes(epochs=self.epochs, batch_size=self.batch_size)
@@ -50,6 +54,7 @@ class TrainingConfig:
             raise ConfigError(
                 f"loss is {self.loss!r}, expected one of qmoe.training: CrossEntropy() or SquaredError()."
             )
+        check_number("balance_loss", self.balance_loss)
         if self.evaluate not in ("epoch", "end"):
             raise ConfigError(f"evaluate is {self.evaluate!r}, expected 'epoch' or 'end'.")
         if self.patience is not None and self.evaluate == "end":

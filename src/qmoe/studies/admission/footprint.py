@@ -128,7 +128,7 @@ def _footprint(shape: str, once: _Once) -> Footprint:
     numbers = router.numbers + experts.numbers + head
     per_row = router.per_row + experts.per_row + n_features + 8
     batch = n_train if training.optimiser == "lbfgs" else min(training.batch_size, n_train)
-    compiles = _compiles(trial.model, parts, n_train, batch)
+    compiles = not training.balance_loss and _compiles(trial.model, parts, n_train, batch)
     evaluated = min(EVALUATION_ROWS, max(n_train if not compiles else 0, n_test))
 
     rows = (n_train + n_test) * (8 * (raw_features + 2 * n_features) + 2 * size * n_features + 40)

@@ -166,7 +166,8 @@ def _by_epochs(task: _Task) -> _Done:
     # After every epoch, a large test part would take longer than the training itself.
     at_end = task.stack[0].data.test_samples is not None
     evaluate: Literal["epoch", "end"] = "end" if at_end else "epoch"
-    config = TrainingConfig(training.epochs, training.batch_size, training.lr, evaluate=evaluate)
+    sizes = training.epochs, training.batch_size, training.lr
+    config = TrainingConfig(*sizes, evaluate=evaluate, balance_loss=training.balance_loss)
     orders = [trial.order_seed for trial in task.stack]
     result = train_stack(task.models, task.x, task.y, config, orders, task.x_test, task.y_test)
     metrics = {

@@ -218,6 +218,10 @@ class Study(Spec):
             )
         if self.multiverse is not None:
             self.multiverse.check(self.training.optimiser, self.lr_factors)
+            if self.training.balance_loss and "lbfgs-best" in self.multiverse.optimiser:
+                raise PydanticCustomError(
+                    "multiverse", '"lbfgs-best" minimises no balance_loss; drop it, or training.balance_loss'
+                )
         if self.noise is not None:
             self._check_noise(self.noise)
         if self.protocol == "heldout" and not self.data.holds_out:

@@ -15,7 +15,8 @@ from qmoe.studies.specs.multiverse import Factor, Iterations, Tolerance
 class TrainingSpec(Spec):
     """How cross-entropy is minimised: by Adam in so many epochs, or by L-BFGS to convergence, in float64 from one start.
 
-    ``initial_scale`` is a factor on those first weights of the router that train; 1 leaves them as they are drawn.
+    ``balance_loss`` is the factor of the balance loss of each batch, by Adam. ``initial_scale`` is a factor on those first
+    weights of the router that train; 1 leaves them as they are drawn.
     """
 
     optimiser: Literal["adam", "lbfgs"] = "adam"
@@ -26,10 +27,12 @@ class TrainingSpec(Spec):
     tolerance: Tolerance = 1e-5
     initial_scale: Factor = 1.0
     dtype: Literal["float32", "float64"] = "float32"
+    balance_loss: Annotated[float, Field(ge=0, le=1e6)] = 0.0
 
     @model_validator(mode="after")
     def _used(self) -> Self:
-        others = ("epochs", "batch_size", "lr") if self.optimiser == "lbfgs" else ("max_iterations", "tolerance")
+        of_adam, of_lbfgs = ("epochs", "batch_size", "lr", "balance_loss"), ("max_iterations", "tolerance")
+        others = of_adam if self.optimiser == "lbfgs" else of_lbfgs
         given = [n for n in others if getattr(self, n) != type(self).model_fields[n].default]
         if given:
             other = "adam" if self.optimiser == "lbfgs" else "lbfgs"
