@@ -10,7 +10,7 @@ import pytest
 from qmoe.circuits import data_reuploading, iqp
 from qmoe.claims import ablation_study
 from qmoe.errors import ConfigError
-from qmoe.routers import QuantumRouter
+from qmoe.routers import QuantumRouter, TwinRouter
 from qmoe.studies import Store, Study, ladder_rungs, make_trials, run_studies
 from qmoe.studies.admission.part_sizes import router_size
 from qmoe.studies.assembly import build_router, n_trainable
@@ -116,3 +116,15 @@ def test_ablations_take_a_published_circuit_with_its_own_layers_and_scaling(tabl
         ablation_study(table, "kind", circuit="data_reuploading", qubits=3)
     with pytest.raises(ConfigError, match="Unknown circuit 'iqq'"):
         ablation_study(table, "kind", circuit="iqq")
+
+
+def test_twins_of_products_of_few_features_are_named_and_counted() -> None:
+    few = {"kind": "twin", "n_qubits": 3, "max_weight": 1}
+    study = study_of(few, {"kind": "twin", "circuit": "iqp", "max_weight": 2})
+    few_router, iqp_router = (build_router(member.trial) for member in make_trials(study)[::2])
+    assert isinstance(few_router, TwinRouter)
+    assert isinstance(iqp_router, TwinRouter)
+    assert (few_router.n_functions, few_router.max_weight, iqp_router.max_weight) == (6, 1, 2)
+    assert router_size(study.arms[0].model.router, 3, 2).functions == 6
+    with pytest.raises(ConfigError, match="max_weight takes functions of the whole span; drop it"):
+        study_of({"kind": "twin", "max_weight": 1, "sampling": "tree", "n_functions": 4})

@@ -128,7 +128,7 @@ def test_defaults_that_hashes_leave_out_are_those_of_this_numerics_version():
     assert router_model("twin").model_dump() == {
         "kind": "twin", "n_qubits": None, "n_layers": 3, "encoding": "angle", "rotation": "X", "uploads": 1,
         "ansatz": "strongly_entangling", "readout": "expval", "sampling": None, "n_functions": None, "standardised": True,
-        "circuit": None,
+        "circuit": None, "max_weight": None,
     }  # fmt: skip
     experts = experts_model("mlp").model_dump()
     assert experts == {"kind": "mlp", "hidden": 8, "out_features": None, "activation": "relu"}

@@ -18,7 +18,7 @@ from qmoe.circuits import Circuit, RouterCircuitSpec
 from qmoe.compilable import Functions, WaveProducts
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.layers import Device, DType, Linear, Rng, affine, check_same
-from qmoe.part_spec import Drawn, Within
+from qmoe.part_spec import Drawn, Size, Within
 from qmoe.routers.base import Router
 from qmoe.routers.features import FeatureRouter, FeatureSpec, standardised
 from qmoe.routers.functions.bare import bare
@@ -382,12 +382,15 @@ class TwinSpec(RouterCircuitSpec, FeatureSpec):
 
     sampling: Literal["distinct", "tree", "grid"] | None = None
     n_functions: Annotated[int, Within(ge=2, multiple_of=2)] | None = None
+    max_weight: Size | None = None
 
     def check(self) -> None:
-        """Rejects ``sampling`` without ``n_functions``, and the reverse."""
+        """Rejects ``sampling`` without ``n_functions``, and the reverse, and ``max_weight`` beside them."""
         super().check()
         if (self.sampling is None) != (self.n_functions is None):
             raise ConfigError("sampling and n_functions go together; give both, or neither")
+        if self.sampling is not None and self.max_weight is not None:
+            raise ConfigError("max_weight takes functions of the whole span; drop it, or sampling and n_functions")
 
     def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> TwinRouter:
         """The router."""
@@ -396,4 +399,6 @@ class TwinSpec(RouterCircuitSpec, FeatureSpec):
             sampling = Sampling(self.n_functions, self.sampling)
         # Only its description counts; a generator of its own leaves the draws of other parts as they are.
         described = QuantumRouter(in_features, n_experts, **self.circuit_options(), generator=torch.Generator())
-        return TwinRouter(described.circuit, n_experts, in_features, sampling=sampling, **drawn)
+        return TwinRouter(
+            described.circuit, n_experts, in_features, sampling=sampling, max_weight=self.max_weight, **drawn
+        )

@@ -156,6 +156,9 @@ def _twin(spec: Any, f: int, e: int) -> PartSize:
     if spec.n_functions is not None:
         return _on_functions(spec.n_functions, e, spec.n_functions // 2 * taken + projection, not projection)
     found = (2 * spec.uploads + 1) ** min(taken, 64) - 1 if spec.encoding == "angle" else f * (f + 1) // 2
+    if spec.max_weight is not None and spec.encoding == "angle":
+        weights = range(1, min(spec.max_weight, taken) + 1)
+        found = sum(math.comb(taken, weight) * (2 * spec.uploads) ** weight for weight in weights)
     return _on_functions(min(found, _MAX_TWIN), e, projection, not projection)
 
 
