@@ -367,9 +367,9 @@ def test_a_layer_is_refused_with_the_router_of_its_circuit_which_is_taken(make: 
     assert make(QuantumRouter(2, 2, circuit=layer.circuit)).n_experts == 2
 
 
-def test_what_holds_a_circuit_is_no_circuit_and_the_error_is_short() -> None:
+def test_a_router_takes_an_import_and_refuses_a_layer_shortly() -> None:
     imported = from_qasm3(to_qasm3(Circuit(n_qubits=2, n_layers=3)), inputs=["x0", "x1"])
-    with pytest.raises(ConfigError, match=r"pass imported\.circuit") as found:
-        QuantumRouter(2, 2, circuit=imported)  # type: ignore[arg-type]
+    assert QuantumRouter(2, 2, circuit=imported).circuit == imported.circuit
+    with pytest.raises(ConfigError, match=r"pass quantumlayer\.circuit") as found:
+        QuantumRouter(2, 2, circuit=qmoe.QuantumLayer(imported.circuit))  # type: ignore[arg-type]
     assert len(str(found.value)) < 100
-    assert QuantumRouter(2, 2, circuit=imported.circuit).circuit == imported.circuit
