@@ -110,13 +110,12 @@ def _router(circuit: str | None, qubits: int | None, layers: int | None, n_featu
     each = 3 if circuit == "data_reuploading" else 1
     wanted = min(n_features, MAX_QUBITS) if qubits is None else qubits if each == 1 else min(3 * qubits, n_features)
     if wanted > n_features or (qubits is not None and qubits > math.ceil(n_features / each)):
-        raise ConfigError(
-            f"{count(qubits or wanted, 'qubit')} for {count(n_features, 'feature')}; take at most as many qubits as features."
-        )
+        asked, given = count(qubits or wanted, "qubit"), count(n_features, "feature")
+        raise ConfigError(f"{asked} for {given}; take at most as many qubits as features.")
     if circuit is None:
         return {"kind": "quantum", "n_qubits": wanted, "n_layers": 3 if layers is None else layers}, wanted
-    given = circuit if layers is None else {"name": circuit, "n_layers": layers}
-    return {"kind": "quantum", "circuit": given}, wanted
+    named = circuit if layers is None else {"name": circuit, "n_layers": layers}
+    return {"kind": "quantum", "circuit": named}, wanted
 
 
 def ladder_claims(study: Study, first: int = 1) -> list[Claim]:

@@ -25,7 +25,8 @@ from qmoe.routers.functions.span import Span
 from qmoe.routers.quadratic import QuadraticRouter, QuadraticSpec
 from qmoe.routers.quantum import QuantumRouter, QuantumRouterSpec
 from qmoe.routers.stochastic import StochasticRouter, StochasticSpec
-from qmoe.routers.twin import TwinRouter, TwinSpec
+from qmoe.routers.twin import TwinRouter
+from qmoe.routers.twin_spec import TwinSpec
 from qmoe.routers.waves import RandomFourierRouter, RandomFourierSpec, TrigonometricRouter, TrigonometricSpec
 
 #: What study files and the estimator call routers.

@@ -6,21 +6,19 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self, Unpack
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from qmoe.circuits import Circuit, RouterCircuitSpec
+from qmoe.circuits import Circuit
 from qmoe.compilable import Functions, WaveProducts
 from qmoe.errors import ConfigError, check_sizes
 from qmoe.layers import Device, DType, Linear, Rng, affine, check_same
-from qmoe.part_spec import Drawn, Size, Within
 from qmoe.routers.base import Router
-from qmoe.routers.features import FeatureRouter, FeatureSpec, standardised
+from qmoe.routers.features import FeatureRouter, standardised
 from qmoe.routers.functions.bare import bare
 from qmoe.routers.functions.basis import Basis
 from qmoe.routers.functions.behind_map import products_behind, waves_behind
@@ -374,31 +372,3 @@ def _listed(without: Iterable[str | Iterable[float]]) -> tuple[str | tuple[float
             raise ConfigError(f"without holds {item!r}, expected names or frequencies: without=[(1, 1)], for example.")
         items.append(item if isinstance(item, str) else tuple(item))
     return tuple(items)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TwinSpec(RouterCircuitSpec, FeatureSpec):
-    """The classical counterpart of a quantum router with the same circuit: all its functions, or a sample of them."""
-
-    sampling: Literal["distinct", "tree", "grid"] | None = None
-    n_functions: Annotated[int, Within(ge=2, multiple_of=2)] | None = None
-    max_weight: Size | None = None
-
-    def check(self) -> None:
-        """Rejects ``sampling`` without ``n_functions``, and the reverse, and ``max_weight`` beside them."""
-        super().check()
-        if (self.sampling is None) != (self.n_functions is None):
-            raise ConfigError("sampling and n_functions go together; give both, or neither")
-        if self.sampling is not None and self.max_weight is not None:
-            raise ConfigError("max_weight takes functions of the whole span; drop it, or sampling and n_functions")
-
-    def build(self, in_features: int, n_experts: int, **drawn: Unpack[Drawn]) -> TwinRouter:
-        """The router."""
-        sampling = None
-        if self.sampling is not None and self.n_functions is not None:
-            sampling = Sampling(self.n_functions, self.sampling)
-        # Only its description counts; a generator of its own leaves the draws of other parts as they are.
-        described = QuantumRouter(in_features, n_experts, **self.circuit_options(), generator=torch.Generator())
-        return TwinRouter(
-            described.circuit, n_experts, in_features, sampling=sampling, max_weight=self.max_weight, **drawn
-        )
