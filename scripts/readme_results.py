@@ -1,9 +1,9 @@
-"""Puts the measured results into README.md, between its result markers.
+"""Puts the measured results into README.md and docs/results.md, between their result markers.
 
 Usage: python scripts/readme_results.py [RESULTS_DIR]
 
 RESULTS_DIR is what `make reproduce` wrote: its numbers go to the record docs/results.json, and its pictures to docs/images.
-The tables and the findings of README.md are made from the record alone; without RESULTS_DIR, from the record as it is. A
+The tables and the findings of both pages are made from the record alone; without RESULTS_DIR, from the record as it is. A
 test holds them to the record, and the record to the claims and studies that ship.
 """
 
@@ -33,6 +33,7 @@ from qmoe.studies import Store, StudyResults, load_preset
 
 ROOT = Path(__file__).parents[1]
 RECORD = ROOT / "docs" / "results.json"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
 MARKS = "<!-- {}: begin -->", "<!-- {}: end -->"
 #: Phase of the paper -> its studies: under the authors' protocol, and on held-out data.
 PHASES = {
@@ -42,6 +43,8 @@ PHASES = {
     "3A: two moons, 1,000 points": ("phase3a-published", "phase3a-heldout"),
     "3B: depolarizing noise": ("phase3b-published", "phase3b-heldout"),
 }
+#: Study of a phase -> its data set, in words.
+PLACES = {study: phase.partition(": ")[2] for phase, studies in PHASES.items() for study in studies}
 #: The comparisons with the quantum router of which the findings tell all analyses: study -> the other arms.
 COMPARED = {
     "phase2-heldout": ("linear",),
@@ -50,12 +53,12 @@ COMPARED = {
     "ladder-spirals": ("twin", "no-entangler"),
     "ladder-checkerboard": ("twin", "no-entangler"),
 }
-#: Width of the lines of the findings, as elsewhere in README.md.
+#: Width of the lines of the findings, as elsewhere on these pages.
 WIDTH = 127
 
 
 def accuracies(rows: Sequence[HeadlineRow]) -> list[dict[str, Any]]:
-    """What the README says of each arm of the paper's phases, as plain values.
+    """What is said of each arm of the paper's phases, as plain values.
 
     Args:
         rows: of all studies.
@@ -106,33 +109,41 @@ def accuracy_table(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def rows(verdicts: Sequence[Verdict], results: Sequence[StudyResults]) -> list[dict[str, Any]]:
-    """What the README says of each claim, as plain values.
+    """What is said of each claim, as plain values.
 
     Args:
         verdicts: of the claims.
         results: the studies.
 
     Returns:
-        A row for each claim: its ``id`` and ``statement``; the ``outcome``; the number of ``data_sets`` with a verdict of
-        their own; at how many ``analyses`` it has which outcome, over all data sets, the commonest first (empty for a claim
-        with one analysis); and the ``key_effect`` that shows it best, at the studies' own settings.
+        A row for each claim: its ``id`` and ``statement``; the ``outcome``; its ``parts``, one for each data set that has a
+        verdict of its own, otherwise one; and the ``key_effect`` that shows it best, at the studies' own settings.
+        A part has its ``data_set`` ("" if it is the only one), its ``outcome``, and at how many ``analyses`` it has which
+        outcome, the commonest first (empty for a claim with one analysis).
     """
-    found = []
-    for verdict in verdicts:
-        counts: Counter[str] = Counter()
-        for part in verdict.per_study or (verdict,):
-            counts.update({} if part.multiverse is None else part.multiverse.counts)
-        found.append(
-            {
-                "id": verdict.claim.id,
-                "statement": verdict.claim.statement,
-                "outcome": verdict.outcome,
-                "data_sets": len(verdict.per_study) or 1,
-                "analyses": {outcome: n for outcome, n in counts.most_common() if n},
-                "key_effect": key_effect(verdict, results),
-            }
-        )
-    return found
+    titles = study_titles(results) | PLACES
+    return [
+        {
+            "id": verdict.claim.id,
+            "statement": verdict.claim.statement,
+            "outcome": verdict.outcome,
+            "parts": [
+                {
+                    "data_set": titles.get(part.study, part.study),
+                    "outcome": part.outcome,
+                    "analyses": {} if part.multiverse is None else commonest_first(part.multiverse.counts),
+                }
+                for part in verdict.per_study or (verdict,)
+            ],
+            "key_effect": key_effect(verdict, results),
+        }
+        for verdict in verdicts
+    ]
+
+
+def commonest_first(counts: Mapping[str, int]) -> dict[str, int]:
+    """The outcomes that occur, with how often."""
+    return {outcome: n for outcome, n in Counter(counts).most_common() if n}
 
 
 def key_effect(verdict: Verdict, results: Sequence[StudyResults]) -> str:
@@ -141,9 +152,7 @@ def key_effect(verdict: Verdict, results: Sequence[StudyResults]) -> str:
     if c is None or c.decision is None or c.interval is None:
         return ""
     evidence = c.decision.evidence
-    titles = study_titles(results) | {
-        study: phase.partition(": ")[2] for phase, studies in PHASES.items() for study in studies
-    }
+    titles = study_titles(results) | PLACES
     asked = next(test for test in verdict.claim.tests if test.name == c.test)
     if isinstance(asked, MeasurementTest):
         quantity, _, study = c.metric.partition(" on ")
@@ -223,7 +232,7 @@ def findings(record: Mapping[str, Any]) -> str:
         f"{max(most(study, 'twin', 'lbfgs-best') for study in ladders)} on each of the four sets.",
         "**The effect of dephasing depends on its axis.** Routers that encode by RX or by RZ represent the same functions. "
         f"On two moons dephasing along Z costs the first at most {lost} in accuracy at any analysis. It costs the second "
-        f"{bounds('ladder-moons', 'dephased-all', 'Z')}, because it then cannot route at all ([why](docs/controls.md)).",
+        f"{bounds('ladder-moons', 'dephased-all', 'Z')}, because it then cannot route at all ([why](controls.md)).",
         "**Entangling gates** help clearly only on the checkerboard: by "
         f"{bounds('ladder-checkerboard', 'no-entangler', 'lbfgs-best')} when trained to convergence. Without them the "
         f"router has no products of features. On the other three sets the gain is at most "
@@ -260,21 +269,43 @@ def finding(record: Mapping[str, Any]) -> str:
 
 
 def claims_table(found: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown table of the rows of `rows`."""
+    """Markdown table of the rows of `rows`, with all analyses and an effect."""
     lines = [
         "| claim | verdict over all analyses | by analysis | key effect, at the paper's settings |",
         "|---|---|---|---|",
     ]
     for row in found:
-        n = sum(row["analyses"].values())
-        counts = [f"{outcome} in {count}" for outcome, count in row["analyses"].items()]
-        total = f"{n}" if row["data_sets"] == 1 or n <= 18 else f"{n} (18 on each of {n // 18} data sets)"
-        analyses = ", ".join([f"{counts[0]} of {total}", *counts[1:]]) if counts else "one analysis"
+        analyses = "; ".join(by_analysis(part) for part in row["parts"])
         lines.append(
             f"| **{row['id']}** {row['statement']} | **{outcome_words(row['outcome'])}** | {analyses} "
             f"| {row['key_effect']} |"
         )
     return "\n".join(lines)
+
+
+def by_analysis(part: Mapping[str, Any]) -> str:
+    """The outcomes of a claim on its data set, or on one of several, by analysis."""
+    counts = [f"{outcome} in {count}" for outcome, count in part["analyses"].items()]
+    told = ", ".join([f"{counts[0]} of {sum(part['analyses'].values())}", *counts[1:]]) if counts else "one analysis"
+    return f"{part['data_set']}: {told}" if part["data_set"] else told
+
+
+def verdict_table(found: Sequence[Mapping[str, Any]]) -> str:
+    """Markdown table of the same rows in short, without effects."""
+    lines = ["| claim | verdict | by analysis |", "|---|---|---|"]
+    for row in found:
+        first, *others = row["parts"]
+        told = by_data_set(row["parts"]) if others else by_analysis(first)
+        lines.append(f"| **{row['id']}** {row['statement']} | **{outcome_words(row['outcome'])}** | {told} |")
+    return "\n".join(lines)
+
+
+def by_data_set(parts: Sequence[Mapping[str, Any]]) -> str:
+    """The outcomes of a claim with a verdict on each of several data sets."""
+    places: dict[str, list[str]] = {}
+    for part in parts:
+        places.setdefault(outcome_words(part["outcome"]), []).append(part["data_set"])
+    return "; ".join(f"{outcome} on {', '.join(names)}" for outcome, names in places.items())
 
 
 def put(text: str, name: str, content: str) -> str:
@@ -285,20 +316,22 @@ def put(text: str, name: str, content: str) -> str:
 
 
 def filled(text: str, record: Mapping[str, Any]) -> str:
-    """The text of the README with the tables and findings of a record."""
+    """The text of a page with the tables and findings of a record, those for which it has marks."""
     parts = {
         "finding": finding(record),
+        "verdicts": verdict_table(record["claims"]),
         "claims": claims_table(record["claims"]),
         "findings": findings(record),
         "results": accuracy_table(record["accuracies"]),
     }
     for name, content in parts.items():
-        text = put(text, name, content)
+        if MARKS[0].format(name) in text:
+            text = put(text, name, content)
     return text
 
 
 def record_of(contents: Contents, trials: int) -> dict[str, Any]:
-    """All that the README says of results, as plain values.
+    """All that the pages say of results, as plain values.
 
     Args:
         contents: of the store that `make reproduce` wrote.
@@ -331,7 +364,7 @@ def earlier(record: Mapping[str, Any], digest: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Rewrites README.md, and with a folder of results the record."""
+    """Rewrites the pages, and with a folder of results the record."""
     if len(sys.argv) > 2:
         sys.exit(__doc__)
     if len(sys.argv) == 2:
@@ -344,9 +377,9 @@ def main() -> None:
             shutil.copy(
                 results / "figures" / f"phase2-heldout-{arm}.png", ROOT / "docs" / "images" / f"boundary-{arm}.png"
             )
-    readme = ROOT / "README.md"
     record = json.loads(RECORD.read_text(encoding="utf-8"))
-    readme.write_text(filled(readme.read_text(encoding="utf-8"), record), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8"), record), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MAX_WORDS = 30
 #: Pages that people read through; the others are references and benchmarks.
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/analysis.md", "docs/deploy.md", "docs/modules.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/analysis.md", "docs/deploy.md", "docs/modules.md", "docs/results.md")
 ALL_PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 
 #: Words that readers stumbled over -> the plain one.

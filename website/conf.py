@@ -20,6 +20,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "website.extensions.mathml",
+    "website.extensions.blocks",
     "website.extensions.links",
     "website.extensions.members",
     "website.extensions.llms",

@@ -15,48 +15,33 @@ class Section:
     Attributes:
         title: what the navigation calls them.
         pages: names below ``docs/``, without ``.md``, or of generated pages; in order.
+        guides: whether they are how-to guides, which the page ``how-to`` lists by question.
         takes_others: whether pages of ``docs/`` that no section names stand at its end.
         notebooks: whether the notebooks stand at its end.
     """
 
     title: str
     pages: tuple[str, ...]
+    guides: bool = False
     takes_others: bool = False
     notebooks: bool = False
 
 
 SECTIONS = (
-    Section("Start", ("quick-start", "how-to")),
+    Section("Start", ("quick-start", "how-to", "results")),
     Section("Tutorials", (), notebooks=True),
     Section(
-        "How-to guides",
-        (
-            "which-router",
-            "audit",
-            "circuits",
-            "interop",
-            "ten-models",
-            "mixtures",
-            "claim-card",
-            "robustness",
-            "devices",
-            "noise",
-            "shots",
-            "trajectories",
-            "scikit-learn",
-            "pytorch",
-            "modules",
-            "transformers",
-            "deploy",
-            "analysis",
-            "explore",
-            "qml-benchmarks",
-            "studies-in-python",
-            "clusters",
-            "extending",
-        ),
-        takes_others=True,
+        "Models in your code",
+        ("which-router", "scikit-learn", "pytorch", "modules", "mixtures", "ten-models", "transformers", "deploy"),
+        guides=True,
     ),
+    Section(
+        "Circuits, noise and devices",
+        ("circuits", "interop", "shots", "noise", "trajectories", "robustness", "devices"),
+        guides=True,
+    ),
+    Section("Is the circuit needed?", ("audit", "analysis", "explore", "qml-benchmarks"), guides=True),
+    Section("Studies and claims", ("claim-card", "studies-in-python", "clusters"), guides=True, takes_others=True),
     Section(
         "Explanation",
         ("twins", "derivations", "controls", "effective-dimension", "claims", "statistics", "engines", "training"),
@@ -65,7 +50,7 @@ SECTIONS = (
         "Reference",
         ("reference/index", "command-line", "study-file", "data", "store", "benchmarks", "bibliography"),
     ),
-    Section("Project", ("contributing", "changelog")),
+    Section("Extend and contribute", ("extending", "contributing", "changelog")),
 )
 #: Pages that are not in ``docs/``, and where they come from.
 ELSEWHERE = {"contributing": "CONTRIBUTING.md", "changelog": "CHANGELOG.md"}

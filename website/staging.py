@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from website import command_line, reference
@@ -24,7 +25,7 @@ def stage(folder: Path) -> list[str]:
     texts = {page: (ROOT / "docs" / f"{page}.md").read_text("utf-8") for page in (FIRST, *written_pages())}
     texts |= {page: from_the_root((ROOT / path).read_text("utf-8")) for page, path in ELSEWHERE.items()}
     texts |= command_line.pages()
-    texts[FIRST] = with_parts_of_readme(texts[FIRST]) + toctrees()
+    texts[FIRST] = with_parts_of_readme(texts[FIRST]) + toctrees(texts)
     title, _, rest = texts["explore"].partition("\n")
     texts["explore"] = (
         f'{title}\n\n<p><a href="{EXPLORER}">Open the page as it comes, trained on two moons.</a></p>\n{rest}'
@@ -45,10 +46,16 @@ def stage(folder: Path) -> list[str]:
     return [name.rpartition(".")[0] for name in files if name.endswith((".md", ".rst", ".ipynb"))]
 
 
-def toctrees() -> str:
-    """The navigation, for the end of the start page."""
+def toctrees(texts: Mapping[str, str]) -> str:
+    """The navigation, for the end of the start page: the pages by their titles, without "How do I" before them."""
+
+    def entry(page: str) -> str:
+        question = re.match(r"# How do I (.+)\?$", texts.get(page, ""), re.MULTILINE)
+        return f"{question[1][0].upper()}{question[1][1:]} <{page}>" if question else page
+
     parts = [
-        "\n".join([f"```{{toctree}}\n:caption: {title}\n:hidden:\n", *pages, "```"]) for title, pages in navigation()
+        "\n".join([f"```{{toctree}}\n:caption: {title}\n:hidden:\n", *map(entry, pages), "```"])
+        for title, pages in navigation()
     ]
     return "\n" + "\n\n".join(parts) + "\n"
 

@@ -3,11 +3,13 @@
 import re
 import subprocess
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from fontTools.ttLib import TTFont
 from sphinx.util.inventory import InventoryFile
 from typer.main import get_command
 from website.command_line import commands
@@ -127,11 +129,35 @@ def test_sections_name_pages_that_are_there() -> None:
     assert named - {page for _, pages in navigation() for page in pages} == set()
 
 
+def test_every_guide_is_listed_under_the_heading_of_its_section_by_its_title() -> None:
+    parts = dict(
+        re.findall(r"^## (.+)\n((?:(?!## ).*\n)*)", (ROOT / "docs" / "how-to.md").read_text("utf-8"), re.MULTILINE)
+    )
+    guides = {
+        section.title: pages for section, (_, pages) in zip(SECTIONS, navigation(), strict=True) if section.guides
+    }
+    for title, pages in guides.items():
+        listed = re.findall(r"^\| \[(.+?)\]\((\S+)\.md\)", parts[title], re.MULTILINE)
+        titles = {page: (ROOT / "docs" / f"{page}.md").read_text("utf-8").partition("\n")[0] for page in pages}
+        assert {page: f"# {words}" for words, page in listed} == titles
+    assert list(parts) == list(guides)
+
+
 def test_formulas_are_drawn_by_the_browser_itself(site: Path) -> None:
     text = (site / "derivations.html").read_text("utf-8")
     assert text.count("<math") > 50
     assert "mathjax.js" not in text.lower()
     assert "\\rangle" not in text
+
+
+def test_the_letters_of_all_formulas_are_in_the_font_that_the_site_brings(site: Path) -> None:
+    texts = (path.read_text("utf-8") for path in site.glob("*.html"))
+    formulas = "".join(formula for text in texts for formula in re.findall(r"<math.*?</math>", text, re.DOTALL))
+    letters = set(unescape(re.sub(r"<[^>]+>|\s", "", formulas)))
+    font = TTFont(site / "_static" / "math.woff")
+    assert len(letters) > 50
+    assert letters - {chr(code) for code in font.getBestCmap()} == set()
+    assert "MATH" in font  # without this table, sums are as small as letters
 
 
 def test_every_command_is_described_with_its_options_and_its_example() -> None:

@@ -1,1 +1,1 @@
-"""What Sphinx needs beside its own: formulas without scripts, links to the reference from code, and llms.txt."""
+"""What Sphinx needs beside its own: formulas without scripts, lines that fit, links from code to the reference, llms.txt."""

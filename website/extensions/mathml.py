@@ -28,10 +28,15 @@ def block(writer: Any, node: nodes.Element) -> None:
 def drawn(node: nodes.Element, inline: bool) -> str:
     """The MathML of a formula, or its text with a warning where that cannot be read; warnings fail the build."""
     try:
-        return latex2mathml.tex2mathml(node.astext(), as_block=not inline)
+        return without_gaps(latex2mathml.tex2mathml(node.astext(), as_block=not inline))
     except MathError as fault:
         logger.warning("%s In the formula: %s", fault, node.astext(), location=node)
         return html.escape(node.astext())
+
+
+def without_gaps(drawn: str) -> str:
+    """The MathML with bars close to what they enclose: those of kets and absolute values are no operators."""
+    return drawn.replace('<mo stretchy="false">|</mo>', '<mo stretchy="false" lspace="0" rspace="0">|</mo>')
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
