@@ -261,11 +261,16 @@ for placement in ("block", "gate"):
     rows.append((placement, *last, f"{our_time:.1f}", f"{their_time:.0f}", f"{their_time / our_time:.0f}"))
 show_table(
     (
-        "placement", f"loss at step {STEPS}, default engine", f"loss at step {STEPS}, default.mixed",
-        "largest difference of a loss", "ms per step, default engine, this machine", "ms per step, default.mixed", "ratio",
+        "placement",
+        f"loss at step {STEPS}, default engine",
+        f"loss at step {STEPS}, default.mixed",
+        "largest difference of a loss",
+        "ms per step, default engine, this machine",
+        "ms per step, default.mixed",
+        "ratio",
     ),
     rows,
-)  # fmt: skip
+)
 
 # %% [markdown]
 # The losses agree up to rounding, so the two programs mean the same by this noise.

@@ -50,7 +50,7 @@ def toctrees(texts: Mapping[str, str]) -> str:
     """The navigation, for the end of the start page: the pages by their titles, without "How do I" before them."""
 
     def entry(page: str) -> str:
-        question = re.match(r"# How do I (.+)\?$", texts.get(page, ""), re.MULTILINE)
+        question = re.match(r"# How do I (\w.+)\?$", texts.get(page, ""), re.MULTILINE)
         return f"{question[1][0].upper()}{question[1][1:]} <{page}>" if question else page
 
     parts = [

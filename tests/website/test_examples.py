@@ -2,12 +2,14 @@
 
 import doctest
 import importlib
+import math
 import pkgutil
 from pathlib import Path
 
 import pytest
 import torch
 from website.examples import Example, examples, shown, without_example
+from website.extensions.blocks import WIDTH
 
 import qmoe
 
@@ -39,6 +41,27 @@ def test_modules_with_examples_are_found() -> None:
 
 def test_every_public_name_has_an_example_that_runs() -> None:
     assert without_example() == []
+
+
+def too_wide(example: Example) -> list[str]:
+    """The lines of an example that do not fit the column of the site where the screen is wide, or that are for tools.
+
+    Those of docstrings have a prompt and stand further in; those of notebooks go on in the next line, as in Jupyter.
+    """
+    width = 92 if ".py:" in example.where else math.inf if example.where.startswith("notebooks/") else WIDTH
+    return [line for line in example.code.splitlines() if len(line) > width or "fmt: " in line]
+
+
+def test_lines_of_examples_are_seen_whole_and_are_for_readers() -> None:
+    assert {example.where: lines for example in examples() if (lines := too_wide(example))} == {}
+
+
+def test_a_line_that_is_too_wide_is_seen() -> None:
+    assert too_wide(Example("page", "x = 1\ny = 2  # fmt: skip")) == ["y = 2  # fmt: skip"]
+    line = f"x = {'1' * 93}"
+    assert too_wide(Example("page", line)) == []
+    assert too_wide(Example("qmoe/a.py:f", line)) == [line]
+    assert too_wide(Example("page", line + "1111")) == [line + "1111"]
 
 
 def test_an_example_is_what_uses_a_name_and_what_it_gets_from_it() -> None:

@@ -8,7 +8,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 #: How many characters of code fit into the column where the screen is wide.
-WIDTH = 98
+WIDTH = 100
 
 
 def mark_long_lines(app: Sphinx, doctree: nodes.document) -> None:

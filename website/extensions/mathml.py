@@ -36,7 +36,7 @@ def drawn(node: nodes.Element, inline: bool) -> str:
 
 def without_gaps(drawn: str) -> str:
     """The MathML with bars close to what they enclose: those of kets and absolute values are no operators."""
-    return drawn.replace('<mo stretchy="false">|</mo>', '<mo stretchy="false" lspace="0" rspace="0">|</mo>')
+    return drawn.replace('<mo stretchy="false">|</mo>', '<mo stretchy="false" lspace="0em" rspace="0em">|</mo>')
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

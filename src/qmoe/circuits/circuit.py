@@ -48,7 +48,8 @@ class Body:
 
     Example:
         >>> from qmoe.circuits import Circuit, Feature, Gate, Weight
-        >>> Circuit.from_operations([Gate("RX", (0,), (Feature(0),)), Gate("RY", (0,), (Weight(0),))]).body.weight_shape
+        >>> gates = [Gate("RX", (0,), (Feature(0),)), Gate("RY", (0,), (Weight(0),))]
+        >>> Circuit.from_operations(gates).body.weight_shape
         (1,)
     """
 

@@ -189,7 +189,8 @@ class Depolarize:
 
     Example:
         >>> from qmoe.circuits import Circuit, Depolarize, NOISE
-        >>> [type(op).__name__ for op in Circuit(1, 1, noise=qmoe.NoiseModel(0.1)).operations if isinstance(op, NOISE)]
+        >>> circuit = Circuit(1, 1, noise=qmoe.NoiseModel(0.1))
+        >>> [type(op).__name__ for op in circuit.operations if isinstance(op, NOISE)]
         ['Depolarize', 'Depolarize']
         >>> Depolarize((0,))
         Depolarize(wires=(0,))

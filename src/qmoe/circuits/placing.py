@@ -57,7 +57,8 @@ def split_readout(operations: Sequence[Operation]) -> tuple[tuple[Operation, ...
 
     Example:
         >>> from qmoe.circuits import Circuit, ReadoutError, split_readout
-        >>> circuit = Circuit(1, 1, noise=qmoe.NoiseModel(channels=[ReadoutError(0.01).before_readout()]))
+        >>> noise = qmoe.NoiseModel(channels=[ReadoutError(0.01).before_readout()])
+        >>> circuit = Circuit(1, 1, noise=noise)
         >>> [len(part) for part in split_readout(circuit.operations)]
         [4, 1]
     """

@@ -133,8 +133,9 @@ def register(claims: Sequence[Claim], studies: Sequence[Study], version: str, da
         >>> from qmoe.studies import load_preset
         >>> study = load_preset("phase2-heldout")
         >>> registration = register(shipped_claims()[:1], [study], "1.0", date="2026-01-01")
-        >>> [departure.what for departure in verify(registration, shipped_claims()[:1], [study])]  # it has another seed
-        ['seed']
+        >>> [found] = verify(registration, shipped_claims()[:1], [study])
+        >>> found.what  # it has another seed
+        'seed'
     """
     if not claims or not studies:
         raise ConfigError(f"There are {len(claims)} claims and {len(studies)} studies; register at least one of each.")

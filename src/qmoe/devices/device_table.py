@@ -153,7 +153,8 @@ def device_table(
     Example:
         >>> from qmoe.devices import TrainedModel, device_table
         >>> points = torch.rand(60, 2) * 3
-        >>> models = [TrainedModel(qmoe.QuantumRouter(2, 2), points, torch.arange(60) % 2, seed, seed) for seed in range(6)]
+        >>> labels, router = torch.arange(60) % 2, qmoe.QuantumRouter(2, 2)
+        >>> models = [TrainedModel(router, points, labels, seed, seed) for seed in range(6)]
         >>> table = device_table(models, ["fake_manila"])
         >>> table.rows[0].device
         'fake_manila'

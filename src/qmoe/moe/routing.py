@@ -89,7 +89,10 @@ def collect_routings(model: nn.Module) -> Iterator[list[Routing]]:
         >>> import torch, qmoe
         >>> from qmoe.moe import LossCoefficients, collect_routings
         >>> moe = qmoe.MixtureOfExperts(
-        ...     qmoe.LinearRouter(4, 8), qmoe.LinearExperts(4, 4, 8), top_k=2, losses=LossCoefficients(balance=0.01)
+        ...     qmoe.LinearRouter(4, 8),
+        ...     qmoe.LinearExperts(4, 4, 8),
+        ...     top_k=2,
+        ...     losses=LossCoefficients(balance=0.01),
         ... )
         >>> net = torch.nn.Sequential(moe, torch.nn.Linear(4, 2))
         >>> with collect_routings(net) as routings:

@@ -115,7 +115,8 @@ class ExpertChoice:
     Example:
         >>> from qmoe.moe import ExpertChoice
         >>> router, experts = qmoe.LinearRouter(2, 4), qmoe.LinearExperts(2, 2, 4)
-        >>> qmoe.MixtureOfExperts(router, experts, expert_choice=ExpertChoice(2.0))(torch.rand(8, 2)).shape
+        >>> moe = qmoe.MixtureOfExperts(router, experts, expert_choice=ExpertChoice(2.0))
+        >>> moe(torch.rand(8, 2)).shape
         torch.Size([8, 2])
     """
 

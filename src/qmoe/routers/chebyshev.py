@@ -39,7 +39,7 @@ class ChebyshevRouter(FeatureRouter):
         ConfigError: for an empty interval, or more than ``MAX_FUNCTIONS`` functions.
 
     Example:
-        >>> router = ChebyshevRouter(in_features=2, n_experts=2, generator=torch.Generator().manual_seed(0))
+        >>> router = ChebyshevRouter(in_features=2, n_experts=2)
         >>> router.n_functions, sum(p.numel() for p in router.parameters())
         (8, 18)
     """

@@ -74,7 +74,7 @@ class QuantumRouter(HasShots, SoftmaxRouter):
 
     Example:
         >>> import torch
-        >>> router = QuantumRouter(in_features=2, n_experts=2, generator=torch.Generator().manual_seed(0))
+        >>> router = QuantumRouter(in_features=2, n_experts=2)
         >>> router(torch.zeros(5, 2)).shape
         torch.Size([5, 2])
     """

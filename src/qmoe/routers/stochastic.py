@@ -56,7 +56,7 @@ class StochasticRouter(SoftmaxRouter):
         ConfigError: for more than ``MAX_FEATURES`` features.
 
     Example:
-        >>> router = StochasticRouter(in_features=2, n_experts=2, generator=torch.Generator().manual_seed(0))
+        >>> router = StochasticRouter(in_features=2, n_experts=2)
         >>> sum(p.numel() for p in router.parameters())
         54
     """

@@ -81,7 +81,8 @@ def noisy_accuracy(
     Example:
         >>> from qmoe.analysis import NOISE_PROTOCOLS, noisy_accuracy
         >>> models = [qmoe.QuantumRouter(2, 2, noise=0.0)]
-        >>> sorted(NOISE_PROTOCOLS), noisy_accuracy(models, torch.rand(1, 8, 2), torch.zeros(1, 8).long(), 0.05).shape
+        >>> x, y = torch.rand(1, 8, 2), torch.zeros(1, 8).long()
+        >>> sorted(NOISE_PROTOCOLS), noisy_accuracy(models, x, y, 0.05).shape
         (['evaluated', 'mitigated', 'recalibrated', 'retrained'], (1,))
     """
     found: np.ndarray = noisy_answers(models, x, y, strength, protocol, **options).mean(axis=1)

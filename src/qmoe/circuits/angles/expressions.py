@@ -238,7 +238,8 @@ def angle_value(
 
     Example:
         >>> from qmoe.circuits import Weight, angle_value
-        >>> angle_value(2 * Weight(0) + 1, feature=[0.3].__getitem__, weight=[0.5].__getitem__, number=float)
+        >>> given = {"feature": [0.3].__getitem__, "weight": [0.5].__getitem__}
+        >>> angle_value(2 * Weight(0) + 1, **given, number=float)
         2.0
     """
     if isinstance(angle, Feature):

@@ -122,7 +122,8 @@ def mitigated(
         >>> from qmoe.engines import get_engine
         >>> from qmoe.engines.mitigation import mitigated
         >>> circuit = qmoe.Circuit(2, 1, noise=qmoe.NoiseModel(0.02))
-        >>> mitigated(get_engine("reference"), circuit, torch.rand(4, 2), torch.rand(circuit.weight_shape)).shape
+        >>> x, weights = torch.rand(4, 2), torch.rand(circuit.weight_shape)
+        >>> mitigated(get_engine("reference"), circuit, x, weights).shape
         torch.Size([4, 2])
     """
     if circuit.noise is None:

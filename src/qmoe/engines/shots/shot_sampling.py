@@ -73,7 +73,8 @@ def sampled(
         >>> gradient: Gradient = "exact"
         >>> circuit, x = qmoe.Circuit(2, 1), torch.zeros(5, 2)
         >>> options = {"shots": 10, "generator": torch.Generator(), "gradient": gradient}
-        >>> sampled(qmoe.engines.get_engine("native"), circuit, x, torch.zeros(circuit.weight_shape), **options).shape
+        >>> engine, weights = qmoe.engines.get_engine("native"), torch.zeros(circuit.weight_shape)
+        >>> sampled(engine, circuit, x, weights, **options).shape
         torch.Size([5, 2])
     """
     if gradient not in GRADIENTS:

@@ -57,7 +57,8 @@ def register_family(family: Family) -> None:
 
     Example:
         >>> from qmoe.interop.transformers import Family, register_family
-        >>> register_family(Family("FlexOlmo", "transformers.models.flex_olmo.modeling_flex_olmo.FlexOlmoTopKRouter"))
+        >>> router = "transformers.models.flex_olmo.modeling_flex_olmo.FlexOlmoTopKRouter"
+        >>> register_family(Family("FlexOlmo", router))
     """
     if not isinstance(family, Family) or "." not in family.router:
         raise ConfigError(

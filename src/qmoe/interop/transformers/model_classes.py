@@ -38,7 +38,8 @@ def swapped(model_class: Any, make: Make, layers: str | Iterable[int] = "all") -
         >>> import qmoe
         >>> from qmoe.interop.transformers import swapped
         >>> from transformers import MixtralForCausalLM
-        >>> QuantumMixtral = swapped(MixtralForCausalLM, lambda f, e: qmoe.QuantumRouter(f, e, n_qubits=8))
+        >>> make = lambda features, experts: qmoe.QuantumRouter(features, experts, n_qubits=8)
+        >>> QuantumMixtral = swapped(MixtralForCausalLM, make)
         >>> QuantumMixtral.__name__
         'SwappedMixtralForCausalLM'
     """

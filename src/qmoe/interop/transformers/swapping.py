@@ -50,9 +50,10 @@ def swap_gates(model: nn.Module, make: Make, layers: str | Iterable[int] = "all"
         >>> import qmoe
         >>> from qmoe.interop.transformers import swap_gates
         >>> from transformers import MixtralConfig, MixtralForCausalLM
-        >>> config = MixtralConfig(vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-        ...                        num_attention_heads=2, num_key_value_heads=2, num_local_experts=4)
-        >>> model = swap_gates(MixtralForCausalLM(config), lambda f, e: qmoe.QuantumRouter(f, e, n_qubits=3))
+        >>> sizes = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 16}
+        >>> heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "num_local_experts": 4}
+        >>> model = MixtralForCausalLM(MixtralConfig(**sizes, **heads, num_hidden_layers=1))
+        >>> model = swap_gates(model, lambda f, e: qmoe.QuantumRouter(f, e, n_qubits=3))
         >>> type(model.model.layers[0].mlp.gate.router).__name__
         'QuantumRouter'
     """

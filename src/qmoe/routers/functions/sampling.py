@@ -73,7 +73,8 @@ def sample_frequencies(circuit: Circuit, sampling: Sampling, generator: torch.Ge
 
     Example:
         >>> from qmoe.routers import Sampling, sample_frequencies
-        >>> sample_frequencies(qmoe.Circuit(3, 1), Sampling(6, "distinct"), torch.Generator().manual_seed(0)).shape
+        >>> of = torch.Generator().manual_seed(0)
+        >>> sample_frequencies(qmoe.Circuit(3, 1), Sampling(6, "distinct"), of).shape
         torch.Size([3, 3])
     """
     check_declared(circuit)
