@@ -46,8 +46,9 @@ format: $(VENV)/.installed-dev
 notebooks: $(VENV)/.installed-dev
 	$(BIN)/python scripts/execute_notebooks.py
 
-# The documentation as a site, in build/site/index.html. It needs no network.
-docs: $(VENV)/.installed-dev
+# The documentation as a site, in build/site/index.html. Only the installation needs a network.
+docs: $(VENV)/.installed-docs
+	@echo "Building the site, for about a minute."
 	$(BIN)/python -m website
 
 # The wheel and the source distribution, into dist/.
@@ -79,15 +80,22 @@ endurance: $(VENV)/.installed-dev
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 
 $(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "Installing qmoe and what it needs into $(VENV), from a package index: 1.7 GB, a minute or two."
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) -e .
 	touch $@
 
 # In one go, because it holds what .installed holds.
 $(VENV)/.installed-dev: pyproject.toml constraints.txt
+	@echo "Installing qmoe and all that its development needs into $(VENV), from a package index: 3.4 GB, some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) -e '.[dev]'
-	touch $(VENV)/.installed $@
+	touch $(VENV)/.installed $(VENV)/.installed-docs $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@echo "Installing what the site is built with into $(VENV)."
+	$(INSTALL) -e '.[docs]'
+	touch $@
 
 $(VENV)/.installed-peers: $(VENV)/.installed
 	$(INSTALL) -e '.[peers]'

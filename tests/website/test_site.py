@@ -79,6 +79,17 @@ def test_a_broken_link_is_seen(tmp_path: Path) -> None:
     assert sorted(broken({tmp_path / "a.html": Page(tmp_path / "a.html")})) == ["a.html: #no", "a.html: b.html"]
 
 
+def test_papers_that_pages_cite_are_in_the_bibliography_under_their_own_address() -> None:
+    pages = {path.name: path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
+    links = [link for text in pages.values() for link in re.findall(r"\[([^]]*)\]\((https?://[^)]+)\)", text)]
+    assert [link for link in links if link[1].startswith("http:")] == []
+    papers = {link[1]: link[0] for link in links if "arxiv.org" in link[1]}
+    assert {address for address in papers if not re.fullmatch(r"https://arxiv\.org/abs/\d{4}\.\d{5}", address)} == set()
+    named = {re.sub(r"arXiv[: ]", "https://arxiv.org/abs/", " ".join(words.split())) for words in papers.values()}
+    assert named == papers.keys()
+    assert {address for address in papers if address not in pages["bibliography.md"]} == set()
+
+
 def test_the_site_needs_no_network(pages: dict[Path, Page]) -> None:
     remote = {source for page in pages.values() for source in page.sources if urlsplit(source).netloc}
     assert remote == set()
@@ -107,6 +118,7 @@ def test_the_list_for_programs_has_every_page(site: Path) -> None:
     entries = dict(re.findall(r"^- \[.+\]\((\S+)\): (.+)$", text, re.MULTILINE))
     assert set(entries) == {f"{page}.html" for page in all_pages(site)} - {f"{FIRST}.html"}
     assert min(map(len, entries.values())) > 10
+    assert len(set(entries.values())) == len(entries)
     assert text.startswith("# qmoe\n\n> A quantum circuit")
 
 

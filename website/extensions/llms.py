@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def write(app: Sphinx, exception: Exception | None) -> None:
 def text(app: Sphinx) -> str:
     """The file: a title, a summary, and a list for each section."""
     lines = ["# qmoe", "", f"> {summary(app, FIRST)}", ""]
-    lines += ["The source of page.html, in Markdown or reStructuredText, is in _sources/.", ""]
+    lines += ["The source of page.html is _sources/page.md.txt, page.rst.txt or page.ipynb.txt.", ""]
     for title, pages in navigation():
         lines += [f"## {title}", "", *(entry(app, page) for page in with_parts(app, pages)), ""]
     return "\n".join(lines)
@@ -43,7 +44,10 @@ def summary(app: Sphinx, page: str) -> str:
 
 
 def note_summary(app: Sphinx, doctree: nodes.document) -> None:
-    """Keeps the first sentence of the page that was read, outside of pictures and code."""
+    """Keeps the first sentence of the page that was read, outside of pictures and code.
+
+    Notebooks first say how to run them, so there it is that of the second paragraph.
+    """
     paragraphs = (
         paragraph
         for section in doctree.findall(nodes.section)
@@ -51,8 +55,9 @@ def note_summary(app: Sphinx, doctree: nodes.document) -> None:
         if isinstance(paragraph, nodes.paragraph)
         and not all(isinstance(child, nodes.reference | nodes.image) for child in paragraph.children)
     )
-    first = " ".join(next((words.astext() for words in paragraphs), "").split())
-    app.env.metadata[app.env.docname]["summary"] = re.split(r"(?<=[.?])(?<!al\.) (?=[A-Z])", first)[0].rstrip(":")
+    position = 1 if app.env.docname.startswith("notebooks/") else 0
+    first = " ".join(next((words.astext() for words in islice(paragraphs, position, None)), "").split())
+    app.env.metadata[app.env.docname]["summary"] = re.split(r"(?<=\.)(?<!al\.) (?=[A-Z])", first)[0].rstrip(":")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -45,8 +45,8 @@ def preset_names() -> list[str]:
 
     Example:
         >>> from qmoe.studies import PHASES, preset_names
-        >>> preset_names()[:2], sorted(PHASES)
-        (['phase1-synthetic-published', 'phase1-synthetic-heldout'], ['ladder', 'phase1', 'phase2', 'phase3'])
+        >>> preset_names()[0], sorted(PHASES)
+        ('phase1-synthetic-published', ['ladder', 'phase1', 'phase2', 'phase3'])
     """
     return [name for names in PHASES.values() for name in names]
 
