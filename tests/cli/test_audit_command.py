@@ -1,6 +1,7 @@
 """`qmoe audit`, as a user meets it."""
 
 import json
+import sys
 
 import pandas
 import pytest
@@ -94,7 +95,9 @@ def test_a_place_that_is_not_there_is_told_before_anything_is_trained(folder):
     assert "there is no folder nowhere; make it first" in done.stderr
 
 
-def test_an_interrupted_audit_says_how_far_it_was_and_how_to_start_again(capsys):
+def test_an_interrupted_audit_says_how_far_it_was_and_how_to_start_again(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["qmoe", "audit", "mine.py:f"])
+
     def run(on_progress):
         on_progress(3, 14)
         raise KeyboardInterrupt
@@ -102,5 +105,5 @@ def test_an_interrupted_audit_says_how_far_it_was_and_how_to_start_again(capsys)
     with pytest.raises(typer.Exit) as ended:
         audit_command._with_progress(run, {}, as_json=True)
     assert ended.value.exit_code == 130
-    words = "Stopped after 3 of 14 models; an audit keeps nothing before its end. To start again: qmoe "
+    words = "Stopped after 3 of 14 models; an audit keeps nothing before its end. To start again: qmoe audit mine.py:f"
     assert capsys.readouterr().err.startswith(words)

@@ -1,5 +1,6 @@
 """Signals that ask to stop, failed trials on the command line, and how far a store is."""
 
+import contextlib
 import functools
 import json
 import multiprocessing
@@ -37,6 +38,7 @@ QMOE = [sys.executable, "-c", "from qmoe.cli import main; main()"]
 def test_the_first_signal_asks_and_the_second_ends_at_once(name, monkeypatch, capfd):
     number, ended = getattr(signal, name), []
     monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr(sys, "argv", ["qmoe", "run", "mine.toml"])
     before = signal.getsignal(number)
     with until_stopped() as stop:
         stop.finishing, stop.stored, stop.total = lambda: True, 1_200, 5_000
@@ -49,13 +51,14 @@ def test_the_first_signal_asks_and_the_second_ends_at_once(name, monkeypatch, ca
     assert signal.getsignal(number) is before
     first, second = capfd.readouterr().err.strip().splitlines()
     assert first == "Stopping once what runs is stored, a few seconds' work. Ctrl-C again stops at once."
-    assert second.startswith("Stopped: 1,200 of 5,000 trials are stored. To go on: qmoe ")
+    assert second == "Stopped: 1,200 of 5,000 trials are stored. To go on: qmoe run mine.toml"
 
 
-def test_where_nothing_runs_that_could_be_stored_the_first_signal_ends_the_job(capfd):
+def test_where_nothing_runs_that_could_be_stored_the_first_signal_ends_the_job(capfd, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["qmoe", "run", "mine.toml"])
     with until_stopped() as stop, pytest.raises(Halted):
         signal.raise_signal(signal.SIGINT)
-    assert stop.told.startswith("Stopped before any training. To start again: qmoe ")
+    assert stop.told == "Stopped before any training. To start again: qmoe run mine.toml"
     assert capfd.readouterr().err == ""
 
 
@@ -71,7 +74,18 @@ def test_ending_at_once_takes_the_worker_processes_along(monkeypatch):
     assert child.exitcode == -signal.SIGKILL
 
 
+@pytest.fixture
+def port_of_dask_is_taken():
+    """Another run, or another scheduler, has the port that Dask tells its health at by default."""
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # somebody else has it, which is as good
+            taken.bind(("127.0.0.1", 8787))
+            taken.listen()
+        yield
+
+
 @pytest.mark.parametrize("executor", ["local", "dask:local"])
+@pytest.mark.usefixtures("port_of_dask_is_taken")
 def test_ctrl_c_while_workers_start_is_quiet_and_tells_what_is_stored(tmp_path, executor):
     (tmp_path / "tiny.toml").write_text(TINY_TOML)
     command = [*QMOE, "run", "tiny.toml", "--out", "results", "--executor", executor, "--workers", "2"]

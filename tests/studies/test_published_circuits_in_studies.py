@@ -112,7 +112,7 @@ def test_ablations_take_a_published_circuit_with_its_own_layers_and_scaling(tabl
     built = build_router(make_trials(fewer)[0].trial)
     assert isinstance(built, QuantumRouter)
     assert built.circuit == data_reuploading(5, 2)
-    with pytest.raises(ConfigError, match=r"3 qubits for 5 feature\(s\)"):
+    with pytest.raises(ConfigError, match="3 qubits for 5 features"):
         ablation_study(table, "kind", circuit="data_reuploading", qubits=3)
     with pytest.raises(ConfigError, match="Unknown circuit 'iqq'"):
         ablation_study(table, "kind", circuit="iqq")

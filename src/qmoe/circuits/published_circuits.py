@@ -218,8 +218,10 @@ def published_circuit(given: str | Mapping[str, Any], n_features: int) -> Circui
 
     Example:
         >>> from qmoe.circuits import published_circuit
-        >>> published_circuit("iqp", 4).weight_shape, published_circuit({"name": "iqp", "n_layers": 2}, 4).weight_shape
-        ((10, 4, 3), (2, 4, 3))
+        >>> published_circuit("iqp", 4).weight_shape
+        (10, 4, 3)
+        >>> published_circuit({"name": "iqp", "n_layers": 2}, 4).weight_shape
+        (2, 4, 3)
     """
     name, options = _named(given)
     build, size = PUBLISHED[name]

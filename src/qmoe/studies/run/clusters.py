@@ -105,8 +105,9 @@ def open_cluster(kind: str, where: str, workers: int | None) -> Executor:
         # On this machine alone: the page of the scheduler would be open to everybody who can reach it.
         with sparing_children():
             cluster = distributed.LocalCluster(
-                n_workers=n, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=40
-            )
+                n_workers=n, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=40,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # its health is told at any port that is free
+            )  # fmt: skip
         return _connected(distributed, cluster, keep=n)
     if not where:
         raise ConfigError(
