@@ -119,6 +119,9 @@ def test_what_differs_in_nothing_that_is_trained_is_one_specification():
     amplitudes = {"name": "q", "label": "q", "model": {"router": router, "experts": {"kind": "linear"}}}
     table = {"rotation": ["X", "Z"]}
     assert len(specifications(parse_study(tiny_values(arms=[amplitudes], multiverse=table)))) == 1
+    by_name = {"kind": "quantum", "circuit": "iqp"}
+    named = {"name": "q", "label": "q", "model": {"router": by_name, "experts": {"kind": "linear"}}}
+    assert len(specifications(parse_study(tiny_values(arms=[named], multiverse=table)))) == 1
 
 
 def test_only_the_arms_that_are_named_are_tried_and_the_study_keeps_its_own():

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from qmoe.circuits import data_reuploading, iqp
+from qmoe import QMoEClassifier
+from qmoe.circuits import data_reuploading, iqp, published_circuit
 from qmoe.claims import ablation_study
 from qmoe.errors import ConfigError
 from qmoe.routers import QuantumRouter, TwinRouter
+from qmoe.routers.quantum import QuantumRouterSpec
 from qmoe.studies import Store, Study, ladder_rungs, make_trials, run_studies
 from qmoe.studies.admission.part_sizes import router_size
 from qmoe.studies.assembly import build_router, n_trainable
@@ -72,6 +75,17 @@ def test_sizes_are_those_of_the_router_that_is_built(router: dict[str, Any]) -> 
 def test_files_with_impossible_circuits_are_refused(router: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         study_of(router)
+
+
+@pytest.mark.parametrize(
+    ("circuit", "n_features"),
+    [({"name": "iqp", "readout": "Z3"}, 4), ({"name": "dressed", "mapped": False, "n_qubits": 2}, 2)],
+)
+def test_a_circuit_that_exists_for_some_number_of_features_is_taken(circuit: dict[str, Any], n_features: int) -> None:
+    QuantumRouterSpec(circuit=circuit).check()
+    x = np.random.default_rng(0).random((20, n_features))
+    fitted = QMoEClassifier(circuit=circuit, epochs=1).fit(x, np.arange(20) % 2)
+    assert fitted.module_.router.circuit == published_circuit(circuit, n_features)
 
 
 def test_a_ladder_leaves_out_the_rungs_that_a_published_circuit_does_not_have() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 from qmoe.circuits.encodings import AmplitudeEncoding, AngleEncoding
-from qmoe.circuits.published_circuits import published_circuit
+from qmoe.circuits.published_circuits import check_published
 from qmoe.errors import ConfigError
 from qmoe.part_spec import Depth, PartSpec, Within
 
@@ -75,7 +75,7 @@ class RouterCircuitSpec(CircuitSpec):
                 f"circuit was given, and so {', '.join(beside)} decide nothing; drop them. Arguments of a published circuit "
                 'go into its table: circuit = { name = "iqp", n_layers = 2 }'
             )
-        published_circuit(self.circuit, 3)
+        check_published(self.circuit)
 
     def circuit_options(self) -> dict[str, Any]:
         """The circuit, as `qmoe.QuantumRouter` takes it."""

@@ -243,6 +243,24 @@ def published_circuit(given: str | Mapping[str, Any], n_features: int) -> Circui
     return build(**options)
 
 
+def check_published(given: str | Mapping[str, Any]) -> None:
+    """Refuses what is no published circuit for any number of features, before it is known how many there are.
+
+    Raises:
+        ConfigError: as `published_circuit`.
+    """
+    first: ConfigError | None = None
+    for n_features in (3, *range(1, _MAX_QUBITS + 1)):  # most circuits exist for 3
+        try:
+            published_circuit(given, n_features)
+        except ConfigError as error:
+            first = first or error
+        else:
+            return
+    assert first is not None
+    raise first
+
+
 def _named(given: Any) -> tuple[str, dict[str, Any]]:
     """The name and the arguments of a published circuit."""
     options = dict(given) if isinstance(given, Mapping) else {"name": given}

@@ -19,8 +19,8 @@ from qmoe.circuits import (
     as_encoding,
     as_noise,
     as_readout,
-    published_circuit,
 )
+from qmoe.circuits.published_circuits import check_published
 from qmoe.engines import Engine, get_engine
 from qmoe.engines.shots import as_shots
 from qmoe.errors import ConfigError, unknown
@@ -90,7 +90,7 @@ class CircuitOptions(BaseEstimator):
         as_encoding(self.encoding), as_ansatz(self.ansatz), as_readout(self.readout), as_noise(plain(self.noise))
         get_engine(self.engine), as_shots(plain(self.shots))
         if isinstance(self.circuit, (str, Mapping)):
-            published_circuit(self.circuit, 3)
+            check_published(self.circuit)
         elif self.circuit is not None and not isinstance(self.circuit, (Circuit, Imported)):
             raise ConfigError(
                 f"circuit is {self.circuit!r}, expected a qmoe.Circuit, what qmoe.interop.from_pennylane, from_qiskit or "

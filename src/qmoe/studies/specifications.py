@@ -141,8 +141,9 @@ def _specify(study: Study, multiverse: MultiverseSpec, chosen: dict[str, Any]) -
 
 
 def _axis(part: Any) -> str | None:
-    """The axis of a router's or experts' angle encoding; None where there is none."""
-    return part.rotation if hasattr(part, "rotation") and getattr(part, "encoding", "angle") == "angle" else None
+    """The axis of a router's or experts' angle encoding; None where there is none, as in a circuit by its name."""
+    has_one = hasattr(part, "rotation") and getattr(part, "encoding", "angle") == "angle"
+    return part.rotation if has_one and getattr(part, "circuit", None) is None else None
 
 
 def _turned(arm: ArmSpec, rotation: str) -> ArmSpec:
