@@ -2,18 +2,20 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
 from invented_results import invented
 from typer.testing import CliRunner
 
 from qmoe.cli.app import app
-from qmoe.errors import StoreError
+from qmoe.errors import StateWarning, StoreError
+from qmoe.report.sections.summary import gaps
 from qmoe.report.two_folders import compare_results
 from qmoe.studies import Store, parse_study, run_studies, trials
 from qmoe.studies.run.stack_run import failed
 from qmoe.studies.trials import NUMERICS
-from tiny_study import tiny_values
+from tiny_study import TINY_TOML, tiny_values
 
 
 def leads(arm, strength, factor):
@@ -141,11 +143,33 @@ def test_results_of_other_numerics_are_told_as_such(tmp_path, tiny, monkeypatch)
         with Store(tmp_path / "b" / "store.sqlite") as store:
             run_studies([older], store)
     trials._members.cache_clear()  # what it remembers of the older numerics
-    found = compare_results(tmp_path / "a" / "store.sqlite", tmp_path / "b" / "store.sqlite")
+    with pytest.warns(StateWarning, match="of an earlier qmoe"):
+        found = compare_results(tmp_path / "a" / "store.sqlite", tmp_path / "b" / "store.sqlite")
     (study,) = found.differing
     assert (study.a.numerics, study.b.numerics) == (NUMERICS, 3)
     assert (study.a.missing, study.b.missing) == (0, 12)
-    assert f"numerics: {NUMERICS} in A, 3 in B." in told(tmp_path / "a", tmp_path / "b")
+    with pytest.warns(StateWarning, match="of an earlier qmoe"):
+        assert f"numerics: {NUMERICS} in A, 3 in B." in told(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_study_of_earlier_numerics_says_why_its_trials_do_not_count(tmp_path, tiny, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("qmoe.studies.trials.NUMERICS", 3)
+        trials._members.cache_clear()
+        with Store(tmp_path / "store.sqlite") as store:
+            run_studies([tiny], store)
+    trials._members.cache_clear()
+    why = f"of an earlier qmoe (numerics 3, here {NUMERICS}), which trains to other numbers"
+    with Store(tmp_path / "store.sqlite", create=False) as store:
+        with pytest.warns(StateWarning, match=re.escape(why)):
+            found = store.load(tiny.name)
+        assert (found.numerics, found.n_missing) == (3, 12)
+        assert any(why in line for line in gaps([found]))
+    (tmp_path / "tiny.toml").write_text(TINY_TOML)
+    again = CliRunner().invoke(app, ["run", str(tmp_path / "tiny.toml"), "--out", str(tmp_path), "--workers", "1"])
+    assert why in " ".join(again.output.split())
+    with Store(tmp_path / "store.sqlite", create=False) as store:
+        assert (store.load(tiny.name).numerics, store.load(tiny.name).n_missing) == (None, 0)
 
 
 def test_a_folder_without_a_store_is_refused(folders, tmp_path):

@@ -42,6 +42,8 @@ from qmoe.studies.noise_measures import measure_noise, missing_noise
 from qmoe.studies.run.executors import SizedExecutor, works
 from qmoe.studies.run.runner import RunState
 from qmoe.studies.run.stacks import Stack, kernels_to_compile, seconds
+from qmoe.studies.store.results import other_numerics
+from qmoe.studies.trials import make_trials
 
 STORE = "store.sqlite"
 #: Exit status where all ran to the end and some trials failed.
@@ -162,6 +164,8 @@ def _named(study: Study, store: Store, console: Console, own_name: bool) -> Stud
             f"{store.path.parent}/ had another study {study.name}, with other data or settings. Its trials stay in the "
             "store, but the report shows the study as it is now; to see both, rename one of them."
         )
+    elif (numerics := store.other_numerics(named.name, make_trials(named)[0].trial)) is not None:
+        words = f"The study {named.name} was run here before: {other_numerics(numerics)}"
     if words:
         say(console, words)
     return named

@@ -15,10 +15,6 @@ from qmoe.report.findings.contents import Contents, read_store
 from qmoe.report.findings.judged import telling
 from qmoe.studies import Store, Study, StudyResults
 from qmoe.studies.store.columns import Columns
-from qmoe.studies.trials import NUMERICS
-
-#: Newer numerics than today's that are looked for.
-_NEWER = 50
 
 
 @dataclass(frozen=True)
@@ -220,7 +216,7 @@ class _Side:
         contents = read_store(path, claims)
         results = {r.study.name: r for r in contents.results}
         with Store(path, create=False) as store:
-            numerics = {name: _numerics(r, store.first_hash(name)) for name, r in results.items()}
+            numerics = {name: r.members[0].trial.numerics_of(store.first_hash(name)) for name, r in results.items()}
         return cls(contents, results, numerics)
 
     def facts(self, name: str) -> StudyFacts | None:
@@ -238,12 +234,6 @@ class _Side:
             commits=tuple(sorted({execution.commit for execution in ran.executions if execution.commit})),
             numerics=self.numerics[name],
         )
-
-
-def _numerics(results: StudyResults, first: str | None) -> int | None:
-    """The `NUMERICS` that give the first trial of a study the hash that it has in the store."""
-    trial = results.members[0].trial
-    return next((n for n in range(NUMERICS + _NEWER) if trial.hash_by(n) == first), None)
 
 
 def _study(name: str, a: _Side, b: _Side) -> StudyDifference:

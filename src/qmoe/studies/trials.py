@@ -20,6 +20,8 @@ from qmoe.studies.specs.study import ArmSpec, DataSpec, ModelSpec, Study, Traini
 
 #: Part of every hash; raised whenever the same spec would train to other numbers than before.
 NUMERICS = 7
+#: Newer ones that are looked for in stores of later versions.
+_NEWER = 50
 
 _DATA, _SPLIT, _INIT, _ORDER, _LABELS, _TEST, _BASELINE, _SHOTS = range(8)  # streams of the root seed; never renumber
 
@@ -98,6 +100,10 @@ class TrialSpec:
     def hash_by(self, numerics: int) -> str:
         """The hash that a version of qmoe with these `NUMERICS` gives it."""
         return hashlib.sha256(f"{numerics}:{self._joined(self.data.identity)}".encode()).hexdigest()[:16]
+
+    def numerics_of(self, found: str | None) -> int | None:
+        """The `NUMERICS` by which it has the hash ``found``; None where there are none."""
+        return next((n for n in range(NUMERICS + _NEWER) if self.hash_by(n) == found), None)
 
     @property
     def canonical(self) -> str:

@@ -26,7 +26,7 @@ from qmoe.report.tables import (
 )
 from qmoe.report.words import join
 from qmoe.studies import StudyResults
-from qmoe.studies.store.results import later_keys
+from qmoe.studies.store.results import later_keys, other_numerics
 
 _PHASES = {"phase1": "1", "phase2": "2", "phase3": "3"}
 _DATA = {"phase1-synthetic-published": "synthetic, ", "phase1-mnist-published": "MNIST, "}
@@ -240,6 +240,7 @@ def gaps(results: Sequence[StudyResults], unreadable: Sequence[tuple[str, str]] 
     total, missing = sum(len(r.members) for r in results), sum(r.n_missing for r in results)
     lines = [f"The study {name} cannot be read and is left out: {reason}" for name, reason in unreadable]
     lines += [f"The study {r.study.name}: {later_keys(r.unknown)}" for r in results if r.unknown]
+    lines += [f"The study {r.study.name}: {other_numerics(r.numerics)}" for r in results if r.numerics is not None]
     if missing:
         where = join([f"{r.study.name} {r.n_missing} of {len(r.members)}" for r in results if r.n_missing])
         lines.append(f"{missing:,} of {count(total, 'trial')} missing: run the same command again. ({where})")

@@ -22,7 +22,7 @@ from qmoe.studies.specs.study import Study
 from qmoe.studies.store.columns import Columns
 from qmoe.studies.store.digests import measured, of_measurement, of_study
 from qmoe.studies.store.file import StoreFile
-from qmoe.studies.store.results import StudyResults, later_keys
+from qmoe.studies.store.results import StudyResults, later_keys, other_numerics
 from qmoe.studies.store.stored_study import read_study
 from qmoe.studies.store.trial_rows import Record, TrialRow, check_whole
 from qmoe.studies.store.trial_table import TrialTable
@@ -246,6 +246,11 @@ class Store(StoreFile):
             row = self._db.execute(query, (name,)).fetchone()
         return None if row is None else row[0]
 
+    def other_numerics(self, name: str, trial: TrialSpec) -> int | None:
+        """The `NUMERICS` by which ``trial``, a study's first, was planned here, if other than today's; else None."""
+        first = self.first_hash(name)
+        return None if first in (None, trial.hash) else trial.numerics_of(first)
+
     def load(self, name: str) -> StudyResults:
         """Reads a study with what its trials left.
 
@@ -265,7 +270,10 @@ class Store(StoreFile):
         if unknown:
             warn_caller(f"{self.path}: study {name}: {later_keys(unknown)}", StateWarning)
         columns = self.columns([m.trial for m in members])
-        return StudyResults(study, members, columns, StoreReader(self.path.resolve()), unknown)
+        numerics = self.other_numerics(name, members[0].trial)
+        if numerics is not None:
+            warn_caller(f"{self.path}: study {name}: {other_numerics(numerics)}", StateWarning)
+        return StudyResults(study, members, columns, StoreReader(self.path.resolve()), unknown, numerics)
 
     def frame(self, study: str | None = None, history: bool = False) -> pandas.DataFrame:
         """The trials of a study, or of all that can be read, as a pandas frame; see `StudyResults.frame`."""

@@ -13,7 +13,7 @@ from qmoe.studies.specifications import Specification, specifications
 from qmoe.studies.specs.study import Study
 from qmoe.studies.store.columns import Columns, columns_of
 from qmoe.studies.store.trial_rows import Record
-from qmoe.studies.trials import Member, TrialSpec, make_trials
+from qmoe.studies.trials import NUMERICS, Member, TrialSpec, make_trials
 
 if TYPE_CHECKING:
     import pandas
@@ -42,6 +42,7 @@ class StudyResults:
         columns: what they left, in the same order.
         reader: reads whole records, histories, and trials of other specifications.
         unknown: keys of the study in its store that this version of qmoe does not know, and left out.
+        numerics: of the version of qmoe that planned the trials in its store, where these are others than today's.
     """
 
     study: Study
@@ -49,6 +50,7 @@ class StudyResults:
     columns: Columns
     reader: Reader
     unknown: tuple[str, ...] = ()
+    numerics: int | None = None
 
     @classmethod
     def of_records(cls, study: Study, members: Sequence[Member], records: Mapping[str, Record]) -> Self:
@@ -144,6 +146,15 @@ class _Given:
         found = [self._records[t.hash].history for t in trials if t.hash in self._records]
         lines = [history[quantity] for history in found if quantity in history]
         return np.array(lines) if lines else np.zeros((0, 0))
+
+
+def other_numerics(numerics: int) -> str:
+    """Says that a study was planned by a version of qmoe that trains to other numbers."""
+    whose = "an earlier" if numerics < NUMERICS else "a later"
+    return (
+        f"its trials in the store are of {whose} qmoe (numerics {numerics}, here {NUMERICS}), which trains to other numbers. "
+        "They stay there, and count as not run."
+    )
 
 
 def later_keys(unknown: Iterable[str]) -> str:
