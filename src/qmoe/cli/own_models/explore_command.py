@@ -39,7 +39,7 @@ def explore(
     Writes one file that needs no network, and opens it. Noise, shots, entangler, dephasing, scaling and all weights are
     controls; maps, boundary and accuracy follow at once.
 
-    Example: qmoe explore --data wine.csv --target class --out wine.html
+    Example: qmoe explore --data table.csv --target label --out table.html
     """
     with starting():
         from qmoe.explorer import build_explorer

@@ -152,8 +152,8 @@ def other_numerics(numerics: int) -> str:
     """Says that a study was planned by a version of qmoe that trains to other numbers."""
     whose = "an earlier" if numerics < NUMERICS else "a later"
     return (
-        f"its trials in the store are of {whose} qmoe (numerics {numerics}, here {NUMERICS}), which trains to other numbers. "
-        "They stay there, and count as not run."
+        f"its trials in the store are of {whose} qmoe (numerics {numerics}, here {NUMERICS}), which trains to other "
+        "numbers. They stay there, and count as not run."
     )
 
 
