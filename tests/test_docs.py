@@ -9,12 +9,14 @@ import sqlite3
 import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import pytest
 import torch
 
 from helpers import qmoe_command
 from qmoe.data import DATASETS, fourier, make_dataset
+from qmoe.interop.transformers import FAMILIES
 from qmoe.studies import Store, load_preset, parse_study, run_studies
 from user_tables import write_table
 
@@ -112,6 +114,7 @@ def ladder(lr: float = 0.1) -> Any:
     )
 
 
+@mock.patch.dict(FAMILIES)  # a page makes one more known
 @pytest.mark.parametrize("page", [name for name in having("python") if name != "README.md"])
 def test_examples_run_and_print_what_the_page_says(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names: dict[str, object] = {}  # a page imports all that it uses
