@@ -151,6 +151,7 @@ def as_circuit_options(circuit: Any) -> CircuitOptions:
                 raise unknown("option of the circuit", name, known)
         return CircuitOptions(**circuit)
     raise ConfigError(
-        f"circuit is {circuit!r}, expected qmoe.CircuitOptions, a dict of its options, a qmoe.Circuit, an imported circuit, "
-        "the name of a published circuit, or None."
+        f"circuit is {circuit!r}, expected qmoe.CircuitOptions, a dict of its options, a qmoe.Circuit (of a list of gates: "
+        "Circuit.from_operations), what qmoe.interop.from_pennylane, from_qiskit or from_qasm3 returned, the name of a "
+        "published circuit, or None."
     )
