@@ -185,6 +185,15 @@ def test_a_swapped_class_loads_what_it_saved_and_the_plain_class_refuses_it(name
         transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_a_swapped_class_of_plain_modules_loads_what_it_saved(name: str, tmp_path: Path) -> None:
+    for make in (nn.Linear, lambda f, e: nn.Sequential(nn.Linear(f, 3), nn.Tanh(), nn.Linear(3, e))):
+        kind = swapped(model_class(name), make)
+        model = kind(config_of(name)).eval()
+        model.save_pretrained(tmp_path)
+        assert torch.equal(kind.from_pretrained(tmp_path)(ids()).logits, model(ids()).logits)
+
+
 def test_gates_stay_in_single_precision_when_a_model_is_loaded_in_half(tmp_path: Path) -> None:
     kind = swapped(model_class("Mixtral"), noisy)
     model = kind(config_of("Mixtral")).eval()

@@ -15,7 +15,7 @@ import qmoe
 from helpers import generator
 from qmoe.errors import ConfigError, ShapeError, UnsupportedError
 from qmoe.interop.transformers import FAMILIES, Family, gates_of, register_family, swap_gates, swapped, unswap_gates
-from transformer_models import MODELS, Itself, build, config_of, ids, quantum
+from transformer_models import MODELS, Itself, build, config_of, ids, model_class, quantum
 
 WITH_AUX = [name for name in MODELS if name != "DeepSeek-V3"]
 
@@ -228,6 +228,39 @@ def test_modules_of_the_wrong_size_are_told_when_they_are_swapped_and_none_is(wr
         swap_gates(model, lambda f, e, layer: wrong(f, e) if layer else quantum(f, e))
     assert gates_of(model) == {}
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("make", [nn.Linear, quantum])
+def test_a_gate_without_values_is_refused_where_the_model_has_them(make: Any) -> None:
+    model = build("Mixtral")
+    with pytest.raises(ConfigError, match=r"for model\.layers\.1\.mlp\.gate a .* on the device meta.*to_empty"):
+        swap_gates(model, lambda f, e, layer: make(f, e).to("meta" if layer else "cpu"))
+    assert gates_of(model) == {}
+
+
+def test_a_model_without_values_takes_modules_without_a_trial() -> None:
+    with torch.device("meta"):
+        model = model_class("Mixtral")(config_of("Mixtral"))
+        swap_gates(model, nn.Linear)
+    assert [gate.router.weight.is_meta for gate in gates_of(model).values()] == [False, False]
+    unswap_gates(model)
+    swap_gates(model, lambda f, e: nn.Linear(f, e, device="meta"))
+    assert [gate.router.weight.is_meta for gate in gates_of(model).values()] == [True, True]
+
+
+def test_hooks_of_a_module_see_no_trial() -> None:
+    seen = []
+
+    def make(in_features: int, n_experts: int) -> nn.Module:
+        made = nn.Sequential(Tuple(in_features, n_experts))
+        made[0].register_forward_hook(lambda module, x, output: output[0])
+        made.register_forward_pre_hook(lambda module, x: seen.append(x[0].shape))
+        return made
+
+    model = swap_gates(build("Mixtral"), make)
+    assert seen == []
+    outputs(model)
+    assert seen == [(14, 16), (14, 16)]
 
 
 def test_the_trial_of_a_module_changes_neither_it_nor_random_numbers() -> None:

@@ -75,11 +75,18 @@ class SwappedGate(nn.Module):
                 "qmoe.QuantumRouter(in_features, n_experts, n_qubits=8)."
             )
         if name is not None:
-            place = torch.device("cpu") if weight.is_meta else weight.device
-            check_fits(router, self.in_features, self.n_experts, f"make gave {f'for {name} ' if name else ''}", place)
+            whose = f"make gave {f'for {name} ' if name else ''}"
+            before = self.__dict__["_before"]
+            place = weight.device if before is None else before[self.family.weight].device
+            if place.type != "meta" and _lacks_memory(router):
+                raise ConfigError(
+                    f"{whose}a {type(router).__name__} on the device meta, which has no values, and the model is on "
+                    f"{place}; make it without device='meta', or give it values first (to_empty, then an initialisation)."
+                )
+            check_fits(router, self.in_features, self.n_experts, whose, place)
         router.to(torch.float64 if weight.dtype == torch.float64 else torch.float32)
         self.router = router.train(self.training)
-        if not weight.is_meta:
+        if not weight.is_meta and not _lacks_memory(router):
             router.to(weight.device)
         for module in self.modules():
             module.__dict__[_DRAWN] = True
@@ -112,7 +119,8 @@ def check_fits(router: nn.Module, in_features: int, n_experts: int, whose: str, 
     """Checks that a router gives one logit for each expert.
 
     A router of qmoe says its sizes. Of any other module a copy is tried on two rows, in evaluation, so that neither the
-    module nor random numbers change. One that cannot be copied, or has no memory yet, is seen when it first runs.
+    module nor random numbers change. The first forward tells of one that cannot be tried: it cannot be copied, it has hooks,
+    which would see the trial, or there is no memory yet, as where transformers builds a model to load it.
 
     Args:
         router: gives the logits.
@@ -132,8 +140,7 @@ def check_fits(router: nn.Module, in_features: int, n_experts: int, whose: str, 
                 f"{in_features} features and {n_experts} experts{remedy}"
             )
         return
-    held = [*router.parameters(), *router.buffers()]
-    if any(value.is_meta for value in held):
+    if device.type == "meta" or _lacks_memory(router) or _has_hooks(router):
         return
     try:
         # What torch.compile wraps, so that nothing is compiled for the trial.
@@ -143,7 +150,8 @@ def check_fits(router: nn.Module, in_features: int, n_experts: int, whose: str, 
     own = own_tensor(router)
     if own is not None:
         device = own.device
-    x = 0.1 * torch.randn(2, in_features, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    draw = torch.Generator().manual_seed(0)
+    x = 0.1 * torch.randn(2, in_features, generator=draw, dtype=torch.float64, device="cpu")
     expected = f"expected a module from (..., {in_features}) hidden states to (..., {n_experts}) logits{remedy}"
     with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -158,6 +166,14 @@ def check_fits(router: nn.Module, in_features: int, n_experts: int, whose: str, 
     if not isinstance(logits, Tensor) or shape != (2, n_experts):
         found = f"{shape}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
         raise ConfigError(f"{whose}a {kind} that gives {found} for hidden states {(2, in_features)}; {expected}")
+
+
+def _lacks_memory(router: nn.Module) -> bool:
+    return any(value.is_meta for value in (*router.parameters(), *router.buffers()))
+
+
+def _has_hooks(router: nn.Module) -> bool:
+    return any(part._forward_hooks or part._forward_pre_hooks for part in router.modules())
 
 
 def _logits(router: nn.Module, x: Tensor) -> Tensor:

@@ -208,7 +208,7 @@ def try_rule(gate: nn.Module, family: Family) -> None:
     if weight.is_meta:
         return
     draw = torch.Generator().manual_seed(0)
-    x = torch.randn(16, weight.shape[1], generator=draw).to(weight.device, weight.dtype)
+    x = torch.randn(16, weight.shape[1], generator=draw, device="cpu").to(weight.device, weight.dtype)
     mode = gate.training
     gate.eval()
     try:
