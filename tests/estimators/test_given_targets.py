@@ -8,6 +8,7 @@ import qmoe
 from qmoe.errors import ConfigError
 
 X = np.random.default_rng(0).normal(size=(6, 2))
+DAYS = np.array(["2020-01-01", "2020-01-02", "2020-01-01", "NaT", "2020-01-01", "NaT"], dtype="datetime64[s]")
 
 
 def classify(y, **options):
@@ -44,6 +45,11 @@ def test_a_target_that_is_missing_is_named_with_its_row(y, word):
         (objects("a", "b", "a", None, "a", None), "None"),
         (["a", "b", "a", float("nan"), "a", float("nan")], "NaN"),
         (pd.Series(["a", "b", "a", None, "a", None], dtype="category"), "NaN"),
+        (DAYS, "NaT"),
+        (DAYS - DAYS[0], "NaT"),
+        (objects(*DAYS), "NaT"),
+        (pd.Series(DAYS), "NaT"),
+        (pd.Series(DAYS).dt.tz_localize("UTC"), "NaT"),
     ],
 )
 def test_a_label_that_is_missing_is_named_with_its_row(y, word):

@@ -53,6 +53,8 @@ def _as_given(y: Any) -> np.ndarray | None:
 def _refuse_missing(values: np.ndarray) -> None:
     if values.dtype.kind == "f":
         missing = np.isnan(values)
+    elif values.dtype.kind in "mM":
+        missing = np.isnat(values)
     elif values.dtype.kind == "O":
         missing = np.array([_is_missing(value) for value in values.ravel()], dtype=bool).reshape(values.shape)
     else:
@@ -70,4 +72,6 @@ def _is_missing(value: Any) -> bool:
     """None, NaN, and what pandas writes for them, which is not imported for it."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        return bool(np.isnat(value))
     return isinstance(value, float | np.floating) and bool(np.isnan(value))
