@@ -14,7 +14,7 @@ SOURCE = Path(qmoe.__file__).parent
 #: Rooms from the ground up; those of one row do not import each other. "" is the public door, qmoe/__init__.py.
 FLOORS = (
     ("errors", "torch_internals", "lazy"),
-    ("seeding", "layers", "part_spec", "safe_files"),
+    ("seeding", "layers", "part_spec", "safe_files", "plain_console"),
     ("circuits", "compiled", "statistics"),
     ("engines",),
     ("interop",),

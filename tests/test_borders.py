@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.table import Table as RichTable
 
-from qmoe.cli.console import PlainConsole, plain_warnings, say
+from qmoe.cli.console import plain_warnings, say
 from qmoe.data.tables.text import for_spreadsheet
 from qmoe.errors import QMoEError, visible
+from qmoe.plain_console import PlainConsole
 from qmoe.report.build import _environment
 from qmoe.report.pictures.style import Panel, inline, new_axes, style
 from qmoe.report.tables import Column, Table, tex
@@ -49,7 +50,7 @@ def test_visible_text_has_nothing_unseen_and_keeps_what_is_seen(words):
 @given(WORDS)
 @many
 def test_a_terminal_gets_one_line_of_plain_characters(words):
-    console = PlainConsole(file=io.StringIO(), width=10_000, force_terminal=False, markup=False, emoji=False)
+    console = PlainConsole(file=io.StringIO(), width=10_000, force_terminal=False)
     say(console, f"begin {words} end")
     table = RichTable(show_header=False, box=None)
     table.add_row(f"begin {words} end", "other")

@@ -1,5 +1,6 @@
 """What ``verbose`` shows: a bar in a terminal, some lines elsewhere, a line for each epoch, or nothing."""
 
+import io
 import re
 import subprocess
 import sys
@@ -48,6 +49,7 @@ def test_a_regressor_shows_its_score(capsys):
 
 def test_a_terminal_shows_a_bar_that_ends_full(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     quick(verbose=1).fit(X, Y)
     out = capsys.readouterr().out
@@ -59,6 +61,7 @@ def test_a_terminal_shows_a_bar_that_ends_full(capsys, monkeypatch):
 
 def test_an_interruption_leaves_no_bar_behind(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
 
     def interrupted(*data, on_epoch, **options):
         on_epoch(1, np.ones(1), np.ones(1))
@@ -68,6 +71,56 @@ def test_an_interruption_leaves_no_bar_behind(capsys, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         quick(verbose=1).fit(X, Y)
     assert capsys.readouterr().out.count("\x1b[?25h") == 1
+
+
+class Failing(io.StringIO):
+    """An output that fails from some write on."""
+
+    def __init__(self, error, after, file):
+        super().__init__()
+        self.error, self.left, self.file = error, after, file
+
+    def fileno(self):
+        return self.file.fileno()  # where rich leads what it still has, once a pipe is broken
+
+    def write(self, text):
+        if not self.left:
+            raise self.error
+        self.left -= 1
+        return super().write(text)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("after", [0, 1, 3])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), BrokenPipeError(32, "Broken pipe")])
+def test_an_output_that_fails_costs_no_training(terminal, after, error, monkeypatch, tmp_path):
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm"}.items() if terminal else ():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("qmoe.estimators.epochs_shown._REDRAW", 0.0)
+    right = quick().fit(X, Y).loss_curve_
+    for verbose in (1, 2):
+        with (tmp_path / "rest").open("w") as file:
+            out = Failing(error, after, file)
+            monkeypatch.setattr(sys, "stdout", out)
+            assert quick(verbose=verbose).fit(X, Y).loss_curve_ == right
+        assert sys.stdout is out
+        assert out.left == 0
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_a_closed_output_costs_no_training(verbose, monkeypatch):
+    closed = io.StringIO()
+    closed.close()
+    for out in (closed, None):
+        monkeypatch.setattr(sys, "stdout", out)
+        assert quick(verbose=verbose).fit(X, Y).n_iter_ == 30
+
+
+def test_a_dumb_terminal_gets_lines(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    quick(verbose=1).fit(X, Y)
+    assert len(re.findall(r"^Epoch \d+ of 30, loss", capsys.readouterr().out, re.MULTILINE)) == 11
 
 
 def test_workers_of_joblib_show_lines():
@@ -85,6 +138,7 @@ def test_workers_of_joblib_show_lines():
 
 def test_threads_of_joblib_may_each_show_a_bar(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
     Parallel(2, "threading")(delayed(quick(verbose=1).fit)(X, Y) for _ in range(2))
     assert capsys.readouterr().out.count("30/30") >= 2
 

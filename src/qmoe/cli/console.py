@@ -19,9 +19,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.text import Text
 
 from qmoe.errors import visible
+from qmoe.plain_console import PlainConsole
 
 
 def make_console(stderr: bool = False) -> Console:
@@ -33,20 +33,9 @@ def make_console(stderr: bool = False) -> Console:
     Args:
         stderr: whether to print to standard error, so that standard output holds nothing but an answer for programs.
     """
-    console = PlainConsole(stderr=stderr, markup=False, emoji=False)
+    console = PlainConsole(stderr=stderr)
     # A log file has no width; 80 columns would break every row of a table in three.
-    return console if console.is_terminal else PlainConsole(stderr=stderr, width=110, markup=False, emoji=False)
-
-
-class PlainConsole(Console):
-    """A console on which a text cannot do anything: it moves no cursor, turns no letters round, and begins no line.
-
-    Every string that rich prints comes through here, in lines and in cells of tables.
-    """
-
-    def render_str(self, text: str, **options: Any) -> Text:
-        """The text with everything visible."""
-        return super().render_str(visible(" ".join(text.splitlines()).replace("\t", " ")), **options)
+    return console if console.is_terminal else PlainConsole(stderr=stderr, width=110)
 
 
 def say(console: Console, line: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -19,13 +19,15 @@ _REDRAW = 0.1
 _LINES = 10
 #: Losses of more than this are written with an exponent.
 _LARGE = 1e5
+#: What an output that fails may raise: rich leaves the program where a pipe is broken.
+_FAILURES = (Exception, SystemExit)
 
 
 def shown_epochs(verbose: Any, epochs: int, n_batches: int, score: str) -> ShownEpochs | None:
     """What is to be told of each epoch; None for nothing.
 
     Args:
-        verbose: 0 for nothing; 1 for a progress bar, or some lines where the output is no terminal and no notebook; 2 for a
+        verbose: 0 for nothing; 1 for a progress bar, or some lines where nothing can be drawn, as in a file; 2 for a
             line for each epoch.
         epochs: how many there are at most.
         n_batches: batches of an epoch.
@@ -45,6 +47,8 @@ def shown_epochs(verbose: Any, epochs: int, n_batches: int, score: str) -> Shown
 class ShownEpochs(AbstractContextManager["ShownEpochs"]):
     """Shows the epochs of a training that runs in its block.
 
+    An output that fails, such as a closed file or a full disk, gets nothing more, and the training goes on.
+
     Args:
         teller: shows one epoch.
         n_batches: batches of an epoch.
@@ -53,19 +57,31 @@ class ShownEpochs(AbstractContextManager["ShownEpochs"]):
 
     def __init__(self, teller: _Teller, n_batches: int, score: str) -> None:
         self._teller, self._n_batches, self._score = teller, n_batches, score
+        self._fails = False
 
     def __enter__(self) -> Self:
-        self._teller.begin()
+        self._try(self._teller.begin)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._teller.end()
+        self._try(self._teller.end)
 
     def __call__(self, epoch: int, losses: np.ndarray, scores: np.ndarray) -> None:
         """Shows an epoch of the first model: its number from 1, the loss summed over batches, and the score."""
-        self._teller.tell(epoch, float(losses[0]) / self._n_batches, self._score, float(scores[0]))
+        loss, score = float(losses[0]) / self._n_batches, float(scores[0])
+        self._try(lambda: self._teller.tell(epoch, loss, self._score, score))
+
+    def _try(self, show: Callable[[], None]) -> None:
+        if self._fails:
+            return
+        try:
+            show()
+        except _FAILURES:
+            self._fails = True
+            with suppress(*_FAILURES):
+                self._teller.end()
 
 
 class _Teller(Protocol):
@@ -79,10 +95,11 @@ class _Teller(Protocol):
 def _teller(level: int, epochs: int) -> _Teller:
     if level > 1:
         return _Lines(lambda epoch: True, lambda epoch, loss, name, score: f"Epoch {epoch}, loss = {loss:.8f}")
-    from rich.console import Console  # what is quiet does not need it
+    from qmoe.plain_console import PlainConsole  # what is quiet does not need rich
 
-    console = Console()
-    return _Bar(console, epochs) if console.is_terminal or console.is_jupyter else _few_lines(epochs)
+    console = PlainConsole()
+    is_drawn = console.is_terminal and not console.is_dumb_terminal  # a dumb one cannot go back in a line
+    return _Bar(console, epochs) if is_drawn or console.is_jupyter else _few_lines(epochs)
 
 
 def _few_lines(epochs: int) -> _Lines:
@@ -113,7 +130,8 @@ class _Lines:
 
     def end(self) -> None:
         if self._kept is not None:
-            print(self._kept)  # noqa: T201  # what verbose asks for
+            # In one piece with its end, so that workers do not write into each other's lines.
+            print(f"{self._kept}\n", end="")  # noqa: T201  # what verbose asks for
             self._kept = None
 
 
@@ -127,7 +145,7 @@ class _Bar:
             TextColumn("Epoch"),
             MofNCompleteColumn(),
             BarColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             TextColumn("left"),
         )
         # Drawn here and not by a thread, of which a fit would have one more.
@@ -145,5 +163,7 @@ class _Bar:
             self._drawn = time.monotonic()
 
     def end(self) -> None:
-        self._progress.refresh()
-        self._progress.stop()
+        try:
+            self._progress.refresh()
+        finally:  # standard output is the caller's again, whatever becomes of the bar
+            self._progress.stop()
