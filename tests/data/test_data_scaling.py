@@ -181,6 +181,14 @@ def test_a_constant_feature_is_left_out_of_standardised_components() -> None:
     assert fit_scaling("none", x, components=2, standardise=True).axes[:, 1] == pytest.approx([0.0, 0.0], abs=1e-12)
 
 
+def test_components_of_constant_features_are_zero_and_nothing_warns(recwarn: pytest.WarningsRecorder) -> None:
+    rows = np.full((9, 3), 2.0)
+    for standardise in (False, True):
+        scale = fit_scaling("minmax_pi", rows, components=2, standardise=standardise)
+        assert np.array_equal(scale(rows), np.zeros((9, 2)))
+    assert [str(told.message) for told in recwarn] == []
+
+
 def test_more_components_than_features_are_refused() -> None:
     with pytest.raises(ConfigError, match="3 components of 9 training rows with 2 features, expected at most 2"):
         fit_scaling("none", np.zeros((9, 2)), components=3)

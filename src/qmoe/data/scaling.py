@@ -265,7 +265,8 @@ class PrincipalComponents(Scaler):
             )
         from sklearn.decomposition import PCA
 
-        found = PCA(n_components, svd_solver="full").fit(rows)
+        with np.errstate(invalid="ignore"):  # where nothing varies, no component has a share of the variance
+            found = PCA(n_components, svd_solver="full").fit(rows)
         largest = np.abs(found.components_).argmax(axis=1, keepdims=True)
         axes = found.components_ * np.sign(np.take_along_axis(found.components_, largest, axis=1))
         return cls(first, found.mean_, axes, then.fit((rows - found.mean_) @ axes.T))
