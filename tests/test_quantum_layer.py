@@ -313,7 +313,7 @@ def test_a_router_of_a_circuit_equals_the_router_of_its_options():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"circuit": CIRCUIT, "n_layers": 2}, "so n_layers decide nothing"),
+        ({"circuit": CIRCUIT, "n_layers": 2}, "so n_layers decides nothing"),
         ({"circuit": "a circuit"}, "Unknown circuit 'a circuit'"),
         ({"circuit": 3}, "expected a qmoe.Circuit"),
         ({"circuit": Circuit(1, 1, readout="born")}, "3 experts need 3 basis states"),

@@ -128,6 +128,18 @@ def test_functions_that_ask_for_sizes_run_for_several_models_at_once() -> None:
     torch.testing.assert_close(asking(x, weights), x @ weights.reshape(3, 2, 3))
 
 
+def test_the_iqp_circuit_of_one_feature_says_that_it_needs_two() -> None:
+    with pytest.raises(ConfigError, match=r"iqp has 1 qubit, and its read-out 'Z0 Z1' is of two; .*readout='Z0'"):
+        qmoe.QuantumRouter(1, 2, circuit="iqp")
+    assert iqp(1, readout="Z0").n_qubits == 1
+
+
+def test_a_layer_is_no_circuit_and_its_values_would_stay_behind() -> None:
+    layer = qmoe.QuantumLayer(iqp(3, 1))
+    with pytest.raises(ConfigError, match=r"pass quantumlayer\.circuit, .* weights are drawn anew"):
+        qmoe.QuantumRouter(3, 2, circuit=layer)
+
+
 def test_routers_take_names_with_noise_and_nothing_else_beside() -> None:
     router = qmoe.QuantumRouter(3, 2, circuit={"name": "iqp", "n_layers": 1}, noise=0.1)
     assert router.circuit == iqp(3, 1).with_noise(0.1)
@@ -136,7 +148,7 @@ def test_routers_take_names_with_noise_and_nothing_else_beside() -> None:
     assert mapped.projection.weight.shape == (2, 6)
     with pytest.raises(ConfigError, match=r"n_layers, readout decide nothing.* go into \{'name': 'iqp'"):
         qmoe.QuantumRouter(3, 2, circuit="iqp", n_layers=2, readout="born")
-    with pytest.raises(ConfigError, match="noise decide nothing"):
+    with pytest.raises(ConfigError, match="noise decides nothing"):
         qmoe.QuantumRouter(3, 2, circuit=iqp(3), noise=0.1)
 
 

@@ -53,6 +53,14 @@ def test_more_qubits_than_features_are_refused(table):
         ablation_study(table, "Kind", qubits=7)
 
 
+def test_an_unknown_circuit_is_told_in_one_line(table):
+    with pytest.raises(ConfigError) as told:
+        ablation_study(table, "Kind", circuit="iqpp")
+    assert str(told.value).endswith(
+        "Unknown circuit 'iqpp'; did you mean 'iqp'? Known: data_reuploading, dressed, iqp."
+    )
+
+
 def test_unknown_rungs_are_refused_with_those_there_are(table):
     with pytest.raises(ConfigError, match="did you mean 'twin'"):
         ablation_study(table, "Kind", rungs=("twinn",))

@@ -105,7 +105,7 @@ def test_quantum_experts_share_layers_and_may_be_an_object() -> None:
         ({"circuit": {"layers": 2}}, "Unknown option of the circuit 'layers'"),
         ({"circuit": "angle"}, "Unknown circuit 'angle'. Known: data_reuploading, dressed, iqp"),
         ({"circuit": CircuitOptions(circuit=3)}, "circuit is 3, expected a qmoe.Circuit, what qmoe.interop"),
-        ({"circuit": OWN, "circuit__n_layers": 2}, "circuit was given, and so n_layers decide nothing"),
+        ({"circuit": OWN, "circuit__n_layers": 2}, "circuit was given, and so n_layers decides nothing"),
         ({"router": "linear", "circuit": {"noise": 7}}, "7"),
         ({"router": "linear", "circuit": {"shots": 0}}, "shots is 0"),
         ({"router": "linear", "circuit": {"engine": "torsh"}}, "did you mean 'torch'"),

@@ -66,7 +66,7 @@ def test_sizes_are_those_of_the_router_that_is_built(router: dict[str, Any]) -> 
         ({"kind": "quantum", "circuit": "iqq"}, "Unknown circuit 'iqq'; did you mean 'iqp'"),
         (
             {"kind": "quantum", "circuit": "iqp", "n_layers": 2},
-            r'n_layers decide nothing.*\{ name = "iqp", n_layers = 2 \}',
+            r'n_layers decides nothing.*\{ name = "iqp", n_layers = 2 \}',
         ),
         ({"kind": "quantum", "circuit": {"name": "iqp", "n_layers": 0.5}}, "n_layers is 0.5"),
         ({"kind": "twin", "circuit": {"n_layers": 2}}, "expected a name in it"),

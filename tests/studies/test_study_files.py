@@ -55,6 +55,8 @@ def test_the_two_mnist_protocols_share_their_trials():
         ({"titel": "x"}, ["unknown key 'titel'", "did you mean 'title'"]),
         ({"training": {"epoch": 3}}, ["training", "unknown key 'epoch'", "did you mean 'epochs'"]),
         ({"training": {"epochs": 0}}, ["training.epochs", "greater than or equal to 1", "0"]),
+        ({"training": {"lr": True}}, ["training.lr", "valid number", "True"]),
+        ({"training": {"balance_loss": True}}, ["training.balance_loss", "valid number", "True"]),
         ({"training": {"lr": -0.1}}, ["training.lr", "greater than 0", "-0.1"]),
         ({"data": {"name": "moon"}}, ["Unknown data set 'moon'", "did you mean 'moons'"]),
         ({"data": {"name": "moons", "options": {"nois": 0.1}}}, ["'nois'", "did you mean 'noise'"]),

@@ -71,8 +71,9 @@ class RouterCircuitSpec(CircuitSpec):
             return
         beside = [f.name for f in fields(CircuitSpec) if getattr(self, f.name) != f.default]
         if beside:
+            decide = "decides nothing; drop it" if len(beside) == 1 else "decide nothing; drop them"
             raise ConfigError(
-                f"circuit was given, and so {', '.join(beside)} decide nothing; drop them. Arguments of a published circuit "
+                f"circuit was given, and so {', '.join(beside)} {decide}. Arguments of a published circuit "
                 'go into its table: circuit = { name = "iqp", n_layers = 2 }'
             )
         check_published(self.circuit)

@@ -157,6 +157,11 @@ def iqp(
     for layer in range(n_layers):
         turned = _numbered_from(ansatz.layer(layer, n_qubits), 3 * n_qubits * layer)
         gates += [Gate("CZ", gate.wires) if gate.name == "CNOT" else gate for gate in turned]
+    if n_qubits == 1 and readout == "Z0 Z1":
+        raise ConfigError(
+            "iqp has 1 qubit, and its read-out 'Z0 Z1' is of two; it takes two features or more, or another read-out: "
+            "readout='Z0'."
+        )
     word = isinstance(readout, str) and readout[:1] in ("X", "Y", "Z", "I")
     return Circuit.from_operations(
         gates,

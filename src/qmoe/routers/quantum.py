@@ -214,7 +214,8 @@ def _given(
     circuit = published_circuit(given, in_features) if isinstance(given, (str, Mapping)) else _circuit_in(given)
     if beside:
         more = " Arguments of a published circuit go into {'name': 'iqp', 'n_layers': 2}." if named else ""
-        raise ConfigError(f"circuit was given, and so {', '.join(beside)} decide nothing; leave these out.{more}")
+        decide = "decides nothing; leave it" if len(beside) == 1 else "decide nothing; leave these"
+        raise ConfigError(f"circuit was given, and so {', '.join(beside)} {decide} out.{more}")
     if isinstance(circuit.readout, Born):
         _check_outcomes(n_experts, circuit.n_qubits)
     return circuit.with_noise(noise) if named and noise is not None else circuit
@@ -228,7 +229,7 @@ def _circuit_in(given: object) -> Circuit:
         return given
     if isinstance(getattr(given, "circuit", None), Circuit):
         kind = type(given).__name__
-        raise ConfigError(f"circuit is of type {kind}, expected a qmoe.Circuit; pass {kind.lower()}.circuit.")
+        raise ConfigError(f"circuit is a {kind}; pass {kind.lower()}.circuit, a Circuit, whose weights are drawn anew.")
     raise ConfigError(
         f"circuit is {given!r}, expected a qmoe.Circuit, what qmoe.interop imported, or the name of a published circuit, "
         "such as 'iqp'."

@@ -14,7 +14,7 @@ from qmoe.data.tables.text import decoded
 from qmoe.errors import ConfigError, unknown
 from qmoe.safe_files import read_text_file
 from qmoe.studies.ladder import with_ladder
-from qmoe.studies.specs.base import explain, shown
+from qmoe.studies.specs.base import explained, shown
 from qmoe.studies.specs.study import Study
 
 #: How deep tables and lists may be nested.
@@ -48,7 +48,7 @@ def parse_study(values: dict[str, Any], source: str = "study", *, stored: bool =
     try:
         study = Study.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{source}: {explain(e)}" for e in error.errors())) from None
+        raise ConfigError("\n".join(f"{source}: {line}" for line in explained(error))) from None
     try:
         study = with_ladder(study, study.ladder)
     except ConfigError as error:

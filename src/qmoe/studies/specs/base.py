@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from qmoe.errors import did_you_mean, visible
 
-Probability = Annotated[float, Field(ge=0, le=1)]
+Probability = Annotated[float, Field(ge=0, le=1, strict=True)]
 #: More than two thousand million of anything is a slip of the pen, and no 32-bit number.
 Size = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
@@ -71,3 +71,10 @@ def explain(error: Any) -> str:
         return f"{place}: unknown kind {context['tag']!r}{did_you_mean(context['tag'], known)}"
     given = "" if isinstance(error["input"], (dict, list, tuple)) else f" (got {shown(error['input'])})"
     return f"{place}: {error['msg']}{given}"
+
+
+def explained(error: ValidationError) -> list[str]:
+    """All errors, but that a list is too short whose parts are told to be wrong: it lacks them for that alone."""
+    errors = error.errors()
+    above = {one["loc"][:depth] for one in errors for depth in range(len(one["loc"]))}
+    return [explain(one) for one in errors if one["type"] != "too_short" or one["loc"] not in above]

@@ -13,8 +13,8 @@ from qmoe.errors import did_you_mean
 from qmoe.studies.specs.base import Size, Spec
 
 Iterations = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
-Tolerance = Annotated[float, Field(gt=0, lt=1)]
-Factor = Annotated[float, Field(gt=0, le=1e6)]
+Tolerance = Annotated[float, Field(gt=0, lt=1, strict=True)]
+Factor = Annotated[float, Field(gt=0, le=1e6, strict=True)]
 Epochs = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 
 #: The ways to train that a multiverse knows.

@@ -78,7 +78,7 @@ class DataSpec(Spec):
     components: Size | None = None
     standardise: Annotated[bool, Field(strict=True)] = False
     scaling: str = "none"
-    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    test_fraction: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.2
     test_samples: Size | None = None
     labels: Labels = "true"
 
@@ -188,7 +188,7 @@ class Study(Spec):
     data: DataSpec
     seeds: SeedSpec = SeedSpec()
     training: TrainingSpec = TrainingSpec()
-    lr_factors: Annotated[tuple[Annotated[float, Field(gt=0, le=1e6)], ...], Field(max_length=100)] = ()
+    lr_factors: Annotated[tuple[Annotated[float, Field(gt=0, le=1e6, strict=True)], ...], Field(max_length=100)] = ()
     multiverse: MultiverseSpec | None = None
     noise: NoiseSpec | None = None
     timed: Annotated[int, Field(ge=0, strict=True)] = 0

@@ -22,12 +22,12 @@ class TrainingSpec(Spec):
     optimiser: Literal["adam", "lbfgs"] = "adam"
     epochs: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 50
     batch_size: Size = 32
-    lr: Annotated[float, Field(gt=0, le=1e30)] = 0.1
+    lr: Annotated[float, Field(gt=0, le=1e30, strict=True)] = 0.1
     max_iterations: Iterations = 2_000
     tolerance: Tolerance = 1e-5
     initial_scale: Factor = 1.0
     dtype: Literal["float32", "float64"] = "float32"
-    balance_loss: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    balance_loss: Annotated[float, Field(ge=0, le=1e6, strict=True)] = 0.0
 
     @model_validator(mode="after")
     def _used(self) -> Self:
