@@ -90,3 +90,25 @@ def test_an_arm_with_noise_strengths_is_asked_at_the_first(table):
     study = study.model_copy(update={"arms": (noisy, *study.arms[1:])})
     first = ladder_claims(study)[0].tests[0]
     assert (first.a.arm, first.a.noise) == ("quantum", 0.05)
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (
+            [25 + i // 2 for i in range(100)],
+            r"column 'y' holds 50 different numbers in 100 rows: ablate compares classifiers",
+        ),
+        ([f"w{i // 2}" for i in range(100)], r"holds 50 different words in 100 rows.*low and high"),
+        (
+            [*"ab" * 20, "c"],
+            r"holds 3 different labels in 41 rows.*drop these rows.*The rarest: 'c' \(1 row\), 'a' \(20 rows\)",
+        ),
+    ],
+)
+def test_a_target_that_cannot_be_split_is_refused_before_training(tmp_path, labels, says):
+    path = tmp_path / "sugar.csv"
+    path.write_text("\n".join(["x,y", *(f"{(7 * i % 100) / 10},{label}" for i, label in enumerate(labels))]))
+    with pytest.raises(ConfigError, match=says) as error:
+        ablation_study(path, "y")
+    assert str(error.value).count("row)") + str(error.value).count("rows)") <= 5

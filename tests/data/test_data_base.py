@@ -166,8 +166,14 @@ def test_a_split_partitions_the_rows_or_is_refused(counts: list[int], fraction: 
 
 
 def test_a_split_that_cannot_hold_every_class_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"moons: 4 rows in classes of \[2, 2\].*take more samples"):
+    with pytest.raises(
+        ConfigError, match=r"moons: 4 rows of 2 classes cannot.*class 0 \(2 rows\), class 1 \(2 rows\)\. Take more"
+    ):
         Moons(n_samples=4).split(0, test_fraction=0.1)
+    with pytest.raises(
+        ConfigError, match=r"the rarest: class 3 \(1 row\), (class \d+ \(2 rows\), ){3}class \d+ \(2 rows\)\."
+    ):
+        stratified_split("rows", Points(np.zeros((59, 1)), np.delete(np.arange(60) % 30, 33)), 0.2, 0)
     one_class = next(seed for seed in range(20) if np.unique(Xor(n_samples=2).sample(seed).y).size == 1)
     with pytest.raises(ConfigError, match="training part has 2 rows of 1 class, expected at least two"):
         Xor(n_samples=2).split(one_class, test_fraction=0.0)

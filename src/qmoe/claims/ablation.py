@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from qmoe.claims.spec import Claim, parse_claims
 from qmoe.data import UserTable
+from qmoe.data.base import rarest_classes
 from qmoe.errors import ConfigError, count
 from qmoe.statistics.conventions import MARGIN
 from qmoe.studies.files import parse_study
-from qmoe.studies.specs.study import LADDER_TITLE, Study
+from qmoe.studies.specs.study import LADDER_TITLE, DataSpec, Study
 
 #: Beyond this many features a qubit for each is slow, and the first principal components take their place.
 MAX_QUBITS = 4
+#: Beyond this many different values a target that cannot be split is likely one of measurements.
+_MANY_CLASSES = 20
 #: How published circuits were given their features; see docs/qml-benchmarks.md.
 _SCALINGS = {"data_reuploading": "minmax_centred", "dressed": "standard", "iqp": "minmax_centred"}
 
@@ -38,7 +42,7 @@ def ablation_study(
 
     Args:
         path: a CSV file with a header and numeric features.
-        target: the label column.
+        target: the label column; its values are classes, not measurements.
         qubits: number of qubits, each of which takes one principal component, or three for ``"data_reuploading"``; by
             default as many as the features take, up to 4 features.
         layers: trainable layers; 3 by default, or those of the published circuit.
@@ -55,6 +59,7 @@ def ablation_study(
     """
     # The same command goes on from wherever its user stands.
     table = UserTable(str(Path(path).resolve()), target, keep=tuple(keep))
+    _refuse_unsplittable(table)
     router, wanted = _router(circuit, qubits, layers, table.n_features)
     data: dict[str, Any] = {
         "name": "table",
@@ -98,6 +103,29 @@ def ablation_study(
         ],
     }
     return parse_study(values, f"qmoe ablate {path}")
+
+
+def _refuse_unsplittable(table: UserTable) -> None:
+    """Refuses a target that training would stumble over at its first split, such as the measurements of a regression."""
+    try:
+        table.split(0, DataSpec.model_fields["test_fraction"].default, 0)
+    except ConfigError as error:
+        what, remedy = "labels", "drop these rows, or merge classes"
+        if table.n_classes > _MANY_CLASSES:
+            what, remedy = _numbers_or_words(table.classes), "make a few classes of them first, such as low and high"
+        raise ConfigError(
+            f"column {table.target!r} holds {table.n_classes:,} different {what} in {count(table.n_rows, 'row')}: ablate "
+            "compares classifiers, so it needs labels, each in several rows; "
+            f"{remedy}. The rarest: {rarest_classes(table.content.y, table.classes)}."
+        ) from error
+
+
+def _numbers_or_words(classes: Sequence[str]) -> str:
+    try:
+        [float(word) for word in classes]
+    except ValueError:
+        return "words"
+    return "numbers"
 
 
 def is_ablation(study: Study) -> bool:

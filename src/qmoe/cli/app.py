@@ -174,14 +174,14 @@ def run(
 @app.command()
 def ablate(
     data: Annotated[Path, typer.Option("--data", help="A CSV file with a header and numeric features.")],
-    target: Annotated[str, typer.Option("--target", help="The label column.")],
+    target: Annotated[str, typer.Option("--target", help="The label column; its values are classes.")],
     qubits: Annotated[
         int | None,
         typer.Option(
             "--qubits",
             min=1,
             help="Qubits: one for each feature or principal component.",
-            show_default=False,
+            show_default="one a feature, at most 4",
         ),
     ] = None,
     layers: Annotated[
@@ -227,7 +227,8 @@ def ablate(
 ) -> None:
     """Find out on your own table what a quantum router gains, and which of its parts the gain comes from.
 
-    Trains the router and the ladder of ablations, each of which changes one thing, and writes the report.
+    Trains the router and the ladder of ablations, each of which changes one thing, and writes the report. It compares
+    classifiers: the target column holds labels, not measurements.
 
     Example: qmoe ablate --data wine.csv --target class
     """

@@ -6,6 +6,7 @@ import functools
 import math
 import numbers
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self, get_type_hints
 
@@ -13,8 +14,11 @@ import numpy as np
 
 from qmoe.data.options import OptionRule, Real, Samples
 from qmoe.data.published import PublishedScore
-from qmoe.errors import ConfigError, ShapeError
+from qmoe.errors import ConfigError, ShapeError, count
 from qmoe.seeding import Seed, child, random_state
+
+#: Classes that an error names one by one.
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,9 +297,9 @@ def stratified_split(where: str, points: Points, test_fraction: float, seed: See
             )
         except ValueError as error:
             raise ConfigError(
-                f"{where}: {len(points.y)} rows in classes of {np.bincount(points.y).tolist()} cannot be split "
-                f"with test_fraction={test_fraction} so that every class is in both parts; take more samples or "
-                "another test_fraction."
+                f"{where}: {len(points.y)} rows of {count(len(np.unique(points.y)), 'class', 'classes')} cannot be split "
+                f"with test_fraction={test_fraction} so that every class is in both parts; the rarest: "
+                f"{rarest_classes(points.y)}. Take more samples, another test_fraction, or fewer classes."
             ) from error
         split = Split(x_train, y_train, x_test, y_test)
     for part, y in (("training", split.y_train), ("test", split.y_test)):
@@ -306,6 +310,21 @@ def stratified_split(where: str, points: Points, test_fraction: float, seed: See
                 "take more samples, another seed or another test_fraction."
             )
     return split
+
+
+def rarest_classes(y: np.ndarray, names: Sequence[str] = ()) -> str:
+    """The rarest classes with their rows, at most five of them: ``"class 3 (1 row), class 0 (2 rows)"``.
+
+    Args:
+        y: ``(N,)`` integer labels.
+        names: what to call each class, instead of its number.
+    """
+    classes, rows = np.unique(y, return_counts=True)
+    found = [
+        f"{repr(names[classes[at]]) if names else f'class {classes[at]}'} ({count(int(rows[at]), 'row')})"
+        for at in np.argsort(rows, kind="stable")[:_MOST_NAMED]
+    ]
+    return ", ".join(found)
 
 
 def shuffled(x: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> Points:
