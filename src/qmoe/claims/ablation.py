@@ -18,6 +18,8 @@ from qmoe.studies.specs.study import LADDER_TITLE, DataSpec, Study
 
 #: Beyond this many features a qubit for each is slow, and the first principal components take their place.
 MAX_QUBITS = 4
+#: Trainable layers of a circuit that has no name.
+LAYERS = 3
 #: Beyond this many different values a target that cannot be split is likely one of measurements.
 _MANY_CLASSES = 20
 #: How published circuits were given their features; see docs/qml-benchmarks.md.
@@ -84,8 +86,8 @@ def ablation_study(
         kept = "their first principal component" if wanted == 1 else f"{wanted} principal components{each}"
         about += f" The features are standardised and reduced to {kept}."
     values = {
-        "name": _name(Path(path).stem, target),
-        "title": f"{LADDER_TITLE}{target} in {Path(path).name}",
+        "name": _name(Path(path).stem, target, circuit or ""),
+        "title": f"{LADDER_TITLE}{target} in {Path(path).name}{'' if circuit is None else f', circuit {circuit}'}",
         "phase": "ladder",
         "protocol": "heldout",
         "about": about,
@@ -128,11 +130,6 @@ def _numbers_or_words(classes: Sequence[str]) -> str:
     return "numbers"
 
 
-def is_ablation(study: Study) -> bool:
-    """Whether a study looks like one of `ablation_study`."""
-    return study.data.name == UserTable.name and bool(study.ladder) and study.title.startswith(LADDER_TITLE)
-
-
 def _router(circuit: str | None, qubits: int | None, layers: int | None, n_features: int) -> tuple[dict[str, Any], int]:
     """The router of a study file, and how many features it takes."""
     each = 3 if circuit == "data_reuploading" else 1
@@ -141,7 +138,7 @@ def _router(circuit: str | None, qubits: int | None, layers: int | None, n_featu
         asked, given = count(qubits or wanted, "qubit"), count(n_features, "feature")
         raise ConfigError(f"{asked} for {given}; take at most as many qubits as features.")
     if circuit is None:
-        return {"kind": "quantum", "n_qubits": wanted, "n_layers": 3 if layers is None else layers}, wanted
+        return {"kind": "quantum", "n_qubits": wanted, "n_layers": LAYERS if layers is None else layers}, wanted
     named = circuit if layers is None else {"name": circuit, "n_layers": layers}
     return {"kind": "quantum", "circuit": named}, wanted
 
@@ -199,6 +196,6 @@ def ladder_claims(study: Study, first: int = 1) -> list[Claim]:
     return parse_claims({"claims": found}, study.name) if found else []
 
 
-def _name(stem: str, target: str) -> str:
-    plain = re.sub(r"[^a-z0-9]+", "-", f"ablate-{stem}-{target}".lower()).strip("-")
+def _name(*parts: str) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "-", "-".join(["ablate", *parts]).lower()).strip("-")
     return plain[:60].strip("-")
