@@ -154,8 +154,15 @@ def not_plain(value: object) -> str:
     return ""
 
 
-def did_you_mean(name: object, known: Iterable[str], listed_by: str = "") -> str:
-    """Returns ``"; did you mean 'x'? Known: a, b, c"`` for an unknown ``name``; the nearest where a command lists all."""
+def did_you_mean(name: object, known: Iterable[str], listed_by: str = "", cutoff: float = 0.5) -> str:
+    """Returns ``"; did you mean 'x'? Known: a, b, c."`` for an unknown ``name``; the nearest where a command lists all.
+
+    Args:
+        name: what was given.
+        known: the names that exist.
+        listed_by: the command that lists them, where they are too many for an error.
+        cutoff: how alike a name has to be to be guessed, from 0 to 1; more where names come from anywhere.
+    """
     names = sorted(known)
     if listed_by:
         nearest = [repr(one) for one in difflib.get_close_matches(str(name), names, n=3, cutoff=0.3)]
@@ -163,7 +170,7 @@ def did_you_mean(name: object, known: Iterable[str], listed_by: str = "") -> str
             f"; did you mean {' or '.join(filter(None, [', '.join(nearest[:-1]), nearest[-1]]))}?" if nearest else "."
         )
         return f"{hint} `{listed_by}` lists all {len(names)}."
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=cutoff)
     hint = f"; did you mean {close[0]!r}?" if close else "."
     return f"{hint} Known: {', '.join(names)}."
 

@@ -95,7 +95,8 @@ def test_quoted_decimal_commas_between_commas_are_read() -> None:
         ("a,kind\n1,x\n-inf,y\n", r"row 2 of f\.csv has '-inf'"),
         ("a,kind\n1,x\n1e999,y\n", r"row 2 of f\.csv has '1e999'"),
         ('a,kind\n1,x\n2,"y\n', r"f\.csv is no CSV file"),
-        ("a;kind\n1;x\n", r"has no column 'label'.* its columns are a, kind"),
+        ("a;kind\n1;x\n", r"f\.csv has no column 'label'\. Known: a, kind\.$"),
+        ("ash;labels\n1;x\n", r"has no column 'label'; did you mean 'labels'\? Known: ash, labels\.$"),
         ("", r"has 0 line\(s\)"),
         ("a,label\n", r"has 1 line\(s\)"),
         ("label\nx\ny\n", "no column beside 'label'.*semicolons, tabs or bars"),
@@ -105,6 +106,11 @@ def test_what_is_wrong_is_named_with_its_place(text: str, words: str) -> None:
     target = "label" if "label" in text or "label" in words or not text else "kind"
     with pytest.raises(ConfigError, match=words):
         read_cells("f.csv", text, target)
+
+
+def test_a_column_is_guessed_only_where_its_name_is_close() -> None:
+    with pytest.raises(ConfigError, match=r"^table: f\.csv has no column 'class'\. Known: ash, target\.$"):
+        read_cells("f.csv", "ash,target\n1,a\n", "class")
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -68,8 +68,23 @@ def test_sentences_follow_the_data():
 
 def test_data_on_which_routing_does_not_matter_are_named():
     assert len(ladder_sentences(rungs_of(ladder(), {}))) == 3
-    idle = invented("ladder-moons", lambda arm, _v, _f: 0.5 if arm == "random-labels" else 0.95, seeds=12, spread=0.004)
+    idle = invented("ladder-moons", lambda arm, _v, _f: 0.93 if arm == "mean" else 0.95, seeds=12, spread=0.004)
     assert "routing is not shown to matter on these data" in ladder_sentences(rungs_of(idle, {}))[-1]
+
+
+def test_data_that_need_no_router_are_named_first_where_that_is_shown():
+    def sentences(**scores):
+        results = invented("ladder-moons", lambda arm, _v, _f: scores.get(arm, 0.95), seeds=12, spread=0.004)
+        return ladder_sentences(rungs_of(results))
+
+    found = sentences(**{"random-labels": 0.5})
+    assert found[0] == (
+        "No router is needed here: quantum router (switched off), quantum router (permuted), no router, constant router and "
+        "one expert of them are as accurate as the quantum router within 0.02."
+    )
+    assert not any("not shown to matter" in words for words in found)
+    assert "No router" not in sentences(permuted=0.8)[0]
+    assert "No router" not in sentences(**{"uniform": 0.93, "constant": 0.928, "single-expert": 0.93})[0]
 
 
 def test_ranks_say_what_seven_data_sets_cannot_tell():

@@ -9,6 +9,7 @@ from rich.console import Console
 from qmoe.claims import ladder_claims
 from qmoe.cli.jobs import _tell_notes, _verdicts
 from qmoe.report import Contents, effect_words, judge_all, telling
+from qmoe.report.findings.rung_results import routing_sentences
 from qmoe.report.findings.verdict_words import n_more_caveats, verdict_notes
 from qmoe.report.pictures.style import style
 from qmoe.report.sections.claim_cards import cards_of
@@ -67,6 +68,14 @@ def test_a_lead_where_routing_matters_has_no_such_caveat():
     assert outcomes(judged)["A4"] == "supported"
     assert verdict_notes(judged) == []
     assert not any("shown to matter" in words for v in judged.verdicts for words in v.caveats)
+
+
+def test_that_no_router_is_needed_is_said_of_the_study_that_shows_it():
+    needless, needed = (ladder(IDLE | {"mean": mean})[0] for mean in (0.92, 0.8))
+    said = "quantum router (switched off) is as accurate as the quantum router within 0.02."
+    assert routing_sentences([needless], {}) == [f"No router is needed here: {said}"]
+    assert routing_sentences([needed], {}) == []
+    assert routing_sentences([needless, needless], {"mine": "kind"})[0] == f"No router is needed on kind: {said}"
 
 
 def test_why_several_claims_are_inconclusive_is_said_once():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 
 from qmoe.claims.ablation import LAYERS, MAX_QUBITS, ablation_study
 from qmoe.data import UserTable
-from qmoe.engines.quantum_spec import QuantumSpec
+from qmoe.routers.quantum import QuantumRouterSpec
 from qmoe.studies.specs.study import LADDER_TITLE, Study
 
 #: How `ablation_study` begins to tell of its study.
@@ -33,13 +34,13 @@ def ablation_command(study: Study) -> str:
         or study.data.name != UserTable.name
         or not study.title.startswith(LADDER_TITLE)
         or not study.ladder
-        or not isinstance(router, QuantumSpec)
+        or not isinstance(router, QuantumRouterSpec)
     ):
         return ""
     options = study.data.options
     words = ["qmoe", "ablate", "--data", told["file"], "--target", options["target"]]
     for name, value in _options(study, router).items():
-        words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
+        words += [f"--{name}", str(value)]
     for rung in study.ladder if isinstance(study.ladder, tuple) else ():
         words += ["--rung", rung]
     for column in options.get("keep", ()):
@@ -47,9 +48,9 @@ def ablation_command(study: Study) -> str:
     return shlex.join(words)
 
 
-def _options(study: Study, router: QuantumSpec) -> dict[str, str | int | float]:
+def _options(study: Study, router: QuantumRouterSpec) -> dict[str, str | int | float]:
     """The options of the command that have other values than its defaults."""
-    default = ablation_study.__kwdefaults__
+    known = inspect.signature(ablation_study).parameters
     n_features = study.sizes[0]
     taken = study.data.components or n_features
     circuit, layers = router.circuit, None if router.n_layers == LAYERS else router.n_layers
@@ -60,4 +61,4 @@ def _options(study: Study, router: QuantumSpec) -> dict[str, str | int | float]:
         found["qubits"] = -(-taken // 3) if circuit == "data_reuploading" else taken
     found |= {"layers": layers, "circuit": circuit, "experts": study.arms[0].model.n_experts}
     found |= {"epochs": study.training.epochs, "lr": study.training.lr, "seeds": study.seeds.data}
-    return {name: value for name, value in found.items() if value is not None and value != default.get(name)}
+    return {name: value for name, value in found.items() if value is not None and value != known[name].default}

@@ -21,7 +21,9 @@ from qmoe.engines.memory import in_words
 from qmoe.errors import ConfigError, count
 from qmoe.report import Contents, HeadlineRow, build_report, effect_words, headline, outcome_words, read_store, telling
 from qmoe.report.findings.contents import study_titles
+from qmoe.report.findings.rung_results import routing_sentences
 from qmoe.report.findings.verdict_words import n_more_caveats, verdict_notes
+from qmoe.report.sections.summary import missing_words
 from qmoe.studies import (
     InProcess,
     LocalProcesses,
@@ -249,7 +251,13 @@ def _tell(
     console.print(_table(shown, studies))
     if contents.judged.verdicts:
         console.print(_verdicts(contents.judged.verdicts))
+    for words in routing_sentences(contents.results, study_titles(contents.results)):
+        say(console, words)
+        console.print()
+    if contents.judged.verdicts:
         _tell_notes(console, contents)
+    for words in missing_words(contents.results):
+        say(console, words)
     say(console, f"Report: {page}  ({seconds:.0f} s)")
     if failed:
         say(

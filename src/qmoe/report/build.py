@@ -20,6 +20,7 @@ from qmoe.report.file_names import Names
 from qmoe.report.findings.contents import Contents, provenance, read_store, study_titles
 from qmoe.report.findings.judged import Judged
 from qmoe.report.findings.paper import paper
+from qmoe.report.findings.rung_results import routing_sentences
 from qmoe.report.findings.survival import survival
 from qmoe.report.pictures.all_pictures import Picture, draw_all
 from qmoe.report.pictures.style import style
@@ -132,6 +133,7 @@ def _page(contents: Contents, out: Path, step: OnStep, executor: Executor) -> st
             has_paper=table is not None or any(card.verdict.claim.id in CLAIMS for card in cards),
             gaps=[*quick_check(results), *gaps(results, contents.unreadable)],
             opening=opening_sentence(judged),
+            routing=routing_sentences(results, titles),
             leads=leads(judged, titles),
             choices=choices,
             outcome_words=outcome_words,

@@ -102,9 +102,7 @@ def _layout(where: str, data: bytes, target: str, separators: Sequence[str]) -> 
     if len(set(header)) != len(header):
         raise ConfigError(f"table: {where} names a column twice; give every column a name of its own.")
     if target not in header:
-        raise ConfigError(
-            f"table: {where} has no column {target!r}{did_you_mean(target, header)}; its columns are {', '.join(header)}."
-        )
+        raise ConfigError(f"table: {where} has no column {target!r}{did_you_mean(target, header, cutoff=0.6)}")
     if len(header) == 1:
         raise ConfigError(
             f"table: {where} has no column beside {target!r}; features are needed as well, and separated by commas, "

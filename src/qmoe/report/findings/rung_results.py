@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qmoe.analysis import ParameterCount, count_parameters
 from qmoe.claims import ArmRuns
 from qmoe.report.findings.arms import finished
+from qmoe.report.findings.paper import is_preset
 from qmoe.report.words import join
 from qmoe.statistics import PairedDifference, Proportion, success_rate
 from qmoe.statistics.conventions import MARGIN, SUCCESS
@@ -26,6 +27,9 @@ _REMOVED = (
     "frozen",
     "embedding-only",
 )
+#: Rungs that do not route by the input, and those of them that have no router which could.
+_UNROUTED = ("mean", "permuted", "uniform", "constant", "single-expert")
+_ROUTERLESS = ("uniform", "constant", "single-expert")
 _CONTROLS = ("mean", "permuted", "random-labels", "uniform", "constant", "random", "single-expert")
 
 
@@ -101,6 +105,45 @@ def routing_matters(rungs: Sequence[RungResult]) -> bool:
     return not any(r.rung.name in ("uniform", "constant") and r.verdict in ("alike", "better") for r in rungs)
 
 
+def no_router_needed(rungs: Sequence[RungResult], place: str = "here") -> str:
+    """That data need no router: a finding, and not only that nothing was found; "" where that is not established.
+
+    The router switched off has to be as accurate within the margin; so has one without any router, where some were tried.
+    Nothing that does not route by the input may be worse.
+
+    Args:
+        rungs: of a study.
+        place: the data, as ``"on moons"``.
+    """
+    tried = {r.rung.name: r for r in rungs if r.rung.name in _UNROUTED and r.verdict}
+    as_good = {name: r for name, r in tried.items() if r.verdict in ("alike", "better")}
+    routerless = tried.keys() & set(_ROUTERLESS)
+    base = next((r.arm for r in rungs if not r.rung.name), None)
+    if (
+        "mean" not in as_good
+        or (routerless and routerless.isdisjoint(as_good))
+        or any(r.verdict == "worse" for r in tried.values())
+        or (base is not None and base.guesses)
+    ):
+        return ""
+    better = ", or better" if any(r.verdict == "better" for r in as_good.values()) else ""
+    named = join([r.label_in_text for r in as_good.values()])
+    verb = "is" if len(as_good) == 1 else "are"
+    return f"No router is needed {place}: {named} {verb} as accurate as the quantum router within {MARGIN:g}{better}."
+
+
+def routing_sentences(results: Sequence[StudyResults], titles: Mapping[str, str]) -> list[str]:
+    """What ladders show of routing as a whole, one sentence for each on whose data no router is needed.
+
+    Args:
+        results: studies of the user's own, and others.
+        titles: what readers call them.
+    """
+    own = [r for r in results if has_ladder(r) and not is_preset(r.study)]
+    found = [no_router_needed(rungs_of(r), "here" if len(own) == 1 else f"on {titles[r.study.name]}") for r in own]
+    return [words for words in found if words]
+
+
 def group_of(rung: str) -> str:
     """The group that a rung belongs to."""
     return QUANTUM_PARTS if rung in _REMOVED else CONTROLS if rung in _CONTROLS else COUNTERPARTS
@@ -126,12 +169,13 @@ def quantum_name(results: StudyResults) -> str:
     return next(arm.name for arm in results.study.arms if arm.model.router.kind == "quantum")
 
 
-def rungs_of(results: StudyResults, counted: dict[str, ParameterCount]) -> list[RungResult]:
+def rungs_of(results: StudyResults, counted: dict[str, ParameterCount] | None = None) -> list[RungResult]:
     """The quantum router and all rungs, in order.
 
     Args:
         results: a study with a ladder.
-        counted: parameters by router and number of features, so that studies share them; filled here.
+        counted: parameters by router and number of features, so that studies share them; filled here. None does without
+            sizes.
     """
     arms: dict[str, ArmRuns] = {}
     for arm in finished(results):
@@ -149,7 +193,8 @@ def rungs_of(results: StudyResults, counted: dict[str, ParameterCount]) -> list[
             continue
         difference = None if base is None or not rung.name else here.minus(base)
         success = success_rate(here.scores, SUCCESS, here.clusters)
-        found.append(RungResult(rung, here, difference, success, _size(trials[here.name], counted)))
+        size = None if counted is None else _size(trials[here.name], counted)
+        found.append(RungResult(rung, here, difference, success, size))
     return found
 
 
@@ -174,6 +219,8 @@ def ladder_sentences(rungs: Sequence[RungResult]) -> list[str]:
         lines.append(
             f"The {base.label} does no better than guessing the commonest class, so nothing here is about its parts."
         )
+    needless = no_router_needed(rungs)
+    lines += [needless] if needless else []
     words = rung_verdict_words("better", "worse")
     for group, opening in (
         (QUANTUM_PARTS, "Parts of the circuit taken away"),
@@ -187,7 +234,7 @@ def ladder_sentences(rungs: Sequence[RungResult]) -> list[str]:
             if (named := [r.label_in_text for r in members if r.verdict == verdict])
         ]
         lines += [f"{opening}: {'; '.join(said)}."] if said else []
-    if not routing_matters(compared):
+    if not needless and not routing_matters(compared):
         lines.append(
             f"Switching the router off is not shown to cost more than {MARGIN:g} here. So routing is not shown to matter on "
             "these data, and equal accuracies say nothing about routers."

@@ -237,16 +237,11 @@ def quick_check(results: Sequence[StudyResults]) -> list[str]:
 
 def gaps(results: Sequence[StudyResults], unreadable: Sequence[tuple[str, str]] = ()) -> list[str]:
     """What is missing, failed or cannot be read, for the very top of the page."""
-    total, missing = sum(len(r.members) for r in results), sum(r.n_missing for r in results)
+    total = sum(len(r.members) for r in results)
     lines = [f"The study {name} cannot be read and is left out: {reason}" for name, reason in unreadable]
     lines += [f"The study {r.study.name}: {later_keys(r.unknown)}" for r in results if r.unknown]
     lines += [f"The study {r.study.name}: {other_numerics(r.numerics)}" for r in results if r.numerics is not None]
-    if missing:
-        where = join([f"{r.study.name} {r.n_missing} of {len(r.members)}" for r in results if r.n_missing])
-        lines.append(f"{missing:,} of {count(total, 'trial')} missing: run the same command again. ({where})")
-    beside = [f"{r.study.name} {n}" for r in results if (n := _missing_elsewhere(r))]
-    if beside:
-        lines.append(f"Trials of other analyses are missing: run the same command again. ({join(beside)})")
+    lines += missing_words(results)
     failed = [(member, record) for r in results for member, record in r.failed]
     if failed:
         plural = "s" if len(failed) > 1 else ""
@@ -256,6 +251,19 @@ def gaps(results: Sequence[StudyResults], unreadable: Sequence[tuple[str, str]] 
         ]
         if len(failed) > 20:
             lines.append(f"and {len(failed) - 20} more failed trial{plural}.")
+    return lines
+
+
+def missing_words(results: Sequence[StudyResults]) -> list[str]:
+    """How many trials are still to train, and of which studies."""
+    total, missing = sum(len(r.members) for r in results), sum(r.n_missing for r in results)
+    lines = []
+    if missing:
+        where = join([f"{r.study.name} {r.n_missing} of {len(r.members)}" for r in results if r.n_missing])
+        lines.append(f"{missing:,} of {count(total, 'trial')} missing: run the same command again. ({where})")
+    beside = [f"{r.study.name} {n}" for r in results if (n := _missing_elsewhere(r))]
+    if beside:
+        lines.append(f"Trials of other analyses are missing: run the same command again. ({join(beside)})")
     return lines
 
 
