@@ -6,6 +6,7 @@ import pytest
 
 from qmoe.report import headline
 from qmoe.report.findings.doubts import page_caveats
+from qmoe.report.findings.headline import two_groups
 from qmoe.report.findings.paper import departures, paper
 from qmoe.report.sections.summary import gaps, quick_check
 from qmoe.studies import Record, StudyResults, load_preset, make_trials
@@ -145,3 +146,14 @@ def test_caveats_come_and_go():
         record.metrics["test_accuracy"] += 0.2 * (i % 2) - 0.2
     results = StudyResults.of_records(results.study, results.members, results.records)
     assert "two groups" in " ".join(page_caveats([results]))
+
+
+def test_gaps_that_chance_leaves_on_few_test_rows_are_no_two_groups():
+    generator = np.random.default_rng(0)
+    found = 0
+    for rows in (20, 36, 100):
+        for accuracy in (0.8, 0.95):
+            found += sum(two_groups(generator.binomial(rows, accuracy, 60) / rows) is not None for _ in range(300))
+    assert found == 0
+    apart = np.concatenate([generator.binomial(36, 0.4, 20), generator.binomial(36, 0.95, 40)]) / 36
+    assert two_groups(apart) == pytest.approx(max(apart[apart < 0.7]))

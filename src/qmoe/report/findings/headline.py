@@ -199,11 +199,18 @@ def reason(row: HeadlineRow, values: np.ndarray) -> str:
 
 
 def two_groups(values: np.ndarray) -> float | None:
-    """The top of the lower group where a sample falls into two: a gap over a third of its range, 5% on each side."""
+    """The top of the lower group where a sample falls into two: a gap over a third of its range, 5% on each side.
+
+    Accuracies on few rows lie on a coarse grid, on which chance alone leaves gaps. So the gap has to be wider than twice the
+    step of the grid and the binomial standard deviation on as many rows together.
+    """
     x = np.sort(values)
     if len(x) < 4 or np.ptp(x) < 0.02:
         return None
     gaps = np.diff(x)
     at = int(gaps.argmax())
     share = (at + 1) / len(x)
-    return float(x[at]) if gaps[at] > np.ptp(x) / 3 and 0.05 <= share <= 0.95 else None
+    step, mean = float(gaps[gaps > 1e-9].min()), float(x.mean())
+    by_chance = 2 * (step + np.sqrt(step * max(mean * (1 - mean), 0.0)))
+    found = gaps[at] > max(np.ptp(x) / 3, by_chance) and 0.05 <= share <= 0.95
+    return float(x[at]) if found else None
