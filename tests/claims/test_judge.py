@@ -127,7 +127,7 @@ def test_unequal_size_and_unfinished_training_are_told_beside_the_verdict():
     falling = np.tile([1.0, 0.9, 0.8, 0.7], (60, 1))
     found = verdict(claim(), study(x=arm(0.95, size=100, recent=falling, label="new"), y=BASE))
     assert found.outcome == "supported"
-    assert any("100 against 24 parameters" in held for held in found.caveats)
+    assert any("100 against 24 parameters of the whole mixture" in held for held in found.caveats)
     assert any("still falling at the end of training (new)" in held for held in found.caveats)
 
 

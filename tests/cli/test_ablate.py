@@ -22,6 +22,9 @@ def test_ablate_trains_the_ladder_on_a_table_and_writes_the_report(tmp_path):
     repeated = "qmoe ablate --data mine.csv --target side --epochs 2 --seeds 2 --rung twin --rung linear"
     assert f"In the folder of the table, {repeated} repeats ablate-mine-side." in page
     assert "every data seed is another split of the rows" in page
+    assert "Stated by" not in page
+    assert "No classifier beats the best possible" not in page
+    assert "rung minus quantum router" in page
     for of_the_paper in ("Not examined", "Percentile:", "a percentile moves", "Published protocol", "Studies beyond"):
         assert of_the_paper not in page
 

@@ -177,13 +177,18 @@ def test_a_claim_refuted_by_what_was_compared_once_says_so():
 def test_a_card_gives_every_estimand_and_what_could_have_been_found():
     _, card = drawn([results_of("a", lambda _s, _r: 0.0195)], claim_on("a"))
     assert card.verdict.outcome == "inconclusive"
-    assert [line.what for line in card.figures.lines] == ["mean of all runs", "runs that reach 95%", "best of 2 starts"]
+    assert [line.what for line in card.figures.lines] == [
+        "mean of all runs",
+        "share of runs that reach 95%, which counts as success",
+        "best of 2 starts, by training loss",
+    ]
     assert [line.judged for line in card.figures.lines] == [True, False, False]
     assert card.figures.lines[0].difference.startswith("+0.020 [")
     evidence = telling(card.verdict).evidence
     assert card.power == (
         f"With 30 draws of the data, a difference of {evidence.smallest_effect:.2g} would be found with a chance of 80%. "
-        f"The smallest difference that matters, 0.02, needs {evidence.draws_needed}."
+        f"The smallest difference that matters, 0.02, needs {evidence.draws_needed} draws of the data. "
+        "That many are here, but the effect lies too near 0.02 to be told from it."
     )
 
 

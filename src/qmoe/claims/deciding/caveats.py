@@ -123,7 +123,8 @@ def caveats(pairs: Pairs, a: ArmRuns, b: ArmRuns, evidence: Evidence, study: Stu
     if metric_facts(metric).kind in ("accuracy", "loss"):
         sizes = [float(np.nanmean(r.values["parameters"])) for r in (a, b) if "parameters" in r.values]
         if len(sizes) == 2 and max(sizes) > UNEQUAL * max(1.0, min(sizes)):
-            found.append(f"{where}: {sizes[0]:.0f} against {sizes[1]:.0f} parameters, so the arms differ in size.")
+            against = f"{sizes[0]:.0f} against {sizes[1]:.0f} parameters of the whole mixture"
+            found.append(f"{where}: {against}, so the arms differ in size.")
     if not study.clustered:
         found.append(
             f"{study.name}: the data never vary, so the verdict is about this one data set, over initialisations."

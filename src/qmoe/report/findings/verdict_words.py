@@ -135,7 +135,7 @@ def _inconclusive(verdict: Verdict) -> str:
     if len(found) == 1:
         return f"Inconclusive: {why}."
     decide = f"{len(undecided)} of {len(found)} comparisons {'decides' if len(undecided) == 1 else 'decide'} nothing"
-    return f"Inconclusive: {decide}, such as {first.a} against {first.b}: {why}."
+    return f"Inconclusive: {decide}, such as {first.a!r} against {first.b!r}: {why}."
 
 
 def effect_sentence(
@@ -293,15 +293,18 @@ def power_sentence(comparison: Comparison | None) -> str:
     if needed is None or not margin:
         return words
     matters = f"a factor of {margin:g}" if ratio else f"{margin:g}"
-    return f"{words} The smallest difference that matters, {matters}, needs {needed:,}."
+    words = f"{words} The smallest difference that matters, {matters}, needs {needed:,} {comparison.unit}."
+    if comparison.decision is None or needed > evidence.n_clusters:
+        return words
+    return f"{words} That many are here, but the effect lies too near {matters} to be told from it."
 
 
 def _line(e: Estimate, judged: str) -> Line:
     if e.estimand == "success":
-        what = f"runs that reach {e.threshold or 0.0:.0%}"
+        what = f"share of runs that reach {e.threshold or 0.0:.0%}, which counts as success"
         shown = f"{e.mean_a:.0%}", f"{e.mean_b:.0%}"
     else:
-        what = "mean of all runs" if e.estimand == "mean" else f"best of {count(e.starts, 'start')}"
+        what = "mean of all runs" if e.estimand == "mean" else f"best of {count(e.starts, 'start')}, by training loss"
         shown = f"{e.mean_a:.3f}", f"{e.mean_b:.3f}"
     return Line(what, *shown, signed(e.effect, e.low, e.high), e.estimand == judged)
 

@@ -83,7 +83,7 @@ def _figure(
     assert arm is not None
     against = quantum.label if quantum is not None else "quantum router"
     axis = ForestAxis(
-        f"{metric_words(arm.metric)}: difference to the {against}", MARGIN, below="worse", above="better",
+        f"{metric_words(arm.metric)}: rung minus {against}", MARGIN, below="worse", above="better",
         limits=_limits(rungs, [d for _, d in others]),
     )  # fmt: skip
     told = "; ".join(
@@ -101,9 +101,9 @@ def _figure(
         "their mean."
     )
     if others:
-        caption += (
-            " Triangles are other classifiers on the same draws of the data; no classifier beats the best possible."
-        )
+        caption += " Triangles are other classifiers on the same draws of the data."
+        if any(b.name == "bayes" for b in beside):
+            caption += " No classifier beats the best possible."
     return FigureBlock((panel,), caption, wide=True)
 
 
