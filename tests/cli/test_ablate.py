@@ -16,6 +16,8 @@ def test_ablate_trains_the_ladder_on_a_table_and_writes_the_report(tmp_path):
     options = ("--seeds", 2, "--epochs", 2, "--rung", "linear", "--rung", "twin", "--workers", 0, "--json")
     done = qmoe("ablate", "--data", "mine.csv", "--target", "side", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert "Rows of mine.csv, 2 features, 2 classes of side. The router has 2 qubits and 3 layers" in done.stderr
+    assert "--qubits, --layers and --experts change this." in done.stderr
     assert json.loads(done.stdout)["trials_trained"] == 3 * 4 * 3
     page = (tmp_path / "ablation" / "report.html").read_text(encoding="utf-8")
     assert "<h1>What carries the effect: side in mine.csv</h1>" in page
@@ -90,6 +92,8 @@ def test_another_table_of_the_same_name_and_other_settings_stand_beside_the_firs
     assert "this one is named ablate-mine-side-3" in experts.stderr
     (tmp_path / "mine.csv").unlink()
     shown = json.loads(qmoe("report", "ablation", "--json", cwd=tmp_path).stdout)["headline"]
+    page = (tmp_path / "ablation" / "report.html").read_text(encoding="utf-8")
+    assert [f"beats the linear router (side in mine.csv{end})" in page for end in ("", " (2)", " (3)")] == [True] * 3
     assert {row["study"] for row in shown} == {f"ablate-mine-side{end}" for end in ("", "-2", "-3")}
 
 

@@ -11,6 +11,7 @@ from invented_results import OWN, invented
 from qmoe.claims import parse_claims
 from qmoe.errors import ConfigError
 from qmoe.report import Contents, build_report, effect_words, judge_all, read_store, telling
+from qmoe.report.findings.verdict_words import rates_sentence
 from qmoe.report.pictures.style import style
 from qmoe.report.sections.blocks import Context
 from qmoe.report.sections.claim_cards import cards_of, forest_of
@@ -171,6 +172,7 @@ def test_an_arm_that_never_ran_is_open_at_every_rate():
     records = {key: record for key, record in results.records.items() if key in kept}
     judged = judge_all([StudyResults.of_records(results.study, results.members, records)])
     assert {view.verdicts[0].outcome for view in judged.views} == {"inconclusive"}
+    assert rates_sentence(judged, judged.verdicts[0]) == ""
 
 
 def test_measurements_are_judged_where_there_are_any():

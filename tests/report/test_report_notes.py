@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from qmoe.claims import ladder_claims
-from qmoe.cli.jobs import _tell_notes, _verdicts
+from qmoe.cli.jobs import _tell, _tell_notes, _verdicts
 from qmoe.report import Contents, effect_words, judge_all, telling
 from qmoe.report.findings.rung_results import routing_sentences
 from qmoe.report.findings.verdict_words import n_more_caveats, verdict_notes
@@ -112,6 +112,17 @@ def test_claims_notes_and_verdicts_are_readable_at_80_columns(idle):
     assert "routing is not shown to matter" in flat
     more = n_more_caveats(judged)
     assert f"The report has {more} more caveat" in text if more else "more caveat" not in text
+
+
+def test_trials_that_are_missing_are_told_at_the_terminal(idle, tmp_path):
+    results, _ = idle
+    half = StudyResults.of_records(results.study, results.members, dict(list(results.records.items())[::2]))
+    console = Console(file=io.StringIO(), width=80)
+    contents = Contents((half,), {})
+    _tell(console, contents.rows, contents, tmp_path / "report.html", None, 1.0, as_json=False)
+    total = len(results.members)
+    said = f"{total // 2:,} of {total:,} trials missing: run the same command again."
+    assert said in " ".join(console.file.getvalue().split())
 
 
 def test_a_page_of_a_users_own_study_names_it_and_leaves_out_the_papers_claims(idle):

@@ -143,12 +143,13 @@ def _router(circuit: str | None, qubits: int | None, layers: int | None, n_featu
     return {"kind": "quantum", "circuit": named}, wanted
 
 
-def ladder_claims(study: Study, first: int = 1) -> list[Claim]:
+def ladder_claims(study: Study, first: int = 1, named: bool = False) -> list[Claim]:
     """What a ladder is asked: does the quantum router win, and does it need what is quantum about it?
 
     Args:
         study: one with a ladder; a question is left out where its rung is not among the arms.
         first: number of the first question, for several ladders in one report.
+        named: whether the topics name the study, for several ladders in one report.
 
     Example:
         >>> from qmoe.claims import ladder_claims
@@ -176,7 +177,7 @@ def ladder_claims(study: Study, first: int = 1) -> list[Claim]:
         {
             "id": f"A{number}",
             "headline": True,
-            "topic": words,
+            "topic": f"{words} ({study.short_title})" if named else words,
             "statement": f"On {study.data.name if study.data.name != 'table' else study.short_title}, the "
             f"quantum router {words}.",
             "source": "qmoe ablate",

@@ -245,6 +245,7 @@ def ablate(
         data, target, qubits=qubits, layers=layers, circuit=circuit, experts=experts, epochs=epochs, lr=lr, seeds=seeds,
         rungs=tuple(rung or ()), keep=tuple(keep or ()),
     )  # fmt: skip
+    typer.echo(f"{study.about} --qubits, --layers and --experts change this.", err=True)
     run_job([study], out, Computing(executor, workers, retry, yes), as_json, own_names=True)
 
 

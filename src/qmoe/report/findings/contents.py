@@ -114,7 +114,8 @@ def read_store(path: str | Path, claims: Sequence[Claim] | None = None) -> Conte
     if unreadable and not results:
         raise StoreError(f"{path} has no study that can be read. {unreadable[0][1]}")
     own = [study.study for study in results if study.study.name not in preset_names()]
-    asked = [claim for number, study in enumerate(own) for claim in ladder_claims(study, 1 + 4 * number)]
+    several = sum(bool(study.ladder) for study in own) > 1
+    asked = [claim for number, study in enumerate(own) for claim in ladder_claims(study, 1 + 4 * number, named=several)]
     over_sets = accuracies_over_sets(results, measurements)
     asked += [claim for claim in further_claims() if not claim.quantities.isdisjoint(over_sets)]
     measured = {**measurements, **over_sets}

@@ -191,9 +191,10 @@ def _lead(a: str, effect: float) -> str:
 
 
 def rates_sentence(judged: Judged, verdict: Verdict) -> str:
-    """The verdict at other learning rates; "" where none of its studies has any."""
+    """The verdict at other learning rates; "" where none of its studies has any, or nothing could be judged."""
     found = judged.elsewhere(verdict)
-    if not found:
+    comparisons = [c for v in (verdict, *(v for _, v in found)) for test in v.tests for c in test.comparisons]
+    if not found or not any(c.decision is not None for c in comparisons):
         return ""
     partly = set(judged.studies_of(verdict)) - set(judged.varied(verdict))
     tail = f" ({join(sorted(partly))}: one rate only)" if partly else ""
