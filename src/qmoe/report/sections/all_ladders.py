@@ -24,7 +24,7 @@ from qmoe.report.pictures.rank_diagram import rank_plot
 from qmoe.report.pictures.style import INK, QUANTUM, Panel
 from qmoe.report.sections.blocks import Block, Context, FigureBlock, Section, Text
 from qmoe.report.sections.one_ladder import GROUPS, ladder_section
-from qmoe.report.sections.own_study import study_blocks
+from qmoe.report.sections.own_study import other_ways_blocks, study_blocks
 from qmoe.report.tables import DASH, Column, Table, signed, text
 from qmoe.statistics import CriticalDifference
 from qmoe.statistics.conventions import MARGIN
@@ -55,7 +55,8 @@ def _rest(context: Context, results: StudyResults) -> list[Block]:
     base = quantum_name(results)
     rungs = {rung.arm for rung in ladder_rungs(results.study)} - {base}
     arms = [arm for arm in finished(results) if arm.name not in rungs]
-    return study_blocks(context, results, arms) if len({arm.key for arm in arms}) > 1 else []
+    beside = study_blocks(context, results, arms) if len({arm.key for arm in arms}) > 1 else []
+    return [*beside, *other_ways_blocks(context, results)]
 
 
 def ladders_section(context: Context, ladders: Ladders, results: Sequence[StudyResults]) -> Section | None:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from qmoe.claims import ArmRuns
+from qmoe.claims import ArmKey, ArmRuns, StudyRuns, runs_of
+from qmoe.claims.analyses.choices import alternative_words, choice_words
+from qmoe.claims.analyses.universes import universes
+from qmoe.claims.from_records import metric_of
 from qmoe.claims.sentences import metric_words
 from qmoe.report.findings.arms import finished
 from qmoe.report.findings.planes import can_be_built, is_planar
 from qmoe.report.pictures.distributions import MOST_DOTS, curve_plot, noise_plot, strip_plot
+from qmoe.report.pictures.specification_curve import Curve, CurvePoint, specification_curve
 from qmoe.report.pictures.style import Colours, Panel, arm_colours
 from qmoe.report.sections.blocks import Block, Context, FigureBlock, Section, Text, arms_table
 from qmoe.report.sections.boundary_figures import boundaries, planes_or_why
 from qmoe.report.sections.noise_blocks import noise_blocks
-from qmoe.report.tables import Column, Table, known, signed, text, with_interval
+from qmoe.report.tables import Column, Table, fixed, general, known, signed, text, with_interval
 from qmoe.report.words import file_name
 from qmoe.statistics import PairedDifference
-from qmoe.studies import StudyResults
+from qmoe.studies import StudyResults, specifications
 
 MAX_PLANES = 8  # arms whose boundaries are drawn
+MAX_CURVES = 3  # specification curves side by side
 MAX_ALL_PAIRS = 5  # arms of which every pair is compared; of more, each with the first
 
 
@@ -32,7 +37,7 @@ def _study_section(context: Context, results: StudyResults, arms: Sequence[ArmRu
     study = results.study
     context.on_step(study.name)
     about: list[Block] = [Text((study.about,))] if study.about else []
-    blocks = about + study_blocks(context, results, arms)
+    blocks = about + study_blocks(context, results, arms) + other_ways_blocks(context, results)
     return Section(file_name(study.name), study.title, study.short_title, blocks, studies=(study.name,))
 
 
@@ -65,6 +70,115 @@ def study_blocks(context: Context, results: StudyResults, arms: Sequence[ArmRuns
         planes, why = planes_or_why(clean) if clean else ([], [])
         blocks += boundaries(planes, stem, colours) if planes else why
     return blocks + noise_blocks(context, results)
+
+
+def other_ways_blocks(context: Context, results: StudyResults) -> list[Block]:
+    """What a study gives at other learning rates and in its other analyses, where no claim on the page tells of them."""
+    if results.study.name in context.contents.judged.covered:
+        return []
+    return [*_rates_blocks(results), *_analyses_blocks(context, results)]
+
+
+def _rates_blocks(results: StudyResults) -> list[Block]:
+    """Mean accuracies at every learning rate that a study lists."""
+    rates = results.study.learning_rates
+    if len(rates) < 2:
+        return []
+    runs = runs_of(results)
+    rows = [_means(runs.at(lr), {"lr": lr}) for lr in rates]
+    stem = file_name(results.study.name)
+    columns = (Column("learning rate", ("lr",), general), *_mean_columns(runs))
+    caption = f"Mean {metric_words(metric_of(results))} at every learning rate, the study's own ({rates[0]:g}) first."
+    return [Table(f"{stem}-rates", caption, columns, tuple(rows))]
+
+
+def _analyses_blocks(context: Context, results: StudyResults) -> list[Block]:
+    """Mean accuracies and differences in every analysis of a multiverse, and their specification curves."""
+    study = results.study
+    if study.multiverse is None:
+        return []
+    context.on_step(f"{study.name}, other analyses")
+    tried, starts = universes(results), study.multiverse.starts
+    n, stem, first = len(specifications(study)), file_name(study.name), results.study.arms[0]
+    shown = [
+        {choice_words(c): alternative_words(c, a, starts=starts, short=True) for c, a in u.choices.items()}
+        for u in tried
+    ]
+    rows: list[dict[str, object]] = []
+    points: dict[ArmKey, list[CurvePoint]] = {}
+    for place, (universe, words) in enumerate(zip(tried, shown, strict=True)):
+        row = _means(universe.runs, dict(words))
+        base, *others = universe.runs.arms.values()
+        for other in others if base.name == first.name and base.n else ():
+            difference = other.minus(base) if other.n else None
+            if difference is not None:
+                row |= _numbered(other.key, difference)
+                ahead = "supported" if difference.above else "refuted" if difference.below else "inconclusive"
+                point = CurvePoint(words, difference.mean, difference.low, difference.high, ahead, place == 0)
+                points.setdefault(other.key, []).append(point)
+        rows.append(row)
+    own = tried[0].runs
+    columns = (
+        *(Column(words, (words,), text, number=False) for words in shown[0]),
+        *_mean_columns(own),
+        *(
+            Column(f"{own.arms[key].title} − {first.label}", _difference_keys(key), _shown)
+            for key in points
+        ),
+    )  # fmt: skip
+    metric = metric_words(metric_of(results))
+    caption = (
+        f"Every analysis of the study {study.name} that [multiverse] lists, its own first: mean {metric} of each arm, and "
+        f"its difference to the first arm with the 95% interval. {_begun(len(tried), n)} No claim is judged over them; the "
+        "intervals are not corrected for multiple comparisons."
+    )
+    blocks: list[Block] = [Table(f"{stem}-analyses", caption, columns, tuple(rows))]
+    curves = [
+        Curve(f"{own.arms[key].title} − {first.label}", tuple(found)) for key, found in points.items() if len(found) > 1
+    ]
+    if curves:
+        some = curves[:MAX_CURVES]
+        drawing = specification_curve(some, f"difference in {metric}", width=4.3 + 1.7 * len(some))
+        told = "; ".join(
+            f"{c.title}: from {min(p.effect for p in c.points):+.3f} to {max(p.effect for p in c.points):+.3f} over "
+            f"{len(c.points)} analyses"
+            for c in some
+        )
+        panel = Panel(f"{stem}-analyses", drawing, f"Specification curve. {told}.")
+        caption = (
+            f"Differences to {first.label} in every analysis, sorted, with 95% intervals; the choices stand below, and a "
+            f"dotted line marks the study's own. {told}."
+        )
+        blocks.append(FigureBlock((panel,), caption, wide=True))
+    return blocks
+
+
+def _begun(n_tried: int, n: int) -> str:
+    return f"All {n} have results." if n_tried == n else f"{n_tried} of {n} have results so far."
+
+
+def _means(runs: StudyRuns, row: dict[str, object]) -> dict[str, object]:
+    """A row with the mean accuracy of each arm that has one."""
+    found = {_mean_key(key): arm.summary.mean for key, arm in runs.arms.items() if arm.n}
+    return row | found
+
+
+def _mean_columns(runs: StudyRuns) -> tuple[Column, ...]:
+    return tuple(Column(arm.title, (_mean_key(key),), fixed(3)) for key, arm in runs.arms.items())
+
+
+def _mean_key(key: ArmKey) -> str:
+    return key.name if key.strength is None else f"{key.name}_{key.strength:g}"
+
+
+def _difference_keys(key: ArmKey) -> tuple[str, str, str]:
+    name = _mean_key(key)
+    return f"{name}_difference", f"{name}_low", f"{name}_high"
+
+
+def _numbered(key: ArmKey, difference: PairedDifference) -> dict[str, object]:
+    values = difference.mean, known(difference.low), known(difference.high)
+    return dict(zip(_difference_keys(key), values, strict=True))
 
 
 def differences(arms: Sequence[ArmRuns], stem: str) -> list[Block]:
