@@ -62,6 +62,29 @@ def test_a_log_gets_a_line_now_and_then_and_one_at_the_end(capsys):
     assert last == "training: done after 0:33:20"
 
 
+def test_a_bar_names_what_has_passed_and_what_is_left(capsys, monkeypatch):
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "80")
+    clock = Clock()
+    with make_progress(make_console(), clock) as progress:
+        task = progress.add_task("training", total=1_216, unit="trials", left=None)
+        clock.now = 26.0
+        progress.update(task, completed=1_200, left=8.0, told=26.0)
+        clock.now = 29.0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.endswith("1,200 of 1,216 trials elapsed 0:29 left 0:05")
+
+
+def test_what_is_left_is_what_was_told_and_not_what_the_share_says(capsys):
+    clock = Clock()
+    with make_progress(make_console(), clock) as progress:
+        task = progress.add_task("training", total=1620, completed=880, unit="trials", left=None)
+        clock.now = 40.0
+        progress.update(task, completed=881, left=120.0, told=40.0)  # most was there when it began
+    assert capsys.readouterr().out == "training: 54% after 0:00:40, about 0:02:00 left\n"
+
+
 def test_where_there_is_nothing_to_do_a_log_says_that_it_is_done(capsys):
     with make_progress(make_console(), Clock()) as progress:
         progress.update(progress.add_task("training", total=None), total=0)

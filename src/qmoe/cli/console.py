@@ -10,15 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
+from rich.text import Text
 
 from qmoe.errors import visible
 from qmoe.plain_console import PlainConsole
@@ -68,15 +62,54 @@ def make_progress(console: Console, clock: Callable[[], float] | None = None) ->
     if not console.is_terminal:
         return ProgressLines(console, clock)
     return Progress(
-        TextColumn("{task.description:9}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.description:16}", markup=False, table_column=Column(no_wrap=True)),
+        BarColumn(20),
+        *(column(table_column=Column(no_wrap=True)) for column in (_Share, _Elapsed, _Left)),
         console=console,
         get_time=clock,
     )
+
+
+class _Share(ProgressColumn):
+    """How far a task is: ``"12 of 216 trials"`` where it has a unit, else in per cent."""
+
+    def render(self, task: Task) -> Text:
+        """The text; none before the whole is known."""
+        if task.total is None:
+            return Text("")
+        if unit := task.fields.get("unit"):
+            return Text(f"{task.completed:,.0f} of {task.total:,.0f} {unit}")
+        return Text(f"{task.percentage:.0f}%")
+
+
+class _Elapsed(ProgressColumn):
+    """Since when a task runs, named."""
+
+    def render(self, task: Task) -> Text:
+        """The text."""
+        seconds = task.finished_time if task.finished else task.elapsed
+        return Text(f"elapsed {_short(seconds or 0.0)}")
+
+
+class _Left(ProgressColumn):
+    """How long a task takes from here on, named; nothing while that is not known, or where it is done."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """The text."""
+        seconds = seconds_left(task)
+        return Text("" if seconds is None or task.finished else f"left {_short(seconds)}")
+
+
+def seconds_left(task: Task) -> float | None:
+    """Seconds that a task takes from here on: as it was last told by a field ``left``, else by how fast it went."""
+    told: float | None = task.fields.get("left")
+    if told is not None:
+        return max(0.0, told - (task.get_time() - task.fields.get("told", task.get_time())))
+    if "left" in task.fields or not task.completed or not task.total:
+        return None
+    return (task.elapsed or 0.0) * (task.total / task.completed - 1.0)
 
 
 class ProgressLines(Progress):
@@ -110,8 +143,15 @@ class ProgressLines(Progress):
             say(self.console, f"{task.description}: done after {_clock_time(elapsed)}")
         elif elapsed >= due:
             self._next[task_id] = max(elapsed + self.LEAST, elapsed * self.GROWTH)
-            left = f", about {_clock_time(elapsed / share - elapsed)} left" if share else ""
+            seconds = seconds_left(task)
+            left = "" if seconds is None else f", about {_clock_time(seconds)} left"
             say(self.console, f"{task.description}: {share:.0%} after {_clock_time(elapsed)}{left}")
+
+
+def _short(seconds: float) -> str:
+    """``"0:26"``, ``"1:02:03"``."""
+    whole = _clock_time(seconds)
+    return whole.removeprefix("0:").removeprefix("0") if seconds < 3600 else whole
 
 
 def _clock_time(seconds: float) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from qmoe.claims import CLAIMS, FURTHER_CLAIMS, Claim, Verdict, load_claims
@@ -41,9 +41,10 @@ from qmoe.studies.baselines import measure_baselines, missing_baselines
 from qmoe.studies.boundary_measures import measure_boundaries, missing_boundaries
 from qmoe.studies.measurements import measure, missing_measurements
 from qmoe.studies.noise_measures import measure_noise, missing_noise
-from qmoe.studies.run.executors import SizedExecutor, works
+from qmoe.studies.run.executors import SizedExecutor, n_at_once, works
 from qmoe.studies.run.runner import RunState
 from qmoe.studies.run.stacks import Stack, kernels_to_compile, seconds
+from qmoe.studies.specifications import specifications
 from qmoe.studies.store.results import other_numerics
 from qmoe.studies.trials import make_trials
 
@@ -108,19 +109,22 @@ def _run(
         Store(out / STORE) as store, store.alone(), make_progress(console) as progress, computing.open() as executor,
     ):  # fmt: skip
         studies = [_named(study, store, progress.console, own_names) for study in studies]
-        task = progress.add_task("training", total=None)
+        bar = _TrainingBar(progress, executor)
 
         def on_plan(stacks: Sequence[Stack]) -> None:
-            say(progress.console, f"{count(sum(map(len, stacks)), 'trial')} to train; results go to {out}/")
+            say(progress.console, f"{_ahead(studies, stacks, stop.stored, stop.total or 0)}; results go to {out}/")
             if stacks:
                 say(progress.console, _predicted(prediction, stacks, executor))
-            if kernels_to_compile(stacks):
+            compiles = bool(kernels_to_compile(stacks))
+            if compiles:
                 say(progress.console, "Compiling the kernels of the native engine first, once for this machine.")
+            if stacks:
+                bar.begin(stop.stored, stop.total or 0, compiles)
 
         def on_state(state: RunState) -> None:
             stop.stored, stop.total = state.stored, state.total
             stop.finishing = lambda: works(executor)
-            progress.update(task, total=state.spent + state.left, completed=state.spent)
+            bar.update(state)
 
         with computing.trusting():  # not while the report is written, which is of all studies that the store has
             done = run_studies(
@@ -136,6 +140,51 @@ def _run(
     rows = headline([results for results in contents.results if results.study.name in asked])
     _tell(console, rows, contents, page, done, time.perf_counter() - begin, as_json)
     return done
+
+
+class _TrainingBar:
+    """How far training is, by trials that are in the store; there is none where nothing is to be trained.
+
+    Args:
+        progress: shows it.
+        executor: what trains.
+    """
+
+    def __init__(self, progress: Progress, executor: Executor) -> None:
+        self._progress, self._executor = progress, executor
+        self._task: TaskID | None = None
+
+    def begin(self, stored: int, total: int, compiles: bool) -> None:
+        """Shows it, with what is done before the first trial trains."""
+        waits = "compiling" if compiles else "starting workers"
+        words = "training" if isinstance(self._executor, InProcess) and not compiles else waits
+        self._task = self._progress.add_task(words, total=total, completed=stored, unit="trials", left=None)
+
+    def update(self, state: RunState) -> None:
+        """Moves it on, never back: only the time that is left is corrected."""
+        if self._task is not None:
+            left = state.left / n_at_once(self._executor)
+            self._progress.update(
+                self._task, description="training", completed=state.stored, left=left, told=self._progress.get_time()
+            )
+
+
+def _ahead(studies: Sequence[Study], stacks: Sequence[Stack], stored: int, total: int) -> str:
+    """How many trials are to be trained, of the studies themselves and of their other analyses."""
+    ahead = [trial.hash for stack in stacks for trial in stack]
+    if not ahead:
+        return f"All {count(total, 'trial')} are there" if total != 1 else "The one trial is there"
+    words = f"{count(len(ahead), 'trial')} to train"
+    if stored:
+        words = f"{stored:,} of {count(total, 'trial')} are there, {len(ahead):,} to train"
+    n_others = sum(max(0, len(specifications(study)) - 1) for study in studies)
+    if n_others:
+        own = {member.trial.hash for study in studies for member in make_trials(study)}
+        n_own = sum(digest in own for digest in ahead)
+        whose, of_whom = ("the study", "its") if len(studies) == 1 else ("the studies", "their")
+        analyses = count(n_others, "other analysis", "other analyses")
+        words += f": {n_own:,} of {whose}, {len(ahead) - n_own:,} of {of_whom} {analyses} (multiverse)"
+    return words
 
 
 def _predicted(prediction: Prediction, stacks: Sequence[Stack], executor: Executor) -> str:

@@ -1,0 +1,67 @@
+"""What `qmoe run` says before it trains: how many trials, of what, and what is there already."""
+
+import re
+
+import pytest
+from test_cli import TINY
+from typer.testing import CliRunner
+
+from qmoe.cli.app import app
+from qmoe.cli.console import make_console, make_progress
+from qmoe.cli.jobs import _TrainingBar
+from qmoe.studies import InProcess, LocalProcesses
+from qmoe.studies.run.runner import RunState
+
+MULTIVERSE = """
+[multiverse]
+scaling = ["minmax_pi", "standard"]
+rotation = ["X", "Z"]
+"""
+
+
+def said(tmp_path, *options):
+    done = CliRunner().invoke(
+        app, ["run", str(tmp_path / "tiny.toml"), "--out", str(tmp_path / "out"), "--workers", "0", *options]
+    )
+    assert done.exit_code == 0, done.output
+    return re.sub(r" results go to \S+", "", done.stdout).splitlines()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_trials_of_other_analyses_are_told_apart_and_what_is_there_is_not_to_train(tmp_path):
+    (tmp_path / "tiny.toml").write_text(TINY + MULTIVERSE)
+    # The linear arm is the same about either axis.
+    assert (
+        said(tmp_path, "--seeds", "1")[0]
+        == "6 trials to train: 2 of the study, 4 of its 3 other analyses (multiverse);"
+    )
+    assert said(tmp_path)[0] == (
+        "6 of 12 trials are there, 6 to train: 2 of the study, 4 of its 3 other analyses (multiverse);"
+    )
+    again = said(tmp_path)
+    assert again[0] == "All 12 trials are there;"
+    assert not [line for line in again if line.startswith(("training", "Predicted"))]
+
+
+def test_the_bar_goes_by_trials_and_never_back_while_the_time_left_is_corrected():
+    progress = make_progress(make_console(), lambda: 0.0)
+    bar = _TrainingBar(progress, LocalProcesses(2))
+    bar.begin(880, 1620, compiles=False)
+    (task,) = progress.tasks
+    assert (task.description, task.completed, task.total) == ("starting workers", 880, 1620)
+    shown = []
+    for stored, left in ((890, 4.0), (900, 400.0), (1500, 2.0)):
+        bar.update(RunState(stored, 1620, 1.0, left))
+        shown.append((task.completed, task.fields["left"]))
+    assert shown == [(890, 2.0), (900, 200.0), (1500, 1.0)]
+    assert task.description == "training"
+
+
+@pytest.mark.parametrize(
+    ("executor", "compiles", "words"),
+    [(InProcess(), False, "training"), (InProcess(), True, "compiling"), (LocalProcesses(2), True, "compiling")],
+)
+def test_the_bar_says_what_is_waited_for(executor, compiles, words):
+    progress = make_progress(make_console())
+    _TrainingBar(progress, executor).begin(0, 12, compiles)
+    assert progress.tasks[0].description == words
