@@ -1,16 +1,22 @@
 """What `qmoe run` says before it trains: how many trials, of what, and what is there already."""
 
 import re
+import tomllib
 
 import pytest
 from test_cli import TINY
 from typer.testing import CliRunner
 
+from qmoe.cli import jobs
 from qmoe.cli.app import app
 from qmoe.cli.console import make_console, make_progress
-from qmoe.cli.jobs import _TrainingBar
-from qmoe.studies import InProcess, LocalProcesses
-from qmoe.studies.run.runner import RunState
+from qmoe.cli.jobs import _predicted, _TrainingBar
+from qmoe.studies import InProcess, LocalProcesses, make_trials, parse_study, plan_stacks
+from qmoe.studies.admission.plan import predict
+from qmoe.studies.run.dispatch import Ended
+from qmoe.studies.run.portions import Portions
+from qmoe.studies.run.runner import RunState, _Tally
+from qmoe.studies.run.stack_run import Trained
 
 MULTIVERSE = """
 [multiverse]
@@ -65,3 +71,23 @@ def test_the_bar_says_what_is_waited_for(executor, compiles, words):
     progress = make_progress(make_console())
     _TrainingBar(progress, executor).begin(0, 12, compiles)
     assert progress.tasks[0].description == words
+
+
+def test_the_prediction_counts_what_compiling_takes(monkeypatch):
+    study = parse_study(tomllib.loads(TINY))
+    stacks = plan_stacks([study], ())
+    assert "compiling" not in _predicted(predict([study]), stacks, LocalProcesses(2))
+    monkeypatch.setattr(jobs, "kernels_to_compile", lambda _: [(["one", "two"], 4), (["two", "three"], 8)])
+    told = _predicted(predict([study]), stacks, LocalProcesses(2))
+    assert told.startswith("Predicted: about 11 s of compiling and 4 s of training, then the report; at most")
+
+
+def test_what_a_process_takes_to_begin_says_nothing_of_the_time_left():
+    trial = make_trials(parse_study(tomllib.loads(TINY)))[0].trial
+    told = []
+    for first, seconds in ((True, 5.0), (False, 5.0)):
+        tally = _Tally(Portions([(trial,) * 8], 1), set(), set(), told.append)
+        tally.records_of(Ended((trial,) * 4, Trained([], seconds, first)))
+        tally.tell()
+    assert told[0].left < 0.1
+    assert told[1].left == 5.0

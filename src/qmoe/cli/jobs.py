@@ -51,8 +51,10 @@ from qmoe.studies.trials import make_trials
 STORE = "store.sqlite"
 #: Exit status where all ran to the end and some trials failed.
 FAILED = 3
-#: Seconds that worker processes take to import what they need, side by side, each on a core of its own.
-_START = 3.0
+#: Seconds that worker processes take to import what they need and to begin, side by side, each on a core of its own.
+_START = 4.0
+#: Seconds of one core that compiling a kernel takes: those of a study with quantum routers took 39 s for 7.
+_KERNEL = 5.5
 #: Arms of a ladder that the console tells of; the report has all of them.
 _OF_A_LADDER = ("quantum", "twin", "linear")
 
@@ -193,7 +195,9 @@ def _predicted(prediction: Prediction, stacks: Sequence[Stack], executor: Execut
     alone = " of one worker" if n is None else ""
     start = _START if isinstance(executor, LocalProcesses) else 0.0
     expected = start + sum(map(seconds, stacks)) / (n or 1)
-    words = f"Predicted: about {duration(expected)} of training{alone}, then the report"
+    n_kernels = sum(len(kernels) for kernels, _ in kernels_to_compile(stacks))
+    compiling = f"{duration(n_kernels * _KERNEL / (n or 1))} of compiling and " if n_kernels else ""
+    words = f"Predicted: about {compiling}{duration(expected)} of training{alone}, then the report"
     if isinstance(executor, InProcess | LocalProcesses):
         n_workers = 0 if isinstance(executor, InProcess) else executor.n
         words += f"; at most {in_words(prediction.bytes(n_workers))} of memory"

@@ -36,6 +36,10 @@ def check_models(study: Study) -> None:
             raise ConfigError(f"Study {study.name}, arm {member.arm}: {error}") from None
 
 
+#: Seconds up to which the first portion of a process says nothing of those after it: most of them it spent beginning.
+_BEGINNING = 20.0
+
+
 @dataclass(frozen=True)
 class RunSummary:
     """What `run_studies` did.
@@ -168,7 +172,8 @@ class _Tally:
         self._portions.over(outcome.task)
         if isinstance(outcome, Died):
             return [failed(trial, "died", outcome.why) for trial in outcome.task]
-        self._portions.took(outcome.task, outcome.result.seconds)
+        if not outcome.result.first or outcome.result.seconds > _BEGINNING:
+            self._portions.took(outcome.task, outcome.result.seconds)
         self._spent += outcome.result.seconds
         return outcome.result.records
 

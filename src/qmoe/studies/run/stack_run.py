@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import subprocess
+import threading
 import time
 import traceback
 from collections.abc import Sequence
@@ -34,16 +35,23 @@ class Trained:
     Attributes:
         records: one for each trial.
         seconds: wall time.
+        first: whether it was the first of its process, which loads kernels and more on the way.
     """
 
     records: list[Record]
     seconds: float
+    first: bool = False
+
+
+#: Set once this process has trained something.
+_BEGUN = threading.Event()
 
 
 def train_safely(stack: Stack) -> Trained:
     """Trains a stack; where that raises an error, its halves, down to the trial that it is about."""
-    begin = time.perf_counter()
-    return Trained(_records(stack), time.perf_counter() - begin)
+    begin, first = time.perf_counter(), not _BEGUN.is_set()
+    _BEGUN.set()
+    return Trained(_records(stack), time.perf_counter() - begin, first)
 
 
 def _records(stack: Stack) -> list[Record]:
