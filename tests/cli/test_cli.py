@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -151,7 +152,12 @@ def test_presets_lists_all_and_prints_one(tmp_path):
     n = len(further_presets())
     group = f"{'qml-benchmarks':{width}}  Published data sets of Bowles, Ahmed and Schuld (group of the {n} below)"
     assert listed == [*lines[:-n], group, *lines[-n:]]
-    assert qmoe("presets", "phase2-heldout").stdout == preset_text("phase2-heldout")
+    printed = qmoe("presets", "phase2-heldout").stdout
+    assert tomllib.loads(printed) == tomllib.loads(preset_text("phase2-heldout"))
+    assert printed.splitlines()[0] == "# A copy of the preset phase2-heldout. Before you change anything else:"
+    opening = printed.partition("\nname =")[0]
+    assert all(what in opening for what in ("name and a title", "root of its own", "boundaries"))
+    assert "Expected" not in printed  # what the preset gave is not what a study made of it will give
 
 
 def test_help_lists_every_command_in_a_group_on_a_line_that_is_not_cut():

@@ -54,6 +54,16 @@ def test_the_first_signal_asks_and_the_second_ends_at_once(name, monkeypatch, ca
     assert second == "Stopped: 1,200 of 5,000 trials are stored. To go on: qmoe run mine.toml"
 
 
+def test_what_is_told_at_the_end_does_not_stand_on_the_line_of_the_bar(monkeypatch, capfd):
+    monkeypatch.setattr(os, "_exit", lambda _: None)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with until_stopped() as stop:
+        stop.finishing, stop.stored, stop.total = lambda: True, 5, 12
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    assert "\n\x1b[?25hStopped: 5 of 12 trials are stored." in capfd.readouterr().err.partition("at once.\n")[2]
+
+
 def test_where_nothing_runs_that_could_be_stored_the_first_signal_ends_the_job(capfd, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["qmoe", "run", "mine.toml"])
     with until_stopped() as stop, pytest.raises(Halted):

@@ -91,5 +91,5 @@ def test_a_file_that_asks_wrongly_is_refused():
         parse_study(tiny_values(boundaries=["qantum"]))
     values = tiny_values(boundaries=["linear"])
     values["data"] = {"name": "digits", "options": {}, "components": 4, "scaling": "minmax_pi"}
-    with pytest.raises(ConfigError, match=r"boundaries: \(64, 2\) features and classes; boundaries take 2 and 2"):
+    with pytest.raises(ConfigError, match=r"\(64, 2\) features and classes; boundaries take 2 and 2\. Remove the line"):
         parse_study(values)

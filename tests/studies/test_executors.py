@@ -342,3 +342,17 @@ def test_processes_end_with_the_one_that_started_them():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert_ends(int(done.stdout.split()[1]))
+
+
+def test_what_cleans_up_after_the_workers_outlives_a_terminal_that_is_closed():
+    program = """
+import signal
+from loky.backend.resource_tracker import _resource_tracker
+from qmoe.studies.run.executors import sparing_children
+with sparing_children():
+    pass
+ignored = int(open(f"/proc/{_resource_tracker._pid}/status").read().partition("SigIgn:")[2].split()[0], 16)
+print(bool(ignored >> (signal.SIGHUP - 1) & 1), signal.getsignal(signal.SIGHUP) is signal.SIG_DFL)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["True", "True"], done.stderr

@@ -1,5 +1,7 @@
 """Study files: what is read, what is refused, and in which words."""
 
+import tomllib
+
 import pytest
 
 from qmoe.claims import claim_text, load_claims, shipped_claims
@@ -187,3 +189,15 @@ def test_resizing_repeats_what_varies():
     assert load_preset("phase2-published").resized(5).seeds.per_data == 5
     assert load_preset("phase1-mnist-published").resized(3, quick=True).training.epochs == 2
     assert load_preset("phase2-published").resized(3, quick=True).training.epochs == 50
+
+
+def test_an_error_in_an_arm_names_the_arm():
+    values = tomllib.loads(preset_text("phase2-heldout"))
+    values["arms"].append(
+        {"name": "twin", "label": "twin", "model": {"router": {"kind": "twins"}, "experts": {"kind": "linear"}}}
+    )
+    with pytest.raises(ConfigError, match=r"arms\.2\.model\.router \(arm 'twin'\): unknown kind 'twins'"):
+        parse_study(values)
+    del values["arms"][2]["name"]
+    with pytest.raises(ConfigError, match=r"study: arms\.2\.name: Field required"):
+        parse_study(values)

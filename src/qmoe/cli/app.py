@@ -25,7 +25,7 @@ from qmoe.cli.shared_options import Claims, Json
 from qmoe.cli.streams import enduring_output
 from qmoe.errors import ConfigError, QMoEError, count, unknown, visible
 from qmoe.statistics.conventions import POWER
-from qmoe.studies.presets import GROUPS, PHASES, load_preset, preset_text, refuse_borrowed_name
+from qmoe.studies.presets import GROUPS, PHASES, copied_preset, load_preset, refuse_borrowed_name
 
 # Torch takes seconds to import: each command imports what it needs when it runs, and --help needs nothing.
 
@@ -344,7 +344,7 @@ def presets(
     Example: qmoe presets phase2-heldout > my-study.toml
     """
     if name is not None:
-        typer.echo(described_group(name) if name in GROUPS else preset_text(name), nl=False)
+        typer.echo(described_group(name) if name in GROUPS else copied_preset(name), nl=False)
         return
     typer.echo(list_of_presets(), nl=False)
 

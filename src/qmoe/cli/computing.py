@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 GRACE = 60.0
 #: Signals that ask to stop: Ctrl-C, a batch system at a time limit, a terminal that is closed.
 _STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
-_SHOW_CURSOR = "\x1b[?25h"
+_AFTER_A_BAR = "\n\x1b[?25h"
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,7 @@ def _end_at_once(stop: Stop) -> None:
         if child.pid is not None:
             with contextlib.suppress(OSError):  # it has ended
                 os.kill(child.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-    # A progress bar hides the cursor of the terminal.
-    typer.echo(f"{_SHOW_CURSOR if sys.stderr.isatty() else ''}{stop.told}", err=True)
+    # A progress bar hides the cursor of the terminal, and leaves it at the end of its line.
+    bar = sys.stderr.isatty()
+    typer.echo(f"{_AFTER_A_BAR if bar else ''}{stop.told}", err=True)
     os._exit(stop.status)

@@ -14,7 +14,7 @@ from qmoe.data.tables.text import decoded
 from qmoe.errors import ConfigError, unknown
 from qmoe.safe_files import read_text_file
 from qmoe.studies.ladder import with_ladder
-from qmoe.studies.specs.base import explained, shown
+from qmoe.studies.specs.base import explain, shown, told
 from qmoe.studies.specs.study import Study
 
 #: How deep tables and lists may be nested.
@@ -48,7 +48,7 @@ def parse_study(values: dict[str, Any], source: str = "study", *, stored: bool =
     try:
         study = Study.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{source}: {line}" for line in explained(error))) from None
+        raise ConfigError("\n".join(f"{source}: {_explained(e, values)}" for e in told(error))) from None
     try:
         study = with_ladder(study, study.ladder)
     except ConfigError as error:
@@ -59,11 +59,27 @@ def parse_study(values: dict[str, Any], source: str = "study", *, stored: bool =
             if name not in arms:
                 raise ConfigError(f"{source}: {key}: {unknown('arm', name, arms)}")
     if study.boundaries and study.sizes != (2, 2):
-        raise ConfigError(f"{source}: boundaries: {study.sizes} features and classes; boundaries take 2 and 2.")
+        raise ConfigError(
+            f"{source}: boundaries: {study.sizes} features and classes; boundaries take 2 and 2. Remove the line "
+            "boundaries = ..., or take data with two features and two classes."
+        )
     for name in study.multiverse.arms if study.multiverse is not None else ():
         if name not in arms:
             raise ConfigError(f"{source}: multiverse.arms: {unknown('arm', name, arms)}")
     return study
+
+
+def _explained(error: Any, values: dict[str, Any]) -> str:
+    """An error of pydantic's, with the name of the arm that it is in: readers do not count arms from 0."""
+    place, words = error["loc"], explain(error)
+    if place[:1] != ("arms",) or len(place) < 3:
+        return words
+    try:
+        name = values["arms"][place[1]]["name"]
+    except (KeyError, IndexError, TypeError):
+        return words
+    written = ".".join(map(str, place))
+    return words.replace(written, f"{written} (arm {shown(name)})", 1) if name != error["input"] else words
 
 
 def _with_standardised_components(values: dict[str, Any]) -> dict[str, Any]:

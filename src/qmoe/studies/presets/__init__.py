@@ -117,3 +117,23 @@ def preset_text(name: str) -> str:
     if name not in preset_names():
         raise unknown("preset", name, [*preset_names(), *further_presets(), *GROUPS], listed_by="qmoe presets")
     return resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
+
+
+def copied_preset(name: str) -> str:
+    """The TOML text of a preset as the beginning of a study of your own: opened by what to change, without what it gave.
+
+    Example:
+        >>> from qmoe.studies.presets import copied_preset
+        >>> copied_preset("phase2-heldout").splitlines()[0]
+        '# A copy of the preset phase2-heldout. Before you change anything else:'
+    """
+    text = preset_text(name)
+    if text.startswith("# Expected"):
+        text = text[text.index("\nname = ") + 1 :]
+    todo = ["Give it a name and a title of its own."]
+    if "\nroot = " in text:
+        todo.append("Give it a root of its own under [seeds], any integer: this one gives the preset's own draws.")
+    if "\nboundaries = " in text:
+        todo.append("Remove the line boundaries = ... for data of more than two features or two classes.")
+    lines = [f"# A copy of the preset {name}. Before you change anything else:", *(f"# * {line}" for line in todo)]
+    return "\n".join([*lines, "", text])

@@ -212,10 +212,15 @@ def _start_trackers() -> None:
     """Starts the processes that clean up after this one, which is nothing to warn of where it was ended at once."""
     told = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (told, "ignore:resource_tracker")))
+    # They ignore Ctrl-C by themselves, and take over that a closed terminal is ignored.
+    hangup = getattr(signal, "SIGHUP", None) if threading.current_thread() is threading.main_thread() else None
+    before = None if hangup is None else signal.signal(hangup, signal.SIG_IGN)
     try:
         loky_tracker.ensure_running()
         resource_tracker.ensure_running()
     finally:
+        if hangup is not None:
+            signal.signal(hangup, before)
         if told is None:
             del os.environ["PYTHONWARNINGS"]
         else:

@@ -73,8 +73,8 @@ def explain(error: Any) -> str:
     return f"{place}: {error['msg']}{given}"
 
 
-def explained(error: ValidationError) -> list[str]:
+def told(error: ValidationError) -> list[Any]:
     """All errors, but that a list is too short whose parts are told to be wrong: it lacks them for that alone."""
     errors = error.errors()
     above = {one["loc"][:depth] for one in errors for depth in range(len(one["loc"]))}
-    return [explain(one) for one in errors if one["type"] != "too_short" or one["loc"] not in above]
+    return [one for one in errors if one["type"] != "too_short" or one["loc"] not in above]
