@@ -123,9 +123,46 @@ def test_correction_for_many_tests_can_leave_open_what_one_test_would_show():
     assert conclude(evidence, evidence.p_support, 1.0).outcome == "supported"
     left = conclude(evidence, min(1.0, 60 * evidence.p_support), 1.0)
     assert left.outcome == "inconclusive"
+    after = ", but not after the correction for multiple comparisons"
+    assert left.why_open == f"taken by itself, this comparison shows a lead{after}"
+
+
+@pytest.mark.parametrize(
+    ("direction", "gap", "shown"),
+    [
+        ("greater", 0.3, "shows a lead"),
+        ("greater", -0.001, "rules out a lead that matters (0.02 or more)"),
+        ("less", 0.001, "rules out a lead that matters (0.02 or more)"),
+        ("less", -0.3, "shows a lead"),
+        ("equivalent", 0.001, "rules out a difference that matters (0.02 or more)"),
+        ("equivalent", 0.3, "shows a difference of more than 0.02"),
+        ("not_less", 0.001, "rules out a deficit that matters (0.02 or more)"),
+        ("not_less", -0.3, "shows a deficit of more than 0.02"),
+        ("not_more", -0.001, "rules out an excess that matters (0.02 or more)"),
+        ("not_more", 0.3, "shows an excess of more than 0.02"),
+    ],
+)
+def test_what_a_correction_leaves_open_says_what_is_shown_without_it(direction, gap, shown):
+    found = conclude(weigh(BASE + scores(gap), BASE, Contrast(direction, 0.02)), 1.0, 1.0)
+    assert found.outcome == "inconclusive"
+    assert found.why_open.startswith(f"taken by itself, this comparison {shown}, but not after")
+
+
+def test_ratios_and_stated_leads_are_named_as_such_where_a_correction_leaves_them_open():
+    times = np.exp(scores(0.0))
+    ratio = Contrast("less", 1.1, scale="ratio")
     assert (
-        "significant by itself, but not after the correction"
-        in conclude(weigh(BASE + scores(0.3, 0.7), BASE, GREATER), 0.9, 1.0).why_open
+        "rules out a lead that matters (a factor of 1.1 or more)"
+        in conclude(weigh(times, np.exp(scores(0.001, seed=2)), ratio), 1.0, 1.0).why_open
+    )
+    assert (
+        "rules out a lead," in conclude(weigh(BASE - scores(0.01), BASE, Contrast("greater", 0.0)), 1.0, 1.0).why_open
+    )
+    stated = Contrast("greater", 0.02, at_least=0.05)
+    assert "shows a lead of more than 0.05," in conclude(weigh(BASE + scores(0.3), BASE, stated), 1.0, 1.0).why_open
+    assert (
+        "rules out a lead that matters (0.05 or more),"
+        in conclude(weigh(BASE, BASE - scores(0.03), stated), 1, 1).why_open
     )
 
 

@@ -27,6 +27,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from qmoe.claims.deciding.alone import shown_alone
 from qmoe.claims.vocabulary import Direction, Outcome, Scale
 from qmoe.errors import ConfigError, ShapeError, unknown
 from qmoe.statistics.bootstrap import MIN_CLUSTERS, Clusters, Values, cluster_means, mean_interval
@@ -346,11 +347,21 @@ def conclude(evidence: Evidence, p_support: float, p_refute: float, alpha: float
         why = f"there are only {e.n_clusters} independent seeds, and a verdict needs at least {MIN_CLUSTERS}"
     elif (p_support < alpha and e.beyond_support) or (p_refute < alpha and e.beyond_refute):
         why = "the test of the mean and the signed-rank test contradict each other"
-    elif min(e.p_support, e.p_refute) < alpha <= min(p_support, p_refute):
-        why = "it is significant by itself, but not after the correction for multiple comparisons"
+    elif (supports := _alone(e, alpha)) is not None:
+        alone = shown_alone(e.contrast, supports)
+        why = f"taken by itself, this comparison {alone}, but not after the correction for multiple comparisons"
     else:
         why = "the numbers are compatible with a difference that matters and with one that does not"
     return Decision("inconclusive", e, p_support, p_refute, alpha, why)
+
+
+def _alone(e: Evidence, alpha: float) -> bool | None:
+    """Whether support (or else refutation) is shown before the correction; None where neither is."""
+    if e.p_refute < alpha and e.beyond_refute and not e.ranks_against_refute:
+        return False
+    if e.p_support < alpha and e.beyond_support and not e.ranks_against_support:
+        return True
+    return None
 
 
 def _flip(d: np.ndarray, bound: float, alternative: Literal["greater", "less"], seed: int) -> float:
