@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from qmoe.claims import ArmRuns, StudyRuns, judge, parse_claims
+from qmoe.report.findings.verdict_words import power_sentence
 
 DRAWS = 12
 SCORES = 0.8 + 0.05 * np.random.default_rng(0).normal(size=DRAWS)
@@ -39,6 +40,8 @@ def test_arms_that_guess_say_nothing_either_way(asks_need):
     found = verdict(*guesses, asks_need=asks_need)
     assert found.outcome == "inconclusive"
     assert "neither arm does better than guessing" in found.reasons[0]
+    assert "needs" not in found.reasons[0]  # more draws of arms that learn nothing are no remedy
+    assert power_sentence(found.comparisons[0]) == ""
 
 
 @pytest.mark.parametrize(

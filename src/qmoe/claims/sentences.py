@@ -45,9 +45,9 @@ def compared(comparison: Comparison) -> str:
     metric = estimand_words(comparison.metric, comparison.estimand)
     figures = _figures(decision.evidence, metric, comparison.unit)
     if comparison.outcome == "inconclusive":
-        return _capital(
-            f"{on}{a} against {b} is inconclusive: {comparison.why_open} ({figures}{_power(decision, comparison.unit)})."
-        )
+        # Where something forbids a verdict whatever the figures, such as arms that guess, more draws are no remedy.
+        power = "" if comparison.obstacles else _power(decision, comparison.unit)
+        return _capital(f"{on}{a} against {b} is inconclusive: {comparison.why_open} ({figures}{power}).")
     # A share of runs lies above or below another, whatever it is a share by.
     kind = metric_facts(comparison.metric).kind if comparison.estimand != "success" else "other"
     relation = _relation(decision, kind)

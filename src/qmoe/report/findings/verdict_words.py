@@ -281,9 +281,12 @@ def study_verdicts(verdict: Verdict, titles: Mapping[str, str]) -> list[StudyVer
 
 
 def power_sentence(comparison: Comparison | None) -> str:
-    """The smallest effect that an undecided comparison could have found, and the draws that the margin needs."""
+    """The smallest effect that an undecided comparison could have found, and the draws that the margin needs.
+
+    "" where something forbids a verdict whatever the figures, such as arms that guess: more draws are no remedy then.
+    """
     evidence = None if comparison is None else comparison.evidence
-    if comparison is None or evidence is None:
+    if comparison is None or evidence is None or comparison.obstacles:
         return ""
     smallest, needed = evidence.smallest_effect, evidence.draws_needed
     if smallest is None or not math.isfinite(smallest):
