@@ -1,5 +1,6 @@
 """Audits, as a user meets them: verdicts where the truth is known, pairing, and what is refused."""
 
+import dataclasses
 import functools
 import json
 import math
@@ -12,6 +13,7 @@ from torch import nn
 import qmoe
 from helpers import generator
 from qmoe.auditing import ARMS, audit
+from qmoe.auditing.objective import as_tensor
 from qmoe.errors import ConfigError, EncodingRangeWarning, ShapeError
 
 QUICK = {"seeds": 6, "epochs": 2}
@@ -64,15 +66,44 @@ def test_a_layer_that_carries_everything_is_found_and_so_is_its_twin(carried):
 
 def test_the_card_says_what_was_found(carried):
     text = str(carried)
-    assert text.splitlines()[0] == "Audit of 0 (QuantumLayer)"
+    assert text.splitlines()[0] == "Audit of layer 0, a QuantumLayer"
     for label in ARMS.values():
         assert label in text
     assert "yes: On parity, the model needs what the layer computes from its input." in text
     assert "The draws are splits of one table" in text
-    assert carried._repr_html_().startswith("<pre>Audit of 0")
+    assert carried._repr_html_().startswith("<pre>Audit of layer 0")
     plain = json.loads(json.dumps(carried.as_dict()))
     assert plain["outcome"] == "supported"
     assert len(plain["scores"]["twin"]) == 12
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "told"),
+    [
+        ({"twin": "inconclusive", "mlp": "supported"}, ["Whether it has to be quantum is undecided."]),
+        ({"twin": "depends", "interference": "inconclusive"}, ["Whether it has to be quantum is undecided."]),
+        (
+            {"twin": "supported", "mlp": "inconclusive"},
+            ["Its classical twin does worse.", "Whether it has to be quantum is undecided."],
+        ),
+        (
+            {"twin": "supported", "mlp": "supported"},
+            ["Its classical twin does worse.", "Nothing classical that was tried does as well."],
+        ),
+        ({"twin": "supported"}, ["Its classical twin does worse."]),
+        (
+            {"twin": "inconclusive", "mlp": "refuted"},
+            ["With an MLP of equal size in the layer's place, the model does as well."],
+        ),
+        ({"mlp": "inconclusive"}, []),  # not of a circuit that qmoe knows
+    ],
+)
+def test_the_headline_of_a_layer_that_matters_says_whether_it_has_to_be_quantum(carried, outcomes, told):
+    asked = [dataclasses.replace(v, outcome=outcomes[v.claim.id]) for v in carried.verdicts if v.claim.id in outcomes]
+    result = dataclasses.replace(carried, verdicts=(carried.verdict, *asked))
+    assert result.headline == " ".join(["The layer carries the effect.", *told])
+    assert result.as_dict()["headline"] == result.headline
+    assert result.headline in " ".join(str(result).split())
 
 
 def test_the_frame_has_a_row_for_each_run(carried):
@@ -178,6 +209,14 @@ def test_a_model_is_copied_and_drawn_anew():
     assert result.kept == ()
 
 
+def test_arrays_that_are_not_writable_such_as_those_of_pandas_are_taken_without_a_warning(recwarn):
+    values = np.random.default_rng(0).random((8, 2))
+    values.flags.writeable = False
+    taken = as_tensor("X", values)
+    np.testing.assert_array_equal(taken.numpy(), values)
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 def test_a_module_that_cannot_draw_anew_is_told():
     class Scaled(nn.Module):
         def __init__(self):
@@ -189,7 +228,7 @@ def test_a_module_that_cannot_draw_anew_is_told():
 
     result = audit(nn.Sequential(Scaled(), nn.Linear(4, 2)), "0", *line(60), **QUICK, arms=[])
     assert result.kept == ("0",)
-    assert any(caveat.startswith("0: no reset_parameters") for caveat in result.caveats)
+    assert any(caveat.startswith("Layer 0: no reset_parameters") for caveat in result.caveats)
 
 
 def test_with_held_out_rows_given_initialisations_are_the_unit():

@@ -62,7 +62,7 @@ def test_a_layer_of_pennylane_itself_is_drawn_as_pennylane_draws_and_that_is_tol
     assert len({tuple(row.tolist()) for row in begun}) == 3
     assert 0 <= begun.min() < begun.max() <= 2 * math.pi
     (told,) = about_starts(result)
-    assert told.startswith("0: first weights were drawn from 0 to 6.28")
+    assert told.startswith("Layer 0: first weights were drawn from 0 to 6.28")
     assert result.kept == ()
 
 
@@ -100,7 +100,9 @@ def test_a_layer_that_always_draws_the_same_is_told():
     for model in (nn.Sequential(layer, nn.Linear(2, 2)), lambda: nn.Sequential(layer, nn.Linear(2, 2))):
         begun, result = starts_of(model)
         assert not begun.any()
-        assert about_starts(result)[0].startswith("All runs began with the same weights of 0, which it always draws")
+        assert about_starts(result)[0].startswith(
+            "All runs began with the same weights of layer 0, which it always draws"
+        )
 
 
 def test_other_ways_to_begin_are_refused():

@@ -54,7 +54,7 @@ def test_a_file_is_audited_and_its_runs_are_written(folder):
     options = ("--seeds", 6, "--epochs", 2, "--lr", 0.1, "--lr", 0.05, "--margin", 0.05, "--out", "runs.csv")
     done = qmoe("audit", "my_model.py:mine", "--allow-import", *options, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert "Audit of 0 (Linear)" in done.stdout
+    assert "Audit of layer 0, a Linear" in done.stdout
     assert "6 draws; differences below 0.05 do not matter" in done.stdout
     assert "All runs: runs.csv" in done.stdout
     assert len(pandas.read_csv(folder / "runs.csv")) == 2 * 5 * 6

@@ -6,6 +6,7 @@ import dataclasses
 import html
 import math
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ class AuditResult:
 
     Attributes:
         path: dotted path of the layer.
-        layer: what the layer is, in words.
+        layer: type of the layer, such as ``"QuantumLayer"``.
         verdict: on "the model needs what the layer computes from its input", by the judge of `qmoe.claims`.
         verdicts: that one, then on what the layer's effect needs: training, entanglement, interference, a circuit at all.
         by_loss: the same claims judged by the loss on held-out rows.
@@ -117,7 +118,7 @@ class AuditResult:
             return f"Undecided: {self._why_open}."
         told = sorted(self.verdicts[1:], key=lambda verdict: verdict.claim.id != "twin")
         also = [text for verdict in told if (text := _also(verdict))]
-        return " ".join(["The layer carries the effect.", *also])
+        return " ".join(["The layer carries the effect.", *also, *_whether_quantum(self.verdicts)])
 
     @property
     def _why_open(self) -> str:
@@ -144,11 +145,11 @@ class AuditResult:
         found, starts = [], self.starts
         if starts.kept:
             found.append(
-                f"{', '.join(starts.kept)}: no reset_parameters, so that all runs began with the weights that were given. "
+                f"{_layers(starts.kept)}: no reset_parameters, so that all runs began with the weights that were given. "
                 "Give a function that builds the model to draw them anew."
             )
         for bounds in dict.fromkeys(starts.by_default.values()):
-            names = ", ".join(name for name, theirs in starts.by_default.items() if theirs == bounds)
+            names = _layers([name for name, theirs in starts.by_default.items() if theirs == bounds])
             low, high = (f"{bound:.3g}" for bound in bounds)
             found.append(
                 f"{names}: first weights were drawn from {low} to {high}, as its library draws them by default. To draw "
@@ -158,8 +159,8 @@ class AuditResult:
             found.append("All runs began with the weights that were given, so the verdict is about that start alone.")
         elif starts.alike and not starts.kept:
             found.append(
-                f"All runs began with the same weights of {self.path}, which it always draws; the verdict is about that "
-                "start alone."
+                f"All runs began with the same weights of layer {self.path}, which it always draws; the verdict is "
+                "about that start alone."
             )
         return found
 
@@ -212,7 +213,7 @@ class AuditResult:
         }
 
     def __str__(self) -> str:
-        lines = [f"Audit of {self.path} ({self.layer})", "", *_wrapped(self.headline), ""]
+        lines = [f"Audit of layer {self.path}, {_with_article(self.layer)}", "", *_wrapped(self.headline), ""]
         words = metric_facts(self.metric).words
         lines += [f"{words}, {count(len(self.scores()), 'draw')}; differences below {self.margin:g} do not matter", ""]
         rows = [("", "parameters", "mean", "difference [95%]"), *(self._row(arm) for arm in self.arms)]
@@ -255,6 +256,30 @@ def _also(verdict: Verdict) -> str:
         return ""
     better = key is not None and key.high is not None and key.high < 0
     return claim.if_refuted.replace("does as well", "does better") if better else claim.if_refuted
+
+
+def _whether_quantum(verdicts: Sequence[Verdict]) -> list[str]:
+    """Whether the effect of a circuit has to be quantum, as far as no sentence about what does as well says it.
+
+    Nothing for a layer whose circuit qmoe does not know, or where no classical stand-in of the circuit was tried.
+    """
+    found = {verdict.claim.id: verdict.outcome for verdict in verdicts}
+    classical = [found[name] for name in ("twin", "mlp", "interference") if name in found]
+    if not found.keys() & {"twin", "interference"} or "refuted" in classical:
+        return []
+    if any(outcome != "supported" for outcome in classical):
+        return ["Whether it has to be quantum is undecided."]
+    return ["Nothing classical that was tried does as well."] if classical[1:] or "twin" not in found else []
+
+
+def _with_article(kind: str) -> str:
+    """The name of a type with its article: "a QuantumLayer", "an MLP"."""
+    spelt = kind[:2].isupper()
+    return f"{'an' if kind[:1] in ('AEFHILMNORSX' if spelt else 'AEIOaeio') else 'a'} {kind}"
+
+
+def _layers(names: Sequence[str]) -> str:
+    return f"Layer{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def _wrapped(text: str, first: str = "") -> list[str]:
