@@ -121,7 +121,7 @@ def as_tensor(name: str, values: object) -> Tensor:
         ShapeError: for no rows, or numbers that are not finite.
     """
     try:
-        found = values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+        found = values if isinstance(values, Tensor) else torch.as_tensor(np.require(values, requirements="W"))
     except TypeError as error:
         raise ConfigError(f"{name} is a {type(values).__name__}, expected a tensor or an array of numbers.") from error
     if found.dim() < 1 or len(found) < 4:
