@@ -133,7 +133,7 @@ def test_arms_are_compared_by_draws_of_the_data(three):
     assert {row["clusters"] for row in table.rows} == {7}
     for row, line in zip(table.rows, sentences.lines, strict=True):
         clear = row["low"] > 0 or row["high"] < 0
-        assert ("clearly ahead" in line) == clear
+        assert (" ahead of " in line) == clear
         assert ("cannot be told apart" in line) == (not clear)
         assert "paper" not in line + table.caption
 
@@ -151,6 +151,16 @@ def test_the_arm_that_is_ahead_is_named_first(three):
         "quantum is clearly ahead of MLP",
     ]
     assert all(": +0." in line for line in sentences.lines)
+
+
+def test_a_lead_that_is_too_small_to_matter_is_not_called_clear(three):
+    luck = 0.001 * np.array([i % 2 + i % 3 for i in range(three[0].n)])
+    arms = [
+        dataclasses.replace(arm, values={**arm.values, "test_accuracy": scores})
+        for arm, scores in zip(three[:2], (0.5 + luck, 0.507 + luck[::-1]), strict=True)
+    ]
+    (line,) = differences(arms, "two")[1].lines
+    assert line.startswith(f"{arms[1].title} is ahead of {arms[0].title}, by less than what matters (0.02): +0.0")
 
 
 def test_few_seeds_and_many_arms(tmp_path):

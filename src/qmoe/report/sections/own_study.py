@@ -21,6 +21,7 @@ from qmoe.report.sections.noise_blocks import noise_blocks
 from qmoe.report.tables import Column, Table, fixed, general, known, signed, text, with_interval
 from qmoe.report.words import file_name
 from qmoe.statistics import PairedDifference
+from qmoe.statistics.conventions import MARGIN
 from qmoe.studies import StudyResults, specifications
 
 MAX_PLANES = 8  # arms whose boundaries are drawn
@@ -203,7 +204,8 @@ def differences(arms: Sequence[ArmRuns], stem: str) -> list[Block]:
     caption = (
         f"Paired differences of the {metric_words(arms[0].metric)}, "
         f"{'each pair of arms' if every else f'each arm against the first ({arms[0].title})'}, on the seeds that both "
-        f"have; {basis}. Clearly ahead means that the whole 95% interval lies on one side of 0."
+        f"have; {basis}. Ahead means that the whole 95% interval lies on one side of 0; clearly, "
+        f"that the mean is also {MARGIN:g} or more, the smallest difference that matters."
     )
     if len(pairs) > 1:
         caption += f" The intervals are not corrected for {len(pairs)} comparisons."
@@ -240,8 +242,14 @@ def _sentence(first: ArmRuns, other: ArmRuns, difference: PairedDifference | Non
         return f"{other.title} and {first.title} share only {shared}: too few to tell which is ahead."
     if difference.above or difference.below:
         ahead, behind = (other, first) if difference.above else (first, other)
-        return f"{ahead.title} is clearly ahead of {behind.title}: {_shown_difference(_turned(difference, ahead is first))}."
-    return f"{other.title} and {first.title} cannot be told apart: {_shown_difference(difference)}."
+        turned = _turned(difference, ahead is first)
+        little = f", by less than what matters ({MARGIN:g})" if turned.high < MARGIN else ""
+        clearly = "" if turned.mean < MARGIN else "clearly "
+        return f"{ahead.title} is {clearly}ahead of {behind.title}{little}: {_shown_difference(turned)}."
+    return (
+        f"{other.title} and {first.title} cannot be told apart: {other.title} − {first.title} is "
+        f"{_shown_difference(difference)}."
+    )
 
 
 def _shown_difference(difference: PairedDifference) -> str:
