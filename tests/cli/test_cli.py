@@ -65,6 +65,7 @@ def test_run_writes_store_page_figures_and_tables_and_says_where(finished):
     assert list((out / "figures").glob("*.svg"))
     assert list((out / "tables").glob("*.csv"))
     assert "report.html" in done.stdout
+    assert "No claim is asked here. --claims FILE has claims of your own judged" in done.stdout
 
 
 @pytest.mark.usefixtures("undrawn")

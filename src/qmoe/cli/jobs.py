@@ -309,6 +309,8 @@ def _tell(
         console.print()
     if contents.judged.verdicts:
         _tell_notes(console, contents)
+    else:
+        say(console, "No claim is asked here. --claims FILE has claims of your own judged: docs/claims.md.")
     for words in missing_words(contents.results):
         say(console, words)
     say(console, f"Report: {page}  ({seconds:.0f} s)")
