@@ -305,7 +305,7 @@ def test_fixed_functions_are_standardised_on_the_training_part(router, routing):
     assert not any(value.any() for name, value in state.items() if name.endswith("centre"))
     assert trial.trial.hash == make_trials(study())[0].trial.hash != plain.trial.hash
     assert trial.trial.shape_key != plain.trial.shape_key
-    with pytest.raises(ConfigError, match=r"standardised: Input should be a valid boolean"):
+    with pytest.raises(ConfigError, match=r"standardised \(arm 'gate'\): Input should be a valid boolean"):
         study(standardised="yes")
 
 
