@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ class QuantumRouter(HasShots, SoftmaxRouter):
         if circuit is None:
             circuit = _circuit(in_features, n_experts, *described)
         else:
-            circuit = _given(circuit, in_features, n_experts, described, self.__init__.__kwdefaults__)  # type: ignore[misc]
+            circuit = _given(circuit, in_features, n_experts, described)
         born, projects = isinstance(circuit.readout, Born), in_features != circuit.in_features
         make: dict[str, Any] = {"device": device, "dtype": dtype, "draw": False}
         self.projection = Linear(in_features, circuit.in_features, **make) if projects else None
@@ -202,15 +203,14 @@ def _circuit(
     )
 
 
-def _given(
-    given: object, in_features: int, n_experts: int, described: tuple[Any, ...], defaults: dict[str, object]
-) -> Circuit:
+def _given(given: object, in_features: int, n_experts: int, described: tuple[Any, ...]) -> Circuit:
     """The circuit that was given; raises `ConfigError` for what is none, and for options that would make another."""
     named = isinstance(given, (str, Mapping))
     *others, noise = described
+    options = inspect.signature(QuantumRouter).parameters
     names = ("n_qubits", "n_layers", "encoding", "ansatz", "readout")
-    beside = [name for name, value in zip(names, others, strict=True) if value != defaults[name]]
-    beside += ["noise"] if noise != defaults["noise"] and not named else []
+    beside = [name for name, value in zip(names, others, strict=True) if value != options[name].default]
+    beside += ["noise"] if noise is not None and not named else []
     circuit = published_circuit(given, in_features) if isinstance(given, (str, Mapping)) else _circuit_in(given)
     if beside:
         more = " Arguments of a published circuit go into {'name': 'iqp', 'n_layers': 2}." if named else ""
