@@ -21,7 +21,7 @@ def test_ablate_trains_the_ladder_on_a_table_and_writes_the_report(tmp_path):
     assert json.loads(done.stdout)["trials_trained"] == 3 * 4 * 3
     page = (tmp_path / "ablation" / "report.html").read_text(encoding="utf-8")
     assert "<h1>What carries the effect: side in mine.csv</h1>" in page
-    repeated = "qmoe ablate --data mine.csv --target side --epochs 2 --seeds 2 --rung twin --rung linear"
+    repeated = "qmoe ablate --data mine.csv --target side --epochs 2 --seeds 2 --rung linear --rung twin"
     assert f"In the folder of the table, {repeated} repeats ablate-mine-side." in page
     assert "every data seed is another split of the rows" in page
     assert "Stated by" not in page

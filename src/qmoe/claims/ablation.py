@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,8 @@ def ablation_study(
     Raises:
         ConfigError: for a table that cannot be used, or sizes that do not fit.
     """
+    options: dict[str, Any] = {"qubits": qubits, "layers": layers, "circuit": circuit, "experts": experts}
+    options |= {"epochs": epochs, "lr": lr, "seeds": seeds}
     # The same command goes on from wherever its user stands.
     table = UserTable(str(Path(path).resolve()), target, keep=tuple(keep))
     _refuse_unsplittable(table)
@@ -70,15 +74,10 @@ def ablation_study(
         "scaling": _SCALINGS.get(circuit or "", "minmax_pi"),
     }
     reduced = wanted < table.n_features
-    has = (
-        f"has {count(router['n_qubits'], 'qubit')} and {count(router['n_layers'], 'layer')}"
-        if circuit is None
-        else f"is the published circuit {circuit}" + ("" if layers is None else f" of {count(layers, 'layer')}")
-    )
     about = (
         f"Rows of {Path(path).name}, {count(table.n_features, 'feature')}, {count(table.n_classes, 'class', 'classes')} of "
-        f"{target}. The router {has}, and routes to {experts} linear experts. Training takes {count(epochs, 'epoch')} at a "
-        f"learning rate of {lr:g}."
+        f"{target}. The router {_in_words(router, layers)}, and routes to {experts} linear experts. Training takes "
+        f"{count(epochs, 'epoch')} at a learning rate of {lr:g}."
     )
     if reduced:
         data["components"] = wanted
@@ -91,6 +90,7 @@ def ablation_study(
         "phase": "ladder",
         "protocol": "heldout",
         "about": about,
+        "command": _command(Path(path).name, target, rungs, keep, options),
         "data": data,
         "seeds": {"data": seeds, "per_data": min(2, seeds)},
         "training": {"epochs": epochs, "lr": lr},
@@ -105,6 +105,19 @@ def ablation_study(
         ],
     }
     return parse_study(values, f"qmoe ablate {path}")
+
+
+def _command(file: str, target: str, rungs: Sequence[str], keep: Sequence[str], options: Mapping[str, object]) -> str:
+    """The command that makes this study, in the folder of its table, with the options that are not as by default."""
+    known = inspect.signature(ablation_study).parameters
+    words = ["qmoe", "ablate", "--data", file, "--target", target]
+    for name, value in options.items():
+        words += [] if value == known[name].default else [f"--{name}", str(value)]
+    for rung in rungs:
+        words += ["--rung", rung]
+    for column in keep:
+        words += ["--keep", column]
+    return shlex.join(words)
 
 
 def _refuse_unsplittable(table: UserTable) -> None:
@@ -141,6 +154,14 @@ def _router(circuit: str | None, qubits: int | None, layers: int | None, n_featu
         return {"kind": "quantum", "n_qubits": wanted, "n_layers": LAYERS if layers is None else layers}, wanted
     named = circuit if layers is None else {"name": circuit, "n_layers": layers}
     return {"kind": "quantum", "circuit": named}, wanted
+
+
+def _in_words(router: Mapping[str, Any], layers: int | None) -> str:
+    """What the router has; layers of a circuit by name are told where they were given."""
+    if "circuit" not in router:
+        return f"has {count(router['n_qubits'], 'qubit')} and {count(router['n_layers'], 'layer')}"
+    name = router["circuit"] if layers is None else router["circuit"]["name"]
+    return f"is the published circuit {name}" + ("" if layers is None else f" of {count(layers, 'layer')}")
 
 
 def ladder_claims(study: Study, first: int = 1, named: bool = False) -> list[Claim]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from qmoe.claims import registered
 from qmoe.claims.registration import older_runs
-from qmoe.claims.repeating import ablation_command
 from qmoe.errors import count
 from qmoe.report.findings.arms import arms_of, finished
 from qmoe.report.findings.contents import engines_of
@@ -135,12 +134,12 @@ def _protocol(context: Context) -> list[str]:
 def _repeating(results: Sequence[StudyResults]) -> list[str]:
     names = [r.study.name for r in results]
     own = [r.study for r in results if r.study.name not in preset_names()]
-    ablations = {study.name: command for study in own if (command := ablation_command(study))}
-    files = [study.name for study in own if study.name not in ablations]
+    commands = {study.name: study.command for study in own if study.command}
+    files = [study.name for study in own if study.name not in commands]
     lines = []
     if len(own) < len(names):
         lines.append("qmoe reproduce repeats the paper's studies into a store and makes this page.")
-    lines += [f"In the folder of the table, {command} repeats {name}." for name, command in ablations.items()]
+    lines += [f"In the folder of the table, {command} repeats {name}." for name, command in commands.items()]
     if files:
         lines.append(f"qmoe run FILE.toml repeats a study of your own (here: {', '.join(files)}).")
     lines.append("A run that was interrupted goes on where it stopped when the same command is given again.")

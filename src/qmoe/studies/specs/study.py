@@ -177,7 +177,8 @@ class Study(Spec):
     whose routers the effective dimension is measured on every draw of the data, ``boundaries`` arms of whose trained models
     the decision boundaries are. ``baselines`` names classifiers to fit beside the arms, as a ladder has them without being
     asked (`qmoe.studies.baselines`). The store keeps ``"all"`` of a trial, or its final ``"figures"``, without the course
-    of its training and its weights (but for arms of ``boundaries``), in less room.
+    of its training and its weights (but for arms of ``boundaries``), in less room. ``command`` is what made the study, if no
+    file did, and repeats it.
     """
 
     name: Name
@@ -185,6 +186,7 @@ class Study(Spec):
     phase: Words
     protocol: Literal["published", "heldout"]
     about: Words = ""
+    command: Words = ""
     data: DataSpec
     seeds: SeedSpec = SeedSpec()
     training: TrainingSpec = TrainingSpec()

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from qmoe.claims import ablation_study
-from qmoe.claims.repeating import ablation_command
 from qmoe.studies import Store, parse_study, with_free_name
 from user_tables import table_values, write_table
 
@@ -18,7 +17,7 @@ OPTIONS = [
     ({"circuit": "data_reuploading", "qubits": 2}, ["--qubits", "2", "--circuit", "data_reuploading"]),
     ({"qubits": 5, "layers": 1, "experts": 3}, ["--qubits", "5", "--layers", "1", "--experts", "3"]),
     ({"epochs": 20, "lr": 0.05, "rungs": ("linear", "twin")},
-     ["--epochs", "20", "--lr", "0.05", "--rung", "twin", "--rung", "linear"]),
+     ["--epochs", "20", "--lr", "0.05", "--rung", "linear", "--rung", "twin"]),
     ({"keep": ("f0",)}, ["--keep", "f0"]),
 ]  # fmt: skip
 
@@ -40,11 +39,11 @@ def test_the_command_names_every_option_that_differs_from_its_default(table, tmp
             store.save_study(with_free_name(study, store))
         table.unlink()  # the store keeps it, under a path of its own
         kept = store.load(store.study_names()[-1]).study
-    assert shlex.split(ablation_command(kept)) == [*PLAIN, *words]
+    assert shlex.split(kept.command) == [*PLAIN, *words]
 
 
-def test_other_studies_of_a_table_are_no_ablations(tmp_path):
-    assert ablation_command(parse_study(table_values(write_table(tmp_path / "data.csv")))) == ""
+def test_a_study_of_a_file_has_no_command(tmp_path):
+    assert parse_study(table_values(write_table(tmp_path / "data.csv"))).command == ""
 
 
 def test_a_circuit_that_was_named_is_named_by_title_and_study(table):
